@@ -1,0 +1,116 @@
+"""The audit: append-only JSON lines, one file per process, and how private files are written.
+
+A line is one `write` on a descriptor opened for appending, so processes that share a file do not tear each other's
+lines. The file is opened with the first record and again after a failure: a server whose disk is read-only or full
+still
+answers reads, and its caller stops writes on AuditUnavailable. Only what a caller gives is stored; callers give no
+personal data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+REMEMBERED_LINES = 10_000  # of an audit that is kept in memory
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # pipes, terminals and devices
+
+
+class AuditUnavailable(Exception):
+    """The record cannot be written, so nothing may be sent. Says why, and no path."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"The record cannot be written ({errno.errorcode.get(error.errno or 0, 'unknown error')}).")
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class Audit:
+    """Where the lines go: a file of this process under `state`, the file `log`, stderr (`-`), or memory without
+    both."""
+
+    def __init__(self, state: Path | None, log: str | None = None, *, now: Callable[[], datetime] = _utc) -> None:
+        self.memory: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_LINES)
+        self.path: Path | None = None
+        self._now = now
+        self._stderr = log == "-"
+        self._directory: Path | None = None
+        if log and log != "-":
+            self.path = Path(log).expanduser()
+        elif state is not None and not log:
+            self._directory = state / "audit"
+            self.path = self._directory / f"audit-{now():%Y-%m-%d}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
+        self._file: int | None = None
+        self._torn = False
+
+    def record(self, event: Mapping[str, Any]) -> None:
+        """Write one line: the time, then `event` as JSON. An `event` of "intent" is on the disk when this returns.
+
+        AuditUnavailable when it cannot be written.
+        """
+        line = {"time": self._now().isoformat(timespec="milliseconds"), **event}
+        if self.path is None and not self._stderr:
+            self.memory.append(line)
+            return
+        data = json.dumps(line, separators=(",", ":"), default=str).encode() + b"\n"
+        try:
+            self._append(data, durably=event.get("event") == "intent")
+        except OSError as error:
+            self._torn = self._torn or self._file is not None
+            self.close()
+            raise AuditUnavailable(error) from None
+
+    def close(self) -> None:
+        """Close the file. The next record opens it again."""
+        if self._file is not None:
+            file, self._file = self._file, None
+            with contextlib.suppress(OSError):
+                os.close(file)
+
+    def _append(self, data: bytes, *, durably: bool) -> None:
+        if self._stderr:
+            write_all(2, data)
+            return
+        if self._file is None:
+            assert self.path is not None
+            if self._directory is not None:
+                private_directory(self._directory)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        # A line that a full disk cut short must not swallow the next one.
+        write_all(self._file, b"\n" + data if self._torn else data)
+        self._torn = False
+        if durably:
+            sync(self._file)
+
+
+def private_directory(path: Path) -> None:
+    """Make `path` and, when they are missing, the directories above it; the last two only for this user. OSError."""
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    for directory in (path.parent, path):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write `data` in one go where the system allows it. OSError when it does not fit."""
+    while data:
+        written = os.write(file, data)
+        data = data[written:]
+
+
+def sync(file: int) -> None:
+    """Wait until what was written is on the disk; nothing for what is no disk. OSError."""
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise

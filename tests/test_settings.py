@@ -1,0 +1,318 @@
+"""Settings: what each rule refuses, that no value is repeated, and that the documents say what the code does."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from kustom_mcp.environment import UNAVAILABLE, Loaded, env_example, load, table
+from kustom_mcp.money import Ceilings
+from kustom_mcp.settings import ConfigError, Settings
+
+TEST_KEY = "kco_test_api_CANARY0123456789"
+LIVE_KEY = "kco_live_api_CANARY0123456789"
+TEST = {"KUSTOM_USERNAME": "M123-shop", "KUSTOM_API_KEY": TEST_KEY}
+LIVE = {"KUSTOM_USERNAME": "PM9-shop", "KUSTOM_API_KEY": LIVE_KEY}
+ORDER = "7849fd84-0000-4000-8000-00000000000a"
+ROOT = Path(__file__).parents[1]
+
+
+def settings(**given: str) -> Settings:
+    return load({f"KUSTOM_{name.upper()}": value for name, value in given.items()}).settings
+
+
+def test_without_credentials_it_is_the_sandbox() -> None:
+    assert load({"PATH": "/bin", "KUSTOM_WRITES": ""}) == Loaded(Settings())
+    found = Settings()
+    assert found.sandboxed
+    assert (found.base_url, found.portal_url(ORDER), found.state_path, found.merchant) == ("", None, None, "")
+    assert found.effective_api_key.get_secret_value() == "kco_test_api_sandbox"
+    assert found.writes_allowed
+
+
+@pytest.mark.parametrize(
+    ("credentials", "environment", "url", "portal", "merchant", "writes"),
+    [
+        (TEST, "playground", "https://api.playground.kustom.co", "portal.playground.kustom.co", "M123", True),
+        (LIVE, "production", "https://api.kustom.co", "portal.kustom.co", "PM9", False),
+    ],
+)
+def test_the_key_tells_the_environment(
+    credentials: dict[str, str], environment: str, url: str, portal: str, merchant: str, writes: bool
+) -> None:
+    found = load(credentials).settings
+    assert (found.environment, found.base_url, found.writes_allowed) == (environment, url, writes)
+    assert found.portal_url(ORDER) == f"https://{portal}/orders/list/{ORDER}?merchantId={merchant}"
+    assert found.effective_api_key.get_secret_value() == credentials["KUSTOM_API_KEY"]
+
+
+@pytest.mark.parametrize(("username", "merchant"), [("M1-a-b", "M1"), ("PM2", "PM2"), ("shop-1", "shop-1"), ("", "")])
+def test_the_merchant_is_the_first_part_of_the_user_name(username: str, merchant: str) -> None:
+    found = settings(username=username, api_key=TEST_KEY)
+    assert found.merchant == merchant
+    assert str(found.portal_url(ORDER)).endswith(f"?merchantId={merchant}" if merchant else ORDER)
+
+
+def test_every_setting_is_read() -> None:
+    found = settings(
+        username="M1-x",
+        api_key="other-key",
+        environment="Production",
+        api_url="https://proxy.shop.example/kustom/",
+        writes="ALLOW",
+        tools="orders, kustom_refund_order",
+        confirm="code",
+        confirm_ttl="30",
+        max_amount="SEK:500000,*:0",
+        order_scope=f"{ORDER.upper()} , {ORDER}",
+        tracking_hosts="Track.example.com,dhl.example",
+        pii="masked",
+        timeout="1.5",
+        state_dir="~/kustom",
+        audit_log="-",
+        keys=f"{'k' * 32},{'ö' * 16}",
+        proxy="http://user:pass@proxy.example:3128",
+        writes_per_minute="10000",
+        log_level="debug",
+    )
+    assert found == Settings(
+        username="M1-x",
+        api_key=SecretStr("other-key"),
+        environment="production",
+        api_url="https://proxy.shop.example/kustom",
+        writes="allow",
+        tools=("orders", "kustom_refund_order"),
+        confirm="code",
+        confirm_ttl=30,
+        max_amount=Ceilings({"SEK": 500000}, 0),
+        order_scope=frozenset({ORDER}),
+        tracking_hosts=frozenset({"track.example.com", "dhl.example"}),
+        pii="masked",
+        timeout=1.5,
+        state_dir=Path("~/kustom"),
+        audit_log="-",
+        keys=(SecretStr("k" * 32), SecretStr("ö" * 16)),
+        proxy=SecretStr("http://user:pass@proxy.example:3128"),
+        writes_per_minute=10000,
+        log_level="debug",
+    )
+    assert found.writes_allowed
+    assert found.base_url == "https://proxy.shop.example/kustom"
+    assert found.state_path == Path.home() / "kustom"
+
+
+def test_with_credentials_the_platform_says_where_state_is_kept() -> None:
+    path = load(TEST).settings.state_path
+    assert path is not None
+    assert "kustom-mcp" in str(path)
+
+
+WRONG: list[tuple[dict[str, str], str, str]] = [
+    ({"username": "M1"}, "KUSTOM_API_KEY", "It is needed"),
+    ({"environment": "playground"}, "KUSTOM_API_KEY", "It is needed"),
+    ({"api_url": "http://127.0.0.1:8090"}, "KUSTOM_API_KEY", "It is needed"),
+    ({"username": "a:b", "api_key": TEST_KEY}, "KUSTOM_USERNAME", "colon"),
+    ({"api_key": "CANARY"}, "KUSTOM_ENVIRONMENT", "must be given"),
+    ({"api_key": TEST_KEY, "environment": "CANARY"}, "KUSTOM_ENVIRONMENT", "'playground'"),
+    ({"api_key": TEST_KEY, "environment": "production"}, "KUSTOM_API_KEY", "not for production"),
+    ({"api_key": TEST_KEY, "api_url": "https://API.kustom.co."}, "KUSTOM_API_KEY", "not for production"),
+    ({"api_key": LIVE_KEY, "environment": "playground"}, "KUSTOM_API_KEY", "Kustom's own host"),
+    ({"api_key": LIVE_KEY, "api_url": "https://evil.example"}, "KUSTOM_API_KEY", "Kustom's own host"),
+    ({"api_key": LIVE_KEY, "api_url": "http://127.0.0.1"}, "KUSTOM_API_KEY", "Kustom's own host"),
+    ({"api_key": "x", "environment": "playground", "api_url": "https://api.kustom.co"}, "KUSTOM_API_URL", "production"),
+    ({"environment": "sandbox", "api_url": "https://shop.example"}, "KUSTOM_API_URL", "embedded"),
+    *(
+        ({"api_key": TEST_KEY, "api_url": url}, "KUSTOM_API_URL", "The URL must")
+        for url in (
+            "http://CANARY.example",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "ftp://127.0.0.1",
+            "//shop.example",
+            "https://",
+            "https://CANARY:CANARY@shop.example",
+            "https://shop.example?x=CANARY",
+            "https://shop.example#CANARY",
+            "https://shop.example\\CANARY",
+            "https://shop.example:CANARY",
+            "https://shop.example:0",
+            "https://[CANARY",
+            "https://CANARY℀.example",
+        )
+    ),
+    ({"writes": "CANARY"}, "KUSTOM_WRITES", "'allow' or 'deny'"),
+    ({"confirm": "card"}, "KUSTOM_CONFIRM", "not available in this version"),
+    ({"confirm": "CANARY"}, "KUSTOM_CONFIRM", "'auto'"),
+    ({"confirm_ttl": "29"}, "KUSTOM_CONFIRM_TTL", "greater than or equal to 30"),
+    ({"confirm_ttl": "3601"}, "KUSTOM_CONFIRM_TTL", "less than or equal to 3600"),
+    ({"confirm_ttl": "CANARY"}, "KUSTOM_CONFIRM_TTL", "integer"),
+    ({"max_amount": "CANARY:5"}, "KUSTOM_MAX_AMOUNT", "Entry 1 must be a currency code"),
+    ({"order_scope": f"{ORDER},CANARY"}, "KUSTOM_ORDER_SCOPE", "Entry 2 of the list is not an order id"),
+    ({"order_scope": f"{ORDER},"}, "KUSTOM_ORDER_SCOPE", "Entry 2 of the list is empty"),
+    ({"tracking_hosts": "https://CANARY"}, "KUSTOM_TRACKING_HOSTS", "Entry 1 of the list is not a host name"),
+    ({"tracking_hosts": "a.example,*"}, "KUSTOM_TRACKING_HOSTS", "Entry 2 of the list is not a host name"),
+    ({"tools": ","}, "KUSTOM_TOOLS", "Entry 1 of the list is empty"),
+    ({"pii": "never"}, "KUSTOM_PII", "'on_request' or 'masked'"),
+    ({"timeout": "0.5"}, "KUSTOM_TIMEOUT", "greater than"),
+    ({"timeout": "601"}, "KUSTOM_TIMEOUT", "less than"),
+    ({"timeout": "nan"}, "KUSTOM_TIMEOUT", "600"),
+    ({"keys": f"{'k' * 32},{'CANARY' * 5}"}, "KUSTOM_KEYS", "Entry 2 of the list is not at least 32 bytes"),
+    ({"proxy": "socks5://user:CANARY@proxy.example"}, "KUSTOM_PROXY", "http://"),
+    ({"proxy": "http://user:CANARY@"}, "KUSTOM_PROXY", "http://"),
+    ({"writes_per_minute": "0"}, "KUSTOM_WRITES_PER_MINUTE", "greater than"),
+    ({"log_level": "CANARY"}, "KUSTOM_LOG_LEVEL", "'debug'"),
+    ({"api_key": TEST_KEY, "api_key_file": "/CANARY"}, "KUSTOM_API_KEY_FILE", "not both"),
+    ({"api_key_file": "/dev/null/CANARY"}, "KUSTOM_API_KEY_FILE", "cannot be read"),
+    ({"api_key_file": os.devnull}, "KUSTOM_API_KEY_FILE", "is empty"),
+]
+
+
+@pytest.mark.parametrize(("given", "setting", "sentence"), WRONG)
+def test_a_wrong_setting_is_named_and_its_value_is_not(given: dict[str, str], setting: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**given)
+    shown = str(caught.value)
+    assert (caught.value.setting, shown) == (setting, f"{setting}: {caught.value.sentence}")
+    assert sentence in shown
+    assert "\n" not in shown
+    assert "CANARY" not in shown
+    assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8090", "127.8.9.1", "localhost:1", "[::1]:8090"])
+def test_plain_http_is_for_loopback(host: str) -> None:
+    assert settings(api_key=TEST_KEY, api_url=f"http://{host}/").base_url == f"http://{host}"
+
+
+@pytest.mark.parametrize("name", sorted(UNAVAILABLE))
+def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}: .* not available in this version"):
+        load({name: "1"})
+    assert load({name: ""}) == Loaded(Settings())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("KUSTOM_WRITE", "KUSTOM_WRITES"),
+        ("KUSTOM_APIKEY", "KUSTOM_API_KEY"),
+        ("KUSTOM__WRITES", "KUSTOM_WRITES"),
+        ("KUSTOM_MAX_AMOUNTS", "KUSTOM_MAX_AMOUNT"),
+        ("KUSTOM_ENV", "KUSTOM_ENVIRONMENT"),
+        ("KUSTOM_ORDERSCOPE", "KUSTOM_ORDER_SCOPE"),
+        ("kustom_tool", "KUSTOM_TOOLS"),
+        ("KUSTOM_MAX_DAYLY", "KUSTOM_MAX_DAILY"),
+    ],
+)
+def test_a_name_that_resembles_a_setting_is_refused(name: str, meant: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({name: "CANARY"})
+    assert str(caught.value) == f"{name}: There is no such setting. Did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["kustom_writes", "Kustom_Writes", "KUSTOM_writes", "kustom_max_daily"])
+def test_a_name_in_the_wrong_case_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="upper case"):
+        load({name: "deny"})
+
+
+def test_other_names_are_a_warning() -> None:
+    assert load({"KUSTOM_FAVOURITE_COLOUR": "CANARY"}) == Loaded(
+        Settings(), ("KUSTOM_FAVOURITE_COLOUR is not a setting of kustom-mcp and has no effect.",)
+    )
+
+
+def test_a_placeholder_that_a_host_left_counts_as_not_set() -> None:
+    given = {"KUSTOM_API_KEY": "${user_config.api_key}", "KUSTOM_WRITES": " ${WRITES} ", "KUSTOM_STORE": "${X}"}
+    assert load(given) == Loaded(Settings(), (), ("KUSTOM_API_KEY", "KUSTOM_STORE", "KUSTOM_WRITES"))
+
+
+def test_credentials_are_ignored_in_the_sandbox_with_a_warning() -> None:
+    found = load({**LIVE, "KUSTOM_ENVIRONMENT": "sandbox"})
+    assert found.settings.effective_api_key.get_secret_value() == "kco_test_api_sandbox"
+    assert found.warnings == ("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.",)
+
+
+def test_the_key_can_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"\n{TEST_KEY}\n")
+    assert settings(api_key_file=str(file)).effective_api_key.get_secret_value() == TEST_KEY
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settings(api_key_file=str(file))
+
+
+def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(
+        "# a comment\nexport KUSTOM_WRITES=deny\nKUSTOM_CONFIRM='code'\nPATH=/x\n"
+        "KUSTOM_PII=${PII}\nKUSTOM_TIMEOUT=10\nKUSTOM_STATE_DIR=${HOME}\n"
+    )
+    environ = {"KUSTOM_CONFIRM": "form", "KUSTOM_TIMEOUT": "", "KUSTOM_STATE_DIR": "/state", "KUSTOM_WRITES": "${W}"}
+    assert load(environ, file) == Loaded(
+        Settings(writes="deny", confirm="form", timeout=10, state_dir=Path("/state")), (), ("KUSTOM_PII",)
+    )
+
+
+@pytest.mark.parametrize("line", ["KUSTOM_WRITES deny", "KUSTOM_WRITES", "KUSTOM_WRITES='deny"])
+def test_a_line_that_is_no_assignment_is_refused(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"KUSTOM_PII=masked\n{line}\n")
+    with pytest.raises(ConfigError, match=r"^--env-file: Line 2 is not NAME=value"):
+        load({}, file)
+
+
+def test_an_env_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--env-file: The file cannot be read"):
+        load({}, tmp_path / "none")
+
+
+def test_no_secret_is_shown() -> None:
+    given = {**TEST, "KUSTOM_KEYS": "CANARY" * 6, "KUSTOM_PROXY": "http://u:CANARY@proxy.example"}
+    loaded = load(given)
+    basic = base64.b64encode(f"M123-shop:{TEST_KEY}".encode()).decode()
+    for shown in (repr(loaded), str(loaded.settings), repr(loaded.settings), loaded.settings.model_dump_json()):
+        assert "CANARY" not in shown
+        assert basic not in shown
+
+
+def test_settings_cannot_be_changed() -> None:
+    found = Settings()
+    with pytest.raises(ValueError, match="frozen"):
+        found.writes = "allow"
+
+
+def test_the_example_file_is_what_the_settings_say(tmp_path: Path) -> None:
+    assert (ROOT / ".env.example").read_text() == env_example()
+    all_set = tmp_path / "all.env"
+    names = {row.name for row in table()}
+    kept = [line[2:] for line in env_example().splitlines() if line.startswith("# KUSTOM_")]
+    assert [line.partition("=")[0] for line in kept] == [row.name for row in table()]
+    all_set.write_text("\n".join(kept))
+    assert load({}, all_set) == Loaded(Settings())
+    assert {"KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE", "KUSTOM_LOG_LEVEL"} <= names
+    assert all(row.meaning.endswith(".") and row.default for row in table())
+    assert [row.name for row in table()][:6] == [
+        "KUSTOM_USERNAME",
+        "KUSTOM_API_KEY",
+        "KUSTOM_ENVIRONMENT",
+        "KUSTOM_WRITES",
+        "KUSTOM_CONFIRM",
+        "KUSTOM_MAX_AMOUNT",
+    ]
+
+
+def test_reading_settings_imports_only_what_it_needs() -> None:
+    program = (
+        "import sys; from kustom_mcp.environment import load; load({'KUSTOM_WRITES': 'deny'}); "
+        "print({'dotenv', 'platformdirs', 'difflib', 'pydantic_settings', 'mcp'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"
