@@ -1,0 +1,62 @@
+"""The HTTP connection to one Kustom account: who we are, what we trust, and what we never do.
+
+Nothing comes from the environment: no proxy, no netrc, no certificate bundle, so that a variable set for another
+program cannot send credentials elsewhere. Redirects are not followed, cookies are not kept, compression is not asked
+for, TLS is always verified.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx2 as httpx
+from pydantic import SecretStr
+
+LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
+
+    `transport` replaces the network, `proxy` is the only way to a proxy.
+    """
+
+    base_url: str
+    username: str = field(repr=False)
+    api_key: SecretStr = field(repr=False)
+    transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    user_agent: str = "kustom-mcp"
+
+    def base(self) -> httpx.URL:
+        """The base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
+        try:
+            url = httpx.URL(self.base_url)
+        except httpx.InvalidURL:
+            raise ValueError("The base URL is not a URL.") from None
+        if url.scheme not in ("https", "http") or not url.host or url.userinfo or url.query or url.fragment:
+            raise ValueError("The base URL must be http or https with a host, without user, query or fragment.")
+        return url
+
+    def open(self) -> httpx.AsyncClient:
+        """A client whose every request carries the credentials (K: ordinary Basic of `username:key`)."""
+        pair = f"{self.username}:{self.api_key.get_secret_value()}".encode()
+        return httpx.AsyncClient(
+            headers={
+                "authorization": "Basic " + base64.b64encode(pair).decode("ascii"),
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": self.user_agent,
+            },
+            # A jar that accepts nothing: the API needs no cookies, and state that nobody asked for is not kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            transport=self.transport,
+            proxy=self.proxy,
+            limits=LIMITS,
+            follow_redirects=False,
+            trust_env=False,
+        )
