@@ -1,0 +1,187 @@
+"""The simulator: a request in, a response out, no I/O.
+
+The order of checks is that of a common gateway: credentials, idempotency key, path, body, order, state. Every request
+to the API is kept in `requests`, so that a test can see what was sent and whether it had an effect of its own or was
+a replay.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from kustom_mcp.simulator import control, states
+from kustom_mcp.simulator.calls import Call
+from kustom_mcp.simulator.drafts import Json, made_up_id
+from kustom_mcp.simulator.faults import Faults
+from kustom_mcp.simulator.routes import Route, find_route
+from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.store import Record, Store, system_clock
+from kustom_mcp.simulator.switches import Switches
+from kustom_mcp.simulator.wire import (
+    JSON_TYPE,
+    ErrorAnswer,
+    NotJson,
+    Request,
+    Response,
+    error_response,
+    parse_json,
+)
+
+API_KEY: Final = "kco_test_api_sandbox"
+KEY_HEADER: Final = "Klarna-Idempotency-Key"
+MAX_LOG: Final = 10_000
+
+_UUID_SHAPE: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request to the API as the simulator saw it. `status` is None where no answer was sent."""
+
+    method: str
+    path: str
+    key: str | None
+    body: Any
+    status: int | None
+    replayed: bool = False
+    fault: str | None = None
+
+
+class Simulator:
+    """A Kustom of one's own: the Order Management API with demo orders, an injected clock and scripted faults."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = system_clock,
+        switches: Switches | None = None,
+        seeds: Sequence[Seed] | None = None,
+    ) -> None:
+        self.store = Store(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
+        self.faults = Faults()
+        self.requests: list[Seen] = []
+        self._errors = 0
+
+    def handle(self, request: Request) -> Response:
+        """Answer one request. Scripted faults are not looked at here, see `exchange`."""
+        if request.segments[:1] == ("sandbox",):
+            return control.answer(self, request)
+        response, replayed = self._respond(request)
+        self.note(request, response.status, replayed=replayed)
+        return response
+
+    def note(self, request: Request, status: int | None, *, replayed: bool = False, fault: str | None = None) -> None:
+        """Write a request into the log; the oldest entries go when it is long."""
+        seen = Seen(
+            request.method, request.path, request.header(KEY_HEADER), _readable(request), status, replayed, fault
+        )
+        self.requests.append(seen)
+        if len(self.requests) > MAX_LOG:
+            del self.requests[: MAX_LOG // 10]
+
+    def reset(self) -> None:
+        """Back to the demo orders; keys, faults and the log are forgotten."""
+        self.store.reset()
+        self.faults.clear()
+        self.requests.clear()
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on."""
+        self.store.advance(seconds)
+
+    def add_order(self, given: Json, name: str | None = None) -> Record:
+        """Add an order from any part of one."""
+        return self.store.add(given, name)
+
+    def error(self, status: int, code: str, *messages: str) -> Response:
+        """An error body with the next correlation id."""
+        self._errors += 1
+        return error_response(status, code, messages, made_up_id("correlation", self._errors))
+
+    def _respond(self, request: Request) -> tuple[Response, bool]:
+        merchant = merchant_of(request)
+        if merchant is None:
+            return Response(401, {"WWW-Authenticate": 'Basic realm="api"'}), False
+        key = request.header(KEY_HEADER) if request.method in ("POST", "PATCH") else None
+        if key is not None:
+            earlier = self.store.recall(merchant, key)
+            if earlier is not None:
+                return earlier, True
+        response = self._perform(request)
+        if key is not None:
+            self.store.remember(merchant, key, response)
+        return response, False
+
+    def _perform(self, request: Request) -> Response:
+        try:
+            route, call = self._prepare(request)
+            return route.perform(call)
+        except ErrorAnswer as problem:
+            return self.error(problem.status, problem.code, *problem.messages)
+        except states.Refused as refusal:
+            return self.error(403, refusal.code, refusal.message)
+        except states.IllegalEvent as mistake:
+            return self.error(500, "INTERNAL_ERROR", str(mistake))
+
+    def _prepare(self, request: Request) -> tuple[Route, Call]:
+        found = find_route(request.method, request.segments)
+        if found is None:
+            raise ErrorAnswer(404, "RESOURCE_NOT_FOUND", ["The requested resource was not found."])
+        route, ids = found
+        body = self._body(route, request)
+        order_id = ids["order_id"]
+        if self.store.switches.malformed_order_id_is_400 and not _UUID_SHAPE.fullmatch(order_id):
+            raise ErrorAnswer(400, "INVALID_REQUEST_PARAMETERS", ["order_id: must be a UUID"])
+        record = self.store.find(order_id)
+        if record is None:
+            raise ErrorAnswer(404, route.lost, [f"Order {order_id} not found."])
+        host = request.header("Host")
+        origin = f"http://{host}" if host else ""
+        return route, Call(route.operation, self.store, record, ids, body, origin)
+
+    def _body(self, route: Route, request: Request) -> Json:
+        switches = self.store.switches
+        if len(request.body) > switches.max_body:
+            raise ErrorAnswer(413, "PAYLOAD_TOO_LARGE", ["The request body is too large."])
+        media_type = (request.header("Content-Type") or "").partition(";")[0].strip().lower()
+        if request.body and media_type != JSON_TYPE:
+            raise ErrorAnswer(415, "UNSUPPORTED_MEDIA_TYPE", ["The content type must be application/json."])
+        if route.body is None:
+            return {}
+        try:
+            value = parse_json(request.body)
+        except NotJson:
+            raise ErrorAnswer(400, "BAD_REQUEST", ["The request body is not valid JSON."]) from None
+        problems = list(route.body.problems(value, ""))
+        if problems:
+            code = "INVALID_REQUEST_PARAMETERS" if switches.limits_status == 400 else "UNPROCESSABLE_ENTITY"
+            raise ErrorAnswer(switches.limits_status, code, problems)
+        return value
+
+
+def merchant_of(request: Request) -> str | None:
+    """Who is calling, told by Basic auth: any user name with the sandbox key, or the key as it is; None is nobody."""
+    scheme, _, credentials = (request.header("Authorization") or "").partition(" ")
+    credentials = credentials.strip()
+    if scheme.lower() != "basic":
+        return None
+    if credentials == API_KEY:
+        return ""
+    try:
+        user, _, key = base64.b64decode(credentials, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return user if key == API_KEY else None
+
+
+def _readable(request: Request) -> Any:
+    if not request.body:
+        return None
+    try:
+        return parse_json(request.body, keep_nulls=True)
+    except NotJson:
+        return request.body.decode("utf-8", "replace")

@@ -1,0 +1,140 @@
+"""What of all this is known: every behaviour of the simulator, marked documented, observed or assumed.
+
+Documented is what Kustom or Klarna's description of the same API says; observed is what code that talks to the API
+shows; assumed is decided here because nothing public decides it. The permission table in `states` carries its own
+marks: its rows are turned into behaviours, not repeated. The README prints the assumed ones.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from kustom_mcp.simulator.states import PERMISSIONS
+
+Mark = Literal["documented", "observed", "assumed"]
+
+MARKS: Final[dict[str, Mark]] = {
+    "S": "documented",
+    "K": "documented",
+    "KL": "documented",
+    "C": "observed",
+    "I": "assumed",
+    "D": "assumed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """One thing that the simulator does, in a sentence, and how sure anybody can be that Kustom does the same."""
+
+    name: str
+    sentence: str
+    mark: Mark
+
+
+def _documented(name: str, sentence: str) -> Behaviour:
+    return Behaviour(name, sentence, "documented")
+
+
+def _observed(name: str, sentence: str) -> Behaviour:
+    return Behaviour(name, sentence, "observed")
+
+
+def _assumed(name: str, sentence: str) -> Behaviour:
+    return Behaviour(name, sentence, "assumed")
+
+
+def _permissions() -> tuple[Behaviour, ...]:
+    """The permission table as sentences: one for each operation, verdict and mark, naming the states."""
+    groups: dict[tuple[str, str | None, Mark], list[str]] = {}
+    for operation, row in PERMISSIONS.items():
+        for status, cell in row.items():
+            groups.setdefault((operation, cell.code, MARKS[cell.mark]), []).append(str(status))
+    return tuple(
+        Behaviour(
+            f"{operation}.{code or 'allowed'}.{mark}",
+            f"{operation} is {'allowed' if code is None else f'refused with 403 {code}'} in {', '.join(states)}.",
+            mark,
+        )
+        for (operation, code, mark), states in groups.items()
+    )
+
+
+BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
+    _documented("auth", "Basic credentials are checked first; without good ones the answer is 401."),
+    _documented("auth.raw_key", "The API key may follow `Basic ` as it is, without base64."),
+    _assumed("auth.empty_body", "A 401 has no body."),
+    _documented("errors.envelope", "Errors carry error_code, error_messages and correlation_id."),
+    _assumed("errors.limits", "A body that breaks a limit gets 400 INVALID_REQUEST_PARAMETERS, not Klarna's 422."),
+    _assumed("errors.malformed", "A body that is not a JSON text gets 400 BAD_REQUEST."),
+    _assumed("errors.media_type", "A body whose content type is not application/json gets 415 UNSUPPORTED_MEDIA_TYPE."),
+    _assumed("errors.size", "A body over 8 MiB gets 413 PAYLOAD_TOO_LARGE."),
+    _assumed("errors.path", "An unknown path, or a known one with another method, gets 404 RESOURCE_NOT_FOUND."),
+    _assumed("errors.order_id", "An order id without UUID shape gets 404 NO_SUCH_ORDER, like an unknown one."),
+    _assumed("errors.refund_order", "The two refund calls answer an unknown order with 404 NOT_FOUND."),
+    _documented(
+        "errors.no_captures", "A capture's shipment or message on an order without captures gets 403 NOT_ALLOWED."
+    ),
+    _assumed("body.nulls", "A null in a request body counts as a field left out; unknown fields are let through."),
+    _assumed("body.ignored", "Calls that take no body ignore one."),
+    _documented("body.amounts", "Amounts are whole minor units of at most 200000000."),
+    _assumed(
+        "body.zero", "An order amount of 0 is accepted while nothing is captured; 0 captures and refunds get 400."
+    ),
+    _assumed("lines.prices", "Lines need a name and a quantity; lines without prices are accepted and kept as sent."),
+    _assumed("lines.sums", "Order lines that do not add up to the amount of the request are accepted."),
+    _assumed("lines.required", "A changed authorization without order_lines gets 400."),
+    _observed("lines.package", "The line type `package` is accepted besides the documented nine."),
+    _documented(
+        "keys.replay", "A POST or PATCH with a known idempotency key gets the first answer; the body is not compared."
+    ),
+    _documented("keys.lifetime", "Idempotency keys are kept for 24 hours."),
+    _assumed("keys.scope", "Keys are kept per user name; neither path nor method is compared."),
+    _assumed("keys.success", "Only 2xx answers are kept: after an error the same key is tried anew."),
+    _documented("capture.amount", "A capture takes at most what remains authorized, else 403 CAPTURE_NOT_ALLOWED."),
+    _documented("capture.headers", "A capture answers 201 with Location and Capture-Id and no body."),
+    _documented("capture.acknowledges", "A capture acknowledges the order."),
+    _documented("capture.fraud", "An order whose fraud_status is not ACCEPTED may be captured all the same."),
+    _assumed("capture.addresses", "A capture shows the order's addresses as they were when it was made."),
+    _documented("refund.amount", "A refund gives back at most captured minus refunded, else 403 REFUND_NOT_ALLOWED."),
+    _documented("refund.headers", "A refund answers 201 with Location and Refund-Id and no body."),
+    _documented(
+        "refund.allocation", "A refund is booked on the captures whose lines have the references of its own lines."
+    ),
+    _assumed("refund.order", "Where several captures have a reference, the oldest is used up first."),
+    _documented("refund.unmatched", "A refund without matching lines counts for the order and for no capture."),
+    _assumed("refund.full", "A full refund leaves the status as it is: CAPTURED, not CLOSED."),
+    _documented("refund.return_fee", "A return fee is a negative line, and only for one capture of the whole order."),
+    _assumed("refund.return_fee_code", "A return fee that is not possible gets 403 REFUND_NOT_ALLOWED."),
+    _documented("amount.floor", "The order amount cannot go below what is captured: 403 NOT_ALLOWED."),
+    _documented(
+        "amount.raise", "Only some payment methods and countries allow a higher amount; others get 403 NOT_ALLOWED."
+    ),
+    _assumed("amount.risk", "The risk check never declines a higher amount or a new address."),
+    _assumed("amount.captured", "An amount lowered to what is captured makes the order CAPTURED."),
+    _documented("address.merge", "Only the address fields that are sent change; an empty text clears a field."),
+    _assumed("address.mandatory", "Street, postal code, city and country cannot be cleared: 400."),
+    _documented("address.billing", "A billing address gets 403 NOT_ALLOWED."),
+    _assumed("address.postal", "Postal codes and regions are checked for length only."),
+    _assumed(
+        "release.status", "A release leaves the order CAPTURED with nothing remaining and its order_amount as it was."
+    ),
+    _assumed("remaining.zero", "Cancelling and expiry set remaining_authorized_amount to 0."),
+    _documented("expiry", "An authorized order expires when its expires_at passes."),
+    _assumed("expiry.part_captured", "A part-captured order expires too; refunds stay possible."),
+    _documented(
+        "extend", "Only Klarna payment methods, orders since 2025-09-25, not ES, FR, IT or PT, not beyond 90 days."
+    ),
+    _assumed("extend.midnight", "An extension ends at midnight UTC, 28 days from today, never earlier than before."),
+    _assumed(
+        "shipping.append", "Shipments are appended and never compared, so that a repeat without a key is there twice."
+    ),
+    _assumed(
+        "due_date", "Due dates move for invoice-like methods only, by 14, 30 or 60 days, in any state with a capture."
+    ),
+    *_permissions(),
+)
+
+
+def marked(mark: Mark) -> tuple[Behaviour, ...]:
+    """The behaviours with one mark."""
+    return tuple(behaviour for behaviour in BEHAVIOURS if behaviour.mark == mark)

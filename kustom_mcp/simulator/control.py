@@ -1,0 +1,139 @@
+"""The sandbox's own endpoints under /sandbox: orders, clock, reset, faults, the log. No credentials: it listens on
+loopback only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from kustom_mcp.simulator.faults import KINDS, Fault
+from kustom_mcp.simulator.limits import Items, Rule, Shape, Text, Whole
+from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
+
+if TYPE_CHECKING:
+    from kustom_mcp.simulator.app import Simulator
+
+_ANY_OBJECT: Final = Shape({})
+_AMOUNTS: Final = (
+    "order_amount",
+    "original_order_amount",
+    "captured_amount",
+    "refunded_amount",
+    "remaining_authorized_amount",
+)
+_LINE: Final = Shape(
+    {name: Whole() for name in ("quantity", "unit_price", "total_amount", "total_discount_amount", "tax_rate")}
+)
+_LINES: Final = Items(_LINE, 0, 10_000)
+_ORDER_RULES: Final[dict[str, Rule]] = {
+    **dict.fromkeys(_AMOUNTS, Whole()),
+    "order_id": Text(255),
+    "name": Text(255),
+    "status": Text(),
+    "purchase_currency": Text(),
+    "created_at": Text(),
+    "expires_at": Text(),
+    "order_lines": _LINES,
+    "captures": Items(Shape({"captured_amount": Whole(), "order_lines": _LINES})),
+    "refunds": Items(Shape({"refunded_amount": Whole(), "order_lines": _LINES})),
+}
+ORDER_PART: Final = Shape(_ORDER_RULES)
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9-]+")
+_HEADER_VALUE: Final = re.compile(r"[!-~]([ -~]*[!-~])?")
+CLOCK: Final = Shape({"advance_seconds": Whole(0, 10**10)}, required=("advance_seconds",))
+FAULT: Final = Shape(
+    {
+        "method": Text(10),
+        "path": Text(255, re.compile("/.*")),
+        "fault": Text(),
+        "status": Whole(200, 599),
+        "times": Whole(1, 10**6),
+        "code": Text(100),
+        "body": Text(10**6),
+        "headers": _ANY_OBJECT,
+    },
+    required=("method", "path", "fault"),
+)
+
+
+class _Wrong(Exception):
+    """A request that the sandbox cannot follow, with the reasons."""
+
+
+def answer(simulator: Simulator, request: Request) -> Response:
+    """Follow one request to /sandbox."""
+    call = f"{request.method} {request.path}"
+    try:
+        if call == "GET /sandbox/orders":
+            return json_response(200, _list(simulator))
+        if call == "POST /sandbox/orders":
+            return _add(simulator, _body(request, ORDER_PART))
+        if call == "GET /sandbox/requests":
+            return json_response(200, [asdict(seen) for seen in simulator.requests])
+        if call == "POST /sandbox/clock":
+            simulator.advance(_body(request, CLOCK)["advance_seconds"])
+            return Response(204)
+        if call == "POST /sandbox/faults":
+            simulator.faults.add(_fault(_body(request, FAULT)))
+            return Response(204)
+    except _Wrong as problem:
+        return simulator.error(400, "INVALID_REQUEST_PARAMETERS", *map(str, problem.args))
+    if call == "POST /sandbox/reset":
+        simulator.reset()
+        return Response(204)
+    return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
+
+
+def _list(simulator: Simulator) -> list[dict[str, str]]:
+    return [
+        {"order_id": record.order["order_id"], "name": record.name, "status": record.order["status"]}
+        for record in simulator.store.records()
+    ]
+
+
+def _add(simulator: Simulator, given: dict[str, Any]) -> Response:
+    name = given.pop("name", None)
+    try:
+        record = simulator.add_order(given, name)
+    except (ValueError, TypeError, AttributeError) as problem:
+        raise _Wrong(f"The order cannot be made up from this: {problem}") from problem
+    return json_response(201, record.order)
+
+
+def _body(request: Request, shape: Shape) -> dict[str, Any]:
+    try:
+        value = parse_json(request.body or b"{}", keep_nulls=True)
+    except NotJson:
+        raise _Wrong("The request body is not valid JSON.") from None
+    problems = list(shape.problems(value, ""))
+    if problems:
+        raise _Wrong(*problems)
+    return value
+
+
+def _fault(given: dict[str, Any]) -> Fault:
+    kind, seconds = given["fault"], given.get("seconds", 0)
+    if kind not in KINDS:
+        raise _Wrong(f"fault: must be one of {', '.join(KINDS)}")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 3600:
+        raise _Wrong("seconds: must be a number between 0 and 3600")
+    return Fault(
+        method=given["method"],
+        path=given["path"],
+        kind=kind,
+        status=given.get("status", 500),
+        seconds=float(seconds),
+        times=given.get("times", 1),
+        code=given.get("code"),
+        body=given.get("body"),
+        headers=_headers(given.get("headers", {})),
+    )
+
+
+def _headers(given: dict[str, Any]) -> dict[str, str]:
+    for name, text in given.items():
+        if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+            raise _Wrong("headers: must be names and printable texts")
+    return given

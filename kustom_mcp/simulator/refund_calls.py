@@ -1,0 +1,60 @@
+"""The two calls about refunds."""
+
+from typing import Final
+
+from kustom_mcp.simulator import states
+from kustom_mcp.simulator.allocation import RETURN_FEE, allocate, line_total, of_capture
+from kustom_mcp.simulator.calls import Call, check_sums, created
+from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
+from kustom_mcp.simulator.store import Record
+from kustom_mcp.simulator.wire import ErrorAnswer, Response, json_response
+
+RETURN_FEE_COUNTRIES: Final = frozenset(
+    {"AT", "DE", "DK", "FI", "FR", "NL", "NO", "SE", "IT", "ES", "IE", "PT", "CZ", "AU", "GR"}
+)
+
+
+def refund_order(call: Call) -> Response:
+    """Give money back, booked on the captures whose lines the refund repeats."""
+    record, body = call.record, call.body
+    check_sums(call, body["refunded_amount"])
+    position = states.refund(record.position, body["refunded_amount"], call.store.switches)
+    lines: list[Json] = body.get("order_lines", [])
+    _check_return_fee(record, lines, body["refunded_amount"])
+    order = record.order
+    captures: list[Json] = order["captures"]
+    added = allocate(captures, record.booked, lines, body["refunded_amount"])
+    refund: Json = {
+        "refund_id": made_up_id(order["order_id"], "refund", len(order["refunds"]) + 1),
+        "refunded_amount": body["refunded_amount"],
+        "refunded_at": stamp(call.store.now()),
+        "order_lines": lines,
+    }
+    refund |= {name: body[name] for name in ("description", "reference") if name in body}
+    for capture in captures:
+        capture["refunded_amount"] = int(capture.get("refunded_amount", 0)) + of_capture(added, capture["capture_id"])
+    for place, amount in added.items():
+        record.booked[place] = record.booked.get(place, 0) + amount
+    order["refunds"].append(refund)
+    record.move(position)
+    return created(call, "Refund-Id", "refunds", refund["refund_id"])
+
+
+def get_refund(call: Call) -> Response:
+    """One refund."""
+    refunds: list[Json] = call.record.order["refunds"]
+    for refund in refunds:
+        if refund["refund_id"] == call.ids["refund_id"]:
+            return json_response(200, refund)
+    raise ErrorAnswer(404, "NOT_FOUND", [f"Refund {call.ids['refund_id']} was not found for the order."])
+
+
+def _check_return_fee(record: Record, lines: list[Json], amount: int) -> None:
+    fees = [line for line in lines if line.get("type") == RETURN_FEE]
+    if not fees:
+        return
+    captures: list[Json] = record.order["captures"]
+    whole = len(captures) == 1 and captures[0]["captured_amount"] == record.position.ordered
+    negative = all(line_total(line) < 0 for line in fees)
+    if not (whole and negative and sum(map(line_total, lines)) == amount and record.country in RETURN_FEE_COUNTRIES):
+        raise states.Refused(states.NO_REFUND, "A return fee is not possible for this refund.")

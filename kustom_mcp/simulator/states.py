@@ -1,0 +1,227 @@
+"""What is possible in which state, and what it leaves behind: two literal tables without I/O, with the rules written on
+top.
+
+A `Position` is the money side of one order. Every rule takes one and returns the next, or raises and leaves
+everything as it was: positions are immutable, so a refused event cannot have changed anything. Amounts are minor
+units of the order's currency. Marks are the source of a cell: S and K Kustom, KL Klarna's description of the same
+API, I inferred, D decided here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from kustom_mcp.simulator.switches import Switches
+
+
+class Status(StrEnum):
+    """Order status values of the API."""
+
+    AUTHORIZED = "AUTHORIZED"
+    PART_CAPTURED = "PART_CAPTURED"
+    CAPTURED = "CAPTURED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    CLOSED = "CLOSED"
+
+
+class Event(StrEnum):
+    """What can happen to an order, told apart where the resulting status differs."""
+
+    CAPTURED_PART = "a capture that leaves something"
+    CAPTURED_ALL = "a capture of all that remained"
+    REPRICED = "a new order amount"
+    REPRICED_TO_CAPTURED = "a new order amount equal to what is captured"
+    CANCELLED = "cancel"
+    RELEASED = "release of the remaining authorization"
+    REFUNDED = "a refund"
+    REFUNDED_ALL = "a refund of all that was left to refund"
+    EXPIRED = "the clock passing expires_at"
+
+
+class Refused(Exception):
+    """The API answers 403 with this code; nothing changed."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class IllegalEvent(Exception):
+    """An event that has no transition from the state: a mistake of the caller, never an answer to a client."""
+
+
+Y: Final = "Y"
+NO: Final = "NOT_ALLOWED"
+NO_CAPTURE: Final = "CAPTURE_NOT_ALLOWED"
+NO_CANCEL: Final = "CANCEL_NOT_ALLOWED"
+NO_REFUND: Final = "REFUND_NOT_ALLOWED"
+
+COLUMNS: Final = tuple(Status)
+
+_ROWS: Final[dict[str, tuple[str, ...]]] = {
+    # AUTHORIZED, PART_CAPTURED, CAPTURED, CANCELLED, EXPIRED, CLOSED; a cell is "Y" or an error code, then its mark
+    "getOrder": ("Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL"),
+    "listCaptures": ("Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL"),
+    "getCapture": ("Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL"),
+    "getRefund": ("Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL"),
+    "acknowledgeOrder": ("Y:K", "Y:I", "Y:I", f"{NO}:D", f"{NO}:D", f"{NO}:D"),
+    "updateAuthorization": ("Y:K", "Y:KL", f"{NO}:K", f"{NO}:K", f"{NO}:K", f"{NO}:I"),
+    "updateMerchantReferences": ("Y:K", "Y:I", "Y:I", f"{NO}:KL", "Y:I", "Y:I"),
+    "updateCustomerDetails": ("Y:K", f"{NO}:D", f"{NO}:D", f"{NO}:I", f"{NO}:I", f"{NO}:I"),
+    "appendOrderShippingInfo": ("Y:K", "Y:I", "Y:I", "Y:D", "Y:D", "Y:D"),
+    "cancelOrder": ("Y:K", f"{NO_CANCEL}:K", f"{NO_CANCEL}:K", f"{NO_CANCEL}:D", f"{NO_CANCEL}:D", f"{NO_CANCEL}:KL"),
+    "extendAuthorizationTime": ("Y:K", "Y:I", f"{NO}:D", f"{NO}:KL", f"{NO}:KL", f"{NO}:D"),
+    "releaseRemainingAuthorization": (f"{NO}:KL", "Y:K", f"{NO}:KL", f"{NO}:KL", f"{NO}:D", f"{NO}:D"),
+    "captureOrder": ("Y:K", "Y:K", f"{NO_CAPTURE}:K", f"{NO_CAPTURE}:KL", f"{NO_CAPTURE}:KL", f"{NO_CAPTURE}:KL"),
+    "appendCaptureShippingInfo": (f"{NO}:KL", "Y:KL", "Y:KL", f"{NO}:KL", f"{NO}:D", "Y:D"),
+    "triggerSendOut": (f"{NO}:KL", "Y:KL", "Y:KL", f"{NO}:KL", f"{NO}:D", "Y:D"),
+    "refundOrder": (f"{NO_REFUND}:KL", "Y:K", "Y:K", f"{NO_REFUND}:KL", "Y:D", "Y:K"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of the permission table: `code` is None where the operation is allowed."""
+
+    code: str | None
+    mark: str
+
+
+def _cell(text: str) -> Cell:
+    verdict, mark = text.split(":")
+    return Cell(None if verdict == Y else verdict, mark)
+
+
+PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = MappingProxyType(
+    {name: MappingProxyType(dict(zip(COLUMNS, map(_cell, row), strict=True))) for name, row in _ROWS.items()}
+)
+"""operation -> status -> Cell. Amount conditions are in the rules below, not in the table."""
+
+TRANSITIONS: Final[Mapping[tuple[str, Event], Status]] = MappingProxyType(
+    {
+        (Status.AUTHORIZED, Event.CAPTURED_PART): Status.PART_CAPTURED,
+        (Status.AUTHORIZED, Event.CAPTURED_ALL): Status.CAPTURED,
+        (Status.AUTHORIZED, Event.REPRICED): Status.AUTHORIZED,
+        (Status.AUTHORIZED, Event.CANCELLED): Status.CANCELLED,
+        (Status.AUTHORIZED, Event.EXPIRED): Status.EXPIRED,
+        (Status.PART_CAPTURED, Event.CAPTURED_PART): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, Event.CAPTURED_ALL): Status.CAPTURED,
+        (Status.PART_CAPTURED, Event.REPRICED): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, Event.REPRICED_TO_CAPTURED): Status.CAPTURED,
+        (Status.PART_CAPTURED, Event.RELEASED): Status.CAPTURED,
+        (Status.PART_CAPTURED, Event.REFUNDED): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, Event.REFUNDED_ALL): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, Event.EXPIRED): Status.EXPIRED,
+        (Status.CAPTURED, Event.REFUNDED): Status.CAPTURED,
+        (Status.CAPTURED, Event.REFUNDED_ALL): Status.CAPTURED,
+        (Status.EXPIRED, Event.REFUNDED): Status.EXPIRED,
+        (Status.EXPIRED, Event.REFUNDED_ALL): Status.EXPIRED,
+        (Status.CLOSED, Event.REFUNDED): Status.CLOSED,
+        (Status.CLOSED, Event.REFUNDED_ALL): Status.CLOSED,
+    }
+)
+
+
+def advance(status: str, event: Event, switches: Switches) -> str:
+    """The status after an event; raises IllegalEvent where there is no transition."""
+    after = TRANSITIONS.get((status, event))
+    if after is None:
+        raise IllegalEvent(f"{status}: no transition for {event}")
+    if event is Event.RELEASED and switches.release_closes:
+        return Status.CLOSED
+    if event is Event.REFUNDED_ALL and status == Status.CAPTURED and switches.full_refund_closes:
+        return Status.CLOSED
+    if event is Event.EXPIRED and status == Status.PART_CAPTURED and not switches.part_captured_expires:
+        return Status.PART_CAPTURED
+    return after
+
+
+def permit(operation: str, status: str) -> None:
+    """Raise Refused with the table's code where the state forbids it. A status nobody knows counts as CANCELLED."""
+    row = PERMISSIONS[operation]
+    cell = row.get(status, row[Status.CANCELLED])
+    if cell.code is not None:
+        raise Refused(cell.code, f"{operation} is not allowed for an order that is {status}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The money side of one order in minor units: captured + remaining + released = ordered."""
+
+    status: str
+    ordered: int
+    captured: int = 0
+    refunded: int = 0
+    remaining: int = 0
+    released: int = 0
+
+
+def capture(at: Position, amount: int, switches: Switches) -> Position:
+    """Take money: at most what remains authorized."""
+    permit("captureOrder", at.status)
+    if amount > at.remaining:
+        raise Refused(NO_CAPTURE, "Captured amount is higher than the remaining authorized amount.")
+    event = Event.CAPTURED_ALL if amount == at.remaining else Event.CAPTURED_PART
+    status = advance(at.status, event, switches)
+    return replace(at, status=status, captured=at.captured + amount, remaining=at.remaining - amount)
+
+
+def refund(at: Position, amount: int, switches: Switches) -> Position:
+    """Give money back: at most captured minus refunded. The remaining authorization does not come back."""
+    permit("refundOrder", at.status)
+    if not at.captured:
+        raise Refused(NO_REFUND, "The order has no captures.")
+    left = at.captured - at.refunded
+    if amount > left:
+        raise Refused(NO_REFUND, f"Refund amount {amount} is higher than what is left to refund, {max(left, 0)}.")
+    event = Event.REFUNDED_ALL if amount == left else Event.REFUNDED
+    return replace(at, status=advance(at.status, event, switches), refunded=at.refunded + amount)
+
+
+def reprice(at: Position, amount: int, switches: Switches, *, may_raise: bool) -> Position:
+    """Set a new order amount: not below what is captured, above the old one only where `may_raise`."""
+    permit("updateAuthorization", at.status)
+    if amount < at.captured:
+        raise Refused(NO, f"The new amount {amount} is lower than the captured amount {at.captured}.")
+    if amount > at.ordered and not may_raise:
+        raise Refused(NO, "Update not allowed.")
+    event = Event.REPRICED_TO_CAPTURED if at.captured and amount == at.captured else Event.REPRICED
+    return replace(
+        at,
+        status=advance(at.status, event, switches),
+        ordered=amount,
+        remaining=amount - at.captured,
+        released=0,
+    )
+
+
+def cancel(at: Position, switches: Switches) -> Position:
+    """End an order that has no captures; everything is released."""
+    permit("cancelOrder", at.status)
+    if at.captured:
+        raise Refused(NO_CANCEL, "The order has captures.")
+    return _let_go(at, Event.CANCELLED, switches)
+
+
+def release(at: Position, switches: Switches) -> Position:
+    """Give back what will not be captured, after at least one capture."""
+    permit("releaseRemainingAuthorization", at.status)
+    if not at.remaining:
+        raise Refused(NO, "Nothing remains to be released.")
+    return _let_go(at, Event.RELEASED, switches)
+
+
+def expire(at: Position, switches: Switches) -> Position:
+    """The clock has passed expires_at; finished orders stay as they are."""
+    if at.status not in (Status.AUTHORIZED, Status.PART_CAPTURED):
+        return at
+    return _let_go(at, Event.EXPIRED, switches)
+
+
+def _let_go(at: Position, event: Event, switches: Switches) -> Position:
+    status = advance(at.status, event, switches)
+    return replace(at, status=status, remaining=0, released=at.released + at.remaining)

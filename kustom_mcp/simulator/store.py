@@ -1,0 +1,163 @@
+"""The orders, the clock and the remembered answers: everything the simulator keeps between two requests.
+
+Expiry is applied when an order is looked at, so that no timer is needed: an order that was open when it was made
+expires once the injected clock, moved on by `advance`, has passed its `expires_at`. An order that was made with an
+`expires_at` in the past never passes it and stays as it was made.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from kustom_mcp.simulator import states
+from kustom_mcp.simulator.allocation import Booked
+from kustom_mcp.simulator.drafts import Json, draft_order
+from kustom_mcp.simulator.seeds import Seed
+from kustom_mcp.simulator.states import Position
+from kustom_mcp.simulator.switches import Switches
+from kustom_mcp.simulator.wire import Response
+
+KEY_LIFETIME: Final = timedelta(hours=24)
+
+PAY_LATER: Final = frozenset({"INVOICE", "INVOICE_BUSINESS", "PAY_LATER_IN_PARTS", "PAY_IN_X"})
+KLARNA_METHODS: Final = PAY_LATER | {
+    "ACCOUNT",
+    "DEFERRED_INTEREST",
+    "DIRECT_DEBIT",
+    "FIXED_AMOUNT",
+    "FIXED_AMOUNT_BY_CARD",
+    "FIXED_SUM_CREDIT",
+    "PAY_BY_CARD",
+    "PAY_LATER_BY_CARD",
+}
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """The real time."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Record:
+    """One order as the API shows it (`order`), with what it does not show."""
+
+    name: str
+    order: Json
+    position: Position
+    booked: Booked = field(default_factory=dict[tuple[str, str], int])
+    can_expire: bool = True
+    acknowledged: bool = False
+    extra_due_days: dict[str, int] = field(default_factory=dict[str, int])
+
+    def move(self, position: Position) -> None:
+        """Take over a new money side; the visible fields follow."""
+        self.position = position
+        self.order |= {
+            "status": str(position.status),
+            "order_amount": position.ordered,
+            "captured_amount": position.captured,
+            "refunded_amount": position.refunded,
+            "remaining_authorized_amount": position.remaining,
+        }
+
+    def capture(self, capture_id: str) -> Json | None:
+        """One capture, or None."""
+        captures: list[Json] = self.order["captures"]
+        return next((entry for entry in captures if entry["capture_id"] == capture_id), None)
+
+    @property
+    def payment_type(self) -> str:
+        """How the customer pays, e.g. INVOICE; empty where the order does not say."""
+        method: Any = self.order.get("initial_payment_method") or {}
+        return str(method.get("type") or "")
+
+    @property
+    def country(self) -> str:
+        """The purchase country in upper case."""
+        return str(self.order.get("purchase_country") or "").upper()
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the authorization ends."""
+        return parse_time(self.order["expires_at"])
+
+
+def parse_time(text: str) -> datetime:
+    """An ISO 8601 time of the API; without a zone it counts as UTC."""
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Store:
+    """Orders by id, a movable clock, and the answers that idempotency keys bring back."""
+
+    def __init__(self, clock: Clock, switches: Switches, seeds: Iterable[Seed]) -> None:
+        self.switches = switches
+        self._clock = clock
+        self._seeds = tuple(seeds)
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the demo orders, the real time and no remembered keys."""
+        self._offset = timedelta()
+        self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
+        self._records: dict[str, Record] = {}
+        self._added = 0
+        for seed in self._seeds:
+            self.add(seed.draft(self.now()), seed.name)
+
+    def now(self) -> datetime:
+        """The simulator's time."""
+        return self._clock() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on."""
+        self._offset += timedelta(seconds=seconds)
+
+    def add(self, given: Json, name: str | None = None) -> Record:
+        """Add an order from any part of one; an order of the same id is replaced."""
+        self._added += 1
+        draft = draft_order(given, self.now(), self._added)
+        record = Record(
+            name=name or f"order-{self._added}",
+            order=draft.order,
+            position=draft.position,
+            booked=draft.booked,
+            acknowledged=bool(draft.order["captures"]),
+        )
+        record.can_expire = record.expires_at > self.now()
+        self._records[str(record.order["order_id"]).lower()] = record
+        return record
+
+    def find(self, order_id: str) -> Record | None:
+        """The order as it stands now, or None."""
+        record = self._records.get(order_id.lower())
+        if record is not None:
+            self._expire(record)
+        return record
+
+    def records(self) -> list[Record]:
+        """All orders as they stand now, oldest first."""
+        for record in self._records.values():
+            self._expire(record)
+        return list(self._records.values())
+
+    def recall(self, merchant: str, key: str) -> Response | None:
+        """The answer that this merchant got for this key within the last day."""
+        remembered = self._answers.get((merchant, key))
+        if remembered is None or self.now() - remembered[0] > KEY_LIFETIME:
+            return None
+        return remembered[1]
+
+    def remember(self, merchant: str, key: str, answer: Response) -> None:
+        """Keep a successful answer; errors are not kept, so that a repeat is tried again."""
+        if not self.switches.forgets_keys and 200 <= answer.status < 300:
+            self._answers[merchant, key] = (self.now(), answer)
+
+    def _expire(self, record: Record) -> None:
+        if record.can_expire and record.expires_at <= self.now():
+            record.can_expire = False
+            record.move(states.expire(record.position, self.switches))

@@ -1,0 +1,52 @@
+"""`simulate` as a real process."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator
+
+import httpx2 as httpx
+import pytest
+
+PROGRAM = "import sys; from kustom_mcp.commands.simulate import run; sys.exit(run(int(sys.argv[1])))"
+
+
+@contextlib.asynccontextmanager
+async def started(port: int) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, str(port), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(10):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_says_where_it_listens_and_stops_on_a_signal(number: signal.Signals) -> None:
+    async with started(0) as process:
+        assert process.stdout is not None
+        line = (await process.stdout.readline()).decode()
+        assert line.startswith("listening on http://127.0.0.1:")
+        url = line.removeprefix("listening on ").strip()
+        async with httpx.AsyncClient() as http:
+            assert len((await http.get(f"{url}/sandbox/orders")).json()) >= 12
+            process.send_signal(number)
+            rest, told = await process.communicate()
+        assert (process.returncode, rest) == (0, b"")
+        assert f"KUSTOM_API_URL={url} KUSTOM_USERNAME=demo KUSTOM_API_KEY=kco_test_api_sandbox" in told.decode()
+
+
+@pytest.mark.parametrize("port", ["taken", "70000"])
+async def test_a_port_that_cannot_be_had_is_one_line_and_exit_code_2(port: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1] if port == "taken" else int(port)
+        async with started(number) as process:
+            out, told = await process.communicate()
+    assert (process.returncode, out, told.count(b"\n")) == (2, b"", 1)
+    assert told.startswith(f"kustom-mcp: --port {number}: ".encode())
