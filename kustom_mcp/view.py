@@ -1,0 +1,272 @@
+"""What a model sees of an order: facts that Kustom computes, what can be done now, and the sentence that sums it up.
+
+Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `totals` hold numbers, times,
+ids and our own words only, but for one cleaned reference in a row; everything typed is in `third_party`. `can` and
+`cannot` come from the same table that refuses a call (`oms.rules`), so that the view never promises what a tool then
+denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from kustom_mcp.money import show
+from kustom_mcp.oms import rules
+from kustom_mcp.oms.models import ACCEPTED, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
+from kustom_mcp.result import AMOUNTS, Json, compact
+from kustom_mcp.text import clean
+from kustom_mcp.third_party import (
+    Pii,
+    capture_facts,
+    capture_view,
+    cleaned,
+    fitting,
+    masked,
+    refund_facts,
+    refund_view,
+    third_party,
+)
+
+__all__ = [
+    "Permitted",
+    "Pii",
+    "capture_facts",
+    "capture_view",
+    "cleaned",
+    "difference",
+    "facts",
+    "masked",
+    "refund_facts",
+    "refund_view",
+    "row",
+    "summary",
+    "third_party",
+    "totals",
+]
+
+Permitted = Callable[[str], str | None]
+"""Why the operator switched a tool off; None when it is exposed."""
+
+GATED = {
+    "kustom_update_order_amount": "updateAuthorization",
+    "kustom_update_customer_details": "updateCustomerDetails",
+    "kustom_cancel_order": "cancelOrder",
+    "kustom_release_remaining_authorization": "releaseRemainingAuthorization",
+    "kustom_capture_order": "captureOrder",
+    "kustom_refund_order": "refundOrder",
+}
+"""The gated tools that `can` or `cannot` always names, and the operation of each."""
+
+ROW_BYTES = 300
+
+_ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
+_COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
+_REFERENCES = ("merchant_reference1", "merchant_reference2")
+
+
+def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Permitted) -> dict[str, Json]:
+    """The `order` part of a result: ids, states, the five amounts in minor units, times, and what is possible now.
+
+    `days_left` counts whole days from `now` (with a time zone) until captures end; it is left out once nothing can be
+    captured.
+    """
+    view = _known(order, ("order_id", "status", "fraud_status"))
+    if order.currency:
+        view["purchase_currency"] = clean(order.currency, 10)
+    view |= {name: getattr(order, name) for name in AMOUNTS}
+    view |= _known(order, ("created_at", "expires_at"))
+    days = _days_left(order, now)
+    if days is not None:
+        view["days_left"] = days
+    if portal_url is not None:
+        view["portal_url"] = portal_url
+    view["can"], view["cannot"] = _possible(order, permitted)
+    return view
+
+
+def summary(order: Order, now: datetime | None = None) -> str:
+    """One sentence in our own words, amounts in major units. With `now` it says how many days are left to capture."""
+    ordered, *others = (
+        show(amount, order.currency)
+        for amount in (
+            order.order_amount,
+            order.captured_amount,
+            order.refunded_amount,
+            order.remaining_authorized_amount,
+        )
+    )
+    captured, refunded, left = (text.partition(" ")[0] for text in others)
+    parts = [f"{ordered} ordered, {captured} captured, {refunded} refunded, {left} left to capture"]
+    expires = _expiry(order)
+    if expires is not None and _open(order):
+        days = _days_left(order, now) if now is not None else None
+        count = "" if days is None else f" ({days} {'day' if days == 1 else 'days'} left)"
+        parts.append(f"captures are possible until {expires:%Y-%m-%d}{count}")
+    if order.fraud_status and order.fraud_status != ACCEPTED:
+        parts.append(f"the fraud status is {clean(order.fraud_status, 20)}")
+    return f"Order {clean(order.order_id, 64)[:8]}… is {clean(order.status, 30)}: {'; '.join(parts)}."
+
+
+def row(outcome: str, order: Order, *, now: datetime) -> dict[str, Json]:
+    """One order of many, at most ROW_BYTES bytes as compact JSON.
+
+    What a row is short of is dropped in this order until it fits: the original amount, amounts that are 0, the time
+    of day of `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, `days_left`,
+    `expires_at`, the reference. So a missing amount is 0 and a missing fraud status is ACCEPTED, or unknown to
+    Kustom.
+    """
+    view: dict[str, Json] = {"outcome": outcome} | _known(order, ("order_id", "status", "fraud_status"))
+    if order.currency:
+        view["purchase_currency"] = clean(order.currency, 10)
+    view |= {name: getattr(order, name) for name in AMOUNTS}
+    view |= _known(order, ("expires_at",))
+    days = _days_left(order, now)
+    if days is not None:
+        view["days_left"] = days
+    if order.merchant_reference1:
+        view["merchant_reference1"] = fitting(order.merchant_reference1, 40)
+    for shorten in _SHORTER:
+        if _size(view) <= ROW_BYTES:
+            break
+        shorten(view)
+    return view
+
+
+def totals(orders: Iterable[Order]) -> list[dict[str, Json]]:
+    """Per currency and status: how many orders, and the sums of the five amounts. Sorted by currency, then status."""
+    groups: dict[tuple[str, str], dict[str, Json]] = {}
+    for order in orders:
+        key = (clean(order.currency, 10), clean(order.status, 30))
+        if key not in groups:
+            named: dict[str, Json] = {"purchase_currency": key[0]} if key[0] else {}
+            groups[key] = named | {"status": key[1], "orders": 0} | dict.fromkeys(AMOUNTS, 0)
+        group = groups[key]
+        group["orders"] += 1
+        for name in AMOUNTS:
+            group[name] += getattr(order, name)
+    return [group for _, group in sorted(groups.items())]
+
+
+def difference(before: Order, after: Order) -> list[dict[str, Json]]:
+    """What changed between two reads, as `changes`: states, amounts, times, references; lines, shipments by count."""
+    pairs: list[tuple[str, Json, Json]] = [
+        *((name, getattr(before, name), getattr(after, name)) for name in _COMPARED),
+        *((name, _reference(before, name), _reference(after, name)) for name in _REFERENCES),
+        ("order_lines", len(before.order_lines), len(after.order_lines)),
+        ("shipping_info", len(before.shipping_info), len(after.shipping_info)),
+    ]
+    return [{"field": name, "before": old, "after": new} for name, old, new in pairs if old != new]
+
+
+def _possible(order: Order, permitted: Permitted) -> tuple[list[Json], list[Json]]:
+    can: list[Json] = []
+    cannot: list[Json] = []
+    for tool, operation in GATED.items():
+        why = permitted(tool) or _why_not(operation, order)
+        if why is not None:
+            cannot.append({"tool": tool, "why": why})
+            continue
+        most = rules.max_amount(operation, order)
+        can.append({"tool": tool} if most is None else {"tool": tool, "max_amount": most})
+    extend, due_date = "kustom_extend_authorization", "kustom_extend_due_date"
+    if permitted(extend) is None and rules.verdict("extendAuthorizationTime", order).allowed:
+        can.append({"tool": extend})
+    if permitted(due_date) is None:
+        if order.captures or order.captured_amount:
+            can.append({"tool": due_date})
+        else:
+            cannot.append({"tool": due_date, "why": "has no captures"})
+    return can, cannot
+
+
+def _why_not(operation: str, order: Order) -> str | None:
+    """Why a gated operation makes no sense now, in words that follow "the order".
+
+    A refusal that nobody documents counts only where the order has ended: while it is open a tool may be tried.
+    """
+    if operation == "releaseRemainingAuthorization" and _nothing_remains(order):
+        return rules.verdict(operation, order).sentence or "has nothing left to release"
+    verdict = rules.verdict(operation, order)
+    if verdict.allowed:
+        return None
+    if verdict.refused_here:
+        return verdict.sentence
+    refundable = operation == "refundOrder" and (rules.max_amount(operation, order) or 0) > 0
+    return verdict.sentence if order.status in _ENDED and not refundable else None
+
+
+def _nothing_remains(order: Order) -> bool:
+    return "remaining_authorized_amount" in order.model_fields_set and order.remaining_authorized_amount <= 0
+
+
+def _open(order: Order) -> bool:
+    return order.status not in {CAPTURED, *_ENDED} and not _nothing_remains(order)
+
+
+def _expiry(order: Order) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(order.expires_at or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _days_left(order: Order, now: datetime) -> int | None:
+    expires = _expiry(order)
+    if expires is None or not _open(order):
+        return None
+    return max(0, (expires - now) // timedelta(days=1))
+
+
+def _known(order: Order, names: Sequence[str]) -> dict[str, Json]:
+    """Fields that Kustom writes itself, those that it sent."""
+    values = {name: getattr(order, name) for name in names}
+    return {name: clean(value, 64) for name, value in values.items() if value is not None}
+
+
+def _reference(order: Order, name: str) -> str | None:
+    value: str | None = getattr(order, name)
+    return None if value is None else clean(value, 255)
+
+
+def _size(view: dict[str, Json]) -> int:
+    return len(compact(view).encode())
+
+
+def _drop(name: str) -> Callable[[dict[str, Json]], object]:
+    return lambda view: view.pop(name, None)
+
+
+def _drop_zeros(view: dict[str, Json]) -> None:
+    for name in AMOUNTS[2:]:
+        if view[name] == 0:
+            del view[name]
+
+
+def _drop_time_of_day(view: dict[str, Json]) -> None:
+    if "expires_at" in view:
+        view["expires_at"] = view["expires_at"][:10]
+
+
+def _drop_accepted(view: dict[str, Json]) -> None:
+    if view.get("fraud_status") == ACCEPTED:
+        del view["fraud_status"]
+
+
+def _shorten_reference(view: dict[str, Json]) -> None:
+    if "merchant_reference1" in view:
+        view["merchant_reference1"] = clean(view["merchant_reference1"], 12)
+
+
+_SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
+    _drop("original_order_amount"),
+    _drop_zeros,
+    _drop_time_of_day,
+    _drop_accepted,
+    _shorten_reference,
+    _drop("days_left"),
+    _drop("expires_at"),
+    _drop("merchant_reference1"),
+    _drop("fraud_status"),
+)
