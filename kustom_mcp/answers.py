@@ -1,0 +1,136 @@
+"""The gate's own sentences: previews, refusals by a person, what an earlier call left, what nobody can know.
+
+Kept apart from the flow, because these are what a tired person reads, and they are changed for other reasons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kustom_mcp.codes import Figures
+from kustom_mcp.gate import SEE_CODE_MODE, Proposal
+from kustom_mcp.money import show
+from kustom_mcp.oms.errors import OutcomeUnknown
+from kustom_mcp.oms.rules import Verdict
+from kustom_mcp.result import Code, Failure, Json, Result, Upstream
+
+TOOLS = {
+    "cancelOrder": "cancel_order",
+    "captureOrder": "capture_order",
+    "refundOrder": "refund_order",
+    "releaseRemainingAuthorization": "release_remaining_authorization",
+    "updateAuthorization": "update_order_amount",
+    "appendOrderShippingInfo": "add_shipping_info",
+}
+"""The tools behind the operations that are named as alternatives."""
+
+SHOW_AND_REPEAT = (
+    "Show the person this preview and ask. If they agree, repeat exactly this call with confirm set to confirm.code; "
+    "if not, do nothing."
+)
+SHOW_AND_FLAG = "If this is what is wanted, repeat exactly this call with confirm: true."
+SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be asked."
+
+
+def preview(
+    proposal: Proposal,
+    order: Mapping[str, Json],
+    confirm: Mapping[str, str] | None,
+    objection: Failure | None,
+    *,
+    flag: bool,
+) -> Result:
+    """What would happen. With an objection it is an error that carries a fresh preview."""
+    effect = f"{proposal.effect} {proposal.afterwards}".strip()
+    if objection is None:
+        result = Result("confirmation_required", f"Not done yet. {effect}")
+    else:
+        result = objection.result()
+        result.summary = f"{objection.message} {effect}"
+    result.order = order
+    result.third_party = proposal.third_party
+    result.changes = proposal.changes
+    result.warnings = proposal.warnings
+    result.confirm = confirm
+    result.next_step = SHOW_AND_REPEAT if confirm else SHOW_AND_FLAG if flag else SHOW_AND_ASK
+    return result
+
+
+def declined(order: Mapping[str, Json] | None) -> Result:
+    """The person said no, did not answer, or answered anything but an explicit yes."""
+    return Result(
+        "declined",
+        "This was not approved, so nothing was sent.",
+        order,
+        next_step=f"Tell the person that nothing was changed; ask again only if they want to. {SEE_CODE_MODE}",
+    )
+
+
+def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
+    """Nothing was sent, because it is so already. Who did it is not claimed."""
+    return Result(
+        "already_applied", f"{summary} Nothing was sent by this call.", order, next_step="There is nothing left to do."
+    )
+
+
+def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
+    """The order is no longer what was approved: the difference in status and amounts, in words."""
+    differences: list[str] = []
+    if before.status != now.status:
+        differences.append(f"status {before.status or 'unknown'} -> {now.status}")
+    for name in ("order_amount", "captured_amount", "refunded_amount", "remaining_authorized_amount"):
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            differences.append(f"{name} {show(was, currency)} -> {show(is_now, currency)}")
+    what = "; ".join(differences) or "its lines, its address or its entries were changed"
+    return Failure(
+        Code.STATE_CHANGED,
+        f"The order has changed since this was approved ({what}). Nothing was sent.",
+        next_step="Show the person what changed, and ask again.",
+    )
+
+
+def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failure:
+    """Refused here, because Kustom documents that it would be refused there: with the reason and the alternative.
+
+    `most` is the limit in words where an amount is over it.
+    """
+    tools = [f"kustom_{TOOLS[operation]}" for operation in verdict.alternatives]
+    instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
+    return Failure(
+        Code.ACTION_NOT_ALLOWED,
+        f"The order {verdict.sentence}{f' (at most {most})' if most else ''}. Nothing was sent.",
+        next_step=f"{instead} Ask the person first.",
+        field=field if most else None,
+    )
+
+
+def used_up() -> Failure:
+    """The approval has been carried out once, and the order has been changed back since."""
+    return Failure(
+        Code.CONFIRMATION_INVALID,
+        "This approval has been used already, and the order was changed back since. Nothing was sent.",
+        field="confirm",
+    )
+
+
+def outcome_unknown(
+    error: OutcomeUnknown | None, confirm: Mapping[str, str] | None, *, readable: bool, order: Mapping[str, Json] | None
+) -> Result:
+    """The write was sent, and nothing says whether it happened."""
+    again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
+    settles = (
+        f"Repeat this call {again}: it looks at the order first, and does it at most once."
+        if readable
+        else "Look at the order in the Kustom portal: this effect cannot be read through the API."
+    )
+    failure = Failure(
+        Code.OUTCOME_UNKNOWN,
+        "This was sent to Kustom, and no answer tells whether it happened.",
+        next_step=f"{settles} Do not start a new one, and tell the person that it is not certain yet.",
+        upstream=Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None,
+    )
+    result = failure.result()
+    result.confirm = confirm
+    result.order = order
+    return result

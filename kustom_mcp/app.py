@@ -1,0 +1,156 @@
+"""App: what one running server holds - settings, API client, audit, open intents - and its lifespan.
+
+It also keeps two promises that need one owner: writes to one order happen one after the other in this process, and a
+write in flight is finished or cut at the drain limit, never abandoned because a client left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio
+
+from kustom_mcp import __version__
+from kustom_mcp.audit import Audit
+from kustom_mcp.intents import Intents, Remembered
+from kustom_mcp.oms.client import KustomClient
+from kustom_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+
+    from kustom_mcp.simulator.app import Simulator
+
+SANDBOX_USER = "sandbox"
+SANDBOX_URL = "http://sandbox.invalid"
+
+
+class Busy(Exception):
+    """Another write to this order is still running, or the server is shutting down."""
+
+
+@dataclass
+class _Turn:
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    waiting: int = 0
+
+
+@dataclass
+class App:
+    """Everything a call needs from the process. Build with `App.of`, enter `lifespan()` before use."""
+
+    settings: Settings
+    client: KustomClient
+    audit: Audit
+    intents: Intents
+    remembered: Remembered
+    simulator: Simulator | None = None
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    draining: bool = False
+    calls_in_flight: int = 0
+    _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
+    _idle: anyio.Event | None = None
+    _in_flight: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        simulator: Simulator | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> App:
+        """The app for these settings. In the sandbox the simulator is embedded; a transport is for tests."""
+        if settings.sandboxed and transport is None:
+            from kustom_mcp.sandbox import SandboxTransport
+            from kustom_mcp.simulator.app import Simulator
+
+            simulator = simulator or Simulator()
+            transport = SandboxTransport(simulator)
+        state = settings.state_path
+        return cls(
+            settings=settings,
+            client=KustomClient(
+                base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
+                username=SANDBOX_USER if settings.sandboxed else settings.username,
+                api_key=settings.effective_api_key,
+                transport=transport,
+                read_only=not settings.writes_allowed,
+                proxy=settings.proxy.get_secret_value() if settings.proxy else None,
+                user_agent=f"kustom-mcp/{__version__}",
+            ),
+            audit=Audit(state, settings.audit_log),
+            intents=Intents(state),
+            remembered=Remembered(state),
+            simulator=simulator,
+        )
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[App]:
+        """Open the HTTP client for as long as the server runs."""
+        async with self.client:
+            yield self
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.wall(), UTC)
+
+    @asynccontextmanager
+    async def turn(self, order_id: str, *, within: float) -> AsyncGenerator[None]:
+        """Wait for this order's turn to be written to, at most `within` seconds. Busy when it does not come."""
+        turn = self._turns.setdefault(order_id, _Turn())
+        turn.waiting += 1
+        try:
+            with anyio.move_on_after(within) as scope:
+                await turn.lock.acquire()
+            if scope.cancelled_caught:
+                raise Busy
+            try:
+                yield
+            finally:
+                turn.lock.release()
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del self._turns[order_id]
+
+    @contextmanager
+    def shielded(self, seconds: float) -> Generator[anyio.CancelScope]:
+        """Finish what is inside although its caller left, but within `seconds` or the drain limit."""
+        if self.draining:
+            raise Busy
+        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + seconds) as scope:
+            self._in_flight.add(scope)
+            try:
+                yield scope
+            finally:
+                self._in_flight.discard(scope)
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Count a tool call, so that the end of the process can wait for its answer."""
+        self.calls_in_flight += 1
+        try:
+            yield
+        finally:
+            self.calls_in_flight -= 1
+            if not self.calls_in_flight and self._idle is not None:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no tool call runs."""
+        while self.calls_in_flight:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    def drain(self, seconds: float) -> None:
+        """Start no more writes, and give those in flight this long."""
+        self.draining = True
+        limit = anyio.current_time() + seconds
+        for scope in self._in_flight:
+            scope.deadline = min(scope.deadline, limit)

@@ -1,0 +1,365 @@
+"""One tool call: what a tool's function can do, in the order it does it.
+
+    order = await call.order(order_id, watch)        read it; settle what an earlier approval or open intent left
+    approved = await call.approval(proposal)         an approval, or the question (which ends this round)
+    written = await call.write(ENDPOINT, approved)   the one write, with its key, recorded before it leaves
+    return await call.applied(written, ...)          read again and say what changed
+
+A function that skips a step does not type-check: `write` takes what only `approval` (or a declared reason for needing
+none) produces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+import anyio
+from mcp.server import ServerRequestContext
+from mcp.types import CallToolRequestParams
+
+from kustom_mcp import upstream, view
+from kustom_mcp.answers import already_applied, declined, not_allowed, outcome_unknown, preview
+from kustom_mcp.app import Busy
+from kustom_mcp.arguments import as_json
+from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
+from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch, ask, can_ask, is_modern, judge
+from kustom_mcp.ledger import Ledger
+from kustom_mcp.money import show
+from kustom_mcp.oms import rules
+from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Read, Write
+from kustom_mcp.oms.endpoints import GET_ORDER
+from kustom_mcp.oms.errors import OmsError, OutcomeUnknown
+from kustom_mcp.oms.models import Order
+from kustom_mcp.oms.settlement import Landed, Settle, Written
+from kustom_mcp.result import Code, Failure, Json, Result
+from kustom_mcp.round import Declined, Done, Round, StillUnknown
+from kustom_mcp.text import clean
+
+T = TypeVar("T")
+
+LEAST_SECONDS_FOR_A_WRITE = 5.0
+
+
+class Call:
+    """One call of one tool. `arguments`: those that were sent, checked; `confirm`: as it came, unchecked."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        tool: str,
+        *,
+        gated: bool,
+        context: ServerRequestContext[Any, Any],
+        params: CallToolRequestParams,
+        who: Mapping[str, str],
+        arguments: Mapping[str, Any],
+        confirm: object,
+    ) -> None:
+        self.gate = gate
+        self.app = gate.app
+        self.policy = gate.policy
+        self.context = context
+        self.before: Order | None = None
+        self.sent = False
+        """Whether a write has left, or may have."""
+        self._tool = tool
+        self._gated = gated
+        self._params = params
+        self._caller = who["caller"]
+        self._confirm = confirm
+        self._arguments = as_json(arguments)
+        settings = self.app.settings
+        self._binding = digest([settings.environment, settings.merchant, tool, self._arguments])
+        self._ledger = Ledger(self.app, tool, who, self._binding, self._arguments)
+        self._deadline = self.app.clock() + settings.timeout
+        self._turn = AsyncExitStack()
+        self._round: Round | None = None
+        self._pledge: Pledge | None = None
+
+    async def __aenter__(self) -> Call:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._turn.aclose()
+
+    async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
+        """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
+        try:
+            return await self.app.client.read(endpoint, deadline=self._deadline, **ids)
+        except OmsError as error:
+            raise self._failure(error, entry=entry) from None
+
+    async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
+        """The order, if it is in scope. With a `watch` this call is a write: what an earlier one left is settled first.
+
+        A function is given where what to watch depends on what Kustom returns.
+        """
+        if not self.policy.in_scope(order_id):
+            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed)
+        if watch is None:
+            self.before = await self.read(GET_ORDER, order_id=order_id)
+            return self.before
+        self._round = Round(self.gate, self._ledger, self._binding, self._caller)
+        try:
+            if self._gated:
+                self._round.admit(self._params, self._confirm)
+            else:
+                self._round.admit_ungated()
+        except Declined:
+            self._decline()
+        if self._round.commits:
+            await self._take_turn(order_id)
+        self.before = await self.read(GET_ORDER, order_id=order_id)
+        self._round.watch = watch if isinstance(watch, Watch) else watch(self.before)
+        self._hold(self._round, self.before)
+        return self.before
+
+    async def order_with(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> tuple[Order, T]:
+        """The order and something of it, read at the same time; the order is needed for its currency."""
+        failures: dict[str, Failure] = {}
+        found: list[T] = []
+
+        async def read_entry() -> None:
+            try:
+                found.append(await self.read(endpoint, entry=entry, **ids))
+            except Failure as failure:
+                failures["entry"] = failure
+
+        async def read_order() -> None:
+            try:
+                await self.order(ids["order_id"])
+            except Failure as failure:
+                failures["order"] = failure
+
+        if not self.policy.in_scope(ids["order_id"]):
+            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed)
+        async with anyio.create_task_group() as group:
+            group.start_soon(read_entry)
+            group.start_soon(read_order)
+        if failures:
+            raise failures.get("order") or failures["entry"]
+        assert self.before is not None
+        return self.before, found[0]
+
+    def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
+        """Refuse what Kustom documents as impossible for this order. Failure ACTION_NOT_ALLOWED."""
+        verdict = rules.verdict(endpoint.name, order, amount)
+        if verdict.refused_here:
+            most = rules.max_amount(endpoint.name, order) if amount is not None else None
+            raise not_allowed(verdict, show(most, order.currency) if most else None, field)
+
+    def same_currency(self, order: Order, currency: str | None) -> None:
+        """Hold a currency that was sent to the order's. Failure CURRENCY_MISMATCH."""
+        if currency is not None and currency != order.currency:
+            raise Failure(
+                Code.CURRENCY_MISMATCH,
+                f"This order is in {clean(order.currency, 10)}. Nothing was sent, and nothing is ever converted.",
+                field="currency",
+                next_step=f"Ask the person for the amount in {clean(order.currency, 10)}.",
+            )
+
+    async def approval(self, proposal: Proposal) -> Approved:
+        """An approval of exactly this, or the end of this round: a question, a preview, a refusal."""
+        gate, order = self._current()
+        if gate.objection is not None:
+            self._leave(proposal, gate.objection)
+        if gate.commits:
+            self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.CODE)
+            return Approved(self._pledge.key, gate.means)
+        asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
+        if self.gate.mode == "form" and not asks:
+            raise Failure(
+                Code.HUMAN_APPROVAL_UNAVAILABLE,
+                "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
+                next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
+            )
+        if not asks:
+            self._leave(proposal, None)
+        self._ledger.note("question", means="form")
+        pledge = self._new_pledge(proposal, Purpose.FORM)
+        if is_modern(self.context):
+            raise Ask(proposal, self.gate.seal(gate.head, pledge, self._caller)["code"])
+        return await self._ask_and_wait(order, proposal, pledge)
+
+    def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
+        """The declared reason for needing no approval, with the key of this intent."""
+        gate, _ = self._current()
+        self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.SETTLE)
+        return NeedsNone(self._pledge.key, because)
+
+    def already(self, summary: str) -> NoReturn:
+        """Answer that things are so already. The summary does not claim that it was us."""
+        assert self.before is not None
+        raise Answer(already_applied(summary, self.facts(self.before)))
+
+    async def write(
+        self,
+        endpoint: Write,
+        authority: Authority,
+        body: Mapping[str, Json] | None = None,
+        *,
+        settle: Settle | None = None,
+        entry: str | None = None,
+        **ids: str,
+    ) -> Written:
+        """The one write. It is recorded before it leaves, finished although the caller leaves, settled when in
+        doubt."""
+        gate, _ = self._current()
+        assert self._pledge is not None
+        self.policy.require(self._tool)
+        self.policy.count_write(self._caller)
+        self._ledger.begin(self._pledge, gate.head, authority.reason, self.app.wall() + SETTLING_SECONDS)
+        seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
+        try:
+            with self.app.shielded(seconds) as scope:
+                self.sent = True
+                written = await self.app.client.write(
+                    endpoint,
+                    authority,
+                    deadline=self.app.clock() + seconds,
+                    body=body,
+                    settle=settle or (self._look if gate.watch.shows else None),
+                    before_send=None,
+                    **ids,
+                )
+        except Busy:
+            self._ledger.end(self._pledge, "not_sent", cause="draining")
+            raise Failure(
+                Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later."
+            ) from None
+        except OutcomeUnknown as error:
+            self._unknown(self._pledge, error)
+        except OmsError as error:
+            failure = self._failure(error, writing=True, entry=entry)
+            self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
+            self.sent = False
+            raise failure from None
+        if scope.cancelled_caught:
+            self._unknown(self._pledge, None)
+        self._ledger.end(self._pledge, "applied", status=written.status, settled=written.settled)
+        self._ledger.remember(self._pledge, self.app.wall() + self.gate.ttl)
+        return written
+
+    async def applied(
+        self, summary: str, *, warnings: tuple[str, ...] = (), next_step: str | None = None
+    ) -> tuple[Result, Order | None]:
+        """The result of a write that happened, and the order afterwards if it could be read."""
+        gate, before = self._current()
+        assert self._pledge is not None
+        notes = list(warnings)
+        try:
+            after = await self.read(GET_ORDER, order_id=before.order_id)
+        except Failure:
+            notes.append(
+                "It was done, but the order could not be read again afterwards: read it before acting further."
+            )
+            return Result("applied", summary, warnings=notes, next_step=next_step), None
+        if gate.watch.shows and self._pledge.after not in (NO_TRACE, digest(gate.watch.shows(after))):
+            notes.append("Kustom accepted this, but the order read right afterwards does not show it exactly as sent.")
+        changes = view.difference(before, after)
+        whole = f"{summary} {view.summary(after)}"
+        result = Result("applied", whole, self.facts(after), changes=changes, warnings=notes, next_step=next_step)
+        return result, after
+
+    def facts(self, order: Order) -> dict[str, Json]:
+        """The `order` part of a result."""
+        return view.facts(
+            order,
+            portal_url=self.app.settings.portal_url(order.order_id),
+            now=self.app.now(),
+            permitted=self.policy.why_off,
+        )
+
+    def note_refusal(self, failure: Failure) -> None:
+        """Write a refused or failed write down."""
+        if self._round is not None:
+            self._ledger.note("refused", error=failure.code.value)
+
+    def _current(self) -> tuple[Round, Order]:
+        """The round and the order; a tool that writes has read the order with a watch first."""
+        assert self._round is not None
+        assert self.before is not None
+        return self._round, self.before
+
+    def _hold(self, gate: Round, order: Order) -> None:
+        try:
+            gate.hold_to(order)
+        except Done:
+            self.already("The order is exactly as this would leave it.")
+        except StillUnknown:
+            assert gate.pledge is not None
+            self._unknown(gate.pledge, None)
+
+    def _new_pledge(self, proposal: Proposal, purpose: Purpose) -> Pledge:
+        gate, order = self._current()
+        ids = {name: value for name, value in self._arguments.items() if name in ("order_id", "capture_id")}
+        return gate.propose(self._tool, ids, order, proposal, purpose)
+
+    def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:
+        """End this round with a preview, and with a code where this host gets codes."""
+        gate, order = self._current()
+        mode = self.gate.mode
+        confirm = None
+        if mode == "code" or (mode == "auto" and not can_ask(self.context)):
+            pledge = self._new_pledge(proposal, Purpose.CODE)
+            confirm = self.gate.seal(gate.head, pledge, self._caller)
+        self._ledger.note("preview", error=objection.code.value if objection else None, means=mode)
+        raise Answer(preview(proposal, self.facts(order), confirm, objection, flag=mode == "flag"))
+
+    async def _ask_and_wait(self, order: Order, proposal: Proposal, pledge: Pledge) -> Approved:
+        """Handshake era: the person answers within this call. Then the order is read again, in its turn."""
+        gate, _ = self._current()
+        asked_at = self.app.clock()
+        yes = await ask(self.context, proposal, self.gate.ttl)
+        self._deadline += self.app.clock() - asked_at
+        if not yes:
+            self._decline()
+        self.policy.require(self._tool)
+        await self._take_turn(order.order_id)
+        self.before = await self.read(GET_ORDER, order_id=order.order_id)
+        gate.pledge = pledge
+        self._hold(gate, self.before)
+        if gate.objection is not None:
+            self._leave(proposal, gate.objection)
+        self._pledge = pledge
+        return Approved(pledge.key, "form")
+
+    def _decline(self) -> NoReturn:
+        self._ledger.note("declined", means="form")
+        raise Answer(declined(self.facts(self.before) if self.before else None))
+
+    async def _take_turn(self, order_id: str) -> None:
+        try:
+            await self._turn.enter_async_context(self.app.turn(order_id, within=self._deadline - self.app.clock()))
+        except Busy:
+            raise Failure(
+                Code.BUSY,
+                "Another write to this order is still running. Nothing was sent.",
+                next_step="Read the order, then repeat the call.",
+            ) from None
+
+    async def _look(self) -> Landed:
+        """Read the order and see whether the effect is there: how a write in doubt is settled."""
+        gate, before = self._current()
+        assert self._pledge is not None
+        deadline = self.app.clock() + LEAST_SECONDS_FOR_A_WRITE
+        order = await self.app.client.read(GET_ORDER, deadline=deadline, order_id=before.order_id)
+        return judge(self._pledge, gate.watch, order)
+
+    def _unknown(self, pledge: Pledge, error: OutcomeUnknown | None) -> NoReturn:
+        """Say that nobody knows, and give the code that settles it."""
+        gate, before = self._current()
+        self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=error.cause if error else None)
+        confirm = None
+        if self._gated and self.gate.mode != "flag":
+            if pledge.purpose is not Purpose.SETTLE:
+                expires = int(self.app.wall()) + SETTLING_SECONDS
+                pledge = replace(pledge, purpose=Purpose.SETTLE, expires=expires)
+            confirm = self.gate.seal(gate.head, pledge, self._caller)
+        raise Answer(outcome_unknown(error, confirm, readable=gate.watch.shows is not None, order=self.facts(before)))
+
+    def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> Failure:
+        return upstream.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)

@@ -1,0 +1,186 @@
+"""Sealed confirmation codes, and the facts that one approval is bound to.
+
+A code is `head.tail`. The head is for people: a host's own approval dialog shows the arguments of a call, so the
+operation, the amount and the order must be readable in it. The tail is a `Pledge`, packed and sealed with AES-GCM; the
+head is authenticated with it. Packed binary, because the same facts as JSON would not fit into 240 characters.
+
+A pledge pins what a person saw: the arguments, the order's state before, what the order would look like afterwards,
+and the idempotency key. It holds digests and amounts only: no personal data, and nothing a reader could profit from.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+MAX_LENGTH = 240
+STATUSES: tuple[str, ...] = ("", "AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED")
+NO_TRACE = bytes(16)
+"""The `after` of an operation whose effect cannot be read anywhere."""
+
+_VERSION = 1
+_NONCE = 12
+_FIXED = struct.Struct(">BBIB16s16s16s16s")
+
+
+class Purpose(IntEnum):
+    """What a pledge was made for. A pledge made for one purpose is worthless for another."""
+
+    CODE = 0
+    FORM = 1
+    SETTLE = 2
+
+
+class CodeError(Exception):
+    """This is not a code of ours: altered, foreign, cut, or simply `true`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Status and amounts before, so that a later difference can be named and not only noticed. Minor units."""
+
+    status: str
+    order_amount: int
+    captured_amount: int
+    refunded_amount: int
+    remaining_authorized_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pledge:
+    """One approval: what it was given for, on which state, with which idempotency key, until when (unix seconds)."""
+
+    purpose: Purpose
+    expires: int
+    key: UUID
+    arguments: bytes
+    before: bytes
+    after: bytes
+    figures: Figures
+
+
+def digest(facts: Any) -> bytes:
+    """16 bytes that stand for a JSON value; the same value gives the same bytes in every process."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).digest()[:16]
+
+
+def intent_key(*facts: Any, salt: bytes) -> UUID:
+    """The idempotency key of an intent: plain SHA-256, no secret and no caller, so that colleagues and replicas
+    agree."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return UUID(bytes=hashlib.sha256(text.encode() + b"\x00" + salt).digest()[:16], version=4)
+
+
+def derive(secret: bytes, label: str) -> bytes:
+    """A 32-byte key for one purpose from an operator's secret."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"kustom-mcp/" + label.encode()).derive(secret)
+
+
+class CodeBox:
+    """Seals and opens pledges. `secrets` newest first: the first seals, each opens. `bound_to`: merchant,
+    environment."""
+
+    def __init__(self, secrets: Sequence[bytes], *, bound_to: str) -> None:
+        self._ring = [AESGCM(derive(secret, "confirmation")) for secret in secrets]
+        self._bound_to = bound_to.encode()
+
+    def seal(self, head: str, pledge: Pledge, *, caller: str) -> str:
+        """A code of at most 240 characters."""
+        nonce = os.urandom(_NONCE)
+        sealed = self._ring[0].encrypt(nonce, _pack(pledge), self._context(head, caller))
+        return f"{head}.{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
+
+    def open(self, code: str, *, caller: str) -> Pledge:
+        """The pledge inside. CodeError when it was not sealed by this ring, for this caller, under this head."""
+        head, dot, tail = code.rpartition(".")
+        if not dot or len(code) > MAX_LENGTH or not code.isascii():
+            raise CodeError
+        try:
+            raw = base64.b64decode(tail + "=" * (-len(tail) % 4), altchars=b"-_", validate=True)
+        except ValueError:
+            raise CodeError from None
+        if base64.urlsafe_b64encode(raw).decode().rstrip("=") != tail:
+            raise CodeError
+        for key in self._ring:
+            try:
+                return _unpack(key.decrypt(raw[:_NONCE], raw[_NONCE:], self._context(head, caller)))
+            except (InvalidTag, ValueError):
+                continue
+        raise CodeError
+
+    def _context(self, head: str, caller: str) -> bytes:
+        return b"\x00".join((head.encode(), self._bound_to, caller.encode("utf-8", "surrogatepass")))
+
+
+def _pack(pledge: Pledge) -> bytes:
+    figures = pledge.figures
+    status = STATUSES.index(figures.status) if figures.status in STATUSES else 0
+    fixed = _FIXED.pack(
+        _VERSION,
+        pledge.purpose,
+        pledge.expires,
+        status,
+        pledge.key.bytes,
+        pledge.arguments,
+        pledge.before,
+        pledge.after,
+    )
+    return fixed + b"".join(
+        _varint(amount)
+        for amount in (
+            figures.order_amount,
+            figures.captured_amount,
+            figures.refunded_amount,
+            figures.remaining_authorized_amount,
+        )
+    )
+
+
+def _unpack(packed: bytes) -> Pledge:
+    status: int
+    version, purpose, expires, status, key, arguments, before, after = _FIXED.unpack_from(packed)
+    if version != _VERSION:
+        raise CodeError
+    amounts: list[int] = []
+    at = _FIXED.size
+    for _ in range(4):
+        amount, at = _read_varint(packed, at)
+        amounts.append(amount)
+    figures = Figures(STATUSES[status], *amounts)
+    return Pledge(Purpose(purpose), expires, UUID(bytes=key), arguments, before, after, figures)
+
+
+def _varint(number: int) -> bytes:
+    """Zigzag varint: amounts are small, and a negative one must not fail."""
+    rest = number << 1 if number >= 0 else (-number << 1) - 1
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(0x80 | rest & 0x7F)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+def _read_varint(packed: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = packed[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return (value >> 1 if not value & 1 else -((value + 1) >> 1)), at

@@ -1,0 +1,66 @@
+"""`kustom-mcp check`: are the settings right, do the credentials work, what is switched off.
+
+It tries one harmless read, of an order that cannot exist: the answer that there is none proves that the key was
+accepted.
+"""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+
+from kustom_mcp.app import App
+from kustom_mcp.environment import Loaded
+from kustom_mcp.oms.endpoints import GET_ORDER
+from kustom_mcp.oms.errors import AuthenticationFailed, NotFound, OmsError
+from kustom_mcp.policy import Policy
+from kustom_mcp.server import KINDS
+from kustom_mcp.settings import Settings
+from kustom_mcp.tools import CATALOG
+
+IMPOSSIBLE = "00000000-0000-0000-0000-000000000000"
+SECONDS = 15
+
+
+def run(loaded: Loaded) -> int:
+    """Print what was found. 0: everything works; 1: something does not."""
+    settings = loaded.settings
+    for name in loaded.unset:
+        print(f"{name} is still a literal ${{...}}, so it counts as not set: the host did not fill it in.")
+    print(f"Environment: {settings.environment}")
+    print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
+    _print_policy(settings)
+    return anyio.run(_try_a_read, App.of(settings))
+
+
+def _print_policy(settings: Settings) -> None:
+    policy = Policy(settings, KINDS, clock=time.monotonic)
+    print(f"Confirmation: {settings.confirm}")
+    off = {tool: policy.why_off(tool) for tool in CATALOG}
+    print(f"Tools: {sum(why is None for why in off.values())} of {len(off)} are on")
+    for why in dict.fromkeys(why for why in off.values() if why):
+        names = ", ".join(tool for tool, reason in off.items() if reason == why)
+        print(f"  {names}: {why}")
+
+
+async def _try_a_read(app: App) -> int:
+    async with app.lifespan():
+        try:
+            await app.client.read(GET_ORDER, deadline=app.clock() + SECONDS, order_id=IMPOSSIBLE)
+        except NotFound:
+            print("Credentials: accepted. Kustom was asked for an order that cannot exist, and said so.")
+            return 0
+        except AuthenticationFailed as error:
+            print(f"Credentials: NOT accepted (HTTP {error.status}). {_advice(error)}")
+        except OmsError as error:
+            print(f"Connection: {error} Check the network, KUSTOM_API_URL and KUSTOM_PROXY.")
+        else:
+            print("Something is odd: Kustom returned an order that cannot exist.")
+    return 1
+
+
+def _advice(error: AuthenticationFailed) -> str:
+    if error.blocked:
+        return "The request was blocked before the key was looked at: is this network allowed to reach Kustom?"
+    return "Check KUSTOM_USERNAME and KUSTOM_API_KEY, and that the key belongs to this environment."

@@ -1,0 +1,95 @@
+"""The command line itself: which command, which env file. Each command's module is imported only when it is asked
+for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kustom_mcp.environment import Loaded, load
+from kustom_mcp.settings import ConfigError
+
+USAGE_ERROR = 2
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line: what is wrong, and where help is."""
+        self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see kustom-mcp --help)\n")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    given = _parse(argv)
+    if given.command == "simulate":
+        from kustom_mcp.commands import simulate
+
+        return simulate.run(given.port)
+    if given.command == "demo":
+        from kustom_mcp.commands import demo
+
+        return demo.run()
+    try:
+        loaded = load(os.environ, given.env_file)
+        return _with_settings(given, loaded)
+    except ConfigError as error:
+        print(f"kustom-mcp: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _with_settings(given: Namespace, loaded: Loaded) -> int:
+    for warning in loaded.warnings:
+        print(f"kustom-mcp: {warning}", file=sys.stderr)
+    if given.command == "check":
+        from kustom_mcp.commands import check
+
+        return check.run(loaded)
+    if given.command == "tools":
+        from kustom_mcp.commands import tools
+
+        return tools.run(loaded.settings, as_json=given.json)
+    from kustom_mcp.commands import serve
+
+    return serve.run(loaded.settings)
+
+
+def _parse(argv: Sequence[str]) -> Namespace:
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--env-file", type=Path, default=None, metavar="PATH", help="read settings from this file where unset"
+    )
+    parser = _Parser(
+        prog="kustom-mcp",
+        description="MCP server for Kustom Checkout order management. Without a command it serves MCP over stdio.",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    # Subcommands take --env-file too; SUPPRESS keeps one that stood before the command.
+    after = _Parser(add_help=False)
+    after.add_argument("--env-file", type=Path, default=SUPPRESS, metavar="PATH", help="settings file")
+    commands.add_parser("serve", parents=[after], help="serve MCP over stdio: what a host spawns")
+    commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
+    simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
+    simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
+    commands.add_parser("check", parents=[after], help="try the settings and the credentials, and say what is wrong")
+    tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
+    tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
+    return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise ArgumentTypeError("the port is a number from 0 to 65535")
+    return number
+
+
+def _version() -> str:
+    from kustom_mcp import __version__
+
+    return f"kustom-mcp {__version__}"

@@ -1,0 +1,27 @@
+"""`kustom-mcp` and `kustom-mcp serve`: MCP over stdio. stdout belongs to the protocol, stderr to people."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+
+import anyio
+
+from kustom_mcp.app import App
+from kustom_mcp.settings import Settings
+from kustom_mcp.stdio import serve_stdio
+
+
+def run(settings: Settings) -> int:
+    """Serve until stdin ends."""
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level.upper(), format="kustom-mcp: %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("httpx2", "httpcore2", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    app = App.of(settings)
+    gc.freeze()  # what has been imported stays: the collector need not look at it again
+    gc.enable()
+    anyio.run(serve_stdio, app)
+    return 0

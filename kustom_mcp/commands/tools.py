@@ -1,0 +1,28 @@
+"""`kustom-mcp tools`: the catalogue, with what these settings switch off."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from kustom_mcp.policy import Policy
+from kustom_mcp.server import KINDS
+from kustom_mcp.settings import Settings
+from kustom_mcp.tools import CATALOG
+
+
+def run(settings: Settings, *, as_json: bool) -> int:
+    """Print the catalogue: as a list for people, or as `tools/list` gives it."""
+    policy = Policy(settings, KINDS, clock=time.monotonic)
+    if as_json:
+        flag = settings.confirm == "flag"
+        listed = [tool.wire(flag=flag) for tool in CATALOG.values() if policy.listed(tool.name)]
+        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        return 0
+    width = max(map(len, CATALOG))
+    for tool in CATALOG.values():
+        why = policy.why_off(tool.name)
+        kind = "confirmed" if tool.effect.gated else "writes" if tool.writes else "reads"
+        first = tool.description.partition(". ")[0].rstrip(".")
+        print(f"{tool.name:<{width}}  {kind:<9}  {f'off: {why}' if why else first}")
+    return 0

@@ -1,0 +1,121 @@
+"""What a capture and a refund have in common: an amount that moves, said as an amount, as line numbers, or as lines.
+
+Nothing ever means "all": without an amount and without lines there is nothing to do. The warnings are about what people
+get wrong, and every preview of money shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kustom_mcp import lines as order_lines_of
+from kustom_mcp.arguments import LineIn, Pick, sent
+from kustom_mcp.money import show
+from kustom_mcp.oms.models import Order, OrderLine
+from kustom_mcp.result import Code, Failure, Json
+from kustom_mcp.text import quoted
+
+SHORT_ID = 8
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An amount in minor units, its lines where there are any, what to warn of, and the items in words."""
+
+    amount: int
+    order_lines: list[dict[str, Json]] | None
+    warnings: list[str]
+    details: list[str]
+
+
+def entry(
+    order: Order,
+    field: str,
+    amount: int | None,
+    picks: Sequence[Pick] | None,
+    order_lines: Sequence[LineIn] | None,
+) -> Entry:
+    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. Failure, LinesError."""
+    refund = field == "refunded_amount"
+    if picks is not None and order_lines is not None:
+        raise Failure(Code.INVALID_ARGUMENT, "Send lines or order_lines, not both. Nothing was sent.", field="lines")
+    if picks is not None:
+        chosen = [(pick.line, pick.quantity) for pick in picks]
+        entries = order.refunds if refund else order.captures
+        built = order_lines_of.from_lines(order, chosen, already=order_lines_of.taken(order, entries))
+        order_lines_of.agree(amount, built.amount, order.currency, field=field)
+        warnings = [*built.notes, *order_lines_of.over(order, chosen, refund=refund)]
+        details = [_item(order.order_lines[number - 1], number, quantity) for number, quantity in chosen]
+        return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings), details)
+    if order_lines is not None:
+        full = complete(order, order_lines)
+        total = amount if amount is not None else _sum(full, field)
+        warnings = order_lines_of.check_entry(order, total, full)
+        return Entry(total, full, _times_hundred(order, total, field, warnings), [])
+    if amount is None:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            f"Nothing says how much: send {field} in minor units, or lines. Nothing was sent.",
+            field=field,
+            next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
+        )
+    return Entry(amount, None, _times_hundred(order, amount, field, []), [])
+
+
+def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:
+    """Lines in Kustom's format, with what a known reference lets them inherit. Failure for a line without a name."""
+    full = order_lines_of.inherit(order, [sent(line) for line in order_lines])
+    for index, line in enumerate(full):
+        if not line.get("name"):
+            raise Failure(
+                Code.INVALID_ARGUMENT,
+                f"order_lines[{index}] needs a name: its reference is not one of the order's. Nothing was sent.",
+                field=f"order_lines[{index}].name",
+            )
+    return [dict(line) for line in full]
+
+
+def line_facts(order: Order) -> list[dict[str, Any]]:
+    """Every stored line, whole: what an operation that reads lines depends on."""
+    return [line.model_dump(mode="json", exclude_none=True) for line in order.order_lines]
+
+
+def short(order: Order) -> str:
+    """An order in words: the first group of its id."""
+    return f"order {order.order_id[:SHORT_ID]}…"
+
+
+def _item(line: OrderLine, number: int, quantity: int) -> str:
+    return f"line {number}: {quantity} of {line.quantity or 0}, {quoted(line.name or '')}"
+
+
+def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
+    totals = [line.get("total_amount") for line in full]
+    if not all(isinstance(total, int) for total in totals):
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            f"The lines do not all carry total_amount, so {field} must be sent as well. Nothing was sent.",
+            field=field,
+        )
+    total = sum(total for total in totals if isinstance(total, int))
+    if total < 1:
+        raise Failure(Code.AMOUNT_OUT_OF_RANGE, "The lines come to nothing or less. Nothing was sent.", field=field)
+    return total
+
+
+def _times_hundred(order: Order, amount: int, field: str, warnings: list[str]) -> list[str]:
+    """The most common slip with minor units: 1000 meant as 1,000.00."""
+    larger = amount * 100
+    known = {
+        order.captured_amount,
+        order.captured_amount - order.refunded_amount,
+        order.remaining_authorized_amount,
+        order.order_amount,
+        *(line.total_amount or 0 for line in order.order_lines),
+    }
+    if larger not in known:
+        return warnings
+    meant, is_now = show(larger, order.currency), show(amount, order.currency)
+    return [f"{field} {amount} is {is_now}. Did you mean {meant}? That would be {larger}.", *warnings]

@@ -1,0 +1,65 @@
+"""Order, capture and refund ids as people and models give them, held to their shape before any request exists.
+
+A near miss is answered precisely, because a model repairs `the last group has 11 characters, 12 expected` and cannot
+repair `invalid`. Nothing here ever repeats the value.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_PORTAL = re.compile(
+    r"https://portal(?:\.playground)?\.kustom\.co/orders/list/"
+    r"([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})/?(?:\?merchantId=[0-9A-Za-z_-]{1,64})?"
+)
+_ENTRY = re.compile(r"[0-9A-Za-z-]{1,64}")
+_REFERENCE = re.compile(r"[0-9A-Za-z#][0-9A-Za-z #_./-]{0,31}")
+_GROUPS = (8, 4, 4, 4, 12)
+_ORDINALS = ("first", "second", "third", "fourth", "last")
+
+HOW_TO_FIND = (
+    "Kustom finds an order by its order id only. Copy the id, or the link, of the order in the Kustom portal, "
+    "or look it up in the shop's own order page."
+)
+
+
+class IdentifierError(ValueError):
+    """The value is not an id. The text is a sentence about what is wrong with it, without the value."""
+
+
+def order_id(value: str) -> str:
+    """An order id in lower case, from an id or from a Kustom portal link to an order. IdentifierError otherwise."""
+    link = _PORTAL.fullmatch(value)
+    candidate = (link[1] if link else value).lower()
+    if _UUID.fullmatch(candidate):
+        return candidate
+    raise IdentifierError(_what_is_wrong(value))
+
+
+def entry_id(value: str) -> str:
+    """A capture id or a refund id: 1 to 64 letters, digits and hyphens. IdentifierError otherwise."""
+    if _ENTRY.fullmatch(value):
+        return value
+    raise IdentifierError("it is 1 to 64 letters, digits and hyphens, as kustom_get_order returns it")
+
+
+def _what_is_wrong(value: str) -> str:
+    if value != value.strip():
+        return "it has white space before or after it"
+    if "://" in value:
+        return "of links, only a Kustom portal link that leads to one order is taken; send the order id itself"
+    groups = value.split("-")
+    looks_like_uuid = len(groups) == len(_GROUPS) or len(value) in (32, 36)
+    if not looks_like_uuid and _REFERENCE.fullmatch(value):
+        return f"this looks like a merchant reference or an order number of the shop. {HOW_TO_FIND}"
+    if not value.isascii():
+        return "it has characters that are not plain ASCII letters and digits"
+    if len(groups) != len(_GROUPS):
+        return f"it has {len(groups)} groups between hyphens, 5 expected (8-4-4-4-12 characters)"
+    for ordinal, group, length in zip(_ORDINALS, groups, _GROUPS, strict=True):
+        if len(group) != length:
+            return f"the {ordinal} group has {len(group)} characters, {length} expected"
+        if not re.fullmatch(r"[0-9A-Fa-f]*", group):
+            return f"the {ordinal} group has a character other than 0-9 and a-f"
+    return "it is not an order id"  # pragma: no cover - every group fitting means that the whole did

@@ -1,0 +1,122 @@
+"""What is written down about one call: the audit line, and the open intent that survives this process.
+
+An intent is on disk before the first byte of a write leaves, and goes when the outcome is known. What remains is found
+by the identical call, which settles it before anything new is opened. No personal data is written: amounts, ids and
+lengths only.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+from uuid import UUID
+
+from kustom_mcp.app import App
+from kustom_mcp.arguments import AMOUNT_FIELDS
+from kustom_mcp.audit import AuditUnavailable
+from kustom_mcp.codes import Figures, Pledge, Purpose
+from kustom_mcp.result import Code, Failure
+
+log = logging.getLogger(__name__)
+
+_KEPT = frozenset({"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type"})
+_KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
+
+
+class Ledger:
+    """The written record of one call. `binding` stands for environment, merchant, tool and arguments."""
+
+    def __init__(
+        self, app: App, tool: str, who: Mapping[str, str], binding: bytes, arguments: Mapping[str, Any]
+    ) -> None:
+        self._app = app
+        self._entry = {"tool": tool, **who, "arguments": without_text(arguments)}
+        self._binding = binding.hex()
+
+    def note(self, event: str, **facts: Any) -> None:
+        """A line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
+        try:
+            self._app.audit.record({"event": event, **self._entry, **facts})
+        except AuditUnavailable:
+            log.warning("the audit file cannot be written")
+
+    def begin(self, pledge: Pledge, head: str, reason: str, until: float) -> None:
+        """Write down that a write is about to leave. Failure AUDIT_UNAVAILABLE when that is impossible."""
+        intent = {
+            "digest": self._binding,
+            "expires": int(until),
+            "key": str(pledge.key),
+            "before": pledge.before.hex(),
+            "after": pledge.after.hex(),
+            "figures": asdict(pledge.figures),
+            "head": head,
+            "opened_at": self._app.now().isoformat(),
+            **self._entry,
+        }
+        try:
+            self._app.audit.record(
+                {"event": "intent", **self._entry, "key": str(pledge.key), "reason": reason, "facts": intent["figures"]}
+            )
+            self._app.intents.open(intent, str(pledge.key))
+        except AuditUnavailable:
+            raise Failure(
+                Code.AUDIT_UNAVAILABLE,
+                "This server could not write its audit record, so it sends no writes. Nothing was sent.",
+                next_step="Tell the operator that the state directory cannot be written; reading orders still works.",
+            ) from None
+
+    def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
+        """The outcome is known: the intent is closed."""
+        self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
+        try:
+            self._app.intents.close(str(pledge.key))
+        except AuditUnavailable:
+            log.warning("a settled intent could not be removed; the next identical call settles it again")
+
+    def open_intent(self) -> tuple[Pledge, str] | None:
+        """What an identical call left without an outcome, and the head of its code."""
+        found = self._app.intents.find(self._binding)
+        if found is None:
+            return None
+        pledge = Pledge(
+            Purpose.SETTLE,
+            int(found["expires"]),
+            UUID(found["key"]),
+            bytes.fromhex(self._binding),
+            bytes.fromhex(found["before"]),
+            bytes.fromhex(found["after"]),
+            Figures(**cast("dict[str, Any]", found["figures"])),
+        )
+        return pledge, str(found["head"])
+
+    def remember(self, pledge: Pledge, until: float) -> None:
+        """Keep in mind that this approval, and this very call, have been carried out."""
+        facts = {"at": self._app.now().isoformat()}
+        try:
+            self._app.remembered.remember(pledge.key.hex, facts, until)
+            self._app.remembered.remember(self._binding, facts, until)
+        except AuditUnavailable:
+            log.warning("an applied write could not be remembered")
+
+    def carried_out(self, pledge: Pledge) -> bool:
+        """Whether this approval has been used."""
+        return self._app.remembered.recall(pledge.key.hex, self._app.wall()) is not None
+
+    def repeated(self) -> bool:
+        """Whether the identical call was applied a short while ago."""
+        return self._app.remembered.recall(self._binding, self._app.wall()) is not None
+
+
+def without_text(value: Any) -> Any:
+    """Arguments for the record: ids and numbers stay, of every other text only its length."""
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        return {
+            name: item if name in _KEPT or name in _KEPT_NUMBERS else without_text(item)
+            for name, item in fields.items()
+        }
+    if isinstance(value, list):
+        return [without_text(item) for item in cast("list[Any]", value)]
+    return {"length": len(value)} if isinstance(value, str) else value

@@ -1,0 +1,131 @@
+"""One round of the gate: what an earlier round, or a process that died, has left for this call.
+
+A confirmation code, a form's answer that came back, or an open intent on disk each hold a pledge. The round opens it,
+and holds it to the order as it is now: untouched (go on), done (say so), changed (object, with a fresh preview).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mcp.types import CallToolRequestParams
+
+from kustom_mcp.answers import state_changed, used_up
+from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest, intent_key
+from kustom_mcp.gate import ANSWER, SETTLING_SECONDS, Gate, Proposal, Watch, figures, head, is_yes, judge
+from kustom_mcp.ledger import Ledger
+from kustom_mcp.oms.endpoint import Means
+from kustom_mcp.oms.models import Order
+from kustom_mcp.oms.settlement import Landed
+from kustom_mcp.result import Code, Failure, Json
+
+
+class Declined(Exception):
+    """The person did not say yes."""
+
+
+class Done(Exception):
+    """The order is exactly as this approval would leave it."""
+
+
+class StillUnknown(Exception):
+    """An earlier write of this intent cannot be settled by looking."""
+
+
+class Round:
+    """What this call may do: `commits` when it may write, `objection` when what it brought is not good enough."""
+
+    def __init__(self, gate: Gate, ledger: Ledger, binding: bytes, caller: str) -> None:
+        self.gate = gate
+        self.watch = Watch(depends=lambda _: None)
+        self.pledge: Pledge | None = None
+        self.head = ""
+        self.means: Means = "code"
+        self.commits = False
+        self.objection: Failure | None = None
+        self._ledger = ledger
+        self._binding = binding
+        self._caller = caller
+
+    def admit_ungated(self) -> None:
+        """An ungated write: an open intent of the identical call is settled first."""
+        self.commits = True
+        self._settle()
+
+    def admit(self, params: CallToolRequestParams, confirm: object) -> None:
+        """A gated write. Raises Declined when the answer that came back is not a yes."""
+        if self.gate.mode == "flag":
+            self._admit_flag(confirm)
+        elif params.request_state is not None:
+            self._redeem(params.request_state, frozenset({Purpose.FORM}), "form")
+            if self.pledge is not None and not is_yes((params.input_responses or {}).get(ANSWER)):
+                raise Declined
+        elif confirm is not None:
+            codes = {Purpose.SETTLE} if self.gate.mode == "form" else {Purpose.SETTLE, Purpose.CODE}
+            self._redeem(confirm, frozenset(codes), "code")
+        else:
+            self._settle()
+
+    def hold_to(self, order: Order) -> None:
+        """Compare what was brought with the order as it is now. Raises Done or StillUnknown."""
+        pledge = self.pledge
+        if pledge is None:
+            if self.means == "flag" and not self.watch.recurs and self._ledger.repeated():
+                raise Done
+            return
+        landed = judge(pledge, self.watch, order)
+        settling = pledge.purpose is Purpose.SETTLE
+        if landed is Landed.PRESENT:
+            self._ledger.end(pledge, "already_applied")
+            raise Done
+        if settling and (landed is Landed.UNCLEAR or self.watch.shows is None):
+            raise StillUnknown
+        if landed is Landed.UNCLEAR:
+            self._object(state_changed(pledge.figures, figures(order), order.currency))
+        elif not settling and self._ledger.carried_out(pledge):
+            self._object(used_up())
+
+    def propose(self, tool: str, ids: Mapping[str, str], order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
+        """A new pledge for this proposal on this state. An open intent of the same call keeps its key."""
+        settings, depends = self.gate.app.settings, self.watch.depends(order)
+        self.head = head(proposal, order)
+        salt = self.gate.salt() if self.watch.recurs else b""
+        facts: tuple[Json, ...] = (settings.environment, settings.merchant, tool, dict(ids), proposal.body, depends)
+        key = self.pledge.key if self.pledge else intent_key(*facts, salt=salt)
+        unread = self.watch.shows is None or proposal.expects is None
+        lifetime = SETTLING_SECONDS if purpose is Purpose.SETTLE else self.gate.ttl
+        return Pledge(
+            purpose,
+            int(self.gate.app.wall()) + lifetime,
+            key,
+            self._binding,
+            digest(depends),
+            NO_TRACE if unread else digest(proposal.expects),
+            figures(order),
+        )
+
+    def _admit_flag(self, confirm: object) -> None:
+        if confirm is not None and not isinstance(confirm, bool):
+            raise Failure(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
+        if confirm:
+            self.commits, self.means = True, "flag"
+            self._settle()
+
+    def _settle(self) -> None:
+        left = self._ledger.open_intent()
+        if left is not None:
+            self.pledge, self.head = left
+            self.means = "settle"
+
+    def _redeem(self, code: object, purposes: frozenset[Purpose], means: Means) -> None:
+        try:
+            self.pledge = self.gate.opened(code, self._caller, purposes, self._binding)
+        except Failure as objection:
+            self.objection = objection
+            return
+        self.head = str(code).rpartition(".")[0]
+        self.commits = True
+        self.means = "settle" if self.pledge.purpose is Purpose.SETTLE else means
+
+    def _object(self, objection: Failure) -> None:
+        self.objection, self.pledge, self.commits = objection, None, False

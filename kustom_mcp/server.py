@@ -1,0 +1,237 @@
+"""build_server: the one place where everything meets - settings, policy, gate, tools, prompts, resources, protocol.
+
+On the SDK's low level, because everything between a request and its answer is ours anyway: strict arguments, policy,
+the gate, the envelope. Whatever a tool raises ends here: an exception that passed on would reach handshake-era clients
+word for word.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, cast
+
+from mcp import MCPError
+from mcp.server import Server, ServerRequestContext
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    GetPromptRequestParams,
+    GetPromptResult,
+    InputRequiredResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+)
+
+from kustom_mcp import __version__, identifiers, resources
+from kustom_mcp.app import App
+from kustom_mcp.call import Call
+from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
+from kustom_mcp.operation import Operation
+from kustom_mcp.policy import Kind, Policy
+from kustom_mcp.prompts import PROMPTS
+from kustom_mcp.result import Code, Failure, Json, Result
+from kustom_mcp.tools import CATALOG
+from kustom_mcp.totals import LinesError
+
+Context = ServerRequestContext[Any, Any]
+
+NAME = "kustom-mcp"
+LIST_TTL_MS = 3_600_000
+KINDS = {tool.name: Kind(tool.toolset, tool.writes) for tool in CATALOG.values()}
+
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """The handlers of one server, and what they share."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.policy = Policy(app.settings, KINDS, clock=app.clock)
+        self.gate = Gate(app, self.policy)
+        self._user = operating_user()
+
+    @cached_property
+    def tools(self) -> dict[str, dict[str, Json]]:
+        """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
+        flag = self.gate.mode == "flag"
+        return {tool.name: tool.wire(flag=flag) for tool in CATALOG.values() if self.policy.listed(tool.name)}
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self.tools.get(name)
+        return tool["inputSchema"] if tool else None
+
+    async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        tools = list(self.tools.values())
+        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": "public"}
+        return cast("ListToolsResult", listed)
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        tool = CATALOG.get(params.name)
+        if tool is None:
+            near = get_close_matches(params.name, CATALOG, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
+        try:
+            with self.app.running():
+                result = await self._result(ctx, params, tool)
+        except Ask as ask:
+            return _question(ask)
+        return cast("CallToolResult", result.wire(self.app.settings.environment))
+
+    async def _result(self, ctx: Context, params: CallToolRequestParams, tool: Operation) -> Result:
+        """Run a tool; whatever happens, the answer is a result of ours."""
+        given = dict(params.arguments or {})
+        confirm = given.pop("confirm", None) if tool.effect.gated else None
+        try:
+            self.policy.require(tool.name)
+            arguments = tool.parse(given)
+        except Failure as failure:
+            return failure.result()
+        call = Call(
+            self.gate,
+            tool.name,
+            gated=tool.effect.gated,
+            context=ctx,
+            params=params,
+            who={"caller": self._user, "host": _host(ctx)},
+            arguments=arguments,
+            confirm=confirm,
+        )
+        async with call:
+            try:
+                return await tool.run(call, **arguments)
+            except Ask:
+                raise
+            except Answer as answer:
+                return answer.result
+            except Failure as failure:
+                return _failed(call, failure)
+            except LinesError as error:
+                failure = Failure(Code[error.code], error.message, next_step=error.hint, field=error.field)
+                return _failed(call, failure)
+            except Exception:
+                log.exception("the tool %s failed", tool.name)
+                return _failed(call, _internal(sent=call.sent))
+
+    async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
+        """The default view of an order, for its resource."""
+        params = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
+        result = await self._result(ctx, params, CATALOG[params.name])
+        return result.structured(self.app.settings.environment)
+
+    async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        listed = resources.list_resources(sandbox=self.app.settings.sandboxed)
+        return ListResourcesResult(resources=listed, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        templates = resources.list_templates()
+        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        return await resources.read(
+            str(params.uri),
+            read_order=lambda order_id: self.read_order(ctx, order_id),
+            parse_order_id=identifiers.order_id,
+            demo_orders=self._demo_orders() if self.app.settings.sandboxed else None,
+        )
+
+    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        return PROMPTS.get(params.name, params.arguments)
+
+    async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+        known = [order[0] for order in self._demo_orders()] if self.app.settings.sandboxed else []
+        found = PROMPTS.complete(params.ref, params.argument, order_ids=known, error_codes=resources.documented_codes())
+        return CompleteResult(completion=found or Completion(values=[]))
+
+    def _demo_orders(self) -> list[tuple[str, str, str, str]]:
+        from kustom_mcp.simulator.seeds import demo_orders
+
+        return [(seed.order_id, seed.name, seed.status, seed.story) for seed in demo_orders()]
+
+
+def build_server(app: App) -> Server[App]:
+    """The MCP server for an app. It enters the app's lifespan, so the app is used by one server."""
+    settings = app.settings
+    desk = Desk(app)
+
+    @asynccontextmanager
+    async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
+        async with app.lifespan():
+            yield app
+
+    server = Server(
+        NAME,
+        version=__version__,
+        title="Kustom order management",
+        instructions=resources.instructions(
+            None if settings.writes_allowed else "KUSTOM_WRITES=allow", settings.environment
+        ),
+        lifespan=lifespan,
+        get_tool_input_schema=desk.input_schema,
+        on_list_tools=desk.list_tools,
+        on_call_tool=desk.call_tool,
+        on_list_resources=desk.list_resources,
+        on_list_resource_templates=desk.list_templates,
+        on_read_resource=desk.read_resource,
+        on_list_prompts=desk.list_prompts,
+        on_get_prompt=desk.get_prompt,
+        on_completion=desk.complete,
+    )
+    security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
+    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    return server
+
+
+def _question(ask: Ask) -> InputRequiredResult:
+    form = ElicitRequestFormParams(message=ask.proposal.question(), requested_schema=ask.proposal.form())
+    return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
+
+
+def _failed(call: Call, failure: Failure) -> Result:
+    """A failure as a result, with the order's facts where it was read: they say what is possible instead."""
+    call.note_refusal(failure)
+    result = failure.result()
+    if call.before is not None:
+        result.order = call.facts(call.before)
+    return result
+
+
+def _internal(*, sent: bool) -> Failure:
+    if sent:
+        return Failure(
+            Code.INTERNAL,
+            "Something went wrong in this server after the request had been sent; it may have been carried out.",
+            outcome="unknown",
+            next_step="Read the order to see whether it happened before doing anything else, and tell the operator.",
+        )
+    return Failure(
+        Code.INTERNAL,
+        "Something went wrong in this server. Nothing was sent.",
+        next_step="Repeat the call once; if it happens again, tell the operator.",
+    )
+
+
+def _host(ctx: Context) -> str:
+    """The host's name, as it calls itself."""
+    client = ctx.session.client_params
+    return client.client_info.name[:60] if client else ""

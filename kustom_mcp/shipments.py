@@ -1,0 +1,54 @@
+"""Adding shipments, to an order or to a capture: both append, and both show what they appended where the list is
+read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kustom_mcp.arguments import ShipmentIn, sent
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.oms.endpoint import Write
+from kustom_mcp.oms.models import Order, ShippingInfo
+from kustom_mcp.result import Result
+
+NOT_TOLD = "This tells the customer through Kustom; it does not book anything with the carrier."
+
+
+async def add_shipments(
+    call: Call,
+    endpoint: Write,
+    shipments: Sequence[ShipmentIn],
+    held: Callable[[Order], list[ShippingInfo] | None],
+    **ids: str,
+) -> Result:
+    """Append shipments. `held` gives the list that they are appended to, None where Kustom does not return it."""
+    added = [sent(shipment) for shipment in shipments]
+    for index, shipment in enumerate(added):
+        for name in ("tracking_uri", "return_tracking_uri"):
+            if name in shipment:
+                call.policy.tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+
+    def facts(order: Order) -> list[dict[str, Any]]:
+        return [shipment.model_dump(mode="json", exclude_none=True) for shipment in held(order) or ()]
+
+    # Whether the list is returned is known after the first read only, so the watch starts without a place to look.
+    order = await call.order(
+        ids["order_id"], lambda order: Watch(depends=facts, shows=facts if held(order) is not None else None)
+    )
+    call.require(endpoint, order)
+    body = {"shipping_info": added}
+    proposal = Proposal(
+        action="shipment",
+        effect=f"Add {len(added)} shipments to {short(order)}.",
+        expects=[*facts(order), *added],
+        body=body,
+    )
+    allowed = call.unasked(proposal, "it moves no money; a wrong entry is corrected by another one")
+    entry = "capture" if "capture_id" in ids else None
+    await call.write(endpoint, allowed, body, settle=None, entry=entry, **ids)
+    count = "1 shipment" if len(added) == 1 else f"{len(added)} shipments"
+    result, _ = await call.applied(f"Added {count} to {short(order)}.", next_step=NOT_TOLD)
+    return result

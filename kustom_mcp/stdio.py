@@ -1,0 +1,104 @@
+"""MCP over stdio: what a host spawns, and how it ends.
+
+Hosts end a server by closing its stdin and killing it two seconds later, or by a signal. The SDK cancels running
+handlers
+at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight get
+DRAIN_SECONDS to finish and to be answered, a write that is still open then stays on disk as an open intent, a second
+signal exits at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any, NoReturn
+
+import anyio
+from mcp.server.stdio import stdio_server
+
+from kustom_mcp.app import App
+from kustom_mcp.server import build_server
+
+DRAIN_SECONDS = 1.5
+_TICK = 0.02
+"""A moment for a request to reach its handler, and for an answer to reach stdout."""
+
+
+async def serve_stdio(app: App) -> None:
+    """Serve one client until stdin ends. A signal ends the process from inside."""
+    server = build_server(app)
+    async with anyio.create_task_group() as group:
+        if sys.platform != "win32":
+            group.start_soon(_end_on_signals, app)
+        async with stdio_server() as (incoming, outgoing):
+            await server.run(
+                _Draining(incoming, app),  # pyright: ignore[reportArgumentType]
+                outgoing,
+                server.create_initialization_options(),
+            )
+        group.cancel_scope.cancel()
+
+
+class _Draining:
+    """The stream of incoming messages; before its end is passed on, calls in flight may finish."""
+
+    def __init__(self, stream: Any, app: App) -> None:
+        self._stream = stream
+        self._app = app
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def __aenter__(self) -> _Draining:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> Any:
+        return await self._stream.__aexit__(*error)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._stream.__anext__()
+        except StopAsyncIteration:
+            await _drain(self._app)
+            raise
+
+    async def receive(self) -> Any:
+        try:
+            return await self._stream.receive()
+        except anyio.EndOfStream:
+            await _drain(self._app)
+            raise
+
+
+async def _drain(app: App) -> None:
+    """Start no more writes; wait until nothing runs, or for as long as a host waits."""
+    await anyio.sleep(_TICK)
+    app.drain(DRAIN_SECONDS)
+    with anyio.move_on_after(DRAIN_SECONDS):
+        await app.idle()
+        await anyio.sleep(_TICK)
+
+
+async def _end_on_signals(app: App) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as group:
+            async for number in signals:
+                if app.draining:
+                    _exit(128 + number)
+                group.start_soon(_drain_and_exit, app)
+
+
+async def _drain_and_exit(app: App) -> None:
+    await _drain(app)
+    _exit(0)
+
+
+def _exit(code: int) -> NoReturn:
+    """Leave without joining the thread that is still reading stdin: it would never return."""
+    os._exit(code)

@@ -1,0 +1,26 @@
+"""kustom_add_capture_shipping_info: shipments of one capture."""
+
+from kustom_mcp.arguments import CaptureId, OrderId, Shipments
+from kustom_mcp.call import Call
+from kustom_mcp.oms.endpoints import APPEND_CAPTURE_SHIPPING_INFO
+from kustom_mcp.oms.models import Order, ShippingInfo
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+from kustom_mcp.shipments import add_shipments
+
+
+@operation(APPEND_CAPTURE_SHIPPING_INFO, Effect.ADDS, toolset="captures")
+async def add_capture_shipping_info(
+    call: Call, order_id: OrderId, capture_id: CaptureId, shipping_info: Shipments
+) -> Result:
+    """Add carrier and tracking to goods that have been captured, such as a parcel sent later or a return label."""
+
+    def shipments(order: Order) -> list[ShippingInfo] | None:
+        for capture in order.captures:
+            if capture.capture_id == capture_id and "shipping_info" in capture.model_fields_set:
+                return capture.shipping_info
+        return None
+
+    return await add_shipments(
+        call, APPEND_CAPTURE_SHIPPING_INFO, shipping_info, shipments, order_id=order_id, capture_id=capture_id
+    )

@@ -1,0 +1,21 @@
+"""kustom_add_shipping_info: shipments of an order as a whole."""
+
+from kustom_mcp.arguments import OrderId, Shipments
+from kustom_mcp.call import Call
+from kustom_mcp.oms.endpoints import APPEND_ORDER_SHIPPING_INFO
+from kustom_mcp.oms.models import Order, ShippingInfo
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+from kustom_mcp.shipments import add_shipments
+
+
+def _shipments(order: Order) -> list[ShippingInfo] | None:
+    """None where Kustom does not return the list."""
+    return order.shipping_info if "shipping_info" in order.model_fields_set else None
+
+
+@operation(APPEND_ORDER_SHIPPING_INFO, Effect.ADDS, toolset="orders")
+async def add_shipping_info(call: Call, order_id: OrderId, shipping_info: Shipments) -> Result:
+    """Add carrier and tracking to an order that is not captured yet. For goods captured already use
+    kustom_add_capture_shipping_info."""
+    return await add_shipments(call, APPEND_ORDER_SHIPPING_INFO, shipping_info, _shipments, order_id=order_id)

@@ -1,0 +1,47 @@
+"""kustom_cancel_order: end an order that has no captures."""
+
+from kustom_mcp.arguments import OrderId
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.money import show
+from kustom_mcp.oms.endpoints import CANCEL_ORDER
+from kustom_mcp.oms.models import CANCELLED
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+
+WATCH = Watch(
+    depends=lambda order: [order.status, order.order_amount, order.captured_amount],
+    shows=lambda order: [order.status, order.captured_amount],
+)
+
+
+@operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders")
+async def cancel_order(call: Call, order_id: OrderId) -> Result:
+    """Cancel an order that has no captures: the whole authorization is released and the order ends. This cannot be
+    undone."""
+    order = await call.order(order_id, WATCH)
+    if order.status == CANCELLED:
+        call.already(f"{short(order).capitalize()} is cancelled already.")
+    call.require(CANCEL_ORDER, order)
+    approved = await call.approval(
+        Proposal(
+            action="cancel",
+            amount=order.order_amount,
+            effect=f"Cancel {short(order)} and release {show(order.order_amount, order.currency)} to the customer.",
+            afterwards="This cannot be undone: nothing can be captured on this order afterwards.",
+            expects=[CANCELLED, order.captured_amount],
+            changes=[
+                {"field": "status", "before": order.status, "after": CANCELLED},
+                {
+                    "field": "remaining_authorized_amount",
+                    "before": order.remaining_authorized_amount,
+                    "after": 0,
+                },
+            ],
+            warnings=["The shop system is not told: stop the shipment there as well."],
+        )
+    )
+    await call.write(CANCEL_ORDER, approved, order_id=order_id)
+    result, _ = await call.applied(f"Cancelled {short(order)}.")
+    return result

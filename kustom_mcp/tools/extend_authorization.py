@@ -1,0 +1,28 @@
+"""kustom_extend_authorization: more time to capture."""
+
+from kustom_mcp.arguments import OrderId
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.oms.endpoints import EXTEND_AUTHORIZATION_TIME
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+
+LATER = "extended"
+WATCH = Watch(depends=lambda order: [order.status, order.expires_at], shows=lambda _: LATER)
+"""The new expiry is Kustom's to choose, so any change of it is the effect."""
+
+
+@operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders")
+async def extend_authorization(call: Call, order_id: OrderId) -> Result:
+    """Ask for more time to capture an open order before it expires. Kustom allows it for Klarna payments in some
+    countries only, and chooses the new date."""
+    order = await call.order(order_id, WATCH)
+    call.require(EXTEND_AUTHORIZATION_TIME, order)
+    proposal = Proposal(action="extend", effect=f"Extend the authorization of {short(order)}.", expects=LATER)
+    allowed = call.unasked(proposal, "it moves no money and takes nothing from the customer")
+    await call.write(EXTEND_AUTHORIZATION_TIME, allowed, order_id=order_id)
+    result, after = await call.applied(f"Extended the authorization of {short(order)}.")
+    if after is not None and after.expires_at == order.expires_at:
+        result.warnings = [*result.warnings, "The date did not move: it had been extended today already."]
+    return result

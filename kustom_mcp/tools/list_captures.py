@@ -1,0 +1,24 @@
+"""kustom_list_captures: everything that was captured on an order."""
+
+from kustom_mcp import view
+from kustom_mcp.arguments import OrderId
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.money import show
+from kustom_mcp.oms.endpoints import LIST_CAPTURES
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+
+
+@operation(LIST_CAPTURES, Effect.READS, toolset="captures", payload=("captures",))
+async def list_captures(call: Call, order_id: OrderId) -> Result:
+    """List the captures of an order with their ids, amounts, refunds and shipments. Use it to find a capture id."""
+    order, captures = await call.order_with(LIST_CAPTURES, order_id=order_id)
+    total = show(sum(capture.captured_amount or 0 for capture in captures), order.currency)
+    return Result(
+        "ok",
+        f"{short(order).capitalize()} has {len(captures)} captures, {total} in all.",
+        call.facts(order),
+        {"captures": [view.capture_view(capture) for capture in captures]},
+        payload={"captures": [view.capture_facts(capture) for capture in captures]},
+    )

@@ -1,0 +1,37 @@
+"""kustom_release_remaining_authorization: give back what will not be captured."""
+
+from kustom_mcp.arguments import OrderId
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.money import show
+from kustom_mcp.oms.endpoints import RELEASE_REMAINING_AUTHORIZATION
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Result
+
+WATCH = Watch(
+    depends=lambda order: [order.status, order.captured_amount, order.remaining_authorized_amount],
+    shows=lambda order: [order.captured_amount, order.remaining_authorized_amount],
+)
+
+
+@operation(RELEASE_REMAINING_AUTHORIZATION, Effect.MOVES_MONEY, toolset="orders")
+async def release_remaining_authorization(call: Call, order_id: OrderId) -> Result:
+    """Give back the part of a partly captured order that will not be captured. This cannot be undone; captured money
+    stays."""
+    order = await call.order(order_id, WATCH)
+    call.require(RELEASE_REMAINING_AUTHORIZATION, order)
+    remaining = order.remaining_authorized_amount
+    approved = await call.approval(
+        Proposal(
+            action="release",
+            amount=remaining,
+            effect=f"Release the remaining {show(remaining, order.currency)} of {short(order)}.",
+            afterwards="This cannot be undone: the released amount can no longer be captured.",
+            expects=[order.captured_amount, 0],
+            changes=[{"field": "remaining_authorized_amount", "before": remaining, "after": 0}],
+        )
+    )
+    await call.write(RELEASE_REMAINING_AUTHORIZATION, approved, order_id=order_id)
+    result, _ = await call.applied(f"Released {show(remaining, order.currency)} of {short(order)}.")
+    return result

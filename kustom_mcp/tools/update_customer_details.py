@@ -1,0 +1,84 @@
+"""kustom_update_customer_details: where the goods go."""
+
+from typing import Any
+
+from kustom_mcp import view
+from kustom_mcp.arguments import Address, OrderId, sent
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.oms.endpoints import UPDATE_CUSTOMER_DETAILS
+from kustom_mcp.oms.models import Order
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Json, Result
+
+
+def _stored(order: Order) -> dict[str, str]:
+    address = order.shipping_address
+    fields: dict[str, Any] = address.model_dump(exclude_none=True, mode="json") if address else {}
+    return {name: value for name, value in fields.items() if isinstance(value, str) and value}
+
+
+def _same(name: str, value: str) -> str:
+    return value.upper() if name == "country" else value
+
+
+@operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders")
+async def update_customer_details(call: Call, order_id: OrderId, shipping_address: Address) -> Result:
+    """Change the shipping address of an open order. Goods may go somewhere else, so a person confirms. The billing
+    address cannot be changed."""
+    wanted: dict[str, str] = sent(shipping_address)
+
+    def address(order: Order) -> dict[str, str]:
+        stored = _stored(order)
+        return {name: _same(name, stored.get(name, "")) for name in wanted}
+
+    watch = Watch(depends=lambda order: [order.status, _stored(order)], shows=address, recurs=True)
+    order = await call.order(order_id, watch)
+    expected = {name: _same(name, value) for name, value in wanted.items()}
+    if address(order) == expected:
+        call.already(f"{short(order).capitalize()} has this shipping address already.")
+    call.require(UPDATE_CUSTOMER_DETAILS, order)
+    body: dict[str, Json] = {"shipping_address": wanted}
+    stored = _stored(order)
+    masked = call.app.settings.pii == "masked"
+    kept = {name: value for name, value in stored.items() if name not in wanted}
+    kept_shown = view.masked(kept) if masked else view.cleaned(kept)
+    before_shown = view.masked(stored) if masked else view.cleaned(stored)
+    approved = await call.approval(
+        Proposal(
+            action="address",
+            effect=f"Change the shipping address of {short(order)}.",
+            afterwards="The goods will be sent to the new address.",
+            expects=expected,
+            body=body,
+            changes=[
+                {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": value}
+                for name, value in wanted.items()
+            ],
+            details=_address_lines(wanted, kept_shown),
+            warnings=_warnings(kept),
+            third_party={"resulting_shipping_address": {**kept_shown, **view.cleaned(wanted)}},
+        )
+    )
+    await call.write(UPDATE_CUSTOMER_DETAILS, approved, body, order_id=order_id)
+    result, _ = await call.applied(f"Changed the shipping address of {short(order)}.")
+    result.changes = [
+        *result.changes,
+        *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in wanted),
+    ]
+    return result
+
+
+def _address_lines(wanted: dict[str, str], kept: dict[str, Json]) -> list[str]:
+    """The complete address that will result, for the person's form."""
+    new = [f"{name}: {view.cleaned(value) or '(cleared)'}" for name, value in wanted.items()]
+    return ["The address will be:", *new, *(f"{name}: {value} (kept)" for name, value in kept.items())]
+
+
+def _warnings(kept: dict[str, str]) -> list[str]:
+    warnings = ["The carrier and the shop system are not told: change the address there as well."]
+    if kept:
+        fields = ", ".join(kept)
+        warnings.insert(0, f"Kept from before: {fields}. To clear one of them, send it as an empty text.")
+    return warnings

@@ -1,0 +1,54 @@
+"""kustom_update_merchant_references: the shop's own numbers for an order."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kustom_mcp.arguments import OrderId
+from kustom_mcp.call import Call
+from kustom_mcp.entries import short
+from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.oms.endpoints import UPDATE_MERCHANT_REFERENCES
+from kustom_mcp.oms.limits import MAX_REFERENCE
+from kustom_mcp.oms.models import Order
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Code, Failure, Result
+
+Reference1 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Order number that the customer sees.")]
+Reference2 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Second, internal reference of the shop.")]
+
+
+@operation(UPDATE_MERCHANT_REFERENCES, Effect.NOTES, toolset="orders")
+async def update_merchant_references(
+    call: Call,
+    order_id: OrderId,
+    merchant_reference1: Reference1 | None = None,
+    merchant_reference2: Reference2 | None = None,
+) -> Result:
+    """Set the shop's own references of an order; the one left out stays, an empty text clears it. Moves no money."""
+    given = {"merchant_reference1": merchant_reference1, "merchant_reference2": merchant_reference2}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if not wanted:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send merchant_reference1, merchant_reference2 or both. Nothing was sent.",
+            field="merchant_reference1",
+        )
+
+    def references(order: Order) -> dict[str, str]:
+        return {name: getattr(order, name) or "" for name in wanted}
+
+    watch = Watch(
+        depends=lambda order: [order.merchant_reference1, order.merchant_reference2], shows=references, recurs=True
+    )
+    order = await call.order(order_id, watch)
+    if references(order) == wanted:
+        call.already(f"{short(order).capitalize()} has these references already.")
+    call.require(UPDATE_MERCHANT_REFERENCES, order)
+    proposal = Proposal(
+        action="references", effect=f"Set the references of {short(order)}.", expects=wanted, body=wanted
+    )
+    allowed = call.unasked(proposal, "it moves no money and can be set back")
+    await call.write(UPDATE_MERCHANT_REFERENCES, allowed, wanted, order_id=order_id)
+    result, _ = await call.applied(f"Set the references of {short(order)}.")
+    return result
