@@ -26,7 +26,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 
 from kustom_mcp.app import App
 from kustom_mcp.codes import NO_TRACE, CodeBox, CodeError, Figures, Pledge, Purpose, derive, digest
-from kustom_mcp.money import plain
+from kustom_mcp.money import plain, show
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed
 from kustom_mcp.policy import Policy
@@ -59,7 +59,8 @@ class Proposal:
     """What is about to happen: the facts that a person decides on, and the request that would be sent.
 
     `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
-    `expects` is what `Watch.shows` gives once it has happened. `details` are further lines for the person's form only,
+    `expects` is what `Watch.shows` gives once it has happened. `details` are further lines for the person's form only, and
+    say there what `changes` has under a dotted name, which is typed text.
     `third_party` is typed text that the preview must show.
     """
 
@@ -67,6 +68,7 @@ class Proposal:
     effect: str
     afterwards: str = ""
     amount: int | None = None
+    currency: str = ""
     expects: Facts = None
     body: Mapping[str, Json] | None = None
     changes: Sequence[Mapping[str, Json]] = ()
@@ -76,21 +78,22 @@ class Proposal:
 
     def question(self) -> str:
         """What a person is asked. No time and no random value, so that an old answer never fits a new state."""
-        shown = [
-            f"{change['field']}: {_said(change.get('before'))} -> {_said(change.get('after'))}"
-            for change in self.changes
-        ]
-        paragraphs = [self.effect, *self.details, *shown, *(f"Note: {text}" for text in self.warnings), self.afterwards]
+        shown = [self._said(change) for change in self.changes if "." not in change["field"]]
+        notes = [f"Note: {text}" for text in self.warnings]
+        paragraphs = [self.effect, *self.details, *shown, *notes, self.afterwards]
         return "\n".join(line for line in paragraphs if line)
+
+    def _said(self, change: Mapping[str, Json]) -> str:
+        """A change in words, amounts in major units."""
+        before, after = change["before"], change["after"]
+        if change["field"].endswith("amount"):
+            before, after = show(before, self.currency), show(after, self.currency)
+        return f"{change['field'].replace('_', ' ')}: {before} -> {after}"
 
     def form(self) -> dict[str, Json]:
         """The form's schema: one box that must be ticked."""
         box = {"type": "boolean", "title": f"Yes, {self.action.replace('-', ' ')}", "default": False}
         return {"type": "object", "properties": {ANSWER: box}, "required": [ANSWER]}
-
-
-def _said(value: Json) -> str:
-    return "(none)" if value is None or value == "" else f"{value}"
 
 
 class Answer(Exception):

@@ -28,6 +28,7 @@ async def cancel_order(call: Call, order_id: OrderId) -> Result:
         Proposal(
             action="cancel",
             amount=order.order_amount,
+            currency=order.currency,
             effect=f"Cancel {short(order)} and release {show(order.order_amount, order.currency)} to the customer.",
             afterwards="This cannot be undone: nothing can be captured on this order afterwards.",
             expects=[CANCELLED, order.captured_amount],

@@ -90,6 +90,7 @@ def _proposal(order: Order, taken: Entry, body: dict[str, Json], warnings: list[
     return Proposal(
         action="capture",
         amount=taken.amount,
+        currency=order.currency,
         effect=f"Capture {show(taken.amount, order.currency)} of {short(order)}.",
         afterwards="A capture cannot be undone, only refunded, and the order can no longer be cancelled.",
         expects=[captured, remaining, sorted([*_captures(order), taken.amount])],

@@ -79,6 +79,7 @@ def _proposal(order: Order, given: Entry, body: dict[str, Json], warnings: list[
     return Proposal(
         action="refund",
         amount=given.amount,
+        currency=order.currency,
         effect=f"Refund {show(given.amount, order.currency)} of {short(order)} to the customer.",
         afterwards="A refund cannot be taken back.",
         expects=[order.captured_amount, refunded, sorted([*_refunds(order), given.amount])],

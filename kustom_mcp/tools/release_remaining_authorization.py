@@ -26,6 +26,7 @@ async def release_remaining_authorization(call: Call, order_id: OrderId) -> Resu
         Proposal(
             action="release",
             amount=remaining,
+            currency=order.currency,
             effect=f"Release the remaining {show(remaining, order.currency)} of {short(order)}.",
             afterwards="This cannot be undone: the released amount can no longer be captured.",
             expects=[order.captured_amount, 0],

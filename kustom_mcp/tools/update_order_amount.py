@@ -75,6 +75,7 @@ async def update_order_amount(
         Proposal(
             action="update-amount",
             amount=total,
+            currency=order.currency,
             effect=f"Change the amount of {short(order)} from {show(order.order_amount, order.currency)} "
             f"to {show(total, order.currency)}.",
             afterwards="The old lines are replaced; Kustom keeps no copy of them.",
