@@ -61,11 +61,7 @@ class Ledger:
             )
             self._app.intents.open(intent, str(pledge.key))
         except AuditUnavailable:
-            raise Failure(
-                Code.AUDIT_UNAVAILABLE,
-                "This server could not write its audit record, so it sends no writes. Nothing was sent.",
-                next_step="Tell the operator that the state directory cannot be written; reading orders still works.",
-            ) from None
+            raise _unavailable() from None
 
     def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
         """The outcome is known: the intent is closed."""
@@ -77,7 +73,10 @@ class Ledger:
 
     def open_intent(self) -> tuple[Pledge, str] | None:
         """What an identical call left without an outcome, and the head of its code."""
-        found = self._app.intents.find(self._binding)
+        try:
+            found = self._app.intents.find(self._binding)
+        except AuditUnavailable:
+            raise _unavailable() from None
         if found is None:
             return None
         pledge = Pledge(
@@ -102,11 +101,26 @@ class Ledger:
 
     def carried_out(self, pledge: Pledge) -> bool:
         """Whether this approval has been used."""
-        return self._app.remembered.recall(pledge.key.hex, self._app.wall()) is not None
+        return self._recalled(pledge.key.hex)
 
     def repeated(self) -> bool:
         """Whether the identical call was applied a short while ago."""
-        return self._app.remembered.recall(self._binding, self._app.wall()) is not None
+        return self._recalled(self._binding)
+
+    def _recalled(self, name: str) -> bool:
+        """What cannot be read might say that it was done, so a write does not go on without it."""
+        try:
+            return self._app.remembered.recall(name, self._app.wall()) is not None
+        except AuditUnavailable:
+            raise _unavailable() from None
+
+
+def _unavailable() -> Failure:
+    return Failure(
+        Code.AUDIT_UNAVAILABLE,
+        "This server cannot write or read its own records, so it sends no writes. Nothing was sent.",
+        next_step="Tell the operator that the state directory cannot be used; reading orders still works.",
+    )
 
 
 def without_text(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import anyio
 import httpx2 as httpx
@@ -14,18 +13,14 @@ from kustom_mcp.oms.attempt import MAX_BODY
 from kustom_mcp.oms.client import KustomClient
 from kustom_mcp.oms.endpoints import GET_CAPTURE, GET_ORDER, LIST_CAPTURES
 from kustom_mcp.oms.errors import (
-    AuthenticationFailed,
     InvalidIdentifier,
-    NotAllowed,
-    NotFound,
     NotSent,
-    OmsError,
     ProtocolError,
     RateLimited,
-    Refused,
     Unavailable,
 )
 from kustom_mcp.oms.models import Capture, Order
+from tests.oms.asking import read, read_failure
 from tests.oms.scripted import (
     API_KEY,
     BASE,
@@ -38,22 +33,9 @@ from tests.oms.scripted import (
     answer,
     cut,
     order_json,
-    refused,
 )
 
 PATH = f"/ordermanagement/v1/orders/{ORDER_ID}"
-
-
-async def read(world: World) -> Order:
-    async with world.client as client:
-        return await client.read(GET_ORDER, deadline=world.deadline, order_id=ORDER_ID)
-
-
-async def failure(world: World) -> OmsError:
-    with pytest.raises(OmsError) as caught:
-        await read(world)
-    assert caught.value.__context__ is None
-    return caught.value
 
 
 async def test_a_read_gives_the_order() -> None:
@@ -102,7 +84,7 @@ async def test_a_failing_read_is_asked_three_times_in_all() -> None:
 )
 async def test_a_read_that_keeps_failing_is_unavailable(step: Step, cause: str, status: int | None) -> None:
     world = World(*[step] * 3)
-    error = await failure(world)
+    error = await read_failure(world)
     assert isinstance(error, Unavailable)
     assert (error.cause, error.status, len(world.sent)) == (cause, status, 3)
     assert error.correlation_id == ("c-9" if status == 504 else None)
@@ -110,64 +92,9 @@ async def test_a_read_that_keeps_failing_is_unavailable(step: Step, cause: str, 
 
 
 async def test_a_connection_that_cannot_be_made_is_not_sent() -> None:
-    error = await failure(World(*[httpx.ConnectError("")] * 3))
+    error = await read_failure(World(*[httpx.ConnectError("")] * 3))
     assert isinstance(error, NotSent)
     assert (error.cause, str(error)) == ("ConnectError", "Kustom could not be reached; nothing was sent.")
-
-
-@pytest.mark.parametrize(
-    ("step", "kind", "code", "messages"),
-    [
-        (refused(404, "NO_SUCH_ORDER", "gone"), NotFound, "NO_SUCH_ORDER", ("gone",)),
-        (answer(404), NotFound, None, ()),
-        (refused(400, "NOT_FOUND"), NotFound, "NOT_FOUND", ()),
-        (refused(400, "BAD_REQUEST"), Refused, "BAD_REQUEST", ()),
-        (refused(403, "NOT_ALLOWED"), NotAllowed, "NOT_ALLOWED", ()),
-        (refused(403, "REFUND_NOT_ALLOWED"), NotAllowed, "REFUND_NOT_ALLOWED", ()),
-        (refused(403, "PAYMENT_METHOD_FAILED"), Refused, "PAYMENT_METHOD_FAILED", ()),
-        (refused(403, "FORBIDDEN"), AuthenticationFailed, "FORBIDDEN", ()),
-        (answer(401), AuthenticationFailed, None, ()),
-        (answer(301, location="https://elsewhere.example/"), Refused, None, ()),
-        (answer(422, {"error_code": "no code {}", "error_messages": "one"}), Refused, None, ("one",)),
-        (refused(422, "X", *["m" * 300] * 20), Refused, "X", ("m" * 255,) * 10),
-    ],
-)
-async def test_a_refusal_is_named_by_status_and_code_and_not_repeated(
-    step: Step, kind: type[Refused], code: str | None, messages: tuple[str, ...]
-) -> None:
-    world = World(step)
-    error = await failure(world)
-    assert type(error) is kind
-    assert isinstance(error, Refused)
-    assert (error.error_code, error.messages, len(world.sent)) == (code, messages, 1)
-    assert not messages or messages[0] not in str(error)
-
-
-async def test_a_gateways_403_is_told_from_wrong_credentials() -> None:
-    page = httpx.Response(403, stream=Pieces(b"<html>Access denied</html>"))
-    error = await failure(World(page))
-    assert isinstance(error, AuthenticationFailed)
-    assert (error.blocked, str(error)) == (
-        True,
-        "The request was blocked before Kustom looked at the credentials (HTTP 403).",
-    )
-    forbidden = await failure(World(refused(403, "FORBIDDEN")))
-    assert isinstance(forbidden, AuthenticationFailed)
-    assert not forbidden.blocked
-    wrong = await failure(World(answer(401, {"error_code": "UNAUTHORIZED"})))
-    assert isinstance(wrong, AuthenticationFailed)
-    assert (wrong.blocked, str(wrong)) == (False, "Kustom did not accept the credentials (HTTP 401, UNAUTHORIZED).")
-
-
-@pytest.mark.parametrize(
-    ("told", "kept"),
-    [("not-a-uuid", "not-a-uuid"), ("a b\n\u202ec\x00", "abc"), ("x" * 500, "x" * 100), ("", "from-header")],
-)
-async def test_a_correlation_id_is_opaque_short_and_printable(told: str, kept: str) -> None:
-    body = {"error_code": "X", "correlation_id": told}
-    error = await failure(World(answer(400, body, klarna_correlation_id="from-header")))
-    assert isinstance(error, Refused)
-    assert error.correlation_id == kept
 
 
 @pytest.mark.parametrize(
@@ -183,7 +110,7 @@ async def test_a_correlation_id_is_opaque_short_and_printable(told: str, kept: s
     ],
 )
 async def test_an_answer_that_is_not_what_the_api_promises_is_not_used(content: bytes, cause: str) -> None:
-    error = await failure(World(httpx.Response(200, stream=Pieces(content))))
+    error = await read_failure(World(httpx.Response(200, stream=Pieces(content))))
     assert isinstance(error, ProtocolError)
     assert error.cause == cause
 
@@ -211,7 +138,7 @@ async def test_another_capture_than_the_one_asked_for_is_refused(capture_id: str
 
 
 async def test_a_compressed_answer_is_refused_and_an_identity_one_is_not() -> None:
-    error = await failure(World(answer(200, order_json(), content_encoding="gzip")))
+    error = await read_failure(World(answer(200, order_json(), content_encoding="gzip")))
     assert isinstance(error, ProtocolError)
     assert error.cause == "content_encoding"
     assert (await read(World(answer(200, order_json(), content_encoding="Identity")))).status == "AUTHORIZED"
@@ -229,7 +156,7 @@ async def test_an_id_that_is_none_never_becomes_a_request() -> None:
 async def test_a_deadline_that_has_passed_sends_nothing() -> None:
     world = World()
     world.now = world.deadline
-    error = await failure(world)
+    error = await read_failure(world)
     assert isinstance(error, NotSent)
     assert (error.cause, world.sent) == ("deadline", [])
 
@@ -269,7 +196,7 @@ async def test_the_retry_budget_is_shared_by_all_calls() -> None:
 
 async def test_no_wait_passes_the_deadline() -> None:
     world = World(answer(503, retry_after="45"))
-    assert isinstance(await failure(world), Unavailable)
+    assert isinstance(await read_failure(world), Unavailable)
     assert world.slept == []
 
 
@@ -319,14 +246,3 @@ def test_a_base_url_that_is_none_is_refused_without_repeating_it(url: str) -> No
     with pytest.raises(ValueError, match="base URL") as caught:
         KustomClient(url, "u", SecretStr("k"))
     assert "p@" not in str(caught.value)
-
-
-def test_no_error_needs_the_text_of_the_other_side() -> None:
-    facts: dict[str, Any] = {"messages": ("who <a@example.com>",)}
-    for error in (
-        Refused(400, **facts),
-        NotFound(404, **facts),
-        RateLimited(**facts),
-        AuthenticationFailed(401, **facts),
-    ):
-        assert "@" not in str(error) + repr(error)

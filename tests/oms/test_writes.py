@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import anyio
@@ -16,52 +15,14 @@ from kustom_mcp.oms.endpoint import Approved, Write
 from kustom_mcp.oms.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER, CAPTURE_ORDER, UPDATE_MERCHANT_REFERENCES
 from kustom_mcp.oms.errors import (
     InvalidIdentifier,
-    NotAllowed,
     NotSent,
-    OmsError,
-    OutcomeUnknown,
     RateLimited,
     Refused,
     WritesOff,
 )
-from kustom_mcp.oms.settlement import Landed, Settle, Written, resend_without_looking
-from tests.oms.scripted import APPROVED, CAPTURE_ID, HANG, KEY, ORDER_ID, Pieces, Step, World, answer, cut, refused
-
-CANCEL = ("POST", f"/ordermanagement/v1/orders/{ORDER_ID}/cancel", str(KEY))
-
-
-def looking(*found: Landed | Exception) -> Settle:
-    """A settlement that finds these, in order."""
-    left = list(found)
-
-    async def settle() -> Landed:
-        step = left.pop(0)
-        if isinstance(step, Exception):
-            raise step
-        return step
-
-    return settle
-
-
-async def cancel(
-    world: World, settle: Settle | None = None, before_send: Callable[[], Awaitable[None]] | None = None
-) -> Written:
-    async with world.client as client:
-        return await client.write(
-            CANCEL_ORDER,
-            APPROVED,
-            deadline=world.deadline,
-            settle=settle,
-            before_send=before_send,
-            order_id=ORDER_ID,
-        )
-
-
-async def failure(world: World, settle: Settle | None = None) -> OmsError:
-    with pytest.raises(OmsError) as caught:
-        await cancel(world, settle)
-    assert caught.value.__context__ is None
-    return caught.value
+from kustom_mcp.oms.settlement import Written
+from tests.oms.asking import CANCEL, cancel, looking, write_failure
+from tests.oms.scripted import APPROVED, CAPTURE_ID, HANG, KEY, ORDER_ID, Pieces, World, answer, cut
 
 
 async def capture(world: World) -> Written:
@@ -118,7 +79,7 @@ async def test_any_2xx_is_applied_whatever_its_body(given_answer: httpx.Response
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 403, 413, 422])
 async def test_a_refused_or_redirected_write_is_not_repeated(status: int) -> None:
     world = World(answer(status, location="https://elsewhere.example/"))
-    error = await failure(world, looking())
+    error = await write_failure(world, looking())
     assert isinstance(error, Refused)
     assert (error.status, world.sent) == (status, [CANCEL])
 
@@ -132,130 +93,15 @@ async def test_a_write_that_never_arrived_is_sent_again_with_the_same_key() -> N
 
 async def test_a_write_that_never_arrives_is_not_sent() -> None:
     world = World(*[httpx.ConnectTimeout("")] * 4)
-    error = await failure(world, looking())
+    error = await write_failure(world, looking())
     assert isinstance(error, NotSent)
     assert (error.cause, len(world.sent)) == ("ConnectTimeout", 4)
 
 
 async def test_a_write_that_is_rate_limited_to_the_end_was_not_done() -> None:
-    error = await failure(World(answer(429, retry_after="100")), looking())
+    error = await write_failure(World(answer(429, retry_after="100")), looking())
     assert isinstance(error, RateLimited)
     assert (error.retry_after, error.status) == (100.0, 429)
-
-
-@pytest.mark.parametrize("step", [answer(500), answer(408), answer(409), answer(504), httpx.ReadTimeout("")])
-async def test_an_ambiguous_write_whose_effect_is_there_is_settled(step: Step) -> None:
-    world = World(step)
-    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, settled=True)
-    assert world.sent == [CANCEL]
-
-
-async def test_an_ambiguous_write_whose_effect_is_absent_is_sent_again_with_the_same_key() -> None:
-    world = World(httpx.ReadError(""), answer(503), answer(204))
-    assert await cancel(world, looking(Landed.ABSENT, Landed.ABSENT)) == Written(204, attempts=3)
-    assert world.sent == [CANCEL] * 3
-
-
-@pytest.mark.parametrize("settle", [None, looking(Landed.UNCLEAR), looking(RuntimeError("no answer"))])
-async def test_an_ambiguous_write_that_cannot_be_settled_is_unknown(settle: Settle | None) -> None:
-    world = World(refused(500, "INTERNAL_ERROR", "boom", correlation_id="c-5"))
-    error = await failure(world, settle)
-    assert isinstance(error, OutcomeUnknown)
-    assert (error.cause, error.status, error.error_code, error.correlation_id) == (
-        "status",
-        500,
-        "INTERNAL_ERROR",
-        "c-5",
-    )
-    assert world.sent == [CANCEL]
-    assert str(error) == "The write was sent and may have happened: Kustom's answer does not tell (HTTP 500)."
-
-
-async def test_an_effect_that_stays_absent_is_unknown_after_the_last_attempt() -> None:
-    world = World(*[httpx.WriteError("")] * 4)
-    error = await failure(world, looking(*[Landed.ABSENT] * 4))
-    assert isinstance(error, OutcomeUnknown)
-    assert (error.cause, error.status, len(world.sent)) == ("WriteError", None, 4)
-
-
-async def test_the_order_is_looked_at_even_after_the_last_attempt() -> None:
-    world = World(*[httpx.WriteError("")] * 4)
-    found = await cancel(world, looking(*[Landed.ABSENT] * 3, Landed.PRESENT))
-    assert found == Written(None, settled=True, attempts=4)
-
-
-async def test_a_wait_that_does_not_fit_still_leaves_one_look() -> None:
-    world = World(answer(503, retry_after="100"))
-    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, settled=True)
-    assert isinstance(await failure(World(answer(503, retry_after="100")), looking(Landed.ABSENT)), OutcomeUnknown)
-
-
-@pytest.mark.parametrize("later", [[httpx.ConnectError("")] * 3, [answer(429, retry_after="100")]])
-async def test_doubt_about_an_earlier_attempt_outlasts_later_ones_that_were_not_sent(later: list[Step]) -> None:
-    world = World(httpx.ReadTimeout(""), *later)
-    error = await failure(world, looking(*[Landed.ABSENT] * 4))
-    assert isinstance(error, OutcomeUnknown)
-    assert error.cause == "ReadTimeout"
-
-
-async def test_a_deadline_in_doubt_is_unknown() -> None:
-    world = World(httpx.ReadTimeout(""))
-
-    async def slow() -> Landed:
-        world.now = world.deadline
-        return Landed.ABSENT
-
-    error = await failure(world, slow)
-    assert isinstance(error, OutcomeUnknown)
-    assert world.sent == [CANCEL]
-
-
-async def test_a_refusal_after_doubt_may_be_the_refusal_of_doing_it_twice() -> None:
-    def world() -> World:
-        return World(httpx.ReadTimeout(""), refused(403, "CANCEL_NOT_ALLOWED"))
-
-    done = await cancel(world(), looking(Landed.ABSENT, Landed.PRESENT))
-    assert done == Written(None, settled=True, attempts=2)
-    assert isinstance(await failure(world(), looking(Landed.ABSENT, Landed.UNCLEAR)), OutcomeUnknown)
-    assert isinstance(await failure(world(), looking(Landed.ABSENT, Landed.ABSENT)), NotAllowed)
-
-
-async def test_a_harmless_write_is_resent_three_times_without_looking() -> None:
-    world = World(*[httpx.ReadError("")] * 4)
-    async with world.client as client:
-        with pytest.raises(OutcomeUnknown):
-            await client.write(
-                ACKNOWLEDGE_ORDER,
-                APPROVED,
-                deadline=world.deadline,
-                settle=resend_without_looking,
-                order_id=ORDER_ID,
-            )
-    assert world.sent == [("POST", CANCEL[1].replace("cancel", "acknowledge"), str(KEY))] * 4
-
-
-async def test_an_empty_retry_budget_ends_a_write_too() -> None:
-    assert isinstance(await failure(World(httpx.ConnectError(""), budget=0.0)), NotSent)
-    in_doubt = await failure(World(httpx.ReadError(""), budget=0.0), looking(Landed.ABSENT))
-    assert isinstance(in_doubt, OutcomeUnknown)
-
-
-async def test_a_lost_answer_leaves_time_to_look() -> None:
-    world = World(HANG)
-    looked: list[float] = []
-
-    async def settle() -> Landed:
-        looked.append(anyio.current_time() - started)
-        return Landed.PRESENT
-
-    with anyio.fail_after(5):
-        async with world.client as client:
-            started = anyio.current_time()
-            found = await client.write(
-                CANCEL_ORDER, APPROVED, deadline=world.now + 0.3, settle=settle, order_id=ORDER_ID
-            )
-    assert found == Written(None, settled=True)
-    assert looked[0] < 0.3
 
 
 async def test_a_read_only_client_sends_nothing_but_reads() -> None:
@@ -292,7 +138,7 @@ async def test_what_runs_before_sending_runs_once_and_can_stop_the_write() -> No
 async def test_a_deadline_that_has_passed_sends_nothing() -> None:
     world = World(answer(204))
     world.now = world.deadline
-    error = await failure(world)
+    error = await write_failure(world)
     assert isinstance(error, NotSent)
     assert (error.cause, world.sent) == ("deadline", [])
 
