@@ -30,6 +30,7 @@ def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
     reference = fields.get("$ref")
     if isinstance(reference, str):
         target = _slim(definitions[reference.rpartition("/")[2]], definitions)
+        target.pop("description", None)  # a model's docstring is for readers of the code; a field describes itself
         return {**target, **_slim({key: value for key, value in fields.items() if key != "$ref"}, definitions)}
     options = cast("list[Any] | None", fields.get("anyOf"))
     if options is not None:

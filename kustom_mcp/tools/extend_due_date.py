@@ -28,7 +28,7 @@ async def extend_due_date(call: Call, order_id: OrderId, capture_id: CaptureId, 
     body = {"number_of_days": number_of_days}
     approved = await call.approval(
         Proposal(
-            action=f"due-date-{number_of_days}days",
+            action=f"extend-due-date-{number_of_days}days",
             effect=f"Extend the due date of a capture of {short(order)} by {number_of_days} days.",
             afterwards="This cannot be undone.",
             body=body,

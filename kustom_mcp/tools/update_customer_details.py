@@ -47,7 +47,7 @@ async def update_customer_details(call: Call, order_id: OrderId, shipping_addres
     before_shown = view.masked(stored) if masked else view.cleaned(stored)
     approved = await call.approval(
         Proposal(
-            action="address",
+            action="change-address",
             effect=f"Change the shipping address of {short(order)}.",
             afterwards="The goods will be sent to the new address.",
             expects=expected,
