@@ -234,8 +234,8 @@ OrderLines = Annotated[
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="Kustom's own line format: prices include tax, tax_rate is percent x 100. A line whose reference is in "
-        "the order inherits texts left out.",
+        description="Kustom's own line format: prices include tax, tax_rate is percent x 100. A line whose "
+        "reference is in the order inherits texts left out.",
     ),
 ]
 Shipments = Annotated[

@@ -36,6 +36,7 @@ __all__ = [
     "from_lines",
     "inherit",
     "over",
+    "stored_lines",
     "taken",
 ]
 

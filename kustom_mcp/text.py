@@ -198,8 +198,8 @@ _CODES = (  # two letters each
     "nlnonpnrnunzompapepfpgphpkplpmpnprpsptpwpyqarerorsrurwsasbscsdsesgshsiskslsmsnsosrssstsvsxsysztctdtftgthtjtk"
     "tltmtntotrtttvtwtzuaugukusuyuzvavcvevgvivnvuwfwsyeytzazmzw"
 )
-_DOMAINS = frozenset(_COMMON.split())
-_COUNTRIES = frozenset(map("".join, zip(_CODES[::2], _CODES[1::2], strict=True)))
+_DOMAINS = frozenset(_COMMON.split()) | frozenset(map("".join, zip(_CODES[::2], _CODES[1::2], strict=True)))
+_NEVER_A_WORD = frozenset({"com", "net", "org", "info", "biz", "io", "app", "xyz", "xxx", "example"})
 # "art.nr 5" and "ord.no 5" are numbers, not names in Nauru and Norway.
 _NUMBERED = frozenset(
     {"art", "artikel", "best", "cust", "fakt", "faktura", "inv", "item", "kund", "ord", "order", "ref"}
@@ -218,8 +218,9 @@ def has_url(text: str) -> bool:
     Schemes (`https:`, `hxxp:`), `www.`, addresses of four numbers, mail addresses, and host names: with a path, port
     or query any name of letters counts (`evil.example/x`); alone it must end in a known top-level domain. The text is
     read as a browser would read it (NFKC, full-width dots, `[.]`, invisible characters removed). A full stop without a
-    space is no link ("2 pcs.Thanks", "Ltd.Co", "No.5", "10.5 kg", "art.nr"): a country's domain counts in one case of
-    letters only. A domain that is missing from the list, alone and without a path, is not seen.
+    space is no link ("2 pcs.Thanks", "Ltd.Co", "No.5", "10.5 kg", "art.nr"): a domain that may be a word or an
+    abbreviation counts in one case of letters only. One that is missing from the list, alone and without a path, is
+    not seen.
     """
     seen = _UNSEEN.sub("", text.translate(_Visible()))
     seen = _BRACKETED.sub(".", unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES))
@@ -234,10 +235,10 @@ def _is_host(word: str) -> bool:
     last, before = labels[-1], labels[-2]
     if last.isdigit():
         return len(labels) == 4 and all(label.isdigit() and len(label) <= 3 for label in labels)
-    if last.casefold().startswith("xn--") or last.casefold() in _DOMAINS:
+    if last.casefold().startswith("xn--") or last.casefold() in _NEVER_A_WORD:
         return True
     if name != word and last.isalpha() and len(last) > 1:
         return True
-    if last.casefold() not in _COUNTRIES or (last.casefold() in ("no", "nr") and before.casefold() in _NUMBERED):
+    if last.casefold() not in _DOMAINS or (last.casefold() in ("no", "nr") and before.casefold() in _NUMBERED):
         return False
     return (last.islower() or before.isupper()) and any(char.isalpha() for char in before)

@@ -54,7 +54,7 @@ def total_of(line: Mapping[str, Json]) -> int | None:
 
 
 def part_of(line: Mapping[str, Json], start: int, end: int) -> Line:
-    """The line's units `start` + 1 to `end`, as a line of its own. The whole line is returned as it is stored.
+    """The line's units `start` + 1 to `end`, as a line of its own. The whole line has its stored amounts.
 
     `line` needs a quantity above 0 and a known total. `end` may lie beyond the stored quantity: an enlarged line
     costs in proportion. A line that obeys quantity x unit price - discount, or the tax formula, still does afterwards:
@@ -63,8 +63,6 @@ def part_of(line: Mapping[str, Json], start: int, end: int) -> Line:
     whole: int = line["quantity"]
     total = total_of(line)
     assert total is not None  # callers ask total_of first
-    if (start, end) == (0, whole):
-        return {**line}
     count = end - start
     part: Line = {**line, "quantity": count, "total_amount": _span(lambda n: _share(total, n, whole), start, end)}
     discount: int | None = line.get("total_discount_amount")

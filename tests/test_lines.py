@@ -97,6 +97,7 @@ def refused(call: Callable[..., object], *args: Any, **named: Any) -> tuple[str,
     with pytest.raises(LinesError) as caught:
         call(*args, **named)
     error = caught.value
+    assert str(error) == f"{error.code}: {error.message}"
     return error.code, error.field, error.message, error.hint
 
 
@@ -125,6 +126,14 @@ def test_a_part_of_a_line_is_scaled_with_its_discount_and_tax() -> None:
     assert built == Built([part], 3333, ["Line 1 does not divide evenly: 1 of 3 come to 33.33 SEK."])
 
 
+def test_half_a_unit_of_discount_is_rounded_so_that_the_part_still_adds_up() -> None:
+    pair = SHIPPING | {"quantity": 2, "unit_price": 100, "total_discount_amount": 1, "total_amount": 199}
+
+    (part,) = from_lines(order(pair), [(1, 1)]).order_lines
+
+    assert (part["unit_price"], part["total_discount_amount"], part["total_amount"]) == (100, 0, 100)
+
+
 def test_parts_taken_one_after_another_add_up_to_the_stored_line() -> None:
     whole = order(MUG)
 
@@ -144,7 +153,7 @@ def test_a_whole_line_with_rounding_by_the_shop_is_sent_as_it_is() -> None:
 def test_a_line_without_a_total_is_priced_by_quantity_and_unit_price() -> None:
     bare = without(MUG, "total_amount", "gift_note")
 
-    assert from_lines(order(bare), [(1, 3)]).amount == 10000
+    assert from_lines(order(bare), [(1, 3)]) == Built([bare | {"total_amount": 10000}], 10000, [])
     assert from_lines(order(bare), [(1, 1)]).order_lines[0]["total_amount"] == 3333
 
 
@@ -211,6 +220,15 @@ def test_a_change_to_a_smaller_quantity_satisfies_our_own_check() -> None:
     built = changed(held, [(1, 1), (2, 1)])
 
     assert (built.amount, check_change(held, built.amount, built.order_lines)) == (8334, [])
+
+
+def test_an_enlarged_line_has_the_tax_of_its_new_total_not_a_multiple_of_a_rounded_one() -> None:
+    held = order(SHIPPING | {"unit_price": 103, "total_amount": 103, "total_tax_amount": 21})
+
+    built = changed(held, [(1, 20)])
+
+    enlarged = SHIPPING | {"unit_price": 103, "quantity": 20, "total_amount": 2060, "total_tax_amount": 412}
+    assert built == Built([enlarged], 2060, [])
 
 
 @pytest.mark.parametrize(
@@ -372,9 +390,20 @@ def test_shortened_and_cleaned_texts_become_the_stored_ones() -> None:
     assert (line["reference"], line["name"]) == (hidden["reference"], hidden["name"])
 
 
+def test_texts_inside_an_object_become_the_stored_ones_one_by_one() -> None:
+    held = order(MUG | {"product_identifiers": {"brand": "Cup\u200bs", "color": "blue", "size": None}})
+
+    (line,) = inherit(held, [{"reference": "MUG-1", "product_identifiers": {"brand": "Cups", "color": "red"}}])
+
+    assert line["product_identifiers"] == {"brand": "Cup\u200bs", "color": "red"}
+
+
 def test_a_shortened_text_that_fits_different_lines_is_refused() -> None:
     long = "A name that goes on and on until nobody reads it any more, in "
-    one, other = without(MUG, "reference") | {"name": long + "blue"}, without(MUG, "reference") | {"name": long + "pink"}
+    one, other = (
+        without(MUG, "reference") | {"name": long + "blue"},
+        without(MUG, "reference") | {"name": long + "pink"},
+    )
     held = order(one, other)
     seen = third_party(held, frozenset(), "on_request")["order_lines"][1]
 

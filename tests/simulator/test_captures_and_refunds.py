@@ -169,6 +169,22 @@ def test_a_refund_books_no_more_than_it_gives_back() -> None:
     assert booked(record) == [50]
 
 
+def test_no_capture_gives_back_more_than_it_took() -> None:
+    captures = [
+        {"captured_amount": 100, "order_lines": [line("A", 300)]},
+        {"captured_amount": 500, "order_lines": [line("A", 300), line("B", 200)]},
+    ]
+    simulator, record, path = shop({"order_amount": 600, "captures": captures})
+    ask(simulator, "POST", f"{path}/refunds", {"refunded_amount": 300, "order_lines": [line("A", 300)]})
+    assert booked(record) == [100, 200]
+
+
+def test_lines_worth_more_than_the_refund_are_booked_up_to_it() -> None:
+    simulator, record, path = shop({"order_lines": [line("A", 500), line("B", 500)], "status": "CAPTURED"})
+    ask(simulator, "POST", f"{path}/refunds", {"refunded_amount": 600, "order_lines": [line("A", 500), line("B", 500)]})
+    assert (booked(record), sorted(record.booked.values())) == ([600], [100, 500])
+
+
 def test_a_return_fee_lowers_what_comes_back() -> None:
     simulator, record, path = shop({"order_lines": [line("A", 1000)], "status": "CAPTURED"})
     lines = [line("A", 1000), line("fee", -99, type="return_fee")]

@@ -1,7 +1,8 @@
 """The simulator's answers against the published description of the API, where that file is at hand.
 
-Looked for at KUSTOM_OPENAPI, or as order-management-openapi.yml in a folder `shared` beside the repository. Two oddities
-of the file are put right before use: an `enum` that holds only null, and one that holds all its words in one text.
+Looked for at KUSTOM_OPENAPI, or as order-management-openapi.yml in a folder `shared` beside the repository. Two
+oddities of the file are put right before use: an `enum` that holds only null, and one that holds all its words in one
+text.
 """
 
 import os

@@ -106,6 +106,26 @@ async def test_a_lost_response_closes_the_connection_after_the_effect() -> None:
         assert (await http.get(f"/ordermanagement/v1{path}")).json()["refunded_amount"] == 10
 
 
+async def test_a_status_that_has_no_name_is_sent_all_the_same() -> None:
+    simulator, path = shop()
+    async with served(simulator) as port, client(port) as http:
+        fault = {"method": "POST", "path": REFUNDS, "fault": "status", "status": 599}
+        await http.post("/sandbox/faults", json=fault)
+        assert (await http.post(f"/ordermanagement/v1{path}/refunds", json={})).status_code == 599
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_request_does_no_harm() -> None:
+    simulator, path = shop()
+    async with served(simulator) as port, client(port) as http:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(refund_head(path, 21) + b'{"refunded')
+        writer.write_eof()
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+        await writer.wait_closed()
+        assert (await http.get(f"/ordermanagement/v1{path}")).json()["refunded_amount"] == 0
+
+
 async def test_a_slow_answer_does_not_hold_up_other_connections() -> None:
     simulator, path = shop()
     async with served(simulator) as port, client(port) as http:

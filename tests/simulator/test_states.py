@@ -30,6 +30,32 @@ def test_permit_says_what_the_table_says(operation: str, status: Status) -> None
         assert refusal(lambda: states.permit(operation, status)) == code
 
 
+def test_the_table_is_the_one_of_the_contract() -> None:
+    verdicts = {
+        operation: "".join("Y" if cell.code is None else "n" for cell in row.values())
+        for operation, row in PERMISSIONS.items()
+    }
+    assert tuple(Status) == ("AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED")
+    assert verdicts == {
+        "getOrder": "YYYYYY",
+        "listCaptures": "YYYYYY",
+        "getCapture": "YYYYYY",
+        "getRefund": "YYYYYY",
+        "acknowledgeOrder": "YYYnnn",
+        "updateAuthorization": "YYnnnn",
+        "updateMerchantReferences": "YYYnYY",
+        "updateCustomerDetails": "Ynnnnn",
+        "appendOrderShippingInfo": "YYYYYY",
+        "cancelOrder": "Ynnnnn",
+        "extendAuthorizationTime": "YYnnnn",
+        "releaseRemainingAuthorization": "nYnnnn",
+        "captureOrder": "YYnnnn",
+        "appendCaptureShippingInfo": "nYYnnY",
+        "triggerSendOut": "nYYnnY",
+        "refundOrder": "nYYnYY",
+    }
+
+
 def test_a_status_nobody_knows_counts_as_cancelled() -> None:
     states.permit("getOrder", "FROZEN")
     assert refusal(lambda: states.permit("captureOrder", "FROZEN")) == "CAPTURE_NOT_ALLOWED"
