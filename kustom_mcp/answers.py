@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kustom_mcp.codes import Figures
+from kustom_mcp.codes import STATUSES, Figures
 from kustom_mcp.gate import SEE_CODE_MODE, Proposal
 from kustom_mcp.money import show
 from kustom_mcp.oms.errors import OutcomeUnknown
@@ -76,8 +76,10 @@ def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
 def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
     """The order is no longer what was approved: the difference in status and amounts, in words."""
     differences: list[str] = []
-    if before.status != now.status:
-        differences.append(f"status {before.status or 'unknown'} -> {now.status}")
+    # A code holds a status by its number, so one that we don't know is as good as none.
+    was, is_now = before.status, now.status if now.status in STATUSES else ""
+    if was != is_now:
+        differences.append(f"status {was or 'unknown'} -> {is_now or 'unknown'}")
     for name in ("order_amount", "captured_amount", "refunded_amount", "remaining_authorized_amount"):
         was, is_now = getattr(before, name), getattr(now, name)
         if was != is_now:
@@ -99,7 +101,7 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
     instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
     return Failure(
         Code.ACTION_NOT_ALLOWED,
-        f"The order {verdict.sentence}{f' (at most {most})' if most else ''}. Nothing was sent.",
+        f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
         next_step=f"{instead} Ask the person first.",
         field=field if most else None,
     )

@@ -20,7 +20,7 @@ _ORDINALS = ("first", "second", "third", "fourth", "last")
 
 HOW_TO_FIND = (
     "Kustom finds an order by its order id only. Copy the id, or the link, of the order in the Kustom portal, "
-    "or look it up in the shop's own order page."
+    "or look it up in the shop's own order page"
 )
 
 

@@ -43,6 +43,7 @@ from kustom_mcp.app import App
 from kustom_mcp.call import Call
 from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
 from kustom_mcp.operation import Operation
+from kustom_mcp.parsing import NOTHING_SENT
 from kustom_mcp.policy import Kind, Policy
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.result import Code, Failure, Json, Result
@@ -124,7 +125,9 @@ class Desk:
             except Failure as failure:
                 return _failed(call, failure)
             except LinesError as error:
-                failure = Failure(Code[error.code], error.message, next_step=error.hint, field=error.field)
+                failure = Failure(
+                    Code[error.code], f"{error.message} {NOTHING_SENT}", next_step=error.hint, field=error.field
+                )
                 return _failed(call, failure)
             except Exception:
                 log.exception("the tool %s failed", tool.name)

@@ -40,15 +40,15 @@ async def add_shipments(
     )
     call.require(endpoint, order)
     body = {"shipping_info": added}
+    count = "1 shipment" if len(added) == 1 else f"{len(added)} shipments"
     proposal = Proposal(
         action="shipment",
-        effect=f"Add {len(added)} shipments to {short(order)}.",
+        effect=f"Add {count} to {short(order)}.",
         expects=[*facts(order), *added],
         body=body,
     )
     allowed = call.unasked(proposal, "it moves no money; a wrong entry is corrected by another one")
     entry = "capture" if "capture_id" in ids else None
     await call.write(endpoint, allowed, body, settle=None, entry=entry, **ids)
-    count = "1 shipment" if len(added) == 1 else f"{len(added)} shipments"
     result, _ = await call.applied(f"Added {count} to {short(order)}.", next_step=NOT_TOLD)
     return result

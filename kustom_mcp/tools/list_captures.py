@@ -15,9 +15,10 @@ async def list_captures(call: Call, order_id: OrderId) -> Result:
     """List the captures of an order with their ids, amounts, refunds and shipments. Use it to find a capture id."""
     order, captures = await call.order_with(LIST_CAPTURES, order_id=order_id)
     total = show(sum(capture.captured_amount or 0 for capture in captures), order.currency)
+    count = "1 capture" if len(captures) == 1 else f"{len(captures)} captures"
     return Result(
         "ok",
-        f"{short(order).capitalize()} has {len(captures)} captures, {total} in all.",
+        f"{short(order).capitalize()} has {count}, {total} in all.",
         call.facts(order),
         {"captures": [view.capture_view(capture) for capture in captures]},
         payload={"captures": [view.capture_facts(capture) for capture in captures]},
