@@ -86,14 +86,8 @@ def from_lines(order: Order, picks: Sequence[Pick], *, already: Mapping[int, int
     for position, (number, quantity) in enumerate(_checked(held, picks, "lines")):
         stored = held[number - 1]
         whole = _divisible(stored, number, f"lines[{position}].line")
-        if not 1 <= quantity <= whole:
-            raise LinesError(
-                "INVALID_ARGUMENT",
-                f"Line {number} has a quantity of {whole}: send a quantity from 1 to {whole}.",
-                f"lines[{position}].quantity",
-                "Read the order with kustom_get_order and repeat the call with a quantity that the line has.",
-            )
-        start = min((already or {}).get(number, 0), whole - quantity)
+        _must_hold(whole, number, quantity, f"lines[{position}].quantity")
+        start = max(0, min((already or {}).get(number, 0), whole - quantity))
         part = part_of(stored, start, start + quantity)
         amount += total_of(part) or 0
         if quantity < whole and not divides_evenly(stored):
@@ -122,15 +116,7 @@ def changed(order: Order, changes: Sequence[Pick]) -> Built:
     """
     held = stored_lines(order)
     wanted = _checked(held, changes, "line_changes")
-    total = sum(_known_total(line, number, "line_changes") for number, line in enumerate(held, start=1))
-    if total != order.order_amount:
-        raise LinesError(
-            "LINES_MISMATCH",
-            f"The lines of this order add up to {show(total, order.currency)}, but its amount is "
-            f"{show(order.order_amount, order.currency)}, so a new total cannot be computed from them.",
-            "line_changes",
-            "Ask the person for the new total and send order_amount with the complete order_lines.",
-        )
+    _must_add_up(order, held)
     new = {number: (position, quantity) for position, (number, quantity) in enumerate(wanted)}
     built: list[Line] = []
     notes: list[str] = []
@@ -248,6 +234,28 @@ def _known_total(line: Line, number: int, where: str) -> int:
             "Ask the person for the amount and send it together with order_lines.",
         )
     return total
+
+
+def _must_hold(whole: int, number: int, quantity: int, where: str) -> None:
+    if not 1 <= quantity <= whole:
+        raise LinesError(
+            "INVALID_ARGUMENT",
+            f"Line {number} has a quantity of {whole}: send a quantity from 1 to {whole}.",
+            where,
+            "Read the order with kustom_get_order and repeat the call with a quantity that the line has.",
+        )
+
+
+def _must_add_up(order: Order, held: Sequence[Line]) -> None:
+    total = sum(_known_total(line, number, "line_changes") for number, line in enumerate(held, start=1))
+    if total != order.order_amount:
+        raise LinesError(
+            "LINES_MISMATCH",
+            f"The lines of this order add up to {show(total, order.currency)}, but its amount is "
+            f"{show(order.order_amount, order.currency)}, so a new total cannot be computed from them.",
+            "line_changes",
+            "Ask the person for the new total and send order_amount with the complete order_lines.",
+        )
 
 
 def _divisible(line: Line, number: int, where: str) -> int:

@@ -111,8 +111,8 @@ def summary(order: Order, now: datetime | None = None) -> str:
 def row(outcome: str, order: Order, *, now: datetime) -> dict[str, Json]:
     """One order of many, at most ROW_BYTES bytes as compact JSON.
 
-    What a row is short of is dropped in this order until it fits: the original amount, amounts that are 0, the time
-    of day of `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, `days_left`,
+    What a row is short of is dropped in this order until it fits: the original amount, the time of day of
+    `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, amounts that are 0, `days_left`,
     `expires_at`, the reference. So a missing amount is 0 and a missing fraud status is ACCEPTED, or unknown to
     Kustom.
     """
@@ -261,10 +261,10 @@ def _shorten_reference(view: dict[str, Json]) -> None:
 
 _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
     _drop("original_order_amount"),
-    _drop_zeros,
     _drop_time_of_day,
     _drop_accepted,
     _shorten_reference,
+    _drop_zeros,
     _drop("days_left"),
     _drop("expires_at"),
     _drop("merchant_reference1"),

@@ -144,6 +144,7 @@ def test_parts_taken_one_after_another_add_up_to_the_stored_line() -> None:
 
 def test_a_part_beyond_what_is_left_costs_what_the_last_units_cost() -> None:
     assert from_lines(order(MUG), [(1, 2)], already={1: 2}).amount == 6667
+    assert from_lines(order(MUG), [(1, 1)], already={1: -1}).amount == 3333
 
 
 def test_a_whole_line_with_rounding_by_the_shop_is_sent_as_it_is() -> None:

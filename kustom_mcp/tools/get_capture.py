@@ -20,6 +20,6 @@ async def get_capture(call: Call, order_id: OrderId, capture_id: CaptureId) -> R
         "ok",
         f"This capture of {short(order)} took {captured}, of which {refunded} was refunded.",
         call.facts(order),
-        {"capture": view.capture_view(capture, full=True)},
+        {"capture": view.capture_view(capture)},
         payload={"capture": view.capture_facts(capture)},
     )

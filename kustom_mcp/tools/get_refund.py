@@ -19,6 +19,6 @@ async def get_refund(call: Call, order_id: OrderId, refund_id: RefundId) -> Resu
         "ok",
         f"This refund of {short(order)} gave back {amount}.",
         call.facts(order),
-        {"refund": view.refund_view(refund, full=True)},
+        {"refund": view.refund_view(refund)},
         payload={"refund": view.refund_facts(refund)},
     )
