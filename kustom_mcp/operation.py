@@ -107,7 +107,7 @@ class Operation:
             "title": self.title,
             "description": self.description,
             "inputSchema": schema,
-            "outputSchema": output_schema(self.payload, writes=self.writes),
+            "outputSchema": output_schema(self.payload, writes=self.writes, gated=self.effect.gated),
             "annotations": {
                 "readOnlyHint": not self.writes,
                 "destructiveHint": self.effect.gated,

@@ -97,6 +97,9 @@ MEANINGS: dict[Code, Meaning] = {
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
 ERROR_OUTCOMES: frozenset[Outcome] = frozenset({"not_sent", "rejected", "unknown"})
+_READS: frozenset[Outcome] = frozenset({"ok", "not_sent", "rejected"})
+_WRITES: frozenset[Outcome] = ERROR_OUTCOMES | {"applied", "already_applied"}
+_GATED: frozenset[Outcome] = _WRITES | {"confirmation_required", "declined"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +242,9 @@ _ORDER = _object(
         **dict.fromkeys(AMOUNTS, _INTEGER),
         **dict.fromkeys(("created_at", "expires_at", "portal_url"), _STRING),
         "days_left": _INTEGER,
-        "can": _list_of(_object({"tool": _STRING, "max_amount": _INTEGER}, ["tool"])),
-        "cannot": _list_of(_object({"tool": _STRING, "why": _STRING}, ["tool", "why"])),
-    },
-    ["order_id", "status"],
+        "can": _list_of(_OBJECT),
+        "cannot": _list_of(_OBJECT),
+    }
 )
 
 _ERROR = _object(
@@ -252,7 +254,7 @@ _ERROR = _object(
         "field": _STRING,
         "retry": _STRING,
         "retry_after_seconds": _INTEGER,
-        "upstream": _object({"status": _INTEGER, "error_code": _STRING, "correlation_id": _STRING}, ["status"]),
+        "upstream": _OBJECT,
     },
     ["code", "message", "retry"],
 )
@@ -274,7 +276,7 @@ PAYLOADS: dict[str, Json] = {
                 **dict.fromkeys(("expires_at", "merchant_reference1", "error"), _STRING),
                 "days_left": _INTEGER,
             },
-            ["outcome", "order_id"],
+            ["order_id"],
         )
     ),
     "totals": _list_of(
@@ -284,8 +286,7 @@ PAYLOADS: dict[str, Json] = {
                 "status": _STRING,
                 "orders": _INTEGER,
                 **dict.fromkeys(AMOUNTS, _INTEGER),
-            },
-            ["status", "orders"],
+            }
         )
     ),
     "now": _STRING,
@@ -293,20 +294,27 @@ PAYLOADS: dict[str, Json] = {
 PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
 
 
-def output_schema(payload: Sequence[str], *, writes: bool) -> dict[str, Json]:
-    """The output schema of a tool: the envelope, and the parts that this tool returns. Typed, without `$ref`."""
+def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[str, Json]:
+    """The output schema of a tool: the envelope with the outcomes that this tool can have, and the parts it returns.
+
+    Typed, without `$ref`. Parts that only a person reads on (`can`, `cannot`, `upstream`) stay plain objects: every
+    model pays for every byte of every schema.
+    """
+    possible = _GATED if gated else _WRITES if writes else _READS
     properties: dict[str, Json] = {
-        "outcome": {"type": "string", "enum": list(OUTCOMES)},
-        "environment": {"type": "string", "enum": ["sandbox", "playground", "production"]},
+        "outcome": {"type": "string", "enum": [outcome for outcome in OUTCOMES if outcome in possible]},
+        "environment": _STRING,
         "summary": _STRING,
         **{name: PAYLOADS[name] for name in payload},
-        "order": _ORDER,
-        "third_party": _OBJECT,
     }
+    if "orders" not in payload:
+        properties |= {"order": _ORDER, "third_party": _OBJECT}
     if writes:
-        properties["changes"] = _list_of(_object({"field": _STRING, "before": {}, "after": {}}, ["field"]))
-    properties |= {"warnings": _STRINGS}
-    if writes:
-        properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING}, ["code", "expires_at"])
+        properties |= {
+            "changes": _list_of(_object({"field": _STRING, "before": {}, "after": {}})),
+            "warnings": _STRINGS,
+        }
+    if gated:
+        properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING})
     properties |= {"next_step": _STRING, "error": _ERROR}
     return _object(properties, ["outcome", "environment", "summary"])
