@@ -45,7 +45,7 @@ Include = Literal["lines", "customer", "shipping", "captures", "refunds", "merch
 class Closed(BaseModel):
     """An object of the input: strict, and closed to fields that are not known."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 def _identifier(parse: Callable[[str], str]) -> AfterValidator:

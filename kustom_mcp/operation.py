@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 
 from kustom_mcp.call import Call
 from kustom_mcp.oms.endpoint import Read, Write
+from kustom_mcp.output import output_schema
 from kustom_mcp.parsing import parse
-from kustom_mcp.result import Result, output_schema
+from kustom_mcp.result import Result
 from kustom_mcp.schema import input_schema
 
 P = ParamSpec("P")

@@ -97,9 +97,6 @@ MEANINGS: dict[Code, Meaning] = {
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
 ERROR_OUTCOMES: frozenset[Outcome] = frozenset({"not_sent", "rejected", "unknown"})
-_READS: frozenset[Outcome] = frozenset({"ok", "not_sent", "rejected"})
-_WRITES: frozenset[Outcome] = ERROR_OUTCOMES | {"applied", "already_applied"}
-_GATED: frozenset[Outcome] = _WRITES | {"confirmation_required", "declined"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,23 +207,6 @@ def compact(value: Json) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-_STRING = {"type": "string"}
-_INTEGER = {"type": "integer"}
-_OBJECT = {"type": "object"}
-_STRINGS = {"type": "array", "items": _STRING}
-
-
-def _object(properties: Mapping[str, Json], required: Sequence[str] = ()) -> dict[str, Json]:
-    schema: dict[str, Json] = {"type": "object", "properties": dict(properties)}
-    if required:
-        schema["required"] = list(required)
-    return schema
-
-
-def _list_of(item: Json) -> dict[str, Json]:
-    return {"type": "array", "items": item}
-
-
 AMOUNTS = (
     "order_amount",
     "original_order_amount",
@@ -235,86 +215,3 @@ AMOUNTS = (
     "remaining_authorized_amount",
 )
 """The five amounts of an order, minor units."""
-
-_ORDER = _object(
-    {
-        **dict.fromkeys(("order_id", "status", "fraud_status", "purchase_currency"), _STRING),
-        **dict.fromkeys(AMOUNTS, _INTEGER),
-        **dict.fromkeys(("created_at", "expires_at", "portal_url"), _STRING),
-        "days_left": _INTEGER,
-        "can": _list_of(_OBJECT),
-        "cannot": _list_of(_OBJECT),
-    }
-)
-
-_ERROR = _object(
-    {
-        "code": _STRING,
-        "message": _STRING,
-        "field": _STRING,
-        "retry": _STRING,
-        "retry_after_seconds": _INTEGER,
-        "upstream": _OBJECT,
-    },
-    ["code", "message", "retry"],
-)
-
-PAYLOADS: dict[str, Json] = {
-    "capture": _object(
-        {
-            **dict.fromkeys(("capture_id", "captured_at"), _STRING),
-            **dict.fromkeys(("captured_amount", "refunded_amount"), _INTEGER),
-        }
-    ),
-    "refund": _object({"refund_id": _STRING, "refunded_at": _STRING, "refunded_amount": _INTEGER}),
-    "options": _list_of(_object({"number_of_days": _INTEGER, "amount": _INTEGER, "currency": _STRING})),
-    "orders": _list_of(
-        _object(
-            {
-                **dict.fromkeys(("outcome", "order_id", "status", "fraud_status", "purchase_currency"), _STRING),
-                **dict.fromkeys(AMOUNTS, _INTEGER),
-                **dict.fromkeys(("expires_at", "merchant_reference1", "error"), _STRING),
-                "days_left": _INTEGER,
-            },
-            ["order_id"],
-        )
-    ),
-    "totals": _list_of(
-        _object(
-            {
-                "purchase_currency": _STRING,
-                "status": _STRING,
-                "orders": _INTEGER,
-                **dict.fromkeys(AMOUNTS, _INTEGER),
-            }
-        )
-    ),
-    "now": _STRING,
-}
-PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
-
-
-def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[str, Json]:
-    """The output schema of a tool: the envelope with the outcomes that this tool can have, and the parts it returns.
-
-    Typed, without `$ref`. Parts that only a person reads on (`can`, `cannot`, `upstream`) stay plain objects: every
-    model pays for every byte of every schema.
-    """
-    possible = _GATED if gated else _WRITES if writes else _READS
-    properties: dict[str, Json] = {
-        "outcome": {"type": "string", "enum": [outcome for outcome in OUTCOMES if outcome in possible]},
-        "environment": _STRING,
-        "summary": _STRING,
-        **{name: PAYLOADS[name] for name in payload},
-    }
-    if "orders" not in payload:
-        properties |= {"order": _ORDER, "third_party": _OBJECT}
-    if writes:
-        properties |= {
-            "changes": _list_of(_object({"field": _STRING, "before": {}, "after": {}})),
-            "warnings": _STRINGS,
-        }
-    if gated:
-        properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING})
-    properties |= {"next_step": _STRING, "error": _ERROR}
-    return _object(properties, ["outcome", "environment", "summary"])

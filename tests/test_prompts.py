@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -31,8 +31,12 @@ from mcp.types import (
 )
 
 from kustom_mcp import resources
+from kustom_mcp.arguments import Include
+from kustom_mcp.oms.models import STATUSES
+from kustom_mcp.output import PAYLOADS, output_schema
 from kustom_mcp.prompts import LIMIT, ORDER_TEMPLATE, PROMPTS, PromptBook, find_folder, parse
-from kustom_mcp.result import OUTCOMES, PAYLOADS, Code, output_schema
+from kustom_mcp.result import OUTCOMES, Code
+from kustom_mcp.tools import CATALOG
 
 FOLDER = Path(__file__).parent.parent / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))
@@ -40,31 +44,10 @@ WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "s
 READING = ("explain-error", "review-orders", "where-is-my-order")
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 
-MONEY_ARGUMENTS = {"lines", "order_lines", "currency", "description", "reference", "confirm"}
 CATALOGUE: Mapping[str, set[str]] = {
-    "kustom_get_order": {"order_id", "include"},
-    "kustom_get_orders": {"order_ids"},
-    "kustom_acknowledge_order": {"order_id"},
-    "kustom_update_order_amount": {
-        "order_id", "order_amount", "order_lines", "line_changes", "description", "currency", "confirm",
-    },
-    "kustom_update_merchant_references": {"order_id", "merchant_reference1", "merchant_reference2"},
-    "kustom_update_customer_details": {"order_id", "shipping_address", "confirm"},
-    "kustom_add_shipping_info": {"order_id", "shipping_info"},
-    "kustom_cancel_order": {"order_id", "confirm"},
-    "kustom_extend_authorization": {"order_id"},
-    "kustom_release_remaining_authorization": {"order_id", "confirm"},
-    "kustom_capture_order": {"order_id", "captured_amount", "shipping_info", "shipping_delay"} | MONEY_ARGUMENTS,
-    "kustom_list_captures": {"order_id"},
-    "kustom_get_capture": {"order_id", "capture_id"},
-    "kustom_add_capture_shipping_info": {"order_id", "capture_id", "shipping_info"},
-    "kustom_refund_order": {"order_id", "refunded_amount"} | MONEY_ARGUMENTS,
-    "kustom_get_refund": {"order_id", "refund_id"},
-    "kustom_trigger_send_out": {"order_id", "capture_id"},
-    "kustom_get_due_date_options": {"order_id", "capture_id"},
-    "kustom_extend_due_date": {"order_id", "capture_id", "number_of_days", "confirm"},
-}  # fmt: skip
-INCLUDE = {"lines", "customer", "shipping", "captures", "refunds", "merchant_data"}
+    name: set(tool.wire(flag=False)["inputSchema"]["properties"]) for name, tool in CATALOG.items()
+}
+INCLUDE = set(get_args(Include))
 WIRE_FIELDS = set(
     re.findall(
         r"\w+",
@@ -73,8 +56,7 @@ WIRE_FIELDS = set(
         "shipping_company shipping_method tracking_number tracking_uri",
     )
 )
-STATUSES = {"AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"}
-CAPITALS = STATUSES | {"ACCEPTED", "PENDING", "SEK", "SKU"}
+CAPITALS = set(STATUSES) | {"ACCEPTED", "PENDING", "SEK", "SKU"}
 COUNTRIES = "AT, AU, CZ, DE, DK, ES, FI, FR, GR, IE, IT, NL, NO, PT, SE"
 
 
@@ -86,7 +68,10 @@ def fields_of(schema: Mapping[str, Any]) -> set[str]:
     return found | (fields_of(schema["items"]) if "items" in schema else set())
 
 
-RESULT_FIELDS = fields_of(output_schema(list(PAYLOADS), writes=True))
+INNER_FIELDS = {"tool", "max_amount", "why", "error_code", "correlation_id"}
+"""Fields of the parts that the output schema leaves as plain objects."""
+
+RESULT_FIELDS = INNER_FIELDS | fields_of(output_schema([], writes=True, gated=True)) | fields_of({"properties": PAYLOADS})
 
 
 def unknown_words(text: str, catalogue: Mapping[str, set[str]]) -> set[str]:

@@ -1,0 +1,128 @@
+"""Writes what is derived from the code: the README's tables, `.env.example` and the snapshots in `tests/surface/`.
+
+    uv run python -m tests.generate
+
+A table that is typed twice is wrong in one place sooner or later, so the documents hold the output of this program
+between two comments, and the tests compare. The snapshots put every change of what a model sees into the diff.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from kustom_mcp.environment import FIRST, env_example, table
+from kustom_mcp.operation import Operation
+from kustom_mcp.prompts import PROMPTS
+from kustom_mcp.result import MEANINGS
+from kustom_mcp.simulator.behaviours import marked
+from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.states import PERMISSIONS
+from kustom_mcp.tools import CATALOG
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+ENV_EXAMPLE = ROOT / ".env.example"
+SURFACE = ROOT / "tests" / "surface"
+
+_PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def kind(tool: Operation) -> str:
+    """What a tool does to an order, in a word."""
+    return "confirmed" if tool.effect.gated else "writes" if tool.writes else "reads"
+
+
+def snapshot(tool: Operation) -> str:
+    """A tool as `tools/list` gives it, for a diff."""
+    return _json(tool.wire(flag=False))
+
+
+def readme(text: str) -> str:
+    """The README with its generated parts made anew. KeyError for a part that is not known."""
+    return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", text)
+
+
+def files() -> dict[Path, str]:
+    """Every generated file, and what belongs into it."""
+    snapshots = {SURFACE / f"{name}.json": snapshot(tool) for name, tool in CATALOG.items()}
+    return {README: readme(README.read_text(encoding="utf-8")), ENV_EXAMPLE: env_example(), **snapshots}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _settings(start: int, end: int | None) -> str:
+    rows = table()[start:end]
+    return _table(("setting", "default", "meaning"), [(f"`{row.name}`", row.default, row.meaning) for row in rows])
+
+
+def _tools() -> str:
+    rows = [
+        (f"`{tool.name}`", tool.description.partition(". ")[0].rstrip(".") + ".", kind(tool), tool.toolset)
+        for tool in CATALOG.values()
+    ]
+    return _table(("tool", "what it is for", "", "toolset"), rows)
+
+
+def _prompts() -> str:
+    return _table(("prompt", "job"), [(f"`{prompt.name}`", prompt.description or "") for prompt in PROMPTS.listing()])
+
+
+def _codes() -> str:
+    groups: dict[tuple[str, str], list[str]] = {}
+    for code, meaning in MEANINGS.items():
+        groups.setdefault((meaning.outcome, meaning.retry), []).append(code.value)
+    rows = [(f"`{outcome}`", f"`{retry}`", ", ".join(codes)) for (outcome, retry), codes in groups.items()]
+    return _table(("outcome", "retry", "codes"), rows)
+
+
+def _demo_orders() -> str:
+    rows = [
+        (f"`{seed.name}`", f"`{seed.order_id}`", str(seed.order["status"]), str(seed.order["purchase_currency"]))
+        for seed in demo_orders()
+    ]
+    return _table(("name", "order id", "status", "currency"), rows)
+
+
+def _assumed() -> str:
+    """The assumed behaviours as a list; those of the permission table after the others."""
+    behaviours = marked("assumed")
+    permissions = [item for item in behaviours if item.name.partition(".")[0] in PERMISSIONS]
+    others = [item for item in behaviours if item not in permissions]
+    return "\n".join(f"- {item.sentence}" for item in [*others, *permissions])
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "first-settings": lambda: _settings(0, FIRST),
+    "settings": lambda: _settings(FIRST, None),
+    "tools": _tools,
+    "prompts": _prompts,
+    "codes": _codes,
+    "demo-orders": _demo_orders,
+    "assumed": _assumed,
+}
+
+
+def main() -> None:
+    """Write every generated file, and remove snapshots of tools that are gone."""
+    wanted = files()
+    SURFACE.mkdir(exist_ok=True)
+    for path in SURFACE.glob("*.json"):
+        if path not in wanted:
+            path.unlink()
+    for path, text in wanted.items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The tree is the architecture: the direction of imports, the sizes of files and what may be called what.
+
+The rules about imports stand in `pyproject.toml`; here they are run, and what import-linter cannot say is added.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from kustom_mcp.operation import Operation
+from kustom_mcp.tools import CATALOG
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "kustom_mcp"
+MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py"))
+TOOLS = sorted(path for path in (PACKAGE / "tools").glob("*.py") if path.name != "__init__.py")
+
+LONGEST_FILE = 300
+LONGEST_TOOL = 120
+MEDIAN_FILE = 120
+LONGEST_FUNCTION = 60
+SAY_NOTHING = re.compile(r"(?:^|_)(?:utils?|helpers?|common|base|misc|managers?|services?|handlers?)(?:_|$)")
+TOP_LEVEL = {
+    ".ci",
+    ".env.example",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "benchmarks",
+    "docs",
+    "kustom_mcp",
+    "packaging",
+    "prompts",
+    "pyproject.toml",
+    "requirements.lock",
+    "tests",
+}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions(module: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def imported_at_runtime(node: ast.AST) -> Iterator[str]:
+    """The top-level packages that a module really imports, without what only a type checker sees."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in child.names)
+        if isinstance(child, ast.ImportFrom):
+            yield (child.module or "").partition(".")[0]
+        yield from imported_at_runtime(child)
+
+
+def test_imports_follow_the_contracts() -> None:
+    run = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_a_module_is_short_and_opens_with_what_it_holds(path: Path) -> None:
+    limit = LONGEST_TOOL if path in TOOLS else LONGEST_FILE
+    assert lines(path) <= limit, f"{relative(path)} has {lines(path)} lines, {limit} at most"
+    assert ast.get_docstring(tree(path)), f"{relative(path)} has no docstring"
+
+
+def test_most_modules_are_much_shorter() -> None:
+    assert median(lines(path) for path in MODULES) <= MEDIAN_FILE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    long = [f.name for f in functions(tree(path)) if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
+    assert long == []
+
+
+@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=relative)
+def test_names_say_what_is_inside(path: Path) -> None:
+    names = {path.stem, *(part for part in path.relative_to(ROOT).parts[:-1])}
+    names |= {node.name for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)}
+    snake = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names}
+    assert [name for name in snake if SAY_NOTHING.search(name)] == []
+
+
+def test_the_tools_folder_is_the_contents_page() -> None:
+    assert {f"kustom_{path.stem}" for path in TOOLS} == set(CATALOG)
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_a_tool_is_one_function_in_the_file_of_its_name(name: str) -> None:
+    tool = CATALOG[name]
+    assert isinstance(tool, Operation)
+    assert f"kustom_{tool.run.__name__}" == name == tool.name
+    assert tool.run.__module__ == f"kustom_mcp.tools.{tool.run.__name__}"
+    decorated = [f.name for f in functions(tree(PACKAGE / "tools" / f"{tool.run.__name__}.py")) if f.decorator_list]
+    assert decorated == [tool.run.__name__]
+
+
+def test_only_the_client_and_the_sandbox_import_the_http_library_when_they_run() -> None:
+    importing = {relative(path) for path in MODULES if "httpx2" in imported_at_runtime(tree(path))}
+    assert {path for path in importing if not path.startswith("kustom_mcp/oms/")} == {"kustom_mcp/sandbox.py"}
+
+
+def test_the_top_level_of_the_repository_holds_nothing_new() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    assert {name.partition("/")[0] for name in listed.stdout.split("\0") if name} <= TOP_LEVEL
