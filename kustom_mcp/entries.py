@@ -40,7 +40,12 @@ def entry(
     """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. Failure, LinesError."""
     refund = field == "refunded_amount"
     if picks is not None and order_lines is not None:
-        raise Failure(Code.INVALID_ARGUMENT, "Send lines or order_lines, not both. Nothing was sent.", field="lines")
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send lines or order_lines, not both. Nothing was sent.",
+            next_step="Call again with lines alone: the server fills in the rest from the order.",
+            field="lines",
+        )
     if picks is not None:
         chosen = [(pick.line, pick.quantity) for pick in picks]
         entries = order.refunds if refund else order.captures
@@ -72,6 +77,7 @@ def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json
             raise Failure(
                 Code.INVALID_ARGUMENT,
                 f"order_lines[{index}] needs a name: its reference is not one of the order's. Nothing was sent.",
+                next_step="Name the line, or use a reference that kustom_get_order shows.",
                 field=f"order_lines[{index}].name",
             )
     return [dict(line) for line in full]
@@ -97,11 +103,17 @@ def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
         raise Failure(
             Code.INVALID_ARGUMENT,
             f"The lines do not all carry total_amount, so {field} must be sent as well. Nothing was sent.",
+            next_step=f"Send {field}, or lines with the numbers that kustom_get_order shows.",
             field=field,
         )
     total = sum(total for total in totals if isinstance(total, int))
     if total < 1:
-        raise Failure(Code.AMOUNT_OUT_OF_RANGE, "The lines come to nothing or less. Nothing was sent.", field=field)
+        raise Failure(
+            Code.AMOUNT_OUT_OF_RANGE,
+            "The lines come to nothing or less. Nothing was sent.",
+            next_step="Correct the lines, so that they come to more than 0.",
+            field=field,
+        )
     return total
 
 

@@ -20,6 +20,7 @@ from kustom_mcp.money import minor
 from kustom_mcp.result import Code, Failure
 
 NOTHING_SENT = "Nothing was sent."
+CORRECT = "Correct the argument and call again."
 _DEEPEST = 12
 
 
@@ -30,7 +31,9 @@ def parse(model: type[BaseModel], given: Mapping[str, Any], structured: Iterable
     try:
         text = json.dumps(arguments)
     except (ValueError, RecursionError):
-        raise Failure(Code.INVALID_ARGUMENT, f"The arguments are not plain JSON. {NOTHING_SENT}") from None
+        raise Failure(
+            Code.INVALID_ARGUMENT, f"The arguments are not plain JSON. {NOTHING_SENT}", next_step=CORRECT
+        ) from None
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -54,13 +57,17 @@ def _refuse_null(value: Any, path: str, depth: int = 0) -> None:
         raise Failure(
             Code.INVALID_ARGUMENT,
             f"{path} is null. Leave the argument out instead of sending null. {NOTHING_SENT}",
+            next_step=CORRECT,
             field=path,
         )
     if depth > _DEEPEST:
-        raise Failure(Code.INVALID_ARGUMENT, f"{path} is nested too deeply. {NOTHING_SENT}", field=path[:80])
+        raise Failure(
+            Code.INVALID_ARGUMENT, f"{path} is nested too deeply. {NOTHING_SENT}", next_step=CORRECT, field=path[:80]
+        )
     if isinstance(value, dict):
         for name, item in cast("dict[str, Any]", value).items():
-            _refuse_null(item, f"{path}.{name}" if path else name, depth + 1)
+            if _is_name(name):  # anything else is refused as unknown, and never repeated
+                _refuse_null(item, f"{path}.{name}" if path else name, depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(cast("list[Any]", value)):
             _refuse_null(item, f"{path}[{index}]", depth + 1)
@@ -75,9 +82,7 @@ def _failure(found: list[ErrorDetails], model: type[BaseModel], arguments: Mappi
         return _unknown(problem, model, field, more)
     code = _code(problem)
     sentence = _sentence(problem, field, arguments)
-    return Failure(
-        code, f"{sentence}{more} {NOTHING_SENT}", field=field, next_step="Correct the argument and call again."
-    )
+    return Failure(code, f"{sentence}{more} {NOTHING_SENT}", field=field, next_step=CORRECT)
 
 
 def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: str) -> Failure:
@@ -85,7 +90,7 @@ def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: st
     known = _names_at(model, problem["loc"][:-1])
     name = str(problem["loc"][-1])
     near = get_close_matches(name, known, 1, 0.5)
-    shown = name if name.isascii() and name.isidentifier() and len(name) <= 40 else "One argument"
+    shown = name if _is_name(name) else "One argument"
     parent = field[: -len(name)].rstrip(".")
     place = f" inside {parent}" if parent else ""
     hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
@@ -95,6 +100,11 @@ def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: st
         field=field if shown == name else parent or None,
         next_step="Correct the argument's name and call again; an unknown argument is never ignored.",
     )
+
+
+def _is_name(text: str) -> bool:
+    """Whether a caller's name for an argument may be repeated: a short identifier, and nothing that says more."""
+    return text.isascii() and text.isidentifier() and len(text) <= 40
 
 
 def _names_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:

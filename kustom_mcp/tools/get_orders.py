@@ -18,8 +18,8 @@ AT_ONCE = 8
 
 OrderIds = Annotated[
     list[OrderId],
-    AfterValidator(lambda ids: list(dict.fromkeys(ids))),
     Field(min_length=1, max_length=100, description="Order ids; rows come back in this order."),
+    AfterValidator(lambda ids: list(dict.fromkeys(ids))),
 ]
 
 

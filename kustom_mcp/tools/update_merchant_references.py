@@ -32,6 +32,7 @@ async def update_merchant_references(
         raise Failure(
             Code.INVALID_ARGUMENT,
             "Send merchant_reference1, merchant_reference2 or both. Nothing was sent.",
+            next_step="Ask the person which reference to set; an empty text clears one.",
             field="merchant_reference1",
         )
 

@@ -18,12 +18,18 @@ from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.text import quoted
 
 NewTotal = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="New total, minor units (100 = 1.00), tax included.")]
+Why = Annotated[Description, Field(description="Why it changes. No links.")]
 
 
 def _shown(order: Order) -> Facts:
     """Where the change shows: the total, and which lines there are in which quantity."""
     lines = [[line.reference, line.quantity] for line in order.order_lines]
     return [order.order_amount, order.captured_amount, lines]
+
+
+def _expected(order: Order, total: int, lines: list[dict[str, Json]]) -> Facts:
+    """The same, as it will be afterwards."""
+    return [total, order.captured_amount, [[line.get("reference"), line.get("quantity")] for line in lines]]
 
 
 WATCH = Watch(
@@ -40,7 +46,7 @@ async def update_order_amount(
     order_amount: NewTotal | None = None,
     order_lines: OrderLines | None = None,
     line_changes: LineChanges | None = None,
-    description: Description | None = None,
+    description: Why | None = None,
     currency: Currency | None = None,
 ) -> Result:
     """Change an order's total and lines before it is fully captured: take goods off, change quantities, give a
@@ -71,6 +77,7 @@ async def update_order_amount(
     body: dict[str, Json] = {"order_amount": total, "order_lines": lines}
     if description is not None:
         body["description"] = description
+    changes = _changes(order, total, len(lines), line_changes)
     approved = await call.approval(
         Proposal(
             action="update-amount",
@@ -79,17 +86,20 @@ async def update_order_amount(
             effect=f"Change the amount of {short(order)} from {show(order.order_amount, order.currency)} "
             f"to {show(total, order.currency)}.",
             afterwards="The old lines are replaced; Kustom keeps no copy of them.",
-            expects=[total, order.captured_amount, [[line.get("reference"), line.get("quantity")] for line in lines]],
+            expects=_expected(order, total, lines),
             body=body,
-            changes=_changes(order, total, len(lines), line_changes),
+            changes=changes,
             details=_details(order, line_changes),
             warnings=[*warnings, "The shop system is not told of this change."],
         )
     )
     await call.write(UPDATE_AUTHORIZATION, approved, body, order_id=order_id)
-    result, _ = await call.applied(
+    result, after = await call.applied(
         f"Changed the amount of {short(order)} to {show(total, order.currency)}.", warnings=tuple(warnings)
     )
+    if after is not None and _shown(after) == _expected(order, total, lines):
+        quantities = [change for change in changes if change["field"].startswith("line ")]
+        result.changes = [*result.changes, *quantities]
     return result
 
 

@@ -1,0 +1,151 @@
+"""kustom_refund_order in conversation."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conversation import MODES, Mode, demo, write
+from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
+
+ORDER = demo("captured-sek")
+PATH = f"/orders/{ORDER}/refunds"
+SOAP = {
+    "reference": "SOAP-3",
+    "type": "physical",
+    "name": "Olive soap",
+    "quantity": 2,
+    "quantity_unit": "pcs",
+    "unit_price": 4900,
+    "tax_rate": 2500,
+    "total_amount": 9800,
+    "total_discount_amount": 0,
+    "total_tax_amount": 1960,
+}
+CHANGES = [{"field": "refunded_amount", "before": 0, "after": 9800}]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_goods_are_refunded_by_line(mode: Mode) -> None:
+    async with steady(mode) as talk:
+        before = await facts(talk, ORDER)
+        given = {
+            "order_id": ORDER,
+            "lines": [{"line": 2, "quantity": 2}],
+            "currency": "SEK",
+            "description": "Two soaps came back",
+            "reference": "RET-1",
+        }
+        preview = await talk.call("refund_order", given)
+        assert talk.sent == []
+        assert without(preview, "confirm", "next_step") == {
+            "outcome": "confirmation_required",
+            "environment": "sandbox",
+            "summary": "Not done yet. Refund 98.00 SEK of order 55e7d67e… to the customer. "
+            "A refund cannot be taken back.",
+            "order": before,
+            "changes": CHANGES,
+        }
+        code = preview["confirm"]["code"]
+        assert code.startswith("refund-98.00SEK-55e7d67e.")
+        answer = await talk.call("refund_order", given, confirm=code)
+        body = {
+            "refunded_amount": 9800,
+            "description": "Two soaps came back",
+            "reference": "RET-1",
+            "order_lines": [SOAP],
+        }
+        assert talk.sent == [write("POST", PATH, body)]
+        (made,) = talk.stored(ORDER)["refunds"]
+        assert answer == {
+            "outcome": "applied",
+            "environment": "sandbox",
+            "summary": f"Refunded 98.00 SEK of order 55e7d67e…. {await summed_up(talk, ORDER)}",
+            "refund": {
+                "refund_id": made["refund_id"],
+                "refunded_at": "2026-03-02T09:00:00.000Z",
+                "refunded_amount": 9800,
+            },
+            "order": await facts(talk, ORDER),
+            "changes": CHANGES,
+        }
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_code_used_twice_moves_money_once(mode: Mode) -> None:
+    async with steady(mode) as talk:
+        given = {"order_id": ORDER, "refunded_amount": 1000}
+        code = (await talk.call("refund_order", given))["confirm"]["code"]
+        first = await talk.call("refund_order", given, confirm=code)
+        second = await talk.call("refund_order", given, confirm=code)
+        assert (first["outcome"], second["outcome"]) == ("applied", "already_applied")
+        assert talk.sent == [write("POST", PATH, {"refunded_amount": 1000})]
+
+
+async def test_earlier_refunds_and_missing_lines_are_warned_of() -> None:
+    async with steady() as talk:
+        preview = await talk.call("refund_order", order_id=demo("partly-refunded-pln"), refunded_amount=1500)
+        assert preview["warnings"] == [
+            "159.00 PLN was refunded on this order already on 2026-03-02.",
+            "Without lines this refund is not allocated to items.",
+        ]
+
+
+async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_about() -> None:
+    async with steady() as talk:
+        preview = await talk.call("refund_order", order_id=ORDER, refunded_amount=199)
+        assert preview["warnings"][0] == (
+            "refunded_amount 199 is 1.99 SEK. Did you mean 199.00 SEK? That would be 19900."
+        )
+
+
+async def test_a_return_fee_is_taken_off_in_kustoms_own_format() -> None:
+    async with steady() as talk:
+        fee = {"type": "return_fee", "name": "Return fee", "quantity": 1, "unit_price": -4900, "total_amount": -4900}
+        given = {"order_id": ORDER, "refunded_amount": 4900, "order_lines": [SOAP, fee]}
+        preview = await talk.call("refund_order", given)
+        assert "warnings" not in preview
+        answer = await talk.call("refund_order", given, confirm=preview["confirm"]["code"])
+        assert answer["outcome"] == "applied"
+        assert talk.sent == [write("POST", PATH, {"refunded_amount": 4900, "order_lines": [SOAP, fee]})]
+
+
+async def test_more_than_was_captured_is_refused_here_with_the_limit() -> None:
+    async with steady() as talk:
+        answer = await talk.call("refund_order", order_id=demo("partly-refunded-pln"), refunded_amount=17401)
+        assert answer["error"] == {
+            "code": "ACTION_NOT_ALLOWED",
+            "message": "The order has less left to refund, at most 174.00 PLN. Nothing was sent.",
+            "field": "refunded_amount",
+            "retry": "never",
+        }
+        assert talk.sent == []
+
+
+async def test_only_what_was_captured_is_refunded() -> None:
+    async with steady() as talk:
+        await in_every_state(
+            talk,
+            "refund_order",
+            {
+                "AUTHORIZED": "here",
+                "PART_CAPTURED": "applied",
+                "CAPTURED": "applied",
+                "CANCELLED": "here",
+                "EXPIRED": "there",
+                "CLOSED": "here",
+            },
+            refunded_amount=1000,
+        )
+
+
+async def test_a_closed_order_that_was_refunded_in_part_can_be_refunded_further() -> None:
+    async with steady() as talk:
+        order_id = talk.order(status="CLOSED", order_amount=10000, refunded_amount=4000)
+        answer = await talk.confirmed("refund_order", order_id=order_id, refunded_amount=6000)
+        assert (answer["outcome"], answer["order"]["refunded_amount"]) == ("applied", 10000)
+
+
+async def test_nothing_is_refunded_on_an_order_that_does_not_exist() -> None:
+    async with steady() as talk:
+        answer = await talk.call("refund_order", order_id=NOBODY, refunded_amount=1000)
+        assert (answer, talk.sent) == (NOT_FOUND, [])

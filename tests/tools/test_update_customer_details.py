@@ -1,0 +1,137 @@
+"""kustom_update_customer_details in conversation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conversation import MODES, Mode, demo, write, yes
+from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
+
+ORDER = demo("authorized-sek")
+NEW_YORK = {
+    "given_name": "John",
+    "family_name": "Doe",
+    "email": "jdoe@example.com",
+    "title": "Mr",
+    "street_address": "33 Park Place",
+    "street_address2": "",
+    "postal_code": "10025",
+    "city": "New York",
+    "region": "NY",
+    "country": "us",
+    "phone": "333444555",
+}
+"""The shipping address of Kustom's documentation."""
+STORED = {"street_address": "Exempelgatan 1", "postal_code": "11122", "city": "Stockholm", "country": "SE"}
+NOT_TOLD = "The carrier and the shop system are not told: change the address there as well."
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_address_of_the_documentation_is_sent_as_it_stands(mode: Mode) -> None:
+    async with steady(mode) as talk:
+        before = await facts(talk, ORDER)
+        preview = await talk.call("update_customer_details", order_id=ORDER, shipping_address=NEW_YORK)
+        assert talk.sent == []
+        assert without(preview, "confirm", "changes", "next_step") == {
+            "outcome": "confirmation_required",
+            "environment": "sandbox",
+            "summary": "Not done yet. Change the shipping address of order c963cfe0…. "
+            "The goods will be sent to the new address.",
+            "order": before,
+            "third_party": {"resulting_shipping_address": NEW_YORK},
+            "warnings": [NOT_TOLD],
+        }
+        assert {change["field"]: change["after"] for change in preview["changes"]} == {
+            f"shipping_address.{name}": value for name, value in NEW_YORK.items()
+        }
+        code = preview["confirm"]["code"]
+        assert code.startswith("change-address-c963cfe0.")
+
+        answer = await talk.call("update_customer_details", order_id=ORDER, shipping_address=NEW_YORK, confirm=code)
+        body = {"shipping_address": NEW_YORK}
+        assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", body)]
+        assert without(answer, "changes") == {
+            "outcome": "applied",
+            "environment": "sandbox",
+            "summary": f"Changed the shipping address of order c963cfe0…. {await summed_up(talk, ORDER)}",
+            "order": await facts(talk, ORDER),
+        }
+
+
+async def test_the_preview_says_what_is_kept_and_how_to_clear_it() -> None:
+    async with steady() as talk:
+        address = {"street_address": "Provgatan 2", "city": "Uppsala"}
+        preview = await talk.call("update_customer_details", order_id=ORDER, shipping_address=address)
+        assert preview["changes"] == [
+            {"field": "shipping_address.street_address", "before": "Exempelgatan 1", "after": "Provgatan 2"},
+            {"field": "shipping_address.city", "before": "Stockholm", "after": "Uppsala"},
+        ]
+        resulting = preview["third_party"]["resulting_shipping_address"]
+        assert {**STORED, **address}.items() <= resulting.items()
+        kept, told = preview["warnings"]
+        assert kept.startswith("Kept from before: given_name, family_name,")
+        assert "To clear one of them, send it as an empty text." in kept
+        assert told == NOT_TOLD
+
+
+async def test_a_person_is_shown_the_whole_address() -> None:
+    async with steady(person=yes) as talk:
+        address = {"street_address": "Provgatan 2"}
+        await talk.call("update_customer_details", order_id=ORDER, shipping_address=address)
+        (question,) = talk.questions
+        for text in ("street_address: Provgatan 2", "city: Stockholm (kept)", "family_name: Testsson (kept)"):
+            assert text in question
+        assert talk.stored(ORDER)["shipping_address"]["street_address"] == "Provgatan 2"
+
+
+async def test_masked_data_shows_only_what_the_caller_sent() -> None:
+    async with steady(KUSTOM_PII="masked") as talk:
+        address = {"street_address": "Provgatan 2"}
+        preview = await talk.call("update_customer_details", order_id=ORDER, shipping_address=address)
+        told = json.dumps(preview, ensure_ascii=False)
+        assert "Provgatan 2" in told
+        for secret in ("Testsson", "Exempelgatan", "11122", "testa.testsson@example.com", "+46700000000"):
+            assert secret not in told
+        answer = await talk.call(
+            "update_customer_details", order_id=ORDER, shipping_address=address, confirm=preview["confirm"]["code"]
+        )
+        assert "Testsson" not in json.dumps(answer, ensure_ascii=False)
+
+
+async def test_the_same_address_again_is_not_sent() -> None:
+    async with steady() as talk:
+        address = {"city": "Stockholm", "country": "se"}
+        answer = await talk.call("update_customer_details", order_id=ORDER, shipping_address=address)
+        assert (answer["outcome"], talk.sent) == ("already_applied", [])
+
+
+async def test_kustom_decides_once_something_is_captured() -> None:
+    async with steady() as talk:
+        await in_every_state(
+            talk,
+            "update_customer_details",
+            {
+                "AUTHORIZED": "applied",
+                "PART_CAPTURED": "there",
+                "CAPTURED": "there",
+                "CANCELLED": "there",
+                "EXPIRED": "there",
+                "CLOSED": "there",
+            },
+            shipping_address={"city": "Uppsala"},
+        )
+
+
+async def test_an_order_without_an_address_can_get_one() -> None:
+    async with steady() as talk:
+        address = {"city": "Uppsala"}
+        answer = await talk.confirmed("update_customer_details", order_id=demo("digital-sek"), shipping_address=address)
+        assert answer["outcome"] == "applied"
+
+
+async def test_an_order_that_does_not_exist_has_no_address() -> None:
+    async with steady() as talk:
+        assert await talk.call("update_customer_details", order_id=NOBODY, shipping_address=NEW_YORK) == NOT_FOUND
+        assert talk.sent == []
