@@ -23,6 +23,7 @@ from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp.types import ElicitResult
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from kustom_mcp.app import App
 from kustom_mcp.codes import NO_TRACE, CodeBox, CodeError, Figures, Pledge, Purpose, derive, digest
@@ -159,7 +160,7 @@ async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: 
     with anyio.move_on_after(seconds):
         try:
             answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
-        except MCPError:
+        except (MCPError, ValidationError):
             return False
         return is_yes(answer)
     return False

@@ -21,6 +21,9 @@ from kustom_mcp.result import Code, Failure
 
 log = logging.getLogger(__name__)
 
+USED_SECONDS = 24 * 3600
+"""How long an approval counts as used: as long as a code that settles it lives, and as Kustom keeps its key (KL)."""
+
 _KEPT = frozenset({"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type"})
 _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
 
@@ -34,6 +37,8 @@ class Ledger:
         self._app = app
         self._entry = {"tool": tool, **who, "arguments": without_text(arguments)}
         self._binding = binding.hex()
+        self.doubted = False
+        """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
 
     def note(self, event: str, **facts: Any) -> None:
         """A line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
@@ -55,6 +60,7 @@ class Ledger:
             "opened_at": self._app.now().isoformat(),
             **self._entry,
         }
+        self.doubted = self.in_doubt(pledge)
         try:
             self._app.audit.record(
                 {"event": "intent", **self._entry, "key": str(pledge.key), "reason": reason, "facts": intent["figures"]}
@@ -64,8 +70,11 @@ class Ledger:
             raise _unavailable() from None
 
     def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
-        """The outcome is known: the intent is closed."""
+        """The outcome of this call is known, and the intent is closed with it: but not by a call that only failed to
+        send again what an earlier one had sent."""
         self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
+        if outcome == "not_sent" and self.doubted:
+            return
         try:
             self._app.intents.close(str(pledge.key))
         except AuditUnavailable:
@@ -90,12 +99,18 @@ class Ledger:
         )
         return pledge, str(found["head"])
 
-    def remember(self, pledge: Pledge, until: float) -> None:
-        """Keep in mind that this approval, and this very call, have been carried out."""
-        facts = {"at": self._app.now().isoformat()}
+    def in_doubt(self, pledge: Pledge) -> bool:
+        """Whether a write with this pledge's key has left, and has no outcome yet."""
+        left = self.open_intent()
+        return left is not None and left[0].key == pledge.key
+
+    def remember(self, pledge: Pledge, seconds: float) -> None:
+        """Keep in mind that this approval has been used, and for so many seconds that this very call was carried
+        out."""
+        facts, now = {"at": self._app.now().isoformat()}, self._app.wall()
         try:
-            self._app.remembered.remember(pledge.key.hex, facts, until)
-            self._app.remembered.remember(self._binding, facts, until)
+            self._app.remembered.remember(pledge.key.hex, facts, now + USED_SECONDS)
+            self._app.remembered.remember(self._binding, facts, now + seconds)
         except AuditUnavailable:
             log.warning("an applied write could not be remembered")
 

@@ -25,7 +25,7 @@ class Declined(Exception):
 
 
 class Done(Exception):
-    """The order is exactly as this approval would leave it."""
+    """There is nothing left to do. `str()` says why, without claiming that it was us."""
 
 
 class StillUnknown(Exception):
@@ -44,6 +44,7 @@ class Round:
         self.commits = False
         self.objection: Failure | None = None
         self._ledger = ledger
+        self._gated = False
         self._binding = binding
         self._caller = caller
 
@@ -54,6 +55,7 @@ class Round:
 
     def admit(self, params: CallToolRequestParams, confirm: object) -> None:
         """A gated write. Raises Declined when the answer that came back is not a yes."""
+        self._gated = True
         if self.gate.mode == "flag":
             self._admit_flag(confirm)
         elif params.request_state is not None:
@@ -70,19 +72,22 @@ class Round:
         """Compare what was brought with the order as it is now. Raises Done or StillUnknown."""
         pledge = self.pledge
         if pledge is None:
-            if self.means == "flag" and not self.watch.recurs and self._ledger.repeated():
-                raise Done
+            self._hold_to_repeats()
             return
         landed = judge(pledge, self.watch, order)
-        settling = pledge.purpose is Purpose.SETTLE
+        used = self._gated and self._ledger.carried_out(pledge)
         if landed is Landed.PRESENT:
             self._ledger.end(pledge, "already_applied")
-            raise Done
-        if settling and (landed is Landed.UNCLEAR or self.watch.shows is None):
+            self._ledger.remember(pledge, self.gate.ttl)
+            raise Done("The order is exactly as this would leave it.")
+        if used and self.watch.shows is None:
+            raise Done("This approval has been carried out already.")
+        in_doubt = not used and (pledge.purpose is Purpose.SETTLE or self._ledger.in_doubt(pledge))
+        if in_doubt and (landed is Landed.UNCLEAR or self.watch.shows is None):
             raise StillUnknown
         if landed is Landed.UNCLEAR:
             self._object(state_changed(pledge.figures, figures(order), order.currency))
-        elif not settling and self._ledger.carried_out(pledge):
+        elif used:
             self._object(used_up())
 
     def propose(self, tool: str, ids: Mapping[str, str], order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
@@ -111,6 +116,13 @@ class Round:
             self.commits, self.means = True, "flag"
             self._settle()
 
+    def _hold_to_repeats(self) -> None:
+        """A flag comes without a code, so a repeat is told by the call. Where the order shows what happened and can be
+        changed back, the order tells better."""
+        by_order = self.watch.recurs and self.watch.shows is not None
+        if self.means == "flag" and not by_order and self._ledger.repeated():
+            raise Done("An identical call was carried out a short while ago.")
+
     def _settle(self) -> None:
         left = self._ledger.open_intent()
         if left is not None:
@@ -121,7 +133,9 @@ class Round:
         try:
             self.pledge = self.gate.opened(code, self._caller, purposes, self._binding)
         except Failure as objection:
+            # Whatever it brought, a write of this very call that is in doubt is settled before anything is asked anew.
             self.objection = objection
+            self._settle()
             return
         self.head = str(code).rpartition(".")[0]
         self.commits = True

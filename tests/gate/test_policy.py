@@ -1,0 +1,211 @@
+"""What the operator allows is asked at every call, the confirming one too, and by the HTTP client itself."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from kustom_mcp.oms.endpoint import Approved
+from kustom_mcp.oms.endpoints import CANCEL_ORDER
+from kustom_mcp.oms.errors import WritesOff
+from kustom_mcp.policy import Kind, Policy
+from kustom_mcp.result import Failure
+from kustom_mcp.server import KINDS
+from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.simulator.app import Simulator
+from tests.conversation import conversation, yes
+from tests.gate.operations import AMOUNT, CAPTURE, GATED, REFUND, UNGATED, Case, name_of
+from tests.gate.quick import ALL as SERVER
+from tests.gate.quick import Time
+from tests.gate.rounds import YES, question
+
+NEVER_THERE = "00000000-0000-4000-8000-000000000000"
+STRICTER: dict[str, tuple[dict[str, str], str]] = {
+    "read-only": ({"KUSTOM_WRITES": "deny"}, "NOT_PERMITTED"),
+    "tool off": ({"KUSTOM_TOOLS": "orders,captures"}, "NOT_PERMITTED"),
+    "ceiling": ({"KUSTOM_MAX_AMOUNT": "SEK:4999"}, "LIMIT_EXCEEDED"),
+    "another currency": ({"KUSTOM_MAX_AMOUNT": "EUR:99999,*:0"}, "LIMIT_EXCEEDED"),
+    "scope": ({"KUSTOM_ORDER_SCOPE": NEVER_THERE}, "NOT_FOUND"),
+}
+
+
+@pytest.mark.parametrize(("stricter", "code"), STRICTER.values(), ids=STRICTER)
+async def test_settings_that_changed_since_the_preview_are_asked_at_the_confirmation(
+    stricter: dict[str, str], code: str
+) -> None:
+    async with conversation(**SERVER) as talk:
+        _, given = REFUND.begin(talk)
+        confirm = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        async with conversation(simulator=talk.simulator, **SERVER | stricter) as later:
+            answer = await later.call(REFUND.tool, given, confirm=confirm)
+        assert (answer["error"]["code"], "confirm" in answer, talk.sent) == (code, False, [])
+
+
+@pytest.mark.parametrize(("stricter", "code"), STRICTER.values(), ids=STRICTER)
+async def test_settings_that_changed_since_the_question_are_asked_at_the_answer(
+    stricter: dict[str, str], code: str
+) -> None:
+    async with conversation(person=yes, **SERVER) as talk:
+        _, given = REFUND.begin(talk)
+        asked = await question(talk, REFUND.tool, given)
+        async with conversation(person=yes, simulator=talk.simulator, **SERVER | stricter) as later:
+            answer = await asked.answered(later, YES)
+        assert (answer["error"]["code"], talk.sent) == (code, [])
+
+
+@pytest.mark.parametrize("case", [*GATED, *UNGATED], ids=name_of)
+async def test_a_read_only_server_lists_and_does_nothing_that_writes(case: Case) -> None:
+    for settings in ({"KUSTOM_WRITES": "deny"}, {"KUSTOM_WRITES": "deny", "KUSTOM_CONFIRM": "flag"}):
+        async with conversation(**SERVER | settings) as talk:
+            _, given = case.begin(talk)
+            for confirm in ({}, {"confirm": True}):
+                answer = await talk.call(case.tool, given, **(confirm if case in GATED else {}))
+                assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "NOT_PERMITTED")
+                assert "KUSTOM_WRITES" in answer["error"]["message"]
+            listed = {tool.name for tool in (await talk.client.list_tools()).tools}
+            assert listed == {name for name, kind in KINDS.items() if not kind.writes}
+            assert talk.requests == []
+
+
+async def test_the_client_of_a_read_only_server_refuses_by_itself() -> None:
+    async with conversation(KUSTOM_WRITES="deny") as talk:
+        order_id, _ = CAPTURE.begin(talk)
+        with pytest.raises(WritesOff):
+            await talk.app.client.write(
+                CANCEL_ORDER, Approved(uuid.uuid4(), "code"), deadline=talk.app.clock() + 5, order_id=order_id
+            )
+        assert talk.requests == []
+
+
+async def test_a_tool_that_is_off_names_the_setting() -> None:
+    async with conversation(KUSTOM_TOOLS="orders,kustom_refund_order") as talk:
+        _, given = CAPTURE.begin(talk)
+        answer = await talk.call(CAPTURE.tool, given)
+        assert answer["error"]["message"] == (
+            "kustom_capture_order is not available here: "
+            "switched off (add captures or kustom_capture_order to KUSTOM_TOOLS)."
+        )
+        listed = {tool.name for tool in (await talk.client.list_tools()).tools}
+        assert listed == {name for name, kind in KINDS.items() if kind.toolset == "orders"} | {"kustom_refund_order"}
+
+
+CEILINGS: list[tuple[Case, dict[str, Any], str, bool]] = [
+    (REFUND, {}, "SEK:5000", True),
+    (REFUND, {}, "SEK:4999", False),
+    (REFUND, {}, "EUR:1", True),
+    (REFUND, {}, "EUR:1,*:4999", False),
+    (REFUND, {}, "*:0,SEK:5000", True),
+    (CAPTURE, {}, "SEK:5000", True),
+    (CAPTURE, {}, "SEK:4999", False),
+    (AMOUNT, {}, "SEK:1", True),
+    (AMOUNT, {"line_changes": [{"line": 1, "quantity": 3}]}, "SEK:17000", True),
+    (AMOUNT, {"line_changes": [{"line": 1, "quantity": 3}]}, "SEK:16999", False),
+]
+
+
+@pytest.mark.parametrize(("case", "other", "ceiling", "allowed"), CEILINGS)
+async def test_a_ceiling_holds_one_write_by_its_currency(
+    case: Case, other: dict[str, Any], ceiling: str, allowed: bool
+) -> None:
+    async with conversation(KUSTOM_CONFIRM="flag", KUSTOM_MAX_AMOUNT=ceiling, **SERVER) as talk:
+        _, given = case.begin(talk)
+        for confirm in (False, True):
+            answer = await talk.call(case.tool, given | other, confirm=confirm)
+            if not allowed:
+                assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "LIMIT_EXCEEDED")
+        assert len(talk.sent) == allowed
+
+
+async def test_writes_of_a_minute_are_counted_and_only_what_leaves_counts() -> None:
+    now = Time()
+    async with conversation(host=now.run, KUSTOM_CONFIRM="flag", KUSTOM_WRITES_PER_MINUTE="3", **SERVER) as talk:
+        _, given = REFUND.begin(talk)
+        for number in range(3):
+            await talk.call(REFUND.tool, given, reference=f"R-{number}")
+            done = await talk.call(REFUND.tool, given | {"refunded_amount": 100}, reference=f"R-{number}", confirm=True)
+            assert done["outcome"] == "applied"
+            now.pass_by(10)
+        answer = await talk.call(REFUND.tool, given, confirm=True)
+        assert (answer["outcome"], answer["error"]["code"], len(talk.sent)) == ("not_sent", "RATE_LIMITED", 3)
+        assert 29 <= answer["error"]["retry_after_seconds"] <= 31
+        now.pass_by(answer["error"]["retry_after_seconds"] + 1)
+        assert (await talk.call(REFUND.tool, given, confirm=True))["outcome"] == "applied"
+
+
+async def test_an_order_out_of_scope_looks_exactly_like_one_that_does_not_exist() -> None:
+    sandbox = Simulator()
+    async with (
+        conversation(simulator=sandbox, **SERVER) as everything,
+        conversation(simulator=sandbox, KUSTOM_ORDER_SCOPE=NEVER_THERE, **SERVER) as scoped,
+    ):
+        for case in (*GATED, *UNGATED):
+            _, given = case.begin(everything)
+            hidden = await scoped.call(case.tool, given)
+            missing = await everything.call(case.tool, given | {"order_id": NEVER_THERE})
+            assert hidden == missing
+            assert hidden["error"]["code"] == "NOT_FOUND"
+        assert all(NEVER_THERE in seen.path for seen in scoped.requests if seen.method == "GET")
+        assert scoped.sent == []
+
+
+async def test_the_scope_lets_through_what_it_names() -> None:
+    sandbox = Simulator()
+    order_id = str(sandbox.add_order({"captures": [{"captured_amount": 10000}]}).order["order_id"])
+    async with conversation(simulator=sandbox, KUSTOM_ORDER_SCOPE=order_id, **SERVER) as talk:
+        done = await talk.confirmed("refund_order", order_id=order_id.upper(), refunded_amount=100)
+        assert done["outcome"] == "applied"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "uri", "allowed"),
+    [
+        ("track.example.com", "https://track.example.com/1", True),
+        ("track.example.com", "https://TRACK.example.com:8443/1", True),
+        ("track.example.com", "https://track.example.com.evil.example/1", False),
+        ("track.example.com", "https://evil.example/track.example.com", False),
+        (None, "https://anything.example/1", True),
+    ],
+)
+async def test_tracking_links_are_held_to_the_hosts(hosts: str | None, uri: str, allowed: bool) -> None:
+    settings = {**SERVER, "KUSTOM_CONFIRM": "flag"} | ({"KUSTOM_TRACKING_HOSTS": hosts} if hosts else {})
+    async with conversation(**settings) as talk:
+        _, given = CAPTURE.begin(talk)
+        shipment = {"shipping_company": "PostNord SE", "tracking_uri": uri}
+        calls = (("capture_order", {**given, "confirm": True}), ("add_shipping_info", {"order_id": given["order_id"]}))
+        for tool, more in calls:
+            answer = await talk.call(tool, more, shipping_info=[shipment])
+            assert answer["outcome"] == ("applied" if allowed else "not_sent")
+            if not allowed:
+                assert (answer["error"]["code"], answer["error"]["field"]) == (
+                    "NOT_PERMITTED",
+                    "shipping_info[0].tracking_uri",
+                )
+        assert len(talk.sent) == (2 if allowed else 0)
+
+
+CATALOG = {"kustom_get_order": Kind("orders", False), "kustom_refund_order": Kind("refunds", True)}
+
+
+@pytest.mark.parametrize("names", ["refund", "Refunds", "kustom_refund", "everything"])
+def test_a_name_that_is_no_toolset_and_no_tool_stops_the_start(names: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Policy(Settings.model_validate({"tools": names}), CATALOG)
+    assert caught.value.setting == "KUSTOM_TOOLS"
+
+
+def test_a_mistyped_toolset_is_told_the_nearest() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Policy(Settings.model_validate({"tools": "refund"}), CATALOG)
+    assert caught.value.sentence.endswith("did you mean refunds?")
+    with pytest.raises(ConfigError) as caught:
+        Policy(Settings.model_validate({"tools": "zzzzzz"}), CATALOG)
+    assert caught.value.sentence.endswith("nor a tool")
+
+
+def test_what_is_off_is_required_in_vain() -> None:
+    policy = Policy(Settings.model_validate({"tools": "orders"}), CATALOG)
+    policy.require("kustom_get_order")
+    with pytest.raises(Failure):
+        policy.require("kustom_refund_order")
