@@ -1,4 +1,4 @@
-"""App: what one running server holds - settings, API client, audit, open intents - and its lifespan.
+"""App: what one running server holds - settings, API client, audit, open intents, limits - and its lifespan.
 
 It also keeps two promises that need one owner: writes to one order happen one after the other in this process, and a
 write in flight is finished or cut at the drain limit, never abandoned because a client left.
@@ -18,6 +18,7 @@ import anyio
 from kustom_mcp import __version__
 from kustom_mcp.audit import Audit
 from kustom_mcp.intents import Intents, Remembered
+from kustom_mcp.limits import Limits
 from kustom_mcp.oms.client import KustomClient
 from kustom_mcp.settings import Settings
 
@@ -49,6 +50,7 @@ class App:
     audit: Audit
     intents: Intents
     remembered: Remembered
+    limits: Limits
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -88,6 +90,7 @@ class App:
             audit=Audit(state, settings.audit_log),
             intents=Intents(state),
             remembered=Remembered(state),
+            limits=Limits(state),
             simulator=simulator,
         )
 
@@ -95,7 +98,10 @@ class App:
     async def lifespan(self) -> AsyncGenerator[App]:
         """Open the HTTP client for as long as the server runs."""
         async with self.client:
-            yield self
+            try:
+                yield self
+            finally:
+                self.limits.close()
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)

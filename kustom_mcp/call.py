@@ -31,7 +31,7 @@ from kustom_mcp.money import show
 from kustom_mcp.oms import rules
 from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Read, Write
 from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import OmsError, OutcomeUnknown
+from kustom_mcp.oms.errors import OmsError, OutcomeUnknown, Refused
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed, Settle, Written
 from kustom_mcp.result import Code, Failure, Json, Result
@@ -148,6 +148,7 @@ class Call:
         """Refuse what Kustom documents as impossible for this order. Failure ACTION_NOT_ALLOWED."""
         verdict = rules.verdict(endpoint.name, order, amount)
         if verdict.refused_here:
+            self._answer_with_the_change()
             most = rules.max_amount(endpoint.name, order) if amount is not None else None
             raise not_allowed(verdict, show(most, order.currency) if most else None, field)
 
@@ -164,8 +165,6 @@ class Call:
     async def approval(self, proposal: Proposal) -> Approved:
         """An approval of exactly this, or the end of this round: a question, a preview, a refusal."""
         gate, order = self._current()
-        if gate.objection is not None:
-            self._leave(proposal, gate.objection)
         if gate.commits:
             self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.CODE)
             return Approved(self._pledge.key, gate.means)
@@ -176,6 +175,10 @@ class Call:
                 "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
                 next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
             )
+        key = self._new_pledge(proposal, Purpose.CODE).key
+        await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
+        if gate.objection is not None:
+            self._leave(proposal, gate.objection)
         if not asks:
             self._leave(proposal, None)
         self._ledger.note("question", means="form")
@@ -192,8 +195,8 @@ class Call:
 
     def already(self, summary: str) -> NoReturn:
         """Answer that things are so already. The summary does not claim that it was us."""
-        assert self.before is not None
-        raise Answer(already_applied(summary, self.facts(self.before)))
+        self._answer_with_the_change()
+        self._done(summary)
 
     async def write(
         self,
@@ -207,10 +210,24 @@ class Call:
     ) -> Written:
         """The one write. It is recorded before it leaves, finished although the caller leaves, settled when in
         doubt."""
-        gate, _ = self._current()
+        _, order = self._current()
         assert self._pledge is not None
         self.policy.require(self._tool)
-        self.policy.count_write(self._caller)
+        async with self.policy.counted(self._caller, self._pledge.key, body, order.currency, self.app.wall()):
+            return await self._send(endpoint, authority, body, settle, entry, ids)
+
+    async def _send(
+        self,
+        endpoint: Write,
+        authority: Authority,
+        body: Mapping[str, Json] | None,
+        settle: Settle | None,
+        entry: str | None,
+        ids: Mapping[str, str],
+    ) -> Written:
+        """The write, when its money is reserved. A Failure from here means that nothing was done."""
+        gate, _ = self._current()
+        assert self._pledge is not None
         self._ledger.begin(self._pledge, gate.head, authority.reason, self.app.wall() + SETTLING_SECONDS)
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
@@ -233,6 +250,8 @@ class Call:
         except OutcomeUnknown as error:
             self._unknown(self._pledge, error)
         except OmsError as error:
+            if self._ledger.doubted and not (isinstance(error, Refused) and error.decided):
+                self._unknown(self._pledge, None)  # what an earlier call has sent may still arrive
             failure = self._failure(error, writing=True, entry=entry)
             self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
             self.sent = False
@@ -240,7 +259,7 @@ class Call:
         if scope.cancelled_caught:
             self._unknown(self._pledge, None)
         self._ledger.end(self._pledge, "applied", status=written.status, settled=written.settled)
-        self._ledger.remember(self._pledge, self.app.wall() + self.gate.ttl)
+        self._ledger.remember(self._pledge, self.gate.ttl)
         return written
 
     async def applied(
@@ -260,7 +279,7 @@ class Call:
         if gate.watch.shows and self._pledge.after not in (NO_TRACE, digest(gate.watch.shows(after))):
             notes.append("Kustom accepted this, but the order read right afterwards does not show it exactly as sent.")
         changes = view.difference(before, after)
-        whole = f"{summary} {view.summary(after)}"
+        whole = f"{summary} {view.summary(after, self.app.now())}"
         result = Result("applied", whole, self.facts(after), changes=changes, warnings=notes, next_step=next_step)
         return result, after
 
@@ -284,11 +303,22 @@ class Call:
         assert self.before is not None
         return self._round, self.before
 
+    def _answer_with_the_change(self) -> None:
+        """An approval was for the order as it was: what the same arguments mean for the order as it is answers
+        nothing."""
+        objection = self._round.objection if self._round else None
+        if objection is not None and objection.code is Code.STATE_CHANGED:
+            raise objection
+
+    def _done(self, summary: str) -> NoReturn:
+        assert self.before is not None
+        raise Answer(already_applied(summary, self.facts(self.before)))
+
     def _hold(self, gate: Round, order: Order) -> None:
         try:
             gate.hold_to(order)
-        except Done:
-            self.already("The order is exactly as this would leave it.")
+        except Done as done:
+            self._done(str(done))
         except StillUnknown:
             assert gate.pledge is not None
             self._unknown(gate.pledge, None)
@@ -323,7 +353,7 @@ class Call:
         gate.pledge = pledge
         self._hold(gate, self.before)
         if gate.objection is not None:
-            self._leave(proposal, gate.objection)
+            raise gate.objection  # the proposal was about the order as it was: there is nothing fresh to preview
         self._pledge = pledge
         return Approved(pledge.key, "form")
 

@@ -151,10 +151,10 @@ def _pack(pledge: Pledge) -> bytes:
 
 
 def _unpack(packed: bytes) -> Pledge:
+    if packed[:1] != bytes([_VERSION]):
+        raise CodeError  # another release may pack other things, in another length
     status: int
-    version, purpose, expires, status, key, arguments, before, after = _FIXED.unpack_from(packed)
-    if version != _VERSION:
-        raise CodeError
+    _, purpose, expires, status, key, arguments, before, after = _FIXED.unpack_from(packed)
     amounts: list[int] = []
     at = _FIXED.size
     for _ in range(4):

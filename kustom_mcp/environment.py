@@ -20,7 +20,6 @@ from kustom_mcp.settings import ConfigError, Settings
 # Known names that this version does not implement. A version that does removes the row.
 UNAVAILABLE = frozenset(
     {
-        "KUSTOM_MAX_DAILY",
         "KUSTOM_STORE",
         "KUSTOM_DRAIN",
         "KUSTOM_HTTP_TOKEN",

@@ -1,23 +1,37 @@
-"""What the operator allows: writes, toolsets, ceilings, scope, tracking hosts, and how many writes a minute.
+"""What the operator allows: writes, toolsets, ceilings of one write and of a day, scope, tracking hosts, writes a
+minute.
 
-Decided from settings alone, so that nothing an order contains and nothing a model says can widen it. Every call asks
-again, the second call of a confirmation too: an operator may have changed their mind in between.
+Decided from settings and from what this server has counted itself, so that nothing an order contains and nothing a
+model says can widen it. Every call asks again, the second call of a confirmation too: an operator may have changed
+their mind in between.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from difflib import get_close_matches
+from math import ceil
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from uuid import UUID
 
+import anyio
+
+from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
 from kustom_mcp.money import show
-from kustom_mcp.result import Code, Failure
+from kustom_mcp.result import Code, Failure, Json
 from kustom_mcp.settings import ConfigError, Settings
+
+log = logging.getLogger(__name__)
 
 DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
 TOOLSETS = (*DEFAULT_TOOLSETS, "klarna")
+
+MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
+"""The fields of a request that move money, and the kind of which each has a ceiling over a day."""
 
 
 class Kind(NamedTuple):
@@ -30,12 +44,11 @@ class Kind(NamedTuple):
 class Policy:
     """The operator's settings, as answers to the questions that a call asks."""
 
-    def __init__(self, settings: Settings, catalog: Mapping[str, Kind], *, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, catalog: Mapping[str, Kind], limits: Limits | None = None) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._clock = clock
+        self._limits = limits or Limits(None)
         self._selected = _selection(settings.tools, catalog)
-        self._writes: dict[str, deque[float]] = {}
 
     def listed(self, tool: str) -> bool:
         """Whether `tools/list` shows the tool."""
@@ -91,22 +104,102 @@ class Policy:
                 next_step="Send the tracking number without the link, or ask the operator to add the carrier's host.",
             )
 
-    def count_write(self, caller: str) -> None:
-        """Count one write of this caller. Failure RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE."""
-        now = self._clock()
-        recent = self._writes.setdefault(caller, deque())
-        while recent and recent[0] <= now - 60:
-            recent.popleft()
-        if len(recent) >= self._settings.writes_per_minute:
-            wait = max(1, round(recent[0] + 60 - now))
-            raise Failure(
-                Code.RATE_LIMITED,
-                f"This server sends at most {self._settings.writes_per_minute} writes a minute "
-                "(KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
-                retry_after_seconds=wait,
-                next_step=f"Wait {wait} seconds, then repeat the call.",
-            )
-        recent.append(now)
+    async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
+        """Hold a request that may be sent later to KUSTOM_MAX_DAILY, so that nobody is asked in vain.
+
+        `now` in unix seconds. Failure LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
+        """
+        move = self._move(key, body, currency)
+        if move is not None:
+            await _ask(lambda: self._limits.look(move, now), self._settings, move)
+
+    @asynccontextmanager
+    async def counted(
+        self, caller: str, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float
+    ) -> AsyncGenerator[None]:
+        """Count the write inside, and reserve the money that it moves. A Failure that says that nothing was done gives
+        the money back; any other end keeps it.
+
+        Failure RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above KUSTOM_MAX_DAILY, BUSY,
+        AUDIT_UNAVAILABLE.
+        """
+        move = self._move(key, body, currency)
+        most = self._settings.writes_per_minute
+        await _ask(lambda: self._limits.take(caller, most, move, now), self._settings, move)
+        try:
+            yield
+        except Failure as failure:
+            if move is not None and failure.ends in ("not_sent", "rejected"):
+                await self._give_back(move)
+            raise
+
+    async def _give_back(self, move: Move) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await anyio.to_thread.run_sync(self._limits.give_back, move.key)
+            except (LimitsBusy, LimitsUnavailable):
+                log.warning("money that did not move stays counted for a day: the limits cannot be written")
+
+    def _move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Move | None:
+        """The money that a request moves; None where no ceiling of a day applies."""
+        ceilings = self._settings.max_daily
+        ceiling = ceilings.limit(currency) if ceilings else None
+        field = next((name for name in MOVES if name in (body or {})), None)
+        if ceiling is None or body is None or field is None:
+            return None
+        account = f"{self._settings.environment}/{self._settings.merchant}"
+        return Move(str(key), account, MOVES[field], currency.upper(), body[field], ceiling)
+
+
+async def _ask(question: Callable[[], None], settings: Settings, move: Move | None) -> None:
+    """Ask the limits, in a thread because they may have to wait, and put their no into words."""
+    try:
+        await anyio.to_thread.run_sync(question)
+    except TooFast as error:
+        raise _too_fast(settings.writes_per_minute, max(1, ceil(error.wait))) from None
+    except NoRoom as error:
+        assert move is not None
+        raise _no_room(move, error) from None
+    except LimitsBusy:
+        raise Failure(
+            Code.BUSY,
+            "Other writes of this server, or of another one here, hold its counts. Nothing was sent.",
+            next_step="Repeat the call in a few seconds.",
+        ) from None
+    except LimitsUnavailable as error:
+        log.warning("the limits cannot be kept: %s", error)
+        raise Failure(
+            Code.AUDIT_UNAVAILABLE,
+            "This server cannot keep count of its writes, so it sends none. Nothing was sent.",
+            next_step="Tell the operator that limits.sqlite3 in the state directory cannot be used; reading orders "
+            "still works.",
+        ) from None
+
+
+def _too_fast(most: int, wait: int) -> Failure:
+    return Failure(
+        Code.RATE_LIMITED,
+        f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
+        retry_after_seconds=wait,
+        next_step=f"Wait {wait} seconds, then repeat the call.",
+    )
+
+
+def _no_room(move: Move, room: NoRoom) -> Failure:
+    """What is left, and when there is enough again."""
+    ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
+    if room.at is None:
+        again = "This amount alone is above it."
+    else:
+        when = datetime.fromtimestamp(ceil(room.at / 60) * 60, UTC)
+        again = f"There is room for this amount from {when:%Y-%m-%d %H:%M} UTC on, if no other comes first."
+    return Failure(
+        Code.LIMIT_EXCEEDED,
+        f"The {move.kind}s of 24 hours may come to {ceiling} here (KUSTOM_MAX_DAILY), and {left} of that is left. "
+        f"{again} Nothing was sent.",
+        field=next(field for field, kind in MOVES.items() if kind == move.kind),
+        next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
+    )
 
 
 def _selection(names: tuple[str, ...], catalog: Mapping[str, Kind]) -> frozenset[str]:

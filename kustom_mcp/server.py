@@ -64,7 +64,7 @@ class Desk:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.policy = Policy(app.settings, KINDS, clock=app.clock)
+        self.policy = Policy(app.settings, KINDS, app.limits)
         self.gate = Gate(app, self.policy)
         self._user = operating_user()
 

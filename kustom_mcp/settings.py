@@ -169,6 +169,11 @@ class Settings(BaseModel):
         le=3600,
         description="Seconds that a confirmation code lives, 30 to 3600; also the longest wait for a person.",
     )
+    max_daily: Annotated[Ceilings | None, BeforeValidator(_ceilings)] = Field(
+        default=None,
+        description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per merchant and "
+        "currency; minor units, like KUSTOM_MAX_AMOUNT.",
+    )
     writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
     order_scope: Annotated[frozenset[str] | None, BeforeValidator(_order_ids)] = Field(
         default=None, description="Comma list of order ids: any other order looks exactly like one that does not exist."
@@ -190,7 +195,7 @@ class Settings(BaseModel):
     )
     state_dir: Path | None = Field(
         default=None,
-        description="Directory for audit and open intents, 0700. The sandbox keeps them in memory unless it is set.",
+        description="Directory for audit, intents and counts, 0700. The sandbox keeps them in memory unless it is set.",
         json_schema_extra={"shown": "the platform's state directory"},
     )
     audit_log: str | None = Field(

@@ -1,14 +1,14 @@
 """MCP over stdio: what a host spawns, and how it ends.
 
 Hosts end a server by closing its stdin and killing it two seconds later, or by a signal. The SDK cancels running
-handlers
-at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight get
-DRAIN_SECONDS to finish and to be answered, a write that is still open then stays on disk as an open intent, a second
-signal exits at once.
+handlers at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight
+get DRAIN_SECONDS to finish and to be answered. A write that is still open then is answered `unknown` and stays on disk
+as an open intent. A second signal exits at once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -21,7 +21,11 @@ from mcp.server.stdio import stdio_server
 from kustom_mcp.app import App
 from kustom_mcp.server import build_server
 
+log = logging.getLogger(__name__)
+
 DRAIN_SECONDS = 1.5
+_LAST_WORDS = 0.2
+"""Seconds after that for a write that was cut to say so. All in all it stays below the two seconds of a host."""
 _TICK = 0.02
 """A moment for a request to reach its handler, and for an answer to reach stdout."""
 
@@ -29,16 +33,19 @@ _TICK = 0.02
 async def serve_stdio(app: App) -> None:
     """Serve one client until stdin ends. A signal ends the process from inside."""
     server = build_server(app)
-    async with anyio.create_task_group() as group:
-        if sys.platform != "win32":
-            group.start_soon(_end_on_signals, app)
-        async with stdio_server() as (incoming, outgoing):
-            await server.run(
-                _Draining(incoming, app),  # pyright: ignore[reportArgumentType]
-                outgoing,
-                server.create_initialization_options(),
-            )
-        group.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as group:
+            if sys.platform != "win32":
+                group.start_soon(_end_on_signals, app)
+            async with stdio_server() as (incoming, outgoing):
+                await server.run(
+                    _Draining(incoming, app),  # pyright: ignore[reportArgumentType]
+                    outgoing,
+                    server.create_initialization_options(),
+                )
+            group.cancel_scope.cancel()
+    except* BrokenPipeError:
+        log.info("the host has gone without waiting for an answer")
 
 
 class _Draining:
@@ -80,17 +87,20 @@ async def _drain(app: App) -> None:
     """Start no more writes; wait until nothing runs, or for as long as a host waits."""
     await anyio.sleep(_TICK)
     app.drain(DRAIN_SECONDS)
-    with anyio.move_on_after(DRAIN_SECONDS):
+    with anyio.move_on_after(DRAIN_SECONDS + _LAST_WORDS):
         await app.idle()
-        await anyio.sleep(_TICK)
+    await anyio.sleep(_TICK)
 
 
 async def _end_on_signals(app: App) -> None:
+    """The first signal drains, also where the end of stdin has begun to; the second one ends it."""
+    ending = False
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with anyio.create_task_group() as group:
             async for number in signals:
-                if app.draining:
+                if ending:
                     _exit(128 + number)
+                ending = True
                 group.start_soon(_drain_and_exit, app)
 
 

@@ -6,8 +6,6 @@ accepted.
 
 from __future__ import annotations
 
-import time
-
 import anyio
 
 from kustom_mcp.app import App
@@ -35,7 +33,7 @@ def run(loaded: Loaded) -> int:
 
 
 def _print_policy(settings: Settings) -> None:
-    policy = Policy(settings, KINDS, clock=time.monotonic)
+    policy = Policy(settings, KINDS)
     print(f"Confirmation: {settings.confirm}")
     off = {tool: policy.why_off(tool) for tool in CATALOG}
     print(f"Tools: {sum(why is None for why in off.values())} of {len(off)} are on")

@@ -33,6 +33,10 @@ def run(argv: Sequence[str]) -> int:
         from kustom_mcp.commands import demo
 
         return demo.run()
+    if given.command == "audit" and given.path is not None:  # looking into files needs no credentials
+        from kustom_mcp.commands import audit
+
+        return audit.run(given.path)
     try:
         loaded = load(os.environ, given.env_file)
         return _with_settings(given, loaded)
@@ -52,6 +56,10 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         from kustom_mcp.commands import tools
 
         return tools.run(loaded.settings, as_json=given.json)
+    if given.command == "audit":
+        from kustom_mcp.commands import audit
+
+        return audit.run(None, loaded.settings.state_path)
     from kustom_mcp.commands import serve
 
     return serve.run(loaded.settings)
@@ -79,6 +87,10 @@ def _parse(argv: Sequence[str]) -> Namespace:
     commands.add_parser("check", parents=[after], help="try the settings and the credentials, and say what is wrong")
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
+    audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
+    audit.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
+    )
     return parser.parse_args(argv)
 
 

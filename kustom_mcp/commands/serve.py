@@ -9,6 +9,7 @@ import sys
 import anyio
 
 from kustom_mcp.app import App
+from kustom_mcp.commands.audit import name_at_start
 from kustom_mcp.settings import Settings
 from kustom_mcp.stdio import serve_stdio
 
@@ -20,6 +21,7 @@ def run(settings: Settings) -> int:
     )
     for chatty in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    name_at_start(settings.state_path)
     app = App.of(settings)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from kustom_mcp.policy import Policy
 from kustom_mcp.server import KINDS
@@ -13,7 +12,7 @@ from kustom_mcp.tools import CATALOG
 
 def run(settings: Settings, *, as_json: bool) -> int:
     """Print the catalogue: as a list for people, or as `tools/list` gives it."""
-    policy = Policy(settings, KINDS, clock=time.monotonic)
+    policy = Policy(settings, KINDS)
     if as_json:
         flag = settings.confirm == "flag"
         listed = [tool.wire(flag=flag) for tool in CATALOG.values() if policy.listed(tool.name)]

@@ -110,6 +110,11 @@ def nothing_done(attempt: Attempt) -> Refused | NotSent:
     return NotSent(attempt.cause) if attempt.status is None else refusal(attempt)
 
 
+def decided(attempt: Attempt) -> bool:
+    """Whether this answer is Kustom's own refusal, which holds for every sending of the same request."""
+    return attempt.outcome is Outcome.REFUSED and refusal(attempt).decided
+
+
 def unknown(attempt: Attempt) -> OutcomeUnknown:
     """The error of a write that an attempt left in doubt."""
     facts = error_facts(attempt)

@@ -3,7 +3,8 @@
 A read is asked up to three times. A write is one intent with one idempotency key, which every attempt carries; it goes
 out again only when the last attempt provably did nothing (no connection, 429), or when looking at the order has shown
 that the effect of an ambiguous attempt is absent. While any attempt of a write is in doubt, nothing is concluded
-without looking: not even from a later refusal, which may be the refusal of doing it twice.
+without looking: not even from a later refusal, which may be the refusal of doing it twice. And a refusal that is not
+Kustom's own decision, such as a firewall's, says nothing about an earlier attempt that may still be on its way.
 
 The client does not shield a write from cancellation: the caller does, since it must record the outcome as well.
 """
@@ -67,26 +68,29 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self._cool_down = retry.CoolDown(clock)
-        self._open: httpx.AsyncClient | None = None
+        self._reading: httpx.AsyncClient | None = None
+        self._writing: httpx.AsyncClient | None = None
 
     def __repr__(self) -> str:
         return f"KustomClient({str(self._base)!r}, read_only={self._read_only})"
 
     async def __aenter__(self) -> Self:
-        self._open = self._account.open()
+        self._reading, self._writing = self._account.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        http, self._open = self._http, None
-        await http.aclose()
+        opened = self._http("GET"), self._http("POST")
+        self._reading = self._writing = None
+        for http in opened:
+            await http.aclose()
 
-    @property
-    def _http(self) -> httpx.AsyncClient:
-        if self._open is None:
+    def _http(self, method: str) -> httpx.AsyncClient:
+        http = self._reading if method == "GET" else self._writing
+        if http is None:
             raise RuntimeError("The client is used inside `async with` only.")
-        return self._open
+        return http
 
     async def read(self, endpoint: Read[T], *, deadline: float, **path: str) -> T:
         """Ask, up to three times, before the deadline.
@@ -138,7 +142,7 @@ class KustomClient:
                 landed = await look(settle)
                 if landed is Landed.PRESENT:
                     return Written(None, settled=True, attempts=number)
-                if landed is Landed.UNCLEAR or not (again or attempt.outcome is Outcome.REFUSED):
+                if landed is Landed.UNCLEAR or not (again or answer.decided(attempt)):
                     raise answer.unknown(doubt)
             if not again:
                 raise answer.nothing_done(attempt)
@@ -168,7 +172,8 @@ class KustomClient:
         left = deadline - self._clock()
         if left <= 0:
             return Attempt(Outcome.NOT_SENT, "deadline")
-        attempt = await send_once(self._http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+        http = self._http(letter.method)
+        attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
         if attempt.status == 429:
             self._cool_down.start(attempt.retry_after)
         return attempt

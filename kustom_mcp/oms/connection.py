@@ -8,6 +8,7 @@ for, TLS is always verified.
 from __future__ import annotations
 
 import base64
+import ssl
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -15,7 +16,10 @@ from typing import Final
 import httpx2 as httpx
 from pydantic import SecretStr
 
-LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
+"""A write has a connection of its own: nothing that an earlier answer left behind on it can pass for its answer, and it
+never finds that the other side has just closed it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,13 @@ class Account:
             raise ValueError("The base URL must be http or https with a host, without user, query or fragment.")
         return url
 
-    def open(self) -> httpx.AsyncClient:
+    def open(self) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+        """A client for reads and one for writes, which share what they trust."""
+        # Once, and only where there is a network: reading the certificates takes its time.
+        trust = self.transport is not None or httpx.create_ssl_context(trust_env=False)
+        return self._client(trust, KEPT), self._client(trust, FRESH)
+
+    def _client(self, trust: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
         """A client whose every request carries the credentials (K: ordinary Basic of `username:key`)."""
         pair = f"{self.username}:{self.api_key.get_secret_value()}".encode()
         return httpx.AsyncClient(
@@ -56,7 +66,8 @@ class Account:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             transport=self.transport,
             proxy=self.proxy,
-            limits=LIMITS,
+            limits=limits,
+            verify=trust,
             follow_redirects=False,
             trust_env=False,
         )

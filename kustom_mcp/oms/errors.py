@@ -80,6 +80,12 @@ class Refused(OmsError):
         self.correlation_id = correlation_id
         self.messages = messages
 
+    @property
+    def decided(self) -> bool:
+        """Whether Kustom itself decided about this request, so that an earlier sending of it, still on its way, would
+        be refused too. A firewall, a redirect, a refused login or a limit speak for one attempt only."""
+        return self.error_code is not None and self.status >= 400
+
 
 class NotFound(Refused):
     """Kustom has no such order, capture or refund for these credentials."""
@@ -112,6 +118,10 @@ class AuthenticationFailed(Refused):
         super().__init__(status, error_code=error_code, correlation_id=correlation_id, messages=messages)
         self.blocked = blocked
 
+    @property
+    def decided(self) -> bool:
+        return False
+
 
 class RateLimited(Refused):
     """Too many requests: nothing was done. `retry_after` is in seconds, None when nobody said."""
@@ -129,6 +139,10 @@ class RateLimited(Refused):
     ) -> None:
         super().__init__(status, error_code=error_code, correlation_id=correlation_id, messages=messages)
         self.retry_after = retry_after
+
+    @property
+    def decided(self) -> bool:
+        return False
 
 
 class Unavailable(OmsError):

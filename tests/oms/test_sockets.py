@@ -128,13 +128,13 @@ async def read_failure(server: Server, deadline: float | None = None) -> OmsErro
     return caught.value
 
 
-async def test_an_order_comes_over_a_socket_and_the_connection_is_kept() -> None:
+async def test_a_connection_is_kept_between_reads_and_a_write_has_its_own() -> None:
     server = Server(page(b"200 OK", BODY), page(b"204 No Content"), page(b"200 OK", BODY))
     async with server.running() as client:
         assert await read(client) == Order(order_id=ORDER_ID, status="AUTHORIZED")
         await client.write(CANCEL_ORDER, APPROVED, deadline=soon(), order_id=ORDER_ID)
         await read(client)
-    assert (server.connections, len(server.requests)) == (1, 3)
+    assert (server.connections, len(server.requests)) == (2, 3)
     assert server.requests[1].startswith(b"POST /ordermanagement/v1/orders/%s/cancel HTTP/1.1\r\n" % ORDER_ID.encode())
 
 

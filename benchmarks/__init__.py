@@ -1,0 +1,1 @@
+"""Programs that measure, runnable by anyone with the development environment; README.md has the latest figures."""

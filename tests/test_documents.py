@@ -1,0 +1,168 @@
+"""Documents are compared with the code: names exist, commands and snippets are accepted, tables and output are real."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kustom_mcp import __version__
+from kustom_mcp.commands.line import run
+from kustom_mcp.environment import load, table
+from kustom_mcp.gate import Mode
+from kustom_mcp.prompts import PROMPTS
+from kustom_mcp.resources import documented_codes
+from kustom_mcp.result import OUTCOMES
+from kustom_mcp.tools import CATALOG
+from tests.generate import PARTS, README, ROOT, files
+
+TEXT = README.read_text(encoding="utf-8")
+PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+MODELS = sorted([*(ROOT / "prompts").glob("*.md"), *(ROOT / "kustom_mcp" / "data").rglob("*.md")])
+DOCUMENTS = [*PEOPLE, *MODELS, ROOT / ".env.example"]
+PACKAGED = [*DOCUMENTS, ROOT / "pyproject.toml", ROOT / "requirements.lock", ROOT / ".ci" / "run", ROOT / ".gitignore"]
+SETTINGS = {row.name for row in table()}
+
+LINK = re.compile(r"https?://([^/\s\"'`)>:,]+)")
+HOSTS = re.compile(r"127\.0\.0\.1|(?:[a-z-]+\.)*kustom\.co|(?:[a-z-]+\.)*example\.com")
+MACHINE = re.compile(r"(?<![\w.~*}])/(?:work|home|root|Users|opt|tmp|var)/")
+WORKSHOP = re.compile(r"\b(?:SPEC|DESIGN)(?:\.md)?\b|\bissues? \d|\bthe lead\b")
+NOT_CODES = {"HTTP_PROXY", "PART_CAPTURED", "PATH_OF_THE_CLONE"}
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def blocks(language: str, text: str = TEXT) -> list[str]:
+    """The fenced blocks of a language, indented ones too."""
+    return re.findall(rf"^[ ]*```{language}\n(.*?)^[ ]*```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Every `kustom-mcp ...` that the README shows, without what stands before and after it."""
+    shown = "\n".join([*blocks("console"), *blocks("shell"), *re.findall(r"`([^`\n]+)`", TEXT)])
+    found = re.findall(r"(?:^|\s)kustom-mcp((?: (?:--)?[a-z0-9-]+)*)(?=\s|$)", shown, re.MULTILINE)
+    return sorted({command.strip() for command in found if not command.startswith(" kustom-mcp")})
+
+
+@pytest.mark.parametrize("path", files(), ids=relative)
+def test_a_generated_file_is_what_the_code_says(path: Path) -> None:
+    assert read(path) == files()[path], "Run `uv run python -m tests.generate`, and look at the diff."
+
+
+def test_the_readme_shows_every_generated_part() -> None:
+    assert sorted(re.findall(r"<!-- generated: ([a-z-]+) -->", TEXT)) == sorted(PARTS)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_every_tool_and_setting_that_a_document_names_exists(path: Path) -> None:
+    text = read(path)
+    tools = set(re.findall(r"\bkustom_[a-z_]+\b", text)) - {"kustom_mcp"}
+    settings = set(re.findall(r"\bKUSTOM_[A-Z_]+\b", text))
+    assert (tools - set(CATALOG), settings - SETTINGS) == (set(), set())
+
+
+@pytest.mark.parametrize("path", [*PEOPLE, *(ROOT / "prompts").glob("*.md")], ids=relative)
+def test_every_code_that_a_document_names_is_explained_in_the_errors_reference(path: Path) -> None:
+    named = set(re.findall(r"\b(?:[A-Z]{3,}_)+[A-Z]{3,}\b", read(path))) - SETTINGS - NOT_CODES
+    assert named - set(documented_codes()) == set()
+
+
+def test_the_readme_explains_every_outcome_and_every_means_of_the_gate() -> None:
+    assert [name for name in OUTCOMES if f"`{name}`" not in TEXT.partition("## Results")[2]] == []
+    gate = TEXT.partition("## How the gate works")[2].partition("## Results")[0]
+    assert re.findall(r"^\| `([a-z]+)` \|", gate, re.MULTILINE) == list(Mode.__args__)
+
+
+def test_the_readme_lists_the_prompts_and_the_commands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [prompt.name for prompt in PROMPTS.listing() if f"| `{prompt.name}` |" not in TEXT] == []
+    with pytest.raises(SystemExit):
+        run(["--help"])
+    known = set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE))
+    assert {command.partition(" ")[0] for command in commands()} - {"", "--version"} == known
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_has_the_options_that_it_is_shown_with(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command.split()
+    with pytest.raises(SystemExit) as left:
+        run([*words[:1], "--help"] if words and not words[0].startswith("--") else ["--help"])
+    usage = capsys.readouterr().out
+    assert left.value.code == 0
+    assert [word for word in words if word.startswith("--") and word not in usage] == []
+
+
+@pytest.mark.parametrize("path", [*PEOPLE, *MODELS], ids=relative)
+def test_json_in_documents_is_json(path: Path) -> None:
+    for block in blocks("json", read(path)):
+        json.loads(block)
+
+
+def test_each_host_entry_starts_this_server_with_settings_that_exist() -> None:
+    entries: list[dict[str, Any]] = []
+    for block in blocks("json"):
+        document = json.loads(block)
+        entries += (document.get("mcpServers") or document["servers"]).values()
+    assert len(entries) == 4
+    for entry in entries:
+        assert (entry["command"], entry["args"]) == ("uvx", ["kustom-mcp"])
+        environment = {name: "kco_test_api_x" if "KEY" in name else "PM1" for name in entry["env"]}
+        assert load(environment).settings.environment == "playground"
+
+
+def test_the_tour_in_the_readme_is_the_tour() -> None:
+    (shown,) = [block for block in blocks("console") if block.startswith("$ uv run kustom-mcp demo\n")]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KUSTOM_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "kustom_mcp", "demo"],
+        cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=True, timeout=60,
+    )  # fmt: skip
+    random_end = re.compile(r"\.[0-9A-Za-z_-]{6}…")
+    printed = iter(random_end.sub(".######…", done.stdout).splitlines())
+    for line in random_end.sub(".######…", shown).splitlines()[1:]:
+        assert line in ("", "[...]") or line in printed, f"the tour does not print this line here: {line}"
+
+
+def test_the_changelog_opens_with_the_present_version() -> None:
+    newest = re.search(r"^## (\S+) - (\S+)$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
+    assert newest
+    assert newest[1] == __version__
+
+
+@pytest.mark.parametrize("path", PACKAGED, ids=relative)
+def test_nothing_tells_where_this_was_made(path: Path) -> None:
+    text = read(path)
+    assert [host for host in LINK.findall(text) if not HOSTS.fullmatch(host)] == []
+    assert MACHINE.findall(text) == []
+    assert WORKSHOP.findall(text) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "kustom_mcp").rglob("*.py")), ids=relative)
+def test_the_source_names_no_workshop_and_no_machine(path: Path) -> None:
+    text = read(path)
+    assert MACHINE.findall(text) == []
+    assert WORKSHOP.findall(text) == []
+
+
+def test_the_lock_names_every_dependency_with_hashes_and_no_source() -> None:
+    lock = read(ROOT / "requirements.lock")
+    pinned = re.findall(
+        r"^([a-z0-9._-]+)==[^\s;]+(?: ;[^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE
+    )
+    wanted = re.search(r"^dependencies = \[(.*?)^\]", read(ROOT / "pyproject.toml"), re.MULTILINE | re.DOTALL)
+    assert wanted
+    assert {name.lower() for name in re.findall(r'^  "([A-Za-z0-9._-]+)', wanted[1], re.MULTILINE)} <= set(pinned)
+    assert [line for line in lock.splitlines() if "://" in line or line.startswith("--") or " @ " in line] == []

@@ -1,0 +1,67 @@
+"""Credentials never leave the process but in the one header, not even at debug level, not even when things go wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.transports.kustom import API_KEY, USERNAME, Kustom, demo
+from tests.transports.pipe import HANDSHAKE, Pipe, call, spawned
+
+TOWEL = demo("captured-sek")
+REFUND = {"order_id": TOWEL, "refunded_amount": 100}
+WRONG_KEY = "kco_test_api_canary_8d1f6a"
+RING = "canary-ring-" + "k" * 32
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("reset", {}),
+    ("truncate", {}),
+    ("status", {"status": 500}),
+    ("status", {"status": 401}),
+    ("status", {"status": 302, "headers": {"Location": "http://elsewhere.example.com/"}}),
+    ("status", {"status": 200, "body": "no JSON"}),
+]
+
+
+def traces(key: str) -> list[str]:
+    """What a secret looks like: as it is, and as Basic auth encodes it, whole or in part."""
+    return [key, *(base64.b64encode(f"{user}:{key}".encode()).decode() for user in (USERNAME, "")), _middle(key)]
+
+
+def _middle(key: str) -> str:
+    """The base64 form of all but the edges, which depend on what stands before."""
+    encoded = base64.b64encode(f"{USERNAME}:{key}".encode()).decode()
+    return encoded[8:-4]
+
+
+async def _everything_that_fails(pipe: Pipe, kustom: Kustom) -> None:
+    order = "/orders/{order_id}"
+    await pipe.send(*HANDSHAKE)
+    await pipe.put(b"no message\n")
+    for number, (fault, more) in enumerate(FAULTS):
+        kustom.fault("GET", order, fault, **more)
+        await pipe.result(call(f"read {number}", "get_order", {"order_id": TOWEL}))
+    preview = await pipe.result(call("preview", "refund_order", REFUND))
+    confirm = preview["confirm"]["code"] if "confirm" in preview else "refund-1.00SEK-55e7d67e.forged"
+    kustom.fault("POST", f"{order}/refunds", "lose_response")
+    await pipe.result(call("refund", "refund_order", {**REFUND, "confirm": confirm}))
+    await pipe.result(call("wrong", "refund_order", {**REFUND, "confirm": "forged"}))
+    pipe.close()
+    await pipe.ended()
+
+
+async def test_a_key_is_in_no_answer_no_log_and_no_file(kustom: Kustom, tmp_path: Path) -> None:
+    for key in (API_KEY, WRONG_KEY):
+        state = tmp_path / key
+        async with spawned(
+            kustom, state, KUSTOM_API_KEY=key, KUSTOM_KEYS=RING, KUSTOM_LOG_LEVEL="debug", KUSTOM_TIMEOUT="5"
+        ) as pipe:
+            await _everything_that_fails(pipe, kustom)
+        written = {path.name: path.read_bytes().decode("latin-1") for path in state.rglob("*") if path.is_file()}
+        said = "\n".join([pipe.stderr, json.dumps(pipe.answers, ensure_ascii=False), *written.values()])
+        assert "kustom-mcp: DEBUG" in pipe.stderr
+        assert pipe.answers["read 3"]["result"]["structuredContent"]["error"]["code"] == "AUTHENTICATION_FAILED"
+        assert [trace for trace in [*traces(key), RING] if trace in said] == []
+        assert any(name.endswith(".jsonl") for name in written)
+    assert kustom.order(TOWEL)["refunded_amount"] == 100

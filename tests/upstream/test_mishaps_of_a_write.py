@@ -1,0 +1,69 @@
+"""Every operation meets every mishap over a real socket, with each means of the gate, with and without keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+
+from tests.upstream.mishaps import QUICK, SLOW, Means, Mishap
+from tests.upstream.operations import ACKNOWLEDGE, OPERATIONS, SHIPPING, Operation
+from tests.upstream.scripted import kustom
+from tests.upstream.story import Means as GateMeans
+from tests.upstream.story import begin, server
+
+GATED = tuple(operation for operation in OPERATIONS if operation.gated)
+AT_ONCE = 80
+
+
+def expected(operation: Operation, mishap: Mishap, *, keys: bool) -> tuple[str, int]:
+    """The outcome, and how often it is really applied. In doubt the order is read; where it shows nothing, nobody
+    knows. What is harmless is sent again without looking."""
+    readable = operation.shows or operation.harmless
+    match mishap.means:
+        case Means.REFUSED:
+            return "rejected", 0
+        case Means.NOT_ARRIVED | Means.APPLIED:
+            return "applied", 1
+        case Means.LOST:
+            return ("applied", 1) if readable else ("unknown", 0)
+        case Means.LOST_AFTER:
+            return ("applied" if readable else "unknown"), 2 if operation.harmless and not keys else 1
+
+
+async def tell(
+    mishaps: Iterable[Mishap], means: GateMeans, *, keys: bool, operations: Iterable[Operation] = OPERATIONS
+) -> list[str]:
+    """Many stories at the same time, on orders of their own. What disagrees."""
+    wrong: list[str] = []
+    room = asyncio.Semaphore(AT_ONCE)
+    async with kustom(keys=keys) as upstream, server(upstream, means=means) as talk:
+
+        async def one(operation: Operation, mishap: Mishap) -> None:
+            async with room:
+                story = await begin(talk, upstream, operation, means)
+                told = [(await story.act(talk, mishap.step), story.applied)]
+                if told[0][0] == "unknown":  # an effect that cannot be seen stays in doubt, and is not sent again
+                    told.append((await story.act(talk), story.applied))
+            outcome = expected(operation, mishap, keys=keys)
+            if told != [outcome] * (2 if outcome[0] == "unknown" else 1) or story.lies():
+                wrong.append(f"{mishap}, {'' if keys else 'no '}keys, {means}: {told} {story.lies()} {story}")
+
+        async with asyncio.TaskGroup() as group:
+            for mishap in mishaps:
+                for operation in operations:
+                    group.create_task(one(operation, mishap))
+    return wrong
+
+
+@pytest.mark.parametrize("kind", Means)
+async def test_what_is_said_of_a_write_is_true_whatever_the_network_does(kind: Means) -> None:
+    mishaps = [mishap for mishap in QUICK if mishap.means is kind]
+    assert await tell(mishaps, "code", keys=True) == []
+    assert await tell(mishaps, "flag", keys=False, operations=(*GATED, SHIPPING, ACKNOWLEDGE)) == []
+
+
+async def test_what_is_said_of_a_write_is_true_when_the_answer_never_ends() -> None:
+    codes, flags = tell(SLOW, "code", keys=True), tell(SLOW, "flag", keys=False, operations=GATED)
+    assert await asyncio.gather(codes, flags) == [[], []]
