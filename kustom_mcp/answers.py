@@ -32,6 +32,10 @@ SHOW_AND_FLAG = "If this is what is wanted, repeat exactly this call with confir
 SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be asked."
 
 
+NOT_READ_AGAIN = "It was done, but the order could not be read again afterwards: read it before acting further."
+NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
+
+
 def preview(
     proposal: Proposal,
     order: Mapping[str, Json],
@@ -104,6 +108,29 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
         f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
         next_step=f"{instead} Ask the person first.",
         field=field if most else None,
+    )
+
+
+def no_form() -> Failure:
+    """The operator wants a person, and this host cannot ask one."""
+    return Failure(
+        Code.HUMAN_APPROVAL_UNAVAILABLE,
+        "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
+        next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
+    )
+
+
+def shutting_down() -> Failure:
+    """The process is ending: no new write is started."""
+    return Failure(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
+
+
+def still_running() -> Failure:
+    """The order's turn did not come within the deadline of this call."""
+    return Failure(
+        Code.BUSY,
+        "Another write to this order is still running. Nothing was sent.",
+        next_step="Read the order, then repeat the call.",
     )
 
 

@@ -13,15 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-import anyio
 from mcp.server import ServerRequestContext
-from mcp.types import CallToolRequestParams
 
-from kustom_mcp import upstream, view
-from kustom_mcp.answers import already_applied, declined, not_allowed, outcome_unknown, preview
+from kustom_mcp import view
+from kustom_mcp.answers import (
+    NOT_AS_SENT,
+    NOT_READ_AGAIN,
+    already_applied,
+    declined,
+    no_form,
+    not_allowed,
+    outcome_unknown,
+    preview,
+    shutting_down,
+    still_running,
+)
 from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
@@ -29,52 +37,31 @@ from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch
 from kustom_mcp.ledger import Ledger
 from kustom_mcp.money import show
 from kustom_mcp.oms import rules
-from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Read, Write
+from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Write
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError, OutcomeUnknown, Refused
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed, Settle, Written
-from kustom_mcp.result import Code, Failure, Json, Result
-from kustom_mcp.round import Declined, Done, Round, StillUnknown
-from kustom_mcp.text import clean
-
-T = TypeVar("T")
+from kustom_mcp.reading import Reading
+from kustom_mcp.result import Failure, Json, Result
+from kustom_mcp.round import Asked, Declined, Done, Round, StillUnknown
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
 
 
-class Call:
-    """One call of one tool. `arguments`: those that were sent, checked; `confirm`: as it came, unchecked."""
+class Call(Reading):
+    """One call of one tool."""
 
-    def __init__(
-        self,
-        gate: Gate,
-        tool: str,
-        *,
-        gated: bool,
-        context: ServerRequestContext[Any, Any],
-        params: CallToolRequestParams,
-        who: Mapping[str, str],
-        arguments: Mapping[str, Any],
-        confirm: object,
-    ) -> None:
-        self.gate = gate
-        self.app = gate.app
-        self.policy = gate.policy
-        self.context = context
-        self.before: Order | None = None
+    def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], asked: Asked) -> None:
+        super().__init__(gate, context)
         self.sent = False
         """Whether a write has left, or may have."""
-        self._tool = tool
-        self._gated = gated
-        self._params = params
-        self._caller = who["caller"]
-        self._confirm = confirm
-        self._arguments = as_json(arguments)
+        self._asked = asked
+        self._caller = asked.who["caller"]
+        self._arguments = as_json(asked.arguments)
         settings = self.app.settings
-        self._binding = digest([settings.environment, settings.merchant, tool, self._arguments])
-        self._ledger = Ledger(self.app, tool, who, self._binding, self._arguments)
-        self._deadline = self.app.clock() + settings.timeout
+        self._binding = digest([settings.environment, settings.merchant, asked.tool, self._arguments])
+        self._ledger = Ledger(self.app, asked.tool, asked.who, self._binding, self._arguments)
         self._turn = AsyncExitStack()
         self._round: Round | None = None
         self._pledge: Pledge | None = None
@@ -85,27 +72,18 @@ class Call:
     async def __aexit__(self, *_: object) -> None:
         await self._turn.aclose()
 
-    async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
-        """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
-        try:
-            return await self.app.client.read(endpoint, deadline=self._deadline, **ids)
-        except OmsError as error:
-            raise self._failure(error, entry=entry) from None
-
     async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
         """The order, if it is in scope. With a `watch` this call is a write: what an earlier one left is settled first.
 
         A function is given where what to watch depends on what Kustom returns.
         """
-        if not self.policy.in_scope(order_id):
-            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed)
         if watch is None:
-            self.before = await self.read(GET_ORDER, order_id=order_id)
-            return self.before
+            return await super().order(order_id)
+        self.require_scope(order_id)
         self._round = Round(self.gate, self._ledger, self._binding, self._caller)
         try:
-            if self._gated:
-                self._round.admit(self._params, self._confirm)
+            if self._asked.gated:
+                self._round.admit(self._asked.params, self._asked.confirm)
             else:
                 self._round.admit_ungated()
         except Declined:
@@ -117,50 +95,13 @@ class Call:
         self._hold(self._round, self.before)
         return self.before
 
-    async def order_with(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> tuple[Order, T]:
-        """The order and something of it, read at the same time; the order is needed for its currency."""
-        failures: dict[str, Failure] = {}
-        found: list[T] = []
-
-        async def read_entry() -> None:
-            try:
-                found.append(await self.read(endpoint, entry=entry, **ids))
-            except Failure as failure:
-                failures["entry"] = failure
-
-        async def read_order() -> None:
-            try:
-                await self.order(ids["order_id"])
-            except Failure as failure:
-                failures["order"] = failure
-
-        if not self.policy.in_scope(ids["order_id"]):
-            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed)
-        async with anyio.create_task_group() as group:
-            group.start_soon(read_entry)
-            group.start_soon(read_order)
-        if failures:
-            raise failures.get("order") or failures["entry"]
-        assert self.before is not None
-        return self.before, found[0]
-
     def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
         """Refuse what Kustom documents as impossible for this order. Failure ACTION_NOT_ALLOWED."""
         verdict = rules.verdict(endpoint.name, order, amount)
         if verdict.refused_here:
-            self._answer_with_the_change()
+            self._current()[0].insist()
             most = rules.max_amount(endpoint.name, order) if amount is not None else None
             raise not_allowed(verdict, show(most, order.currency) if most else None, field)
-
-    def same_currency(self, order: Order, currency: str | None) -> None:
-        """Hold a currency that was sent to the order's. Failure CURRENCY_MISMATCH."""
-        if currency is not None and currency != order.currency:
-            raise Failure(
-                Code.CURRENCY_MISMATCH,
-                f"This order is in {clean(order.currency, 10)}. Nothing was sent, and nothing is ever converted.",
-                field="currency",
-                next_step=f"Ask the person for the amount in {clean(order.currency, 10)}.",
-            )
 
     async def approval(self, proposal: Proposal) -> Approved:
         """An approval of exactly this, or the end of this round: a question, a preview, a refusal."""
@@ -170,11 +111,7 @@ class Call:
             return Approved(self._pledge.key, gate.means)
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
         if self.gate.mode == "form" and not asks:
-            raise Failure(
-                Code.HUMAN_APPROVAL_UNAVAILABLE,
-                "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
-                next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
-            )
+            raise no_form()
         key = self._new_pledge(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if gate.objection is not None:
@@ -195,7 +132,7 @@ class Call:
 
     def already(self, summary: str) -> NoReturn:
         """Answer that things are so already. The summary does not claim that it was us."""
-        self._answer_with_the_change()
+        self._current()[0].insist()
         self._done(summary)
 
     async def write(
@@ -212,7 +149,7 @@ class Call:
         doubt."""
         _, order = self._current()
         assert self._pledge is not None
-        self.policy.require(self._tool)
+        self.policy.require(self._asked.tool)
         async with self.policy.counted(self._caller, self._pledge.key, body, order.currency, self.app.wall()):
             return await self._send(endpoint, authority, body, settle, entry, ids)
 
@@ -244,9 +181,7 @@ class Call:
                 )
         except Busy:
             self._ledger.end(self._pledge, "not_sent", cause="draining")
-            raise Failure(
-                Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later."
-            ) from None
+            raise shutting_down() from None
         except OutcomeUnknown as error:
             self._unknown(self._pledge, error)
         except OmsError as error:
@@ -272,25 +207,14 @@ class Call:
         try:
             after = await self.read(GET_ORDER, order_id=before.order_id)
         except Failure:
-            notes.append(
-                "It was done, but the order could not be read again afterwards: read it before acting further."
-            )
+            notes.append(NOT_READ_AGAIN)
             return Result("applied", summary, warnings=notes, next_step=next_step), None
         if gate.watch.shows and self._pledge.after not in (NO_TRACE, digest(gate.watch.shows(after))):
-            notes.append("Kustom accepted this, but the order read right afterwards does not show it exactly as sent.")
+            notes.append(NOT_AS_SENT)
         changes = view.difference(before, after)
         whole = f"{summary} {view.summary(after, self.app.now())}"
         result = Result("applied", whole, self.facts(after), changes=changes, warnings=notes, next_step=next_step)
         return result, after
-
-    def facts(self, order: Order) -> dict[str, Json]:
-        """The `order` part of a result."""
-        return view.facts(
-            order,
-            portal_url=self.app.settings.portal_url(order.order_id),
-            now=self.app.now(),
-            permitted=self.policy.why_off,
-        )
 
     def note_refusal(self, failure: Failure) -> None:
         """Write a refused or failed write down."""
@@ -302,13 +226,6 @@ class Call:
         assert self._round is not None
         assert self.before is not None
         return self._round, self.before
-
-    def _answer_with_the_change(self) -> None:
-        """An approval was for the order as it was: what the same arguments mean for the order as it is answers
-        nothing."""
-        objection = self._round.objection if self._round else None
-        if objection is not None and objection.code is Code.STATE_CHANGED:
-            raise objection
 
     def _done(self, summary: str) -> NoReturn:
         assert self.before is not None
@@ -326,7 +243,7 @@ class Call:
     def _new_pledge(self, proposal: Proposal, purpose: Purpose) -> Pledge:
         gate, order = self._current()
         ids = {name: value for name, value in self._arguments.items() if name in ("order_id", "capture_id")}
-        return gate.propose(self._tool, ids, order, proposal, purpose)
+        return gate.propose(self._asked.tool, ids, order, proposal, purpose)
 
     def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:
         """End this round with a preview, and with a code where this host gets codes."""
@@ -347,7 +264,7 @@ class Call:
         self._deadline += self.app.clock() - asked_at
         if not yes:
             self._decline()
-        self.policy.require(self._tool)
+        self.policy.require(self._asked.tool)
         await self._take_turn(order.order_id)
         self.before = await self.read(GET_ORDER, order_id=order.order_id)
         gate.pledge = pledge
@@ -365,11 +282,7 @@ class Call:
         try:
             await self._turn.enter_async_context(self.app.turn(order_id, within=self._deadline - self.app.clock()))
         except Busy:
-            raise Failure(
-                Code.BUSY,
-                "Another write to this order is still running. Nothing was sent.",
-                next_step="Read the order, then repeat the call.",
-            ) from None
+            raise still_running() from None
 
     async def _look(self) -> Landed:
         """Read the order and see whether the effect is there: how a write in doubt is settled."""
@@ -384,12 +297,6 @@ class Call:
         gate, before = self._current()
         self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=error.cause if error else None)
         confirm = None
-        if self._gated and self.gate.mode != "flag":
-            if pledge.purpose is not Purpose.SETTLE:
-                expires = int(self.app.wall()) + SETTLING_SECONDS
-                pledge = replace(pledge, purpose=Purpose.SETTLE, expires=expires)
-            confirm = self.gate.seal(gate.head, pledge, self._caller)
+        if self._asked.gated and self.gate.mode != "flag":
+            confirm = self.gate.seal(gate.head, gate.settling(pledge), self._caller)
         raise Answer(outcome_unknown(error, confirm, readable=gate.watch.shows is not None, order=self.facts(before)))
-
-    def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> Failure:
-        return upstream.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)

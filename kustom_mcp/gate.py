@@ -60,9 +60,9 @@ class Proposal:
     """What is about to happen: the facts that a person decides on, and the request that would be sent.
 
     `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
-    `expects` is what `Watch.shows` gives once it has happened. `details` are further lines for the person's form only, and
-    say there what `changes` has under a dotted name, which is typed text.
-    `third_party` is typed text that the preview must show.
+    `expects` is what `Watch.shows` gives once it has happened. `details` are further lines for the person's form only,
+    and say there what `changes` has under a dotted name, which is typed text. `third_party` is typed text that the
+    preview must show.
     """
 
     action: str

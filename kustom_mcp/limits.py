@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -25,7 +24,6 @@ T = TypeVar("T")
 MINUTE = 60.0
 DAY = 24 * 3600.0
 PATIENCE = 3.0
-_PAUSE = 0.02
 
 
 class LimitsUnavailable(Exception):
@@ -142,22 +140,11 @@ class Limits:
         if self._engine is not None and self._identity == _identity(self.path):
             return self._engine
         self._dispose()
-        self._engine = self._open()
-        self._identity = _identity(self.path)
-        return self._engine
-
-    def _open(self) -> Engine:
-        """Open it, however many processes do so at this moment: switching to WAL does not wait by itself."""
         from kustom_mcp import tally
 
-        until = time.monotonic() + self._patience
-        while True:
-            try:
-                return tally.opened(self.path, self._patience)
-            except Exception as error:
-                if not _is_busy(error) or time.monotonic() > until:
-                    raise
-            time.sleep(_PAUSE)
+        self._engine = tally.opened(self.path, self._patience)
+        self._identity = _identity(self.path)
+        return self._engine
 
     def _dispose(self) -> None:
         if self._engine is not None:

@@ -89,20 +89,25 @@ class Operation:
         return create_model(self.name, __config__=config, **fields)
 
     @cached_property
+    def input(self) -> dict[str, Any]:
+        """The portable input schema, without `confirm`."""
+        return input_schema(self.arguments)
+
+    @cached_property
     def structured(self) -> frozenset[str]:
         """The arguments that are objects or arrays."""
         return frozenset(name for name, field in self.arguments.model_fields.items() if _is_structured(field))
 
     def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The checked arguments, only those that were sent. Failure otherwise."""
-        model = parse(self.arguments, given, self.structured)
+        model = parse(self.arguments, given, self.structured, besides=("confirm",) if self.effect.gated else ())
         return {name: getattr(model, name) for name in model.model_fields_set}
 
-    def wire(self, *, flag: bool) -> dict[str, Any]:
-        """The tool as `tools/list` puts it on the wire. `flag`: whether `confirm` is a boolean."""
-        schema = input_schema(self.arguments)
+    def wire(self) -> dict[str, Any]:
+        """The tool as `tools/list` puts it on the wire, with `confirm` as a code; `flagged` makes it a boolean."""
+        schema = self.input
         if self.effect.gated:
-            schema["properties"]["confirm"] = CONFIRM_FLAG if flag else CONFIRM_CODE
+            schema = {**schema, "properties": {**schema["properties"], "confirm": CONFIRM_CODE}}
         return {
             "name": self.name,
             "title": self.title,
@@ -116,6 +121,14 @@ class Operation:
                 "openWorldHint": True,
             },
         }
+
+
+def flagged(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool of `Operation.wire` as it is where the operator trusts flags: `confirm` is a boolean."""
+    schema = tool["inputSchema"]
+    if "confirm" not in schema["properties"]:
+        return dict(tool)
+    return {**tool, "inputSchema": {**schema, "properties": {**schema["properties"], "confirm": CONFIRM_FLAG}}}
 
 
 def operation(

@@ -7,7 +7,7 @@ field, what is wrong, what would be right, and never the rejected value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, cast, get_args
@@ -24,8 +24,13 @@ CORRECT = "Correct the argument and call again."
 _DEEPEST = 12
 
 
-def parse(model: type[BaseModel], given: Mapping[str, Any], structured: Iterable[str]) -> BaseModel:
-    """The checked arguments. `structured`: the arguments that are objects or arrays. Failure for anything else."""
+def parse(
+    model: type[BaseModel], given: Mapping[str, Any], structured: Iterable[str], besides: Sequence[str] = ()
+) -> BaseModel:
+    """The checked arguments. Failure for anything else.
+
+    `structured`: the arguments that are objects or arrays. `besides`: known arguments that are not checked here.
+    """
     arguments = {name: _unwrapped(value) if name in structured else value for name, value in given.items()}
     _refuse_null(arguments, "")
     try:
@@ -37,7 +42,7 @@ def parse(model: type[BaseModel], given: Mapping[str, Any], structured: Iterable
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise _failure(error.errors(include_url=False), model, arguments) from None
+        raise _failure(error.errors(include_url=False), model, arguments, besides) from None
 
 
 def _unwrapped(value: Any) -> Any:
@@ -73,30 +78,33 @@ def _refuse_null(value: Any, path: str, depth: int = 0) -> None:
             _refuse_null(item, f"{path}[{index}]", depth + 1)
 
 
-def _failure(found: list[ErrorDetails], model: type[BaseModel], arguments: Mapping[str, Any]) -> Failure:
+def _failure(
+    found: list[ErrorDetails], model: type[BaseModel], arguments: Mapping[str, Any], besides: Sequence[str]
+) -> Failure:
     """The first mistake, as a sentence; unknown names come first, since they often explain the others."""
     problem = next((item for item in found if item["type"] == "extra_forbidden"), found[0])
     field = _path(problem["loc"])
     more = f" There are {len(found) - 1} more mistakes in the arguments." if len(found) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        return _unknown(problem, model, field, more)
+        return _unknown(problem, model, field, more, besides)
     code = _code(problem)
     sentence = _sentence(problem, field, arguments)
     return Failure(code, f"{sentence}{more} {NOTHING_SENT}", field=field, next_step=CORRECT)
 
 
-def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: str) -> Failure:
+def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: str, besides: Sequence[str]) -> Failure:
     """The name is repeated only where it looks like a name: it is the caller's text."""
-    known = _names_at(model, problem["loc"][:-1])
+    place = problem["loc"][:-1]
+    known = [*_names_at(model, place), *(() if place else besides)]
     name = str(problem["loc"][-1])
     near = get_close_matches(name, known, 1, 0.5)
     shown = name if _is_name(name) else "One argument"
     parent = field[: -len(name)].rstrip(".")
-    place = f" inside {parent}" if parent else ""
+    inside = f" inside {parent}" if parent else ""
     hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
     return Failure(
         Code.UNKNOWN_ARGUMENT,
-        f"{shown} is not an argument of this tool{place}. {hint}{more} {NOTHING_SENT}",
+        f"{shown} is not an argument of this tool{inside}. {hint}{more} {NOTHING_SENT}",
         field=field if shown == name else parent or None,
         next_step="Correct the argument's name and call again; an unknown argument is never ignored.",
     )

@@ -7,6 +7,8 @@ and holds it to the order as it is now: untouched (go on), done (say so), change
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from mcp.types import CallToolRequestParams
 
@@ -18,6 +20,21 @@ from kustom_mcp.oms.endpoint import Means
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed
 from kustom_mcp.result import Code, Failure, Json
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a host asked for. `arguments`: those that were sent, checked; `confirm`: as it came, unchecked.
+
+    `who`: the caller, and the host's name, for the record.
+    """
+
+    tool: str
+    gated: bool
+    params: CallToolRequestParams
+    who: Mapping[str, str]
+    arguments: Mapping[str, Any]
+    confirm: object
 
 
 class Declined(Exception):
@@ -90,6 +107,12 @@ class Round:
         elif used:
             self._object(used_up())
 
+    def insist(self) -> None:
+        """An approval was for the order as it was: what the same arguments mean for the order as it is answers
+        nothing."""
+        if self.objection is not None and self.objection.code is Code.STATE_CHANGED:
+            raise self.objection
+
     def propose(self, tool: str, ids: Mapping[str, str], order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
         """A new pledge for this proposal on this state. An open intent of the same call keeps its key."""
         settings, depends = self.gate.app.settings, self.watch.depends(order)
@@ -108,6 +131,12 @@ class Round:
             NO_TRACE if unread else digest(proposal.expects),
             figures(order),
         )
+
+    def settling(self, pledge: Pledge) -> Pledge:
+        """The same intent, to be settled within a day and for nothing else."""
+        if pledge.purpose is Purpose.SETTLE:
+            return pledge
+        return replace(pledge, purpose=Purpose.SETTLE, expires=int(self.gate.app.wall()) + SETTLING_SECONDS)
 
     def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):

@@ -42,11 +42,13 @@ from kustom_mcp import __version__, identifiers, resources
 from kustom_mcp.app import App
 from kustom_mcp.call import Call
 from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
+from kustom_mcp.listing import listing
 from kustom_mcp.operation import Operation
 from kustom_mcp.parsing import NOTHING_SENT
 from kustom_mcp.policy import Kind, Policy
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.result import Code, Failure, Json, Result
+from kustom_mcp.round import Asked
 from kustom_mcp.tools import CATALOG
 from kustom_mcp.totals import LinesError
 
@@ -71,8 +73,7 @@ class Desk:
     @cached_property
     def tools(self) -> dict[str, dict[str, Json]]:
         """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
-        flag = self.gate.mode == "flag"
-        return {tool.name: tool.wire(flag=flag) for tool in CATALOG.values() if self.policy.listed(tool.name)}
+        return listing(self.policy.listed, flag=self.gate.mode == "flag")
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
@@ -100,38 +101,24 @@ class Desk:
         """Run a tool; whatever happens, the answer is a result of ours."""
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
+        sent = False
         try:
             self.policy.require(tool.name)
             arguments = tool.parse(given)
+            who = {"caller": self._user, "host": _host(ctx)}
+            asked = Asked(tool.name, tool.effect.gated, params, who, arguments, confirm)
+            async with Call(self.gate, ctx, asked) as call:
+                try:
+                    return await _run(call, tool, arguments)
+                finally:
+                    sent = call.sent
+        except Ask:
+            raise
         except Failure as failure:
             return failure.result()
-        call = Call(
-            self.gate,
-            tool.name,
-            gated=tool.effect.gated,
-            context=ctx,
-            params=params,
-            who={"caller": self._user, "host": _host(ctx)},
-            arguments=arguments,
-            confirm=confirm,
-        )
-        async with call:
-            try:
-                return await tool.run(call, **arguments)
-            except Ask:
-                raise
-            except Answer as answer:
-                return answer.result
-            except Failure as failure:
-                return _failed(call, failure)
-            except LinesError as error:
-                failure = Failure(
-                    Code[error.code], f"{error.message} {NOTHING_SENT}", next_step=error.hint, field=error.field
-                )
-                return _failed(call, failure)
-            except Exception:
-                log.exception("the tool %s failed", tool.name)
-                return _failed(call, _internal(sent=call.sent))
+        except Exception:
+            log.exception("the tool %s failed", tool.name)
+            return _internal(sent=sent).result()
 
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
@@ -210,8 +197,17 @@ def _question(ask: Ask) -> InputRequiredResult:
     return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
 
 
-def _failed(call: Call, failure: Failure) -> Result:
-    """A failure as a result, with the order's facts where it was read: they say what is possible instead."""
+async def _run(call: Call, tool: Operation, arguments: Mapping[str, Any]) -> Result:
+    """Run a tool to its answer. A failure carries the order's facts where it was read: they say what is possible."""
+    try:
+        return await tool.run(call, **arguments)
+    except Answer as answer:
+        return answer.result
+    except Failure as error:
+        failure = error
+    except LinesError as error:
+        message = f"{error.message} {NOTHING_SENT}"
+        failure = Failure(Code[error.code], message, next_step=error.hint, field=error.field)
     call.note_refusal(failure)
     result = failure.result()
     if call.before is not None:

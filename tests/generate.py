@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: the README's tables, `.env.example` and the snapshots in `tests/surface/`.
+"""Writes what is derived from the code: the tool list, the README's tables, `.env.example`, the snapshots of the tools.
 
     uv run python -m tests.generate
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kustom_mcp.environment import FIRST, env_example, table
+from kustom_mcp.listing import FILE, encoded
 from kustom_mcp.operation import Operation
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.result import MEANINGS
@@ -27,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
+LISTING = ROOT / "kustom_mcp" / FILE
 
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -38,7 +40,7 @@ def kind(tool: Operation) -> str:
 
 def snapshot(tool: Operation) -> str:
     """A tool as `tools/list` gives it, for a diff."""
-    return _json(tool.wire(flag=False))
+    return _json(tool.wire())
 
 
 def readme(text: str) -> str:
@@ -49,7 +51,12 @@ def readme(text: str) -> str:
 def files() -> dict[Path, str]:
     """Every generated file, and what belongs into it."""
     snapshots = {SURFACE / f"{name}.json": snapshot(tool) for name, tool in CATALOG.items()}
-    return {README: readme(README.read_text(encoding="utf-8")), ENV_EXAMPLE: env_example(), **snapshots}
+    return {
+        README: readme(README.read_text(encoding="utf-8")),
+        ENV_EXAMPLE: env_example(),
+        LISTING: encoded(),
+        **snapshots,
+    }
 
 
 def _json(value: Any) -> str:

@@ -45,7 +45,7 @@ READING = ("explain-error", "review-orders", "where-is-my-order")
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 
 CATALOGUE: Mapping[str, set[str]] = {
-    name: set(tool.wire(flag=False)["inputSchema"]["properties"]) for name, tool in CATALOG.items()
+    name: set(tool.wire()["inputSchema"]["properties"]) for name, tool in CATALOG.items()
 }
 INCLUDE = set(get_args(Include))
 WIRE_FIELDS = set(

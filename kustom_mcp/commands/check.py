@@ -14,7 +14,6 @@ from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import AuthenticationFailed, NotFound, OmsError
 from kustom_mcp.policy import Policy
 from kustom_mcp.server import KINDS
-from kustom_mcp.settings import Settings
 from kustom_mcp.tools import CATALOG
 
 IMPOSSIBLE = "00000000-0000-0000-0000-000000000000"
@@ -24,17 +23,17 @@ SECONDS = 15
 def run(loaded: Loaded) -> int:
     """Print what was found. 0: everything works; 1: something does not."""
     settings = loaded.settings
+    policy = Policy(settings, KINDS)
     for name in loaded.unset:
         print(f"{name} is still a literal ${{...}}, so it counts as not set: the host did not fill it in.")
     print(f"Environment: {settings.environment}")
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
-    _print_policy(settings)
+    print(f"Confirmation: {settings.confirm}")
+    _print_policy(policy)
     return anyio.run(_try_a_read, App.of(settings))
 
 
-def _print_policy(settings: Settings) -> None:
-    policy = Policy(settings, KINDS)
-    print(f"Confirmation: {settings.confirm}")
+def _print_policy(policy: Policy) -> None:
     off = {tool: policy.why_off(tool) for tool in CATALOG}
     print(f"Tools: {sum(why is None for why in off.values())} of {len(off)} are on")
     for why in dict.fromkeys(why for why in off.values() if why):
@@ -47,7 +46,8 @@ async def _try_a_read(app: App) -> int:
         try:
             await app.client.read(GET_ORDER, deadline=app.clock() + SECONDS, order_id=IMPOSSIBLE)
         except NotFound:
-            print("Credentials: accepted. Kustom was asked for an order that cannot exist, and said so.")
+            who = "The sandbox" if app.settings.sandboxed else "Kustom"
+            print(f"Credentials: accepted. {who} was asked for an order that cannot exist, and said so.")
             return 0
         except AuthenticationFailed as error:
             print(f"Credentials: NOT accepted (HTTP {error.status}). {_advice(error)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from kustom_mcp.listing import listing
 from kustom_mcp.policy import Policy
 from kustom_mcp.server import KINDS
 from kustom_mcp.settings import Settings
@@ -14,9 +15,8 @@ def run(settings: Settings, *, as_json: bool) -> int:
     """Print the catalogue: as a list for people, or as `tools/list` gives it."""
     policy = Policy(settings, KINDS)
     if as_json:
-        flag = settings.confirm == "flag"
-        listed = [tool.wire(flag=flag) for tool in CATALOG.values() if policy.listed(tool.name)]
-        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        listed = listing(policy.listed, flag=settings.confirm == "flag")
+        print(json.dumps(list(listed.values()), indent=2, ensure_ascii=False))
         return 0
     width = max(map(len, CATALOG))
     for tool in CATALOG.values():

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from kustom_mcp.result import Failure
+from kustom_mcp.tools import CATALOG
 from tests.conversation import MODES, Mode, Talk, conversation, demo
 
 CANARY = "kanarie4711"
@@ -518,6 +520,20 @@ async def test_what_is_no_code_executes_nothing(confirm: Any) -> None:
         assert answer["confirm"]["code"].startswith("capture-49.00SEK-c963cfe0.")
         assert CANARY not in json.dumps(answer)
         assert talk.sent == []
+
+
+async def test_a_mistyped_confirm_names_confirm() -> None:
+    async with conversation() as talk:
+        answer = await talk.call("cancel_order", order_id=OPEN, confrim=CANARY)
+        assert "Did you mean confirm?" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_not_a_number_is_refused_where_a_transport_lets_it_through(value: float) -> None:
+    with pytest.raises(Failure) as caught:
+        CATALOG["kustom_capture_order"].parse({"order_id": OPEN, "captured_amount": value, "currency": "SEK"})
+    assert (caught.value.code, caught.value.field) == ("INVALID_ARGUMENT", "captured_amount")
+    assert "whole number of minor units" in caught.value.message
 
 
 async def test_every_tool_refuses_an_order_id_with_a_path() -> None:

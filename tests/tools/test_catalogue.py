@@ -240,7 +240,7 @@ def test_the_list_is_the_same_bytes_in_another_process() -> None:
     environment["PYTHONHASHSEED"] = "4711"
     there = subprocess.run(command, check=True, capture_output=True, env=environment).stdout
     printed = cast("list[Wire]", json.loads(there))
-    here = [CATALOG[tool["name"]].wire(flag=False) for tool in printed]
+    here = [CATALOG[tool["name"]].wire() for tool in printed]
     assert json.dumps(here) == json.dumps(printed)
 
 

@@ -1,0 +1,93 @@
+"""A new total for an order, with the lines that make it up: from new quantities, or from lines that were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kustom_mcp import lines as order_lines_of
+from kustom_mcp.arguments import LineChange, LineIn
+from kustom_mcp.entries import complete
+from kustom_mcp.gate import Facts
+from kustom_mcp.oms.models import Order
+from kustom_mcp.result import Code, Failure, Json
+from kustom_mcp.text import quoted
+
+
+@dataclass(frozen=True)
+class Repricing:
+    """The new total in minor units and the complete new lines; what changes, what to warn of, the items in words."""
+
+    total: int
+    lines: list[dict[str, Json]]
+    warnings: list[str]
+    changes: list[dict[str, Json]]
+    details: list[str]
+
+    @property
+    def quantities(self) -> list[dict[str, Json]]:
+        """The changes that comparing two reads of the order would not name."""
+        return [change for change in self.changes if change["field"].startswith("line ")]
+
+
+def repricing(
+    order: Order,
+    order_amount: int | None,
+    order_lines: Sequence[LineIn] | None,
+    line_changes: Sequence[LineChange] | None,
+) -> Repricing:
+    """What an amount change asks for. Failure or LinesError when it does not say it, or does not add up."""
+    if line_changes is not None and order_lines is None:
+        built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
+        order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
+        total, lines, warnings = built.amount, built.order_lines, list(built.notes)
+    elif line_changes is None and order_lines is not None and order_amount is not None:
+        total, lines = order_amount, complete(order, order_lines)
+        warnings = order_lines_of.check_change(order, total, lines)
+    else:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send line_changes alone, or order_amount with the complete order_lines: Kustom replaces the whole list, "
+            "so leaving lines out would delete them. Nothing was sent.",
+            field="line_changes",
+            next_step="Read the order for its line numbers, then call again with line_changes.",
+        )
+    if total > order.order_amount:
+        warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
+    changed = line_changes or ()
+    names = [f"line {change.line}: {quoted(order.order_lines[change.line - 1].name or '')}" for change in changed]
+    return Repricing(total, lines, warnings, _changes(order, total, lines, changed), names)
+
+
+def shown(order: Order) -> Facts:
+    """Where the change shows: the totals, and which lines there are in which quantity."""
+    return [order.order_amount, order.captured_amount, [[line.reference, line.quantity] for line in order.order_lines]]
+
+
+def expected(order: Order, wanted: Repricing) -> Facts:
+    """The same, as it will be afterwards."""
+    lines = [[line.get("reference"), line.get("quantity")] for line in wanted.lines]
+    return [wanted.total, order.captured_amount, lines]
+
+
+def _changes(
+    order: Order, total: int, lines: list[dict[str, Json]], changed: Sequence[LineChange]
+) -> list[dict[str, Json]]:
+    changes: list[dict[str, Json]] = [
+        {"field": "order_amount", "before": order.order_amount, "after": total},
+        {
+            "field": "remaining_authorized_amount",
+            "before": order.remaining_authorized_amount,
+            "after": total - order.captured_amount,
+        },
+        {"field": "order_lines", "before": len(order.order_lines), "after": len(lines)},
+        *(
+            {
+                "field": f"line {change.line} quantity",
+                "before": order.order_lines[change.line - 1].quantity,
+                "after": change.quantity,
+            }
+            for change in changed
+        ),
+    ]
+    return [change for change in changes if change["before"] != change["after"]]
