@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 ERA = "2025-11-25"
+ENVELOPE = 60
+"""Bytes at the start of an answer that hold `jsonrpc`, `id`, and whether it is a `result`."""
 HELLO = {"protocolVersion": ERA, "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
 
 
@@ -69,11 +71,8 @@ class Pipe:
         return message(self._number, "tools/call", {"name": tool, "arguments": arguments})
 
     def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Call a tool and read its answer; an error of any kind is an error here."""
-        answer = json.loads(self._ask(self.line(tool, arguments)))
-        if "result" not in answer or answer["result"].get("isError"):
-            raise RuntimeError(f"{tool} failed: {json.dumps(answer)[:500]}")
-        return answer["result"]
+        """Call a tool and read its answer."""
+        return json.loads(self._ask(self.line(tool, arguments)))["result"]
 
     def reply_bytes(self, tool: str, arguments: dict[str, Any]) -> int:
         """The size of the line that answers a call."""
@@ -114,9 +113,11 @@ class Pipe:
         return self._answer()
 
     def _answer(self) -> bytes:
-        """The next line that answers a request; notifications are passed over."""
+        """The next line that answers a request; notifications are passed over. An error is an error here too."""
         while line := self._out.readline():
-            if b'"id":' in line:
+            if b'"id":' in line[:ENVELOPE]:
+                if b'"result":' not in line[:ENVELOPE] or b'"isError":true' in line:
+                    raise RuntimeError(f"The server answered {line[:500].decode()}")
                 return line
         self._errors.seek(0)
         raise RuntimeError(f"The server has ended: {self._errors.read().decode(errors='replace')[-2000:]}")

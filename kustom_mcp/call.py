@@ -126,8 +126,7 @@ class Call(Reading):
 
     def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
         """The declared reason for needing no approval, with the key of this intent."""
-        gate, _ = self._current()
-        self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.SETTLE)
+        self._pledge = self._current()[0].pledge or self._new_pledge(proposal, Purpose.SETTLE)
         return NeedsNone(self._pledge.key, because)
 
     def already(self, summary: str) -> NoReturn:
@@ -145,8 +144,7 @@ class Call(Reading):
         entry: str | None = None,
         **ids: str,
     ) -> Written:
-        """The one write. It is recorded before it leaves, finished although the caller leaves, settled when in
-        doubt."""
+        """The one write: recorded before it leaves, finished although the caller leaves, settled when in doubt."""
         _, order = self._current()
         assert self._pledge is not None
         self.policy.require(self._asked.tool)

@@ -200,12 +200,16 @@ async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, cap
     limits = Limits(tmp_path, patience=0.1)
     policy = Policy(load({"KUSTOM_MAX_DAILY": "SEK:1000"}).settings, KINDS, limits)
     body, now = {"refunded_amount": 1000}, NOON
+
+    async def refused_while_locked(other: sqlite3.Connection) -> None:
+        async with policy.counted("me", UUID(int=1), body, "SEK", now):
+            other.execute("ATTACH ? AS limits", (str(limits.path),))
+            other.execute("BEGIN IMMEDIATE")
+            raise Failure(Code.UPSTREAM_REJECTED, "Kustom refused.")
+
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
         with pytest.raises(Failure, match="UPSTREAM_REJECTED"):
-            async with policy.counted("me", UUID(int=1), body, "SEK", now):
-                other.execute("ATTACH ? AS limits", (str(limits.path),))
-                other.execute("BEGIN IMMEDIATE")
-                raise Failure(Code.UPSTREAM_REJECTED, "Kustom refused.")
+            await refused_while_locked(other)
         other.execute("ROLLBACK")
     assert [record.getMessage() for record in caplog.records] == [
         "money that did not move stays counted for a day: the limits cannot be written"

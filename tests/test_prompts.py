@@ -71,7 +71,8 @@ def fields_of(schema: Mapping[str, Any]) -> set[str]:
 INNER_FIELDS = {"tool", "max_amount", "why", "error_code", "correlation_id"}
 """Fields of the parts that the output schema leaves as plain objects."""
 
-RESULT_FIELDS = INNER_FIELDS | fields_of(output_schema([], writes=True, gated=True)) | fields_of({"properties": PAYLOADS})
+ENVELOPE = output_schema([], writes=True, gated=True)
+RESULT_FIELDS = INNER_FIELDS | fields_of(ENVELOPE) | fields_of({"properties": PAYLOADS})
 
 
 def unknown_words(text: str, catalogue: Mapping[str, set[str]]) -> set[str]:

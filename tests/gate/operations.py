@@ -207,7 +207,7 @@ def applications(talk: Talk) -> int:
     )
 
 
-def only(case: Case, settings: Mapping[str, str] = EVERYTHING) -> dict[str, str]:
+def only(case: Case, settings: Mapping[str, Any] = EVERYTHING) -> dict[str, Any]:
     """The settings of a server that has this operation and no other: it starts much faster."""
     return {**settings, "KUSTOM_TOOLS": f"kustom_{case.tool}"}
 

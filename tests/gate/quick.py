@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio.lowlevel
 
@@ -12,7 +13,7 @@ from kustom_mcp.oms.client import KustomClient
 from kustom_mcp.sandbox import SandboxTransport
 
 KEYS = "an invented key of thirty-two bytes or more"
-ALL = {"KUSTOM_TOOLS": "all", "KUSTOM_KEYS": KEYS}
+ALL: dict[str, Any] = {"KUSTOM_TOOLS": "all", "KUSTOM_KEYS": KEYS}
 
 
 @dataclass

@@ -21,7 +21,10 @@ from tests.gate.mishaps import ORDER, in_doubt, line_mended
 from tests.gate.operations import LAMPS, MUG, captured, refunded, somebody
 from tests.gate.quick import Time
 
-SERVER = {"KUSTOM_TOOLS": "kustom_capture_order,kustom_refund_order", "KUSTOM_WRITES_PER_MINUTE": "10000"}
+SERVER: dict[str, Any] = {
+    "KUSTOM_TOOLS": "kustom_capture_order,kustom_refund_order",
+    "KUSTOM_WRITES_PER_MINUTE": "10000",
+}
 FIELDS = {"capture_order": "captured_amount", "refund_order": "refunded_amount"}
 
 
@@ -79,7 +82,7 @@ class Story:
     now: Time
     order_id: str
     codes: list[tuple[str, dict[str, Any], str]] = field(default_factory=list[tuple[str, dict[str, Any], str]])
-    told: dict[str, str] = field(default_factory=dict[str, str])
+    told: dict[str, Any] = field(default_factory=dict[str, Any])
 
     async def take(self, step: Step) -> None:
         if isinstance(step, Preview):

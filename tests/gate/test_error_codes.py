@@ -33,7 +33,7 @@ class Story:
 
     told: Told
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     faults: tuple[Fault, ...] = ()
     before: Callable[[Talk, dict[str, Any]], Awaitable[None] | None] | None = None
     host: Callable[[App], None] | None = None
@@ -96,7 +96,7 @@ async def _expired(talk: Talk, given: dict[str, Any]) -> None:
     _expiry.pass_by(901)
 
 
-FLAG = {"KUSTOM_CONFIRM": "flag"}
+FLAG: dict[str, Any] = {"KUSTOM_CONFIRM": "flag"}
 NEW = "new_preview"
 PAGE = "<html>An invented gateway</html>"
 
@@ -161,7 +161,7 @@ async def _write_once(talk: Talk, given: dict[str, Any]) -> None:
 
 
 async def _told(story: Story) -> tuple[Told, dict[str, Any]]:
-    async with conversation(host=story.host, **SERVER | story.settings) as talk:
+    async with conversation(host=story.host, **{**SERVER, **story.settings}) as talk:
         order_id = talk.order(order_lines=[LAMPS, MUG], **story.order)
         given: dict[str, Any] = {"order_id": order_id, **REFUND.arguments, **story.arguments}
         for name in story.without:
@@ -270,5 +270,5 @@ async def test_a_write_waits_for_another_one_to_the_same_order_and_then_gives_up
             group.start_soon(another)
             await begun.wait()
             answer = await talk.call(CANCEL.tool, given, confirm=True)
+            assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "BUSY", [])
             over.set()
-        assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "BUSY", [])

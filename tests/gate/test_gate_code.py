@@ -206,7 +206,7 @@ async def test_a_code_is_for_its_tool_only() -> None:
         assert (answer["error"]["code"], talk.sent) == ("CONFIRMATION_MISMATCH", [])
 
 
-PLAYGROUND = {"KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M100-anna", **SERVER}
+PLAYGROUND: dict[str, Any] = {"KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M100-anna", **SERVER}
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,8 @@ PLAYGROUND = {"KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M100
         pytest.param({"KUSTOM_KEYS": "another invented key of thirty-two bytes"}, id="keys"),
     ],
 )
-async def test_a_code_is_for_its_merchant_environment_and_keys_only(other: dict[str, str], tmp_path: Any) -> None:
-    here = PLAYGROUND | {"KUSTOM_STATE_DIR": str(tmp_path)}
+async def test_a_code_is_for_its_merchant_environment_and_keys_only(other: dict[str, Any], tmp_path: Any) -> None:
+    here: dict[str, Any] = PLAYGROUND | {"KUSTOM_STATE_DIR": str(tmp_path)}
     async with conversation(**here) as talk, conversation(simulator=talk.simulator, **here | other) as elsewhere:
         _, given = REFUND.begin(talk)
         code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
@@ -239,7 +239,10 @@ async def test_a_code_is_for_its_caller_only(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_code_works_on_another_replica_with_the_same_keys_and_while_keys_are_rotated() -> None:
-    new = {**only(REFUND), "KUSTOM_KEYS": f"a new invented key of thirty-two bytes,{SERVER['KUSTOM_KEYS']}"}
+    new: dict[str, Any] = {
+        **only(REFUND),
+        "KUSTOM_KEYS": f"a new invented key of thirty-two bytes,{SERVER['KUSTOM_KEYS']}",
+    }
     async with conversation(**only(REFUND)) as talk, conversation(simulator=talk.simulator, **new) as replica:
         order_id, given = REFUND.begin(talk)
         code = (await talk.call(REFUND.tool, given))["confirm"]["code"]

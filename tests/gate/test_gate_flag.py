@@ -13,7 +13,7 @@ from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import AMOUNT, CAPTURE, DUE_DATE, GATED, REFUND, Case, amount, name_of, only, somebody
 from tests.gate.quick import ALL, Time, quickly
 
-FLAG = {**ALL, "KUSTOM_CONFIRM": "flag"}
+FLAG: dict[str, Any] = {**ALL, "KUSTOM_CONFIRM": "flag"}
 EVERY = pytest.mark.parametrize("case", GATED, ids=name_of)
 
 

@@ -112,7 +112,11 @@ async def test_a_host_that_fails_to_ask_has_not_approved() -> None:
         assert talk.sent == []
 
 
-NONSENSE = ({"action": "certainly", "content": {"approve": True}}, {}, {"action": "accept", "content": "approve"})
+NONSENSE: tuple[dict[str, Any], ...] = (
+    {"action": "certainly", "content": {"approve": True}},
+    {},
+    {"action": "accept", "content": "approve"},
+)
 
 
 @pytest.mark.parametrize("answer", NONSENSE, ids=["another action", "nothing", "a text for content"])
@@ -253,11 +257,15 @@ async def test_the_same_answer_again_after_the_order_was_changed_back_applies_no
         assert talk.sent == AMOUNT.sent(talk, order_id)
 
 
-@pytest.mark.parametrize(
-    "forge",
-    [lambda _: "v1.AAAA", lambda state: state[:-4] + "AAAA", lambda state: state[:-1], lambda _: "refund-50.00SEK.x"],
-    ids=["made up", "altered", "cut", "a code"],
-)
+FORGED: dict[str, Callable[[str], str]] = {
+    "made up": lambda _: "v1.AAAA",
+    "altered": lambda state: state[:-4] + "AAAA",
+    "cut": lambda state: state[:-1],
+    "a code": lambda _: "refund-50.00SEK.x",
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
 async def test_a_forged_state_is_a_protocol_error(forge: Callable[[str], str]) -> None:
     async with conversation(person=yes, **SERVER) as talk:
         _, given = REFUND.begin(talk)

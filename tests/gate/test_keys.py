@@ -9,7 +9,7 @@ import pytest
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from tests.conversation import Talk, conversation, yes
+from tests.conversation import Person, Talk, conversation, yes
 from tests.gate.mishaps import ORDER
 from tests.gate.operations import (
     ADDRESS,
@@ -33,13 +33,22 @@ from tests.gate.quick import KEYS, quickly
 SAME_KEY = (CANCEL, RELEASE, CAPTURE, REFUND, EXTENSION, SHIPMENT, CAPTURE_SHIPMENT)
 NEW_KEY = (AMOUNT, ADDRESS, REFERENCES, SEND_OUT, DUE_DATE)
 ORDER_ID = "7849fd84-0000-4000-8000-00000000abcd"
-ANNA = {**SERVER, "KUSTOM_CONFIRM": "flag", "KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M100-anna"}
-BERT = {**ANNA, "KUSTOM_USERNAME": "M100-bert", "KUSTOM_KEYS": "a colleague's own key of 32 bytes or more"}
+ANNA: dict[str, Any] = {
+    **SERVER,
+    "KUSTOM_CONFIRM": "flag",
+    "KUSTOM_API_KEY": "kco_test_api_sandbox",
+    "KUSTOM_USERNAME": "M100-anna",
+}
+BERT: dict[str, Any] = {
+    **ANNA,
+    "KUSTOM_USERNAME": "M100-bert",
+    "KUSTOM_KEYS": "a colleague's own key of 32 bytes or more",
+}
 
 
-async def _key(case: Case, settings: dict[str, str], state: Path, **more: Any) -> str:
+async def _key(case: Case, settings: dict[str, Any], state: Path, **more: Any) -> str:
     """The key of this operation, asked for on the same facts in a world of its own."""
-    given = {**settings, "KUSTOM_STATE_DIR": str(state)}
+    given: dict[str, Any] = {**settings, "KUSTOM_STATE_DIR": str(state)}
     async with conversation(**given) as talk:
         _pin(talk, case)
         captures = talk.stored(ORDER_ID)["captures"]
@@ -81,7 +90,12 @@ async def test_where_a_state_can_come_back_every_approval_has_its_own_key(case: 
 
 async def test_codes_forms_and_flags_make_the_same_key() -> None:
     keys: set[str | None] = set()
-    for person, settings in ((None, {}), (yes, {}), (None, {"KUSTOM_CONFIRM": "flag"})):
+    ways: tuple[tuple[Person | None, dict[str, Any]], ...] = (
+        (None, {}),
+        (yes, {}),
+        (None, {"KUSTOM_CONFIRM": "flag"}),
+    )
+    for person, settings in ways:
         async with conversation(person=person, **SERVER, **settings) as talk:
             _pin(talk, REFUND)
             given = {"order_id": ORDER_ID, **REFUND.arguments}
@@ -94,7 +108,7 @@ async def test_codes_forms_and_flags_make_the_same_key() -> None:
 
 
 async def test_another_intent_has_another_key(tmp_path: Path) -> None:
-    merchant = {**ANNA, "KUSTOM_USERNAME": "M200-anna"}
+    merchant: dict[str, Any] = {**ANNA, "KUSTOM_USERNAME": "M200-anna"}
     keys = [
         await _key(REFUND, ANNA, tmp_path / "1"),
         await _key(REFUND, ANNA, tmp_path / "2", refunded_amount=5001),
@@ -123,7 +137,7 @@ async def test_the_same_refund_on_other_facts_is_another_intent() -> None:
 async def test_two_servers_that_share_nothing_refund_once_on_the_same_facts(tmp_path: Path) -> None:
     """Both previews are of the same state, and neither server knows what the other has sent."""
     sandbox = Simulator()
-    settings = {**ANNA, "KUSTOM_CONFIRM": "code"}
+    settings: dict[str, Any] = {**ANNA, "KUSTOM_CONFIRM": "code"}
     async with (
         conversation(simulator=sandbox, KUSTOM_STATE_DIR=str(tmp_path / "a"), **settings) as a,
         conversation(simulator=sandbox, KUSTOM_STATE_DIR=str(tmp_path / "b"), **settings) as b,
@@ -142,7 +156,7 @@ def _texts(directory: Path) -> list[str]:
 
 
 async def test_no_secret_is_in_anything_that_leaves(tmp_path: Path) -> None:
-    settings = {**ANNA, "KUSTOM_CONFIRM": "code", "KUSTOM_STATE_DIR": str(tmp_path)}
+    settings: dict[str, Any] = {**ANNA, "KUSTOM_CONFIRM": "code", "KUSTOM_STATE_DIR": str(tmp_path)}
     async with conversation(**settings) as talk:
         _, given = REFUND.begin(talk)
         preview = await talk.call(REFUND.tool, given)

@@ -22,7 +22,7 @@ from tests.gate.quick import Time
 from tests.gate.rounds import YES, question
 
 NEVER_THERE = "00000000-0000-4000-8000-000000000000"
-STRICTER: dict[str, tuple[dict[str, str], str]] = {
+STRICTER: dict[str, tuple[dict[str, Any], str]] = {
     "read-only": ({"KUSTOM_WRITES": "deny"}, "NOT_PERMITTED"),
     "tool off": ({"KUSTOM_TOOLS": "orders,captures"}, "NOT_PERMITTED"),
     "ceiling": ({"KUSTOM_MAX_AMOUNT": "SEK:4999"}, "LIMIT_EXCEEDED"),
@@ -33,19 +33,19 @@ STRICTER: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize(("stricter", "code"), STRICTER.values(), ids=STRICTER)
 async def test_settings_that_changed_since_the_preview_are_asked_at_the_confirmation(
-    stricter: dict[str, str], code: str
+    stricter: dict[str, Any], code: str
 ) -> None:
     async with conversation(**SERVER) as talk:
         _, given = REFUND.begin(talk)
         confirm = (await talk.call(REFUND.tool, given))["confirm"]["code"]
-        async with conversation(simulator=talk.simulator, **SERVER | stricter) as later:
+        async with conversation(simulator=talk.simulator, **{**SERVER, **stricter}) as later:
             answer = await later.call(REFUND.tool, given, confirm=confirm)
         assert (answer["error"]["code"], "confirm" in answer, talk.sent) == (code, False, [])
 
 
 @pytest.mark.parametrize(("stricter", "code"), STRICTER.values(), ids=STRICTER)
 async def test_settings_that_changed_since_the_question_are_asked_at_the_answer(
-    stricter: dict[str, str], code: str
+    stricter: dict[str, Any], code: str
 ) -> None:
     async with conversation(person=yes, **SERVER) as talk:
         _, given = REFUND.begin(talk)
@@ -57,8 +57,8 @@ async def test_settings_that_changed_since_the_question_are_asked_at_the_answer(
 
 @pytest.mark.parametrize("case", [*GATED, *UNGATED], ids=name_of)
 async def test_a_read_only_server_lists_and_does_nothing_that_writes(case: Case) -> None:
-    for settings in ({"KUSTOM_WRITES": "deny"}, {"KUSTOM_WRITES": "deny", "KUSTOM_CONFIRM": "flag"}):
-        async with conversation(**SERVER | settings) as talk:
+    for mode in ("auto", "flag"):
+        async with conversation(KUSTOM_WRITES="deny", KUSTOM_CONFIRM=mode, **SERVER) as talk:
             _, given = case.begin(talk)
             for confirm in ({}, {"confirm": True}):
                 answer = await talk.call(case.tool, given, **(confirm if case in GATED else {}))
@@ -169,7 +169,9 @@ async def test_the_scope_lets_through_what_it_names() -> None:
     ],
 )
 async def test_tracking_links_are_held_to_the_hosts(hosts: str | None, uri: str, allowed: bool) -> None:
-    settings = {**SERVER, "KUSTOM_CONFIRM": "flag"} | ({"KUSTOM_TRACKING_HOSTS": hosts} if hosts else {})
+    settings: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "flag"} | (
+        {"KUSTOM_TRACKING_HOSTS": hosts} if hosts else {}
+    )
     async with conversation(**settings) as talk:
         _, given = CAPTURE.begin(talk)
         shipment = {"shipping_company": "PostNord SE", "tracking_uri": uri}

@@ -37,7 +37,7 @@ from tests.gate.operations import (
 from tests.gate.quick import ALL as SERVER
 from tests.gate.quick import Time, quickly
 
-FLAG = {**SERVER, "KUSTOM_CONFIRM": "flag"}
+FLAG: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "flag"}
 WRITES = (*GATED, *UNGATED)
 SHOWN = tuple(case for case in WRITES if case.readable)
 UNREADABLE = (DUE_DATE, SEND_OUT)
@@ -197,7 +197,7 @@ async def test_a_new_call_for_a_write_that_did_arrive_finds_it(case: Case, confi
 )
 @pytest.mark.parametrize(("kind", "settled"), [("lose_response", "already_applied"), ("reset", "applied")])
 async def test_an_unknown_after_a_form_carries_a_code_as_well(
-    mode: Mode, settings: dict[str, str], kind: str, settled: str
+    mode: Mode, settings: dict[str, Any], kind: str, settled: str
 ) -> None:
     async with conversation(mode, yes, host=quickly, **only(REFUND), **settings) as talk:
         _, given = REFUND.begin(talk)
@@ -287,7 +287,7 @@ async def test_an_unknown_without_a_code_is_settled_by_the_identical_call(
     case: Case, kind: str, settled: str, restarted: bool, tmp_path: Path
 ) -> None:
     sandbox = Simulator()
-    settings = {**only(case, FLAG), "KUSTOM_STATE_DIR": str(tmp_path)}
+    settings: dict[str, Any] = {**only(case, FLAG), "KUSTOM_STATE_DIR": str(tmp_path)}
     async with conversation(simulator=sandbox, host=quickly, **settings) as talk:
         _, given = case.begin(talk)
         in_doubt(talk, kind)
@@ -305,7 +305,7 @@ async def test_an_unknown_without_a_code_is_settled_by_the_identical_call(
 
 async def test_an_unknown_is_settled_by_its_code_after_a_restart(tmp_path: Path) -> None:
     sandbox = Simulator()
-    settings = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path)}
+    settings: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path)}
     async with conversation(simulator=sandbox, host=quickly, **settings) as talk:
         _, given = REFUND.begin(talk)
         code = (await talk.call(REFUND.tool, given))["confirm"]["code"]

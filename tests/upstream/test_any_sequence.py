@@ -89,6 +89,8 @@ class Wish:
     confirm: dict[str, Any]
     before: list[int]
     doubtful: bool = False
+    open: bool = False
+    """The last that was said is that nobody knows."""
     carried_out: int = 0
 
 
@@ -113,10 +115,9 @@ class World:
         return sum(
             seen.method == "POST"
             and not seen.replayed
+            and seen.status == 201
             and seen.body["reference"] == wish.arguments["reference"]
-            and (seen.status == 201 or seen.fault in ("lose_response", "late_status", "truncate"))
             for seen in self.simulator.requests
-            if isinstance(seen.body, dict)
         )
 
     async def wish(self, talk: Talk, amount: int) -> None:
@@ -136,14 +137,15 @@ class World:
         """Call, while this goes wrong, and hold the answer to the truth."""
         for fault in MISHAPS[mishap]:
             self.simulator.faults.add(Fault(**{name: getattr(fault, name) for name in Fault.__slots__}))
-        if not wish.carried_out and self.means == "flag":
+        if self.means == "flag" and not wish.carried_out and not wish.open:
             wish.before = self.refunds
         before = self.times(wish)
         told = await talk.call("refund_order", wish.arguments, **wish.confirm)
         self.simulator.faults.clear()
         wish.carried_out = self.times(wish)
         wish.doubtful |= mishap in DOUBTFUL
-        if told["outcome"] == "unknown":
+        wish.open = told["outcome"] == "unknown" or (wish.open and told["outcome"] == "not_sent")
+        if wish.open:
             wish.confirm = {"confirm": told["confirm"]["code"]} if "confirm" in told else wish.confirm
         assert wish.carried_out <= 1, (mishap, told)
         if told["outcome"] in EFFECTIVE:
@@ -210,7 +212,7 @@ def impatient(app: App) -> None:
 
 @pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
 @pytest.mark.parametrize("means", ["code", "flag"])
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=14))
 def test_every_answer_is_true_and_no_wish_is_carried_out_twice(means: Means, keys: bool, actions: list[Action]) -> None:
     simulator = Simulator(switches=Switches(forgets_keys=not keys), seeds=())

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests.upstream.mishaps import api_error, held, reset_read, reset_unread, said
 from tests.upstream.operations import CANCEL, CAPTURE, REFUND, SHIPPING, Operation
 from tests.upstream.scripted import Step, Upstream, kustom
@@ -27,39 +25,42 @@ async def until_applied(story: Story, times: int) -> None:
     await story.upstream.until(lambda: story.applied >= times)
 
 
-@pytest.mark.parametrize("means", BOTH)
-async def test_an_effect_that_comes_after_we_looked_is_still_one_application_when_keys_are_remembered(
-    means: GateMeans,
-) -> None:
-    release = asyncio.Event()
-    async with kustom() as upstream, server(upstream, means=means) as talk:
-        stories = [await begin(talk, upstream, operation, means) for operation in MONEY]
-        # The first request is held, the order shows nothing, and the second one with the same key is applied.
-        said_ = await asyncio.gather(*(story.act(talk, held(release)) for story in stories))
-        assert said_ == ["applied"] * len(stories)
-        handled = len(upstream.simulator.requests) + len(stories)
-        release.set()
-        await upstream.until(lambda: len(upstream.simulator.requests) >= handled)
-        for story in stories:
-            assert upstream.sent(story.order_id) == 2
-            assert (await story.act(talk), story.applied) in (
-                [("already_applied", 1)] if story.operation.gated else [("applied", 1), ("applied", 2)]
-            )
+async def test_an_effect_that_comes_after_we_looked_is_still_one_application_when_keys_are_remembered() -> None:
+    async def told(upstream: Upstream, means: GateMeans) -> None:
+        release = asyncio.Event()
+        async with server(upstream, means=means) as talk:
+            stories = [await begin(talk, upstream, operation, means) for operation in MONEY]
+            # The first request is held, the order shows nothing, and the second one with the same key is applied.
+            await asyncio.gather(*(story.act(talk, held(release)) for story in stories))
+            assert [story.seen for story in stories] == [(["applied"], 1)] * len(stories)
+            assert [upstream.sent(story.order_id) for story in stories] == [2] * len(stories)
+            handled = len(upstream.simulator.requests) + len(stories)
+            release.set()
+            await upstream.until(lambda: len(upstream.simulator.requests) >= handled)
+            assert [story.applied for story in stories] == [1] * len(stories)
+
+    async def alone(means: GateMeans) -> None:
+        async with kustom() as upstream:
+            await told(upstream, means)
+
+    await asyncio.gather(*(alone(means) for means in BOTH))
 
 
-@pytest.mark.parametrize("means", BOTH)
-async def test_requests_that_are_all_held_are_unknown_and_settled_as_one_application(means: GateMeans) -> None:
-    release = asyncio.Event()
-    late = held(release)
-    async with kustom() as upstream, server(upstream, means=means) as talk:
-        stories = [await begin(talk, upstream, operation, means) for operation in MONEY]
-        assert await asyncio.gather(*(story.act(talk, *[late] * 5) for story in stories)) == ["unknown"] * len(stories)
-        assert [story.applied for story in stories] == [0] * len(stories)
-        release.set()
-        for story in stories:
-            await until_applied(story, 1)
-            assert await story.act(talk) == "already_applied"
-            assert (story.applied, story.lies()) == (1, [])
+async def test_requests_that_are_all_held_are_unknown_and_settled_as_one_application() -> None:
+    async def told(upstream: Upstream, means: GateMeans) -> None:
+        release = asyncio.Event()
+        async with server(upstream, means=means) as talk:
+            stories = [await begin(talk, upstream, operation, means) for operation in MONEY]
+            await asyncio.gather(*(story.act(talk, *[held(release)] * 5) for story in stories))
+            assert [story.seen for story in stories] == [(["unknown"], 0)] * len(stories)
+            release.set()
+            for story in stories:
+                await until_applied(story, 1)
+                await story.act(talk)
+            assert [story.seen for story in stories] == [(["unknown", "already_applied"], 1)] * len(stories)
+
+    async with kustom() as upstream:
+        await asyncio.gather(*(told(upstream, means) for means in BOTH))
 
 
 REFUSALS: dict[str, Step] = {

@@ -61,7 +61,8 @@ async def tell(
 async def test_what_is_said_of_a_write_is_true_whatever_the_network_does(kind: Means) -> None:
     mishaps = [mishap for mishap in QUICK if mishap.means is kind]
     assert await tell(mishaps, "code", keys=True) == []
-    assert await tell(mishaps, "flag", keys=False, operations=(*GATED, SHIPPING, ACKNOWLEDGE)) == []
+    if kind in (Means.LOST, Means.LOST_AFTER):  # elsewhere neither keys nor the means of the gate come into it
+        assert await tell(mishaps, "flag", keys=False, operations=(*GATED, SHIPPING, ACKNOWLEDGE)) == []
 
 
 async def test_what_is_said_of_a_write_is_true_when_the_answer_never_ends() -> None:
