@@ -1,8 +1,8 @@
 """The tables behind the limits, and the statements on them: SQLite, through SQLAlchemy Core.
 
 Every transaction is `BEGIN IMMEDIATE`: it holds the only right to write before it reads, so of two processes that want
-the last unit one waits, and then sees that it is gone. Apart from `limits` because importing SQLAlchemy takes a tenth
-of a second, which only a process that writes should pay.
+the last unit one waits, and then sees that it is gone. Apart from `limits` because importing SQLAlchemy takes some
+tenths of a second, which only a process that writes should pay.
 """
 
 from __future__ import annotations
