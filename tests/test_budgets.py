@@ -1,7 +1,7 @@
 """Budgets in bytes and counts, as data in `budgets.json`: what a model reads, what a host transfers, what is installed.
 
-Only what does not depend on the machine is compared here. A budget that is passed is raised in the file on purpose, with
-a reason in the commit, or the cause is mended.
+Only what does not depend on the machine is compared here. A budget that is passed is raised in the file on purpose,
+with a reason in the commit, or the cause is mended.
 """
 
 from __future__ import annotations
