@@ -12,7 +12,6 @@ none) produces.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from typing import Any, NoReturn
 
 from mcp.server import ServerRequestContext
@@ -28,7 +27,6 @@ from kustom_mcp.answers import (
     outcome_unknown,
     preview,
     shutting_down,
-    still_running,
 )
 from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
@@ -43,7 +41,7 @@ from kustom_mcp.oms.errors import OmsError, OutcomeUnknown, Refused
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed, Settle, Written
 from kustom_mcp.reading import Reading
-from kustom_mcp.result import Failure, Json, Result
+from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.round import Asked, Declined, Done, Round, StillUnknown
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
@@ -62,15 +60,8 @@ class Call(Reading):
         settings = self.app.settings
         self._binding = digest([settings.environment, settings.merchant, asked.tool, self._arguments])
         self._ledger = Ledger(self.app, asked.tool, asked.who, self._binding, self._arguments)
-        self._turn = AsyncExitStack()
         self._round: Round | None = None
         self._pledge: Pledge | None = None
-
-    async def __aenter__(self) -> Call:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._turn.aclose()
 
     async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
         """The order, if it is in scope. With a `watch` this call is a write: what an earlier one left is settled first.
@@ -214,6 +205,21 @@ class Call(Reading):
         result = Result("applied", whole, self.facts(after), changes=changes, warnings=notes, next_step=next_step)
         return result, after
 
+    @property
+    def change(self) -> Failure | None:
+        """That the order has changed since this was approved, when it has: it goes before what does not fit it now."""
+        objection = self._round.objection if self._round else None
+        return objection if objection is not None and objection.code is Code.STATE_CHANGED else None
+
+    def in_doubt(self) -> dict[str, str] | None:
+        """The code that settles a write after a crash of ours."""
+        return self._settling_code(self._current()[0], self._pledge) if self.sent and self._pledge else None
+
+    def _settling_code(self, gate: Round, pledge: Pledge) -> dict[str, str] | None:
+        if not self._asked.gated or self.gate.mode == "flag":
+            return None
+        return self.gate.seal(gate.head, gate.settling(pledge), self._caller)
+
     def note_refusal(self, failure: Failure) -> None:
         """Write a refused or failed write down."""
         if self._round is not None:
@@ -276,12 +282,6 @@ class Call(Reading):
         self._ledger.note("declined", means="form")
         raise Answer(declined(self.facts(self.before) if self.before else None))
 
-    async def _take_turn(self, order_id: str) -> None:
-        try:
-            await self._turn.enter_async_context(self.app.turn(order_id, within=self._deadline - self.app.clock()))
-        except Busy:
-            raise still_running() from None
-
     async def _look(self) -> Landed:
         """Read the order and see whether the effect is there: how a write in doubt is settled."""
         gate, before = self._current()
@@ -294,7 +294,5 @@ class Call(Reading):
         """Say that nobody knows, and give the code that settles it."""
         gate, before = self._current()
         self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=error.cause if error else None)
-        confirm = None
-        if self._asked.gated and self.gate.mode != "flag":
-            confirm = self.gate.seal(gate.head, gate.settling(pledge), self._caller)
+        confirm = self._settling_code(gate, pledge)
         raise Answer(outcome_unknown(error, confirm, readable=gate.watch.shows is not None, order=self.facts(before)))

@@ -1,13 +1,16 @@
-"""What every call can do: read an order and what belongs to it, within scope and deadline, and say what was found."""
+"""What every call can do: read an order and what belongs to it, in scope, in time, in turn, and say what it found."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from contextlib import AsyncExitStack
+from typing import Any, Self, TypeVar
 
 import anyio
 from mcp.server import ServerRequestContext
 
 from kustom_mcp import upstream, view
+from kustom_mcp.answers import still_running
+from kustom_mcp.app import Busy
 from kustom_mcp.gate import Gate
 from kustom_mcp.oms.endpoint import Read
 from kustom_mcp.oms.endpoints import GET_ORDER
@@ -28,7 +31,14 @@ class Reading:
         self.policy = gate.policy
         self.context = context
         self.before: Order | None = None
+        self._turn = AsyncExitStack()
         self._deadline: float = self.app.clock() + self.app.settings.timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._turn.aclose()
 
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
         """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
@@ -95,3 +105,9 @@ class Reading:
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> Failure:
         return upstream.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)
+
+    async def _take_turn(self, order_id: str) -> None:
+        try:
+            await self._turn.enter_async_context(self.app.turn(order_id, within=self._deadline - self.app.clock()))
+        except Busy:
+            raise still_running() from None

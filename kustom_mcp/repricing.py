@@ -13,6 +13,8 @@ from kustom_mcp.oms.models import Order
 from kustom_mcp.result import Code, Failure, Json
 from kustom_mcp.text import quoted
 
+_TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
+
 
 @dataclass(frozen=True)
 class Repricing:
@@ -60,13 +62,14 @@ def repricing(
 
 
 def shown(order: Order) -> Facts:
-    """Where the change shows: the totals, and which lines there are in which quantity."""
-    return [order.order_amount, order.captured_amount, [[line.reference, line.quantity] for line in order.order_lines]]
+    """Where the change shows: the totals, and of each line what tells it from another price for the same total."""
+    lines = [[getattr(line, name) for name in _TELLING] for line in order.order_lines]
+    return [order.order_amount, order.captured_amount, lines]
 
 
 def expected(order: Order, wanted: Repricing) -> Facts:
     """The same, as it will be afterwards."""
-    lines = [[line.get("reference"), line.get("quantity")] for line in wanted.lines]
+    lines = [[line.get(name) for name in _TELLING] for line in wanted.lines]
     return [wanted.total, order.captured_amount, lines]
 
 

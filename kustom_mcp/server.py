@@ -58,6 +58,9 @@ NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
 KINDS = {tool.name: Kind(tool.toolset, tool.writes) for tool in CATALOG.values()}
 
+UNFIT = frozenset({Code.INVALID_ARGUMENT, Code.LINES_MISMATCH, Code.AMOUNT_OUT_OF_RANGE, Code.CURRENCY_MISMATCH})
+"""What arguments get that do not fit the order; after an approval that is news about the order, not about them."""
+
 log = logging.getLogger(__name__)
 
 
@@ -101,7 +104,7 @@ class Desk:
         """Run a tool; whatever happens, the answer is a result of ours."""
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
-        sent = False
+        sent, code = False, None
         try:
             self.policy.require(tool.name)
             arguments = tool.parse(given)
@@ -111,14 +114,16 @@ class Desk:
                 try:
                     return await _run(call, tool, arguments)
                 finally:
-                    sent = call.sent
+                    sent, code = call.sent, call.in_doubt()
         except Ask:
             raise
         except Failure as failure:
             return failure.result()
         except Exception:
             log.exception("the tool %s failed", tool.name)
-            return _internal(sent=sent).result()
+            result = _internal(sent=sent).result()
+            result.confirm = code
+            return result
 
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
@@ -208,6 +213,8 @@ async def _run(call: Call, tool: Operation, arguments: Mapping[str, Any]) -> Res
     except LinesError as error:
         message = f"{error.message} {NOTHING_SENT}"
         failure = Failure(Code[error.code], message, next_step=error.hint, field=error.field)
+    if failure.code in UNFIT and call.change is not None:
+        failure = call.change
     call.note_refusal(failure)
     result = failure.result()
     if call.before is not None:

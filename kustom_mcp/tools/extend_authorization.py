@@ -9,7 +9,7 @@ from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Result
 
 LATER = "extended"
-WATCH = Watch(depends=lambda order: [order.status, order.expires_at], shows=lambda _: LATER)
+WATCH = Watch(depends=lambda order: order.expires_at, shows=lambda _: LATER)
 """The new expiry is Kustom's to choose, so any change of it is the effect."""
 
 

@@ -428,7 +428,6 @@ async def test_of_two_racing_amount_changes_one_is_told_that_the_order_changed()
         assert talk.stored(order_id)["order_amount"] == 2000 + applied[0] * 5000
 
 
-@pytest.mark.xfail(strict=False, reason="update_order_amount looks at references, quantities and the total only")
 async def test_two_changes_to_the_same_total_are_not_taken_for_each_other() -> None:
     """The lines tell them apart: the same references and quantities with prices shared out differently."""
     async with conversation(**SERVER) as talk:

@@ -264,6 +264,41 @@ async def test_a_settled_approval_is_used_up_when_the_order_is_changed_back(case
                 assert (answer["error"]["code"], talk.sent) == ("CONFIRMATION_INVALID", [])
 
 
+async def test_a_write_in_doubt_that_cannot_be_sent_again_stays_in_doubt() -> None:
+    """The limit refuses what is sent now, and says nothing about what was sent before."""
+    async with conversation(host=quickly, **only(REFUND)) as talk:
+        _, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        in_doubt(talk, "reset")
+        settle = (await talk.call(REFUND.tool, given, confirm=code))["confirm"]["code"]
+        line_mended(talk)
+        talk.simulator.faults.add(_write(REFUND, "status 429", 9))
+        answer = await talk.call(REFUND.tool, given, confirm=settle)
+        assert answer["outcome"] == "unknown"
+        line_mended(talk)
+        talk.app.drain(0)
+        assert (await talk.call(REFUND.tool, given, confirm=settle))["error"]["code"] == "BUSY"
+        assert len(talk.app.intents.all()) == 1
+        talk.app.draining = False
+        assert (await talk.call(REFUND.tool, given, confirm=answer["confirm"]["code"]))["outcome"] == "applied"
+        assert (applications(talk), talk.app.intents.all()) == (1, [])
+
+
+async def test_a_settled_approval_stays_used_up_for_as_long_as_its_code_lives() -> None:
+    now = Time()
+    async with conversation(host=now.run, **only(AMOUNT)) as talk:
+        order_id, given = AMOUNT.begin(talk)
+        code = (await talk.call(AMOUNT.tool, given))["confirm"]["code"]
+        in_doubt(talk, "lose_response")
+        settle = (await talk.call(AMOUNT.tool, given, confirm=code))["confirm"]["code"]
+        line_mended(talk)
+        assert (await talk.call(AMOUNT.tool, given, confirm=settle))["outcome"] == "already_applied"
+        somebody(talk, order_id, amount(2, 1))
+        now.pass_by(23 * 3600)
+        answer = await talk.call(AMOUNT.tool, given, confirm=settle)
+        assert (answer["error"]["code"], applications(talk)) == ("CONFIRMATION_INVALID", 1)
+
+
 async def test_a_settled_refund_followed_by_another_is_a_change_and_no_doubt() -> None:
     async with conversation(host=quickly, **only(REFUND)) as talk:
         order_id, given = REFUND.begin(talk)
@@ -351,7 +386,6 @@ async def test_a_write_that_the_order_does_not_show_says_so() -> None:
         ]
 
 
-@pytest.mark.xfail(strict=False, reason="extend_authorization watches the status, and takes any change for its effect")
 async def test_an_extension_in_doubt_is_not_told_by_another_change_of_the_order() -> None:
     async with conversation(host=quickly, **only(EXTENSION)) as talk:
         order_id, given = EXTENSION.begin(talk)
