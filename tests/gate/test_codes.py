@@ -141,3 +141,7 @@ def test_keys_differ_by_every_fact_and_by_salt_and_are_plain_uuids() -> None:
 def test_a_secret_gives_another_key_for_each_purpose() -> None:
     assert len({derive(SECRET, "confirmation"), derive(SECRET, "request-state"), derive(OTHER, "confirmation")}) == 3
     assert len(derive(SECRET, "confirmation")) == 32
+
+
+def test_a_pledge_made_for_one_purpose_is_never_taken_for_another() -> None:
+    assert len(Purpose) == len(Purpose.__members__) == 3
