@@ -27,10 +27,15 @@ from benchmarks.surface import SEEN, size
 from benchmarks.systems import ALONE, AUTOMATIC, BARE, OURS, Alone, System, all_systems
 
 WARM_UP, BLOCKS, ONE_BY_ONE, TOGETHER, REFUNDS, MANY = 60, 6, 60, 128, 4, 100
-COLD, P50, P99, RATE = "cold start to tools/list, ms", "one order, p50, ms", "one order, p99, ms", "16 in flight, calls/s"
-PROCESSOR, ORDERS, MEMORY = "one order, processor ms", "100 orders, ms", "peak memory, MiB"
-START = "cold start, processor ms"
+COLD, START = "cold start to tools/list, ms", "cold start, processor ms"
+P50, P99, PROCESSOR = "one order, p50, ms", "one order, p99, ms", "one order, processor ms"
+RATE, ORDERS = "16 in flight, calls/s", "100 orders, ms"
+READING, MEMORY = "peak memory, reading, MiB", "peak memory, after writes, MiB"
 REFUND, REPLY = "refund, from reading to reading, ms", "reply with an order of five lines, bytes"
+TOOLS, SEEN_BYTES = "tools", "what a model sees of the tools, bytes"
+LIST_BYTES = "the whole tools/list reply, bytes"
+NOT_ALIKE = frozenset({TOOLS, SEEN_BYTES, LIST_BYTES})
+"""What a server with one tool is no measure for."""
 FRESH = count(1)
 
 
@@ -53,7 +58,8 @@ def main() -> None:
     versions = {system.name: system.environment.versions for system in systems}
     print(f"{given.rounds} rounds, protocol {ERA}, Python {platform.python_version()}, {platform.system()}")
     print(f"mcp {versions[OURS]['mcp']}, fastmcp {versions[AUTOMATIC]['fastmcp']}; median (quartiles)\n")
-    print(table(["", *names, "ours / bare SDK"], figures.rows(names, BARE, OURS)))
+    rows = figures.rows(names, BARE, OURS, NOT_ALIKE)
+    print(table(["", *names, "ours / bare SDK"], rows))
     if given.json:
         found = {"rounds": given.rounds, "protocol": ERA, "figures": figures.as_json(), "versions": versions}
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -94,9 +100,11 @@ def play(systems: list[System], alone: Alone, figures: Figures) -> None:
         figures.add(ORDERS, ALONE, alone.seconds(ids(MANY), 8) * 1000)
         for system, pipe in pipes:
             figures.add(ORDERS, system.name, many(system, pipe))
+            figures.add(READING, system.name, pipe.peak_mib())
             for _ in range(REFUNDS if system.refunds else 0):
                 figures.add(REFUND, system.name, refund(system, pipe))
-            figures.add(MEMORY, system.name, pipe.peak_mib())
+            if system.refunds:
+                figures.add(MEMORY, system.name, pipe.peak_mib())
 
 
 def start(system: System, pipe: Pipe, figures: Figures) -> None:
@@ -104,9 +112,9 @@ def start(system: System, pipe: Pipe, figures: Figures) -> None:
     figures.add(COLD, system.name, pipe.listed_ms)
     figures.add(START, system.name, pipe.start_ms)
     tools = pipe.tools()
-    figures.add("tools", system.name, len(tools))
-    figures.add("what a model sees of the tools, bytes", system.name, sum(map(seen, tools)))
-    figures.add("the whole tools/list reply, bytes", system.name, len(pipe.list_reply))
+    figures.add(TOOLS, system.name, len(tools))
+    figures.add(SEEN_BYTES, system.name, sum(map(seen, tools)))
+    figures.add(LIST_BYTES, system.name, len(pipe.list_reply))
     figures.add(REPLY, system.name, pipe.reply_bytes(system.tool, {"order_id": order_id(5)}))
     pipe.latencies(reads(system, pipe, WARM_UP))
 

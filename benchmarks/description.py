@@ -1,7 +1,7 @@
 """An OpenAPI description of the eighteen calls, made from this package's own tables, for FastMCP to build a server of.
 
 Written by us, because the published description is not ours to ship. It has the same operations, bodies, limits and
-answers; texts are short, so what FastMCP lists is rather smaller than with the published one.
+answers; its texts are short, which keeps what FastMCP lists small.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from kustom_mcp.oms.endpoint import PREFIX, Endpoint, Read
+from kustom_mcp.oms.endpoint import PREFIX, Read, Write
 from kustom_mcp.oms.endpoints import ENDPOINTS
 from kustom_mcp.oms.limits import BODIES, PARTS, Limit
 
@@ -34,7 +34,7 @@ def description() -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(endpoint: Read[Any] | Write, schemas: dict[str, Any]) -> dict[str, Any]:
     words = re.sub(r"([A-Z])", r" \1", endpoint.name).lower()
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
@@ -53,12 +53,13 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     answer: dict[str, Any] = {"description": "Done."}
     if isinstance(endpoint, Read):
-        schema = TypeAdapter(endpoint.gives).json_schema(mode="serialization", ref_template=SCHEMAS + "Read{model}")
+        schema = TypeAdapter[Any](endpoint.gives).json_schema(
+            mode="serialization", ref_template=SCHEMAS + "Read{model}"
+        )
         schemas |= {f"Read{name}": value for name, value in schema.pop("$defs", {}).items()}
         answer["content"] = {"application/json": {"schema": schema}}
-    takes: str | None = getattr(endpoint, "takes", None)
-    if takes is not None:
-        content = {"application/json": {"schema": {"$ref": SCHEMAS + takes}}}
+    elif endpoint.takes is not None:
+        content = {"application/json": {"schema": {"$ref": SCHEMAS + endpoint.takes}}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation | {"responses": {"200": answer}}
 

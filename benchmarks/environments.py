@@ -53,7 +53,7 @@ def _made(folder: Path, cache: Path, packages: list[str], *, fresh: str | None =
     listed = _uv("pip", "list", "--python", str(python), "--format", "freeze").splitlines()
     site = next(folder.glob("**/site-packages"))
     files = [path for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc"]
-    versions = dict(line.split(" @ ")[0].partition("==")[::2] for line in listed)
+    versions = {name: version for name, _, version in (line.partition("==") for line in listed)}
     return Environment(str(python), sum(path.stat().st_size for path in files) / 2**20, len(listed), versions)
 
 

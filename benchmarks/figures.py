@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 
 class Figures:
@@ -27,13 +27,16 @@ class Figures:
             for what, by_system in self._values.items()
         }
 
-    def rows(self, systems: Sequence[str], against: str, ours: str) -> list[list[str]]:
-        """A row for each thing that was measured: median with quartiles for each system, and ours against another."""
+    def rows(self, systems: Sequence[str], against: str, ours: str, alone: Set[str]) -> list[list[str]]:
+        """A row for each thing that was measured: median with quartiles for each system, and ours against another.
+
+        What is in `alone` is not compared.
+        """
         rows: list[list[str]] = []
         for what, by_system in self._values.items():
             cells = [_cell(by_system.get(system)) for system in systems]
             mine, other = self.median(what, ours), self.median(what, against)
-            rows.append([what, *cells, f"{mine / other:.2f}" if mine and other else ""])
+            rows.append([what, *cells, f"{mine / other:.2f}" if mine and other and what not in alone else ""])
         return rows
 
 
@@ -41,7 +44,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Markdown, its columns padded, so that it can be read in a terminal and put into a document."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines)
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -51,8 +55,9 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def _spread(values: list[float]) -> dict[str, float]:
     low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
-    figures = {"median": middle, "lower quartile": low, "upper quartile": high, "least": min(values), "most": max(values)}
-    return {name: round(value, 4) for name, value in figures.items()}
+    names = ("median", "lower quartile", "upper quartile", "least", "most")
+    figures = (middle, low, high, min(values), max(values))
+    return {name: round(value, 4) for name, value in zip(names, figures, strict=True)}
 
 
 def _cell(values: list[float] | None) -> str:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -35,7 +35,8 @@ def _halves(kind: str) -> tuple[bytes, bytes]:
 
 
 def _answer(status: str, body: bytes, more: str = "") -> bytes:
-    return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}content-length: {len(body)}\r\n\r\n".encode() + body
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{more}content-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 def respond(method: str, path: str, body: bytes) -> bytes:
@@ -88,7 +89,7 @@ async def main() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running() -> Generator[str]:
     """The base URL of an upstream in its own process, for as long as the block lasts."""
     command = [sys.executable, "-m", "benchmarks.upstream"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
