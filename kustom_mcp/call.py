@@ -12,6 +12,7 @@ none) produces.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, NoReturn
 
 from mcp.server import ServerRequestContext
@@ -56,12 +57,13 @@ class Call(Reading):
         """Whether a write has left, or may have."""
         self._asked = asked
         self._caller = asked.who["caller"]
-        self._arguments = as_json(asked.arguments)
-        settings = self.app.settings
-        self._binding = digest([settings.environment, settings.merchant, asked.tool, self._arguments])
-        self._ledger = Ledger(self.app, asked.tool, asked.who, self._binding, self._arguments)
         self._round: Round | None = None
         self._pledge: Pledge | None = None
+
+    @cached_property
+    def _ledger(self) -> Ledger:
+        """What binds and records a write. A call that only reads needs none, and does not pay for it."""
+        return Ledger(self.app, self._asked.tool, self._asked.who, as_json(self._asked.arguments))
 
     async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
         """The order, if it is in scope. With a `watch` this call is a write: what an earlier one left is settled first.
@@ -71,7 +73,7 @@ class Call(Reading):
         if watch is None:
             return await super().order(order_id)
         self.require_scope(order_id)
-        self._round = Round(self.gate, self._ledger, self._binding, self._caller)
+        self._round = Round(self.gate, self._ledger, self._caller)
         try:
             if self._asked.gated:
                 self._round.admit(self._asked.params, self._asked.confirm)
@@ -246,7 +248,7 @@ class Call(Reading):
 
     def _new_pledge(self, proposal: Proposal, purpose: Purpose) -> Pledge:
         gate, order = self._current()
-        ids = {name: value for name, value in self._arguments.items() if name in ("order_id", "capture_id")}
+        ids = {name: value for name, value in self._ledger.arguments.items() if name in ("order_id", "capture_id")}
         return gate.propose(self._asked.tool, ids, order, proposal, purpose)
 
     def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:

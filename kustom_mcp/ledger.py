@@ -16,7 +16,7 @@ from uuid import UUID
 from kustom_mcp.app import App
 from kustom_mcp.arguments import AMOUNT_FIELDS
 from kustom_mcp.audit import AuditUnavailable
-from kustom_mcp.codes import Figures, Pledge, Purpose
+from kustom_mcp.codes import Figures, Pledge, Purpose, digest
 from kustom_mcp.result import Code, Failure
 
 log = logging.getLogger(__name__)
@@ -31,12 +31,12 @@ _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
 class Ledger:
     """The written record of one call. `binding` stands for environment, merchant, tool and arguments."""
 
-    def __init__(
-        self, app: App, tool: str, who: Mapping[str, str], binding: bytes, arguments: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, app: App, tool: str, who: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
         self._app = app
         self._entry = {"tool": tool, **who, "arguments": without_text(arguments)}
-        self._binding = binding.hex()
+        self.arguments = arguments
+        self.binding = digest([app.settings.environment, app.settings.merchant, tool, arguments])
+        self._digest = self.binding.hex()
         self.doubted = False
         """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
 
@@ -50,7 +50,7 @@ class Ledger:
     def begin(self, pledge: Pledge, head: str, reason: str, until: float) -> None:
         """Write down that a write is about to leave. Failure AUDIT_UNAVAILABLE when that is impossible."""
         intent = {
-            "digest": self._binding,
+            "digest": self._digest,
             "expires": int(until),
             "key": str(pledge.key),
             "before": pledge.before.hex(),
@@ -83,7 +83,7 @@ class Ledger:
     def open_intent(self) -> tuple[Pledge, str] | None:
         """What an identical call left without an outcome, and the head of its code."""
         try:
-            found = self._app.intents.find(self._binding)
+            found = self._app.intents.find(self._digest)
         except AuditUnavailable:
             raise _unavailable() from None
         if found is None:
@@ -92,7 +92,7 @@ class Ledger:
             Purpose.SETTLE,
             int(found["expires"]),
             UUID(found["key"]),
-            bytes.fromhex(self._binding),
+            self.binding,
             bytes.fromhex(found["before"]),
             bytes.fromhex(found["after"]),
             Figures(**cast("dict[str, Any]", found["figures"])),
@@ -110,7 +110,7 @@ class Ledger:
         facts, now = {"at": self._app.now().isoformat()}, self._app.wall()
         try:
             self._app.remembered.remember(pledge.key.hex, facts, now + USED_SECONDS)
-            self._app.remembered.remember(self._binding, facts, now + seconds)
+            self._app.remembered.remember(self._digest, facts, now + seconds)
         except AuditUnavailable:
             log.warning("an applied write could not be remembered")
 
@@ -120,7 +120,7 @@ class Ledger:
 
     def repeated(self) -> bool:
         """Whether the identical call was applied a short while ago."""
-        return self._recalled(self._binding)
+        return self._recalled(self._digest)
 
     def _recalled(self, name: str) -> bool:
         """What cannot be read might say that it was done, so a write does not go on without it."""

@@ -52,7 +52,7 @@ class StillUnknown(Exception):
 class Round:
     """What this call may do: `commits` when it may write, `objection` when what it brought is not good enough."""
 
-    def __init__(self, gate: Gate, ledger: Ledger, binding: bytes, caller: str) -> None:
+    def __init__(self, gate: Gate, ledger: Ledger, caller: str) -> None:
         self.gate = gate
         self.watch = Watch(depends=lambda _: None)
         self.pledge: Pledge | None = None
@@ -62,7 +62,6 @@ class Round:
         self.objection: Failure | None = None
         self._ledger = ledger
         self._gated = False
-        self._binding = binding
         self._caller = caller
 
     def admit_ungated(self) -> None:
@@ -126,7 +125,7 @@ class Round:
             purpose,
             int(self.gate.app.wall()) + lifetime,
             key,
-            self._binding,
+            self._ledger.binding,
             digest(depends),
             NO_TRACE if unread else digest(proposal.expects),
             figures(order),
@@ -160,7 +159,7 @@ class Round:
 
     def _redeem(self, code: object, purposes: frozenset[Purpose], means: Means) -> None:
         try:
-            self.pledge = self.gate.opened(code, self._caller, purposes, self._binding)
+            self.pledge = self.gate.opened(code, self._caller, purposes, self._ledger.binding)
         except Failure as objection:
             # Whatever it brought, a write of this very call that is in doubt is settled before anything is asked anew.
             self.objection = objection

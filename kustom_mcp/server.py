@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, cast
 
 from mcp import MCPError
@@ -193,6 +194,8 @@ def build_server(app: App) -> Server[App]:
         on_completion=desk.complete,
     )
     security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
+    if find_spec("opentelemetry.sdk") is None:
+        server.middleware.clear()  # nobody would collect the spans that it makes of every message
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 
