@@ -68,29 +68,31 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self._cool_down = retry.CoolDown(clock)
-        self._reading: httpx.AsyncClient | None = None
-        self._writing: httpx.AsyncClient | None = None
+        self._entered = False
+        self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None
 
     def __repr__(self) -> str:
         return f"KustomClient({str(self._base)!r}, read_only={self._read_only})"
 
     async def __aenter__(self) -> Self:
-        self._reading, self._writing = self._account.open()
+        self._entered = True
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        opened = self._http("GET"), self._http("POST")
-        self._reading = self._writing = None
-        for http in opened:
+        opened, self._opened, self._entered = self._opened, None, False
+        for http in opened or ():
             await http.aclose()
 
     def _http(self, method: str) -> httpx.AsyncClient:
-        http = self._reading if method == "GET" else self._writing
-        if http is None:
+        """Opened by the first request: TLS contexts take twenty milliseconds each that starting need not wait for."""
+        if not self._entered:
             raise RuntimeError("The client is used inside `async with` only.")
-        return http
+        if self._opened is None:
+            self._opened = self._account.open()
+        reading, writing = self._opened
+        return reading if method == "GET" else writing
 
     async def read(self, endpoint: Read[T], *, deadline: float, **path: str) -> T:
         """Ask, up to three times, before the deadline.

@@ -56,6 +56,7 @@ SEND_OUT = Operation("trigger_send_out", ALL, {"capture_id": ""}, gated=False, s
 DUE_DATE = Operation("extend_due_date", ALL, {"capture_id": "", "number_of_days": 14}, shows=False)
 ACKNOWLEDGE = Operation("acknowledge_order", OPEN, gated=False, harmless=True)
 REFERENCES = Operation("update_merchant_references", OPEN, {"merchant_reference1": "X-1"}, gated=False)
+RELEASE = Operation("release_remaining_authorization", HALF)
 
 OPERATIONS = (
     REFUND,
@@ -67,7 +68,7 @@ OPERATIONS = (
     DUE_DATE,
     ACKNOWLEDGE,
     REFERENCES,
-    Operation("release_remaining_authorization", HALF),
+    RELEASE,
     Operation("update_customer_details", OPEN, {"shipping_address": {"city": "Lund", "postal_code": "22100"}}),
     Operation("extend_authorization", OPEN, gated=False),
     Operation("add_capture_shipping_info", ALL, {"capture_id": "", "shipping_info": [SHIPMENT]}, gated=False),

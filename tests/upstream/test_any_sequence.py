@@ -89,8 +89,8 @@ class Wish:
     confirm: dict[str, Any]
     before: list[int]
     doubtful: bool = False
-    open: bool = False
-    """The last that was said is that nobody knows."""
+    begun: bool = False
+    """It has been sent, or found done: a flag is held to the order as it was before that."""
     carried_out: int = 0
 
 
@@ -137,15 +137,15 @@ class World:
         """Call, while this goes wrong, and hold the answer to the truth."""
         for fault in MISHAPS[mishap]:
             self.simulator.faults.add(Fault(**{name: getattr(fault, name) for name in Fault.__slots__}))
-        if self.means == "flag" and not wish.carried_out and not wish.open:
+        if self.means == "flag" and not wish.begun:
             wish.before = self.refunds
         before = self.times(wish)
         told = await talk.call("refund_order", wish.arguments, **wish.confirm)
         self.simulator.faults.clear()
         wish.carried_out = self.times(wish)
         wish.doubtful |= mishap in DOUBTFUL
-        wish.open = told["outcome"] == "unknown" or (wish.open and told["outcome"] == "not_sent")
-        if wish.open:
+        wish.begun |= told["outcome"] not in NOTHING
+        if told["outcome"] == "unknown":
             wish.confirm = {"confirm": told["confirm"]["code"]} if "confirm" in told else wish.confirm
         assert wish.carried_out <= 1, (mishap, told)
         if told["outcome"] in EFFECTIVE:
