@@ -75,6 +75,15 @@ async def test_toolsets_and_single_tools_are_switched_on_by_name() -> None:
         assert talk.requests == []
 
 
+async def test_a_tool_that_is_off_names_the_one_setting_that_opens_it() -> None:
+    async with conversation(KUSTOM_WRITES="deny", KUSTOM_TOOLS="orders,captures") as talk:
+        closed = await talk.call("cancel_order", order_id=ORDER)
+        left_out = await talk.call("get_refund", order_id=TAKEN, refund_id="x")
+    for answer, setting in ((closed, "KUSTOM_WRITES"), (left_out, "KUSTOM_TOOLS")):
+        assert answer["error"]["code"] == "NOT_PERMITTED"
+        assert answer["next_step"].endswith(f"decides this with {setting}.")
+
+
 async def test_a_name_that_is_neither_a_toolset_nor_a_tool_stops_the_start() -> None:
     with pytest.raises(ConfigError, match=r"KUSTOM_TOOLS.*did you mean refunds"):
         async with conversation(KUSTOM_TOOLS="refund"):
