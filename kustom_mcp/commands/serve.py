@@ -9,6 +9,7 @@ import sys
 import anyio
 
 from kustom_mcp.app import App
+from kustom_mcp.commands import stdout
 from kustom_mcp.commands.audit import name_at_start
 from kustom_mcp.settings import Settings
 from kustom_mcp.stdio import serve_stdio
@@ -25,5 +26,14 @@ def run(settings: Settings) -> int:
     app = App.of(settings)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
-    anyio.run(serve_stdio, app)
+    try:
+        anyio.run(_serve, app)
+    finally:
+        stdout.end()
     return 0
+
+
+async def _serve(app: App) -> None:
+    """With the event loop's modules loaded too, stdout is given back: from here on the SDK keeps it."""
+    stdout.restore()
+    await serve_stdio(app)
