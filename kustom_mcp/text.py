@@ -37,18 +37,28 @@ _SKIN_TONES = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _JOINING = ((0x0600, 0x077F), (0x0870, 0x0DFF), (0xFB50, 0xFDFF), (0xFE70, 0xFEFF))
 
 
-class _Visible:
-    """A table for `str.translate`: breaks and tabs become spaces, invisible characters nothing."""
+class _Visible(dict[int, str | int | None]):
+    """A table for `str.translate`: breaks and tabs become spaces, invisible characters nothing. It fills itself as
+    characters are met, up to a size that hostile text cannot pass."""
 
-    def __getitem__(self, point: int) -> str | None:
-        char = chr(point)
-        kind = unicodedata.category(char)
-        if char in "\t\n\v\f\r\x85" or kind in ("Zl", "Zp"):
-            return " "
-        kept = char in _DRAWN or char in (_ZWNJ, _ZWJ) if kind == "Cf" else kind[0] != "C" and char not in _BLANK
-        if kept and not 0xFE00 <= point <= 0xFE0D and not 0xE0100 <= point <= 0xE01EF:
-            raise LookupError  # kept as it is
-        return None
+    def __missing__(self, point: int) -> str | int | None:
+        shown = _shown(point)
+        if len(self) < _TABLE_SIZE:
+            self[point] = shown
+        return shown
+
+
+def _shown(point: int) -> str | int | None:
+    char = chr(point)
+    kind = unicodedata.category(char)
+    if char in "\t\n\v\f\r\x85" or kind in ("Zl", "Zp"):
+        return " "
+    kept = char in _DRAWN or char in (_ZWNJ, _ZWJ) if kind == "Cf" else kind[0] != "C" and char not in _BLANK
+    return point if kept and not 0xFE00 <= point <= 0xFE0D and not 0xE0100 <= point <= 0xE01EF else None
+
+
+_TABLE_SIZE = 4096
+_VISIBLE = _Visible()
 
 
 def clean(text: str, limit: int = 200) -> str:
@@ -111,7 +121,7 @@ def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     parts = _FLAG.split(text)  # every second one is a flag
-    kept = "".join(part if n % 2 else part.translate(_Visible()) for n, part in enumerate(parts))
+    kept = "".join(part if n % 2 else part.translate(_VISIBLE) for n, part in enumerate(parts))
     return kept if kept.isascii() else _joiners(_marks(kept))
 
 
@@ -222,7 +232,7 @@ def has_url(text: str) -> bool:
     abbreviation counts in one case of letters only. One that is missing from the list, alone and without a path, is
     not seen.
     """
-    seen = _UNSEEN.sub("", text.translate(_Visible()))
+    seen = _UNSEEN.sub("", text.translate(_VISIBLE))
     seen = _BRACKETED.sub(".", unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES))
     return _LINK.search(seen) is not None or any(_is_host(word) for word in _WORD.findall(seen))
 
