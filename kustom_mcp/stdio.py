@@ -46,6 +46,7 @@ async def serve_stdio(app: App) -> None:
             group.cancel_scope.cancel()
     except* BrokenPipeError:
         log.info("the host has gone without waiting for an answer")
+        _exit(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
 class _Draining:
