@@ -9,7 +9,7 @@ their mind in between.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -92,8 +92,14 @@ class Policy:
                 next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
             )
 
-    def tracking_link(self, uri: str, field: str) -> None:
-        """Hold a tracking link to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
+    def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
+        """Hold the links of shipments to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
+        for index, shipment in enumerate(shipments):
+            for name in ("tracking_uri", "return_tracking_uri"):
+                if name in shipment:
+                    self._tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+
+    def _tracking_link(self, uri: str, field: str) -> None:
         hosts = self._settings.tracking_hosts
         if hosts is not None and (urlsplit(uri).hostname or "") not in hosts:
             raise Failure(

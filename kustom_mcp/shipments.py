@@ -26,10 +26,7 @@ async def add_shipments(
 ) -> Result:
     """Append shipments. `held` gives the list that they are appended to, None where Kustom does not return it."""
     added = [sent(shipment) for shipment in shipments]
-    for index, shipment in enumerate(added):
-        for name in ("tracking_uri", "return_tracking_uri"):
-            if name in shipment:
-                call.policy.tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+    call.policy.tracking_links(added)
 
     def facts(order: Order) -> list[dict[str, Any]]:
         return [shipment.model_dump(mode="json", exclude_none=True) for shipment in held(order) or ()]

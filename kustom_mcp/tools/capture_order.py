@@ -54,10 +54,7 @@ async def capture_order(
     """Take the customer's money for goods that are being shipped, in full or in part. Send lines (the amount is
     computed) or captured_amount."""
     shipments = [sent(shipment) for shipment in shipping_info or ()]
-    for index, shipment in enumerate(shipments):
-        for name in ("tracking_uri", "return_tracking_uri"):
-            if name in shipment:
-                call.policy.tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+    call.policy.tracking_links(shipments)
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     taken = entry(order, "captured_amount", captured_amount, lines, order_lines)
