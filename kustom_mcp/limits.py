@@ -123,13 +123,15 @@ class Limits:
 
         from sqlalchemy.exc import SQLAlchemyError
 
+        from kustom_mcp import tally
+
         if not self._turn.acquire(timeout=self._patience):
             raise LimitsBusy
         try:
             with self._opened().begin() as connection:
                 return work(connection)
         except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-            if _is_busy(error):
+            if tally.is_busy(error):
                 raise LimitsBusy from None
             self._dispose()
             raise LimitsUnavailable(_name(error)) from None
@@ -139,9 +141,9 @@ class Limits:
     def _opened(self) -> Engine:
         if self._engine is not None and self._identity == _identity(self.path):
             return self._engine
-        self._dispose()
         from kustom_mcp import tally
 
+        self._dispose()
         self._engine = tally.opened(self.path, self._patience)
         self._identity = _identity(self.path)
         return self._engine
@@ -178,18 +180,7 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _is_busy(error: Exception) -> bool:
-    import sqlite3
-
-    code = getattr(_cause(error), "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
 def _name(error: Exception) -> str:
-    cause = _cause(error)
-    return str(getattr(cause, "sqlite_errorname", type(cause).__name__))
-
-
-def _cause(error: Exception) -> object:
     """What SQLite said, inside what SQLAlchemy made of it."""
-    return getattr(error, "orig", None) or error
+    cause = getattr(error, "orig", None) or error
+    return str(getattr(cause, "sqlite_errorname", type(cause).__name__))

@@ -149,7 +149,7 @@ class Round:
         changed back, the order tells better."""
         by_order = self.watch.recurs and self.watch.shows is not None
         if self.means == "flag" and not by_order and self._ledger.repeated():
-            raise Done("An identical call was carried out a short while ago.")
+            raise Done("An identical call was carried out, or found done, a short while ago.")
 
     def _settle(self) -> None:
         left = self._ledger.open_intent()

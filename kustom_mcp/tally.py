@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from kustom_mcp.audit import private_directory
+
+_PAUSE = 0.01  # seconds between two attempts to open the file
 
 _TABLES = MetaData()
 _WRITES = Table("writes", _TABLES, Column("caller", String, nullable=False), Column("at", Float, nullable=False))
@@ -63,6 +67,18 @@ def opened(path: Path | None, patience: float) -> Engine:
         private_directory(path.parent)
         with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return _connected(path, patience)
+        except OperationalError as error:
+            # Two processes that both make a new file a WAL one: SQLite tells one of them at once, without waiting.
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+
+
+def _connected(path: Path | None, patience: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path) if path else None),
         poolclass=StaticPool,
@@ -77,6 +93,12 @@ def opened(path: Path | None, patience: float) -> Engine:
         engine.dispose()
         raise
     return engine
+
+
+def is_busy(error: Exception) -> bool:
+    """Whether SQLite says that somebody else holds the file."""
+    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:

@@ -84,7 +84,7 @@ async def test_the_identical_call_says_that_it_was_carried_out_and_not_by_whom()
         await talk.call(REFUND.tool, given, confirm=True)
         answer = await talk.call(REFUND.tool, given, confirm=True)
         assert answer["summary"] == (
-            "An identical call was carried out a short while ago. Nothing was sent by this call."
+            "An identical call was carried out, or found done, a short while ago. Nothing was sent by this call."
         )
 
 

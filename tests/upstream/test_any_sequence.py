@@ -89,6 +89,8 @@ class Wish:
     confirm: dict[str, Any]
     before: list[int]
     doubtful: bool = False
+    done: bool = False
+    """It has been carried out, or found done: a repeat may be told so, whatever others do afterwards."""
     begun: bool = False
     """It has been sent, or found done: a flag is held to the order as it was before that."""
     carried_out: int = 0
@@ -149,8 +151,9 @@ class World:
             wish.confirm = {"confirm": told["confirm"]["code"]} if "confirm" in told else wish.confirm
         assert wish.carried_out <= 1, (mishap, told)
         if told["outcome"] in EFFECTIVE:
-            there = wish.carried_out or self.refunds == sorted([*wish.before, wish.arguments["refunded_amount"]])
+            there = wish.done or wish.carried_out or self.refunds == sorted([*wish.before, wish.arguments["refunded_amount"]])
             assert there, (mishap, told)
+            wish.done = self.means == "flag"
         elif told["outcome"] in NOTHING:
             assert wish.carried_out == before, (mishap, told)
         else:
