@@ -1,7 +1,7 @@
 """Reading the settings from environment variables and an env file.
 
-A typing error must not switch a protection off, so a name that resembles a setting is an error, as is one that only a
-later version knows. What is empty, or still a literal `${...}` because the host did not fill it in, counts as not set.
+A typing error must not switch a protection off, so a name that resembles a setting is an error. What is empty, or still
+a literal `${...}` because the host did not fill it in, counts as not set.
 """
 
 from __future__ import annotations
@@ -15,27 +15,13 @@ from typing import NamedTuple, cast
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from kustom_mcp.served import Served
 from kustom_mcp.settings import ConfigError, Settings
 
-# Known names that this version does not implement. A version that does removes the row.
-UNAVAILABLE = frozenset(
-    {
-        "KUSTOM_STORE",
-        "KUSTOM_DRAIN",
-        "KUSTOM_HTTP_TOKEN",
-        "KUSTOM_HTTP_TOKEN_FILE",
-        "KUSTOM_OAUTH_ISSUER",
-        "KUSTOM_OAUTH_AUDIENCE",
-        "KUSTOM_OAUTH_JWKS_URL",
-        "KUSTOM_HTTP_HOSTS",
-        "KUSTOM_HTTP_ORIGINS",
-        "KUSTOM_HTTP_SESSIONS",
-    }
-)
 PREFIX = "KUSTOM_"
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
-_KEY_FILE_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
+_SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +63,24 @@ def table() -> list[Row]:
     """Every setting with its default and meaning, the ones that matter first."""
     return [
         Row(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
-        for name, field in Settings.model_fields.items()
+        for name, field in _fields().items()
     ]
 
 
 def env_example() -> str:
     """The text of `.env.example`: every setting, commented out, with its meaning."""
     lines = ["# Settings of kustom-mcp. Pass the file with --env-file; a .env is not read by itself.", ""]
-    fields = Settings.model_fields.values()
-    for number, (row, field) in enumerate(zip(table(), fields, strict=True)):
+    for number, (row, field) in enumerate(zip(table(), _fields().values(), strict=True)):
         if number in (0, FIRST):
             lines += [f"# --- {'The six that matter first' if number == 0 else 'The others'} ---", ""]
         default = "" if row.default == "-" else f" Default: {row.default}."
         lines += [f"# {row.meaning}{default}", f"# {row.name}={'' if _shown(field) else _literal(field)}", ""]
     return "\n".join(lines)
+
+
+def _fields() -> dict[str, FieldInfo]:
+    """Every field, those of a server for many last."""
+    return dict(sorted(Settings.model_fields.items(), key=lambda item: item[0] in Served.model_fields))
 
 
 def _shown(field: FieldInfo) -> str:
@@ -117,12 +107,10 @@ def _known(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_names(names: Iterable[str]) -> list[str]:
-    """Warnings about names that mean nothing. ConfigError for a slip, and for a setting of a later version."""
-    known = [*_names(), *sorted(UNAVAILABLE)]
+    """Warnings about names that mean nothing. ConfigError for a slip."""
+    known = _names()
     warnings: list[str] = []
     for name in sorted(names):
-        if name in UNAVAILABLE:
-            raise ConfigError(name, "This setting is not available in this version. Unset it.")
         if name in known:
             continue
         if name.upper() in known:
@@ -147,10 +135,12 @@ def _resembling(name: str, known: list[str]) -> str | None:
 
 
 def _settings(values: dict[str, str]) -> Settings:
-    if "api_key_file" in values:
-        if "api_key" in values:
-            raise ConfigError("KUSTOM_API_KEY_FILE", "Give either this or KUSTOM_API_KEY, not both.")
-        values["api_key"] = _read_key(Path(values["api_key_file"]).expanduser())
+    for secret in ("api_key", "http_token"):
+        name = f"{PREFIX}{secret.upper()}"
+        if f"{secret}_file" in values:
+            if secret in values:
+                raise ConfigError(f"{name}_FILE", f"Give either this or {name}, not both.")
+            values[secret] = _read_secret(f"{name}_FILE", Path(values[f"{secret}_file"]).expanduser())
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -159,16 +149,16 @@ def _settings(values: dict[str, str]) -> Settings:
     raise ConfigError(name, problem["msg"].removeprefix("Value error, ").rstrip(".") + ".")
 
 
-def _read_key(path: Path) -> str:
+def _read_secret(setting: str, path: Path) -> str:
     try:
         with path.open("rb") as file:
-            text = file.read(_KEY_FILE_LIMIT).decode().strip()
+            text = file.read(_SECRET_LIMIT).decode().strip()
     except (OSError, ValueError):
         text = None
     if text is None:
-        raise ConfigError("KUSTOM_API_KEY_FILE", "The file cannot be read as text.")
+        raise ConfigError(setting, "The file cannot be read as text.")
     if not text:
-        raise ConfigError("KUSTOM_API_KEY_FILE", "The file is empty.")
+        raise ConfigError(setting, "The file is empty.")
     return text
 
 

@@ -7,15 +7,15 @@ start-up. Errors name the setting and never repeat a value.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
-from urllib.parse import quote, urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from kustom_mcp import values
 from kustom_mcp.money import Ceilings
+from kustom_mcp.served import Served
 
 SANDBOX_KEY = "kco_test_api_sandbox"
 PRODUCTION_HOST = "api.kustom.co"
@@ -24,10 +24,6 @@ Environment = Literal["sandbox", "playground", "production"]
 _API = {"sandbox": "", "playground": "https://api.playground.kustom.co", "production": f"https://{PRODUCTION_HOST}"}
 _PORTAL = {"playground": "https://portal.playground.kustom.co", "production": "https://portal.kustom.co"}
 _TOLD_BY_KEY: dict[str, Environment] = {"kco_test_": "playground", "kco_live_": "production"}
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
-_LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
 
 
 class ConfigError(Exception):
@@ -39,92 +35,15 @@ class ConfigError(Exception):
         self.sentence = sentence
 
 
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
+Lower = BeforeValidator(values.lower)
 
 
-def _items(value: object) -> object:
-    """A comma list as a tuple; an empty entry is an error, because it is mostly a slip."""
-    if not isinstance(value, str):
-        return value
-    items = tuple(item.strip() for item in value.split(","))
-    if "" in items:
-        raise ValueError(f"Entry {items.index('') + 1} of the list is empty.")
-    return items
-
-
-def _checked(value: object, good: Callable[[str], object], what: str) -> object:
-    items = _items(value)
-    if isinstance(value, str):
-        for number, item in enumerate(cast("tuple[str, ...]", items), start=1):
-            if not good(item):
-                raise ValueError(f"Entry {number} of the list is not {what}.")
-    return items
-
-
-def _order_ids(value: object) -> object:
-    return _checked(_lower(value), _UUID.fullmatch, "an order id (a UUID)")
-
-
-def _host_names(value: object) -> object:
-    return _checked(_lower(value), _HOST.fullmatch, "a host name like track.example.com")
-
-
-def _seal_keys(value: object) -> object:
-    return _checked(value, lambda key: len(key.encode()) >= 32, "at least 32 bytes long")
-
-
-def _ceilings(value: object) -> object:
-    return Ceilings.parse(value) if isinstance(value, str) else value
-
-
-def _means(value: object) -> object:
-    if _lower(value) == "card":
-        raise ValueError("The means card is not available in this version; use auto, code, form or flag.")
-    return _lower(value)
-
-
-def _user(value: str) -> str:
-    if ":" in value:
-        raise ValueError("A user name cannot contain a colon.")
-    return value
-
-
-def _base_url(value: str) -> str:
-    """A URL that is safe to send the key to, without its last slash."""
-    scheme, host = value.partition("://")[0].lower(), _host_of(value)
-    if scheme != "https" and not (scheme == "http" and _LOOPBACK.fullmatch(host)):
-        raise ValueError("The URL must start with https://; http:// is for loopback only.")
-    if not host or re.search(r"[@?#\\\s]", value):
-        raise ValueError("The URL must be a host and a path, without user name, query or fragment.")
-    return value.rstrip("/")
-
-
-def _proxy(value: SecretStr) -> SecretStr:
-    url = value.get_secret_value()
-    if not url.lower().startswith(("http://", "https://")) or not _host_of(url):
-        raise ValueError("The proxy must be a URL that starts with http:// or https://.")
-    return value
-
-
-def _host_of(url: str) -> str:
-    """The host of a URL in lower case; "" when it has none or its port is no number."""
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
-    except ValueError:
-        return ""
-
-
-Lower = BeforeValidator(_lower)
-
-
-class Settings(BaseModel):
+class Settings(Served):
     """The settings of one server. Field `x` is the variable KUSTOM_X. ConfigError or ValidationError."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    username: Annotated[str, AfterValidator(_user)] = Field(
+    username: Annotated[str, AfterValidator(values.user)] = Field(
         default="", description="User name of the API credentials; Kustom lets you leave it out."
     )
     api_key: SecretStr | None = Field(
@@ -141,12 +60,12 @@ class Settings(BaseModel):
         description="`deny`: tools that change anything are not listed, and nothing but GET is ever sent.",
         json_schema_extra={"shown": "allow; in production deny"},
     )
-    confirm: Annotated[Literal["auto", "code", "form", "flag"], BeforeValidator(_means)] = Field(
+    confirm: Annotated[Literal["auto", "code", "form", "flag"], BeforeValidator(values.means)] = Field(
         default="auto",
         description="How a person confirms: `auto` (a form where the host has them, else a code), `code`, `form`, or "
         "`flag` for trusted automation.",
     )
-    max_amount: Annotated[Ceilings | None, BeforeValidator(_ceilings)] = Field(
+    max_amount: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
         default=None,
         description="Ceiling of one write in minor units, like `SEK:500000,EUR:50000,*:0` (`*`: every other currency). "
         "Limits a capture, a refund, and a new order amount above the old one.",
@@ -154,12 +73,12 @@ class Settings(BaseModel):
     api_key_file: Path | None = Field(
         default=None, description="File to read the API key from, instead of KUSTOM_API_KEY."
     )
-    api_url: Annotated[str, AfterValidator(_base_url)] = Field(
+    api_url: Annotated[str, AfterValidator(values.base_url)] = Field(
         default="",
         description="Another base URL: https, or http on loopback only.",
         json_schema_extra={"shown": "by environment"},
     )
-    tools: Annotated[tuple[str, ...], BeforeValidator(_items)] = Field(
+    tools: Annotated[tuple[str, ...], BeforeValidator(values.items)] = Field(
         default=("orders", "captures", "refunds"),
         description="Comma list of toolsets and tool names to expose, or `all`.",
     )
@@ -169,16 +88,16 @@ class Settings(BaseModel):
         le=3600,
         description="Seconds that a confirmation code lives, 30 to 3600; also the longest wait for a person.",
     )
-    max_daily: Annotated[Ceilings | None, BeforeValidator(_ceilings)] = Field(
+    max_daily: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
         default=None,
         description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per merchant and "
         "currency; minor units, like KUSTOM_MAX_AMOUNT.",
     )
     writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
-    order_scope: Annotated[frozenset[str] | None, BeforeValidator(_order_ids)] = Field(
+    order_scope: Annotated[frozenset[str] | None, BeforeValidator(values.order_ids)] = Field(
         default=None, description="Comma list of order ids: any other order looks exactly like one that does not exist."
     )
-    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(_host_names)] = Field(
+    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(values.host_names)] = Field(
         default=None,
         description="Comma list of hosts that tracking links may name, exactly.",
         json_schema_extra={"shown": "any"},
@@ -203,12 +122,12 @@ class Settings(BaseModel):
         description="Another file for the audit, or `-` for stderr.",
         json_schema_extra={"shown": "in the state directory"},
     )
-    keys: Annotated[tuple[SecretStr, ...], BeforeValidator(_seal_keys)] = Field(
+    keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values.seal_keys)] = Field(
         default=(),
         description="Keys that seal codes and state, newest first: a comma list of at least 32 bytes each.",
         json_schema_extra={"shown": "derived from the API key"},
     )
-    proxy: Annotated[SecretStr, AfterValidator(_proxy)] | None = Field(
+    proxy: Annotated[SecretStr, AfterValidator(values.proxy)] | None = Field(
         default=None,
         description="Proxy for requests to Kustom, http or https; HTTP_PROXY, netrc and the like are ignored.",
     )
@@ -218,20 +137,25 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _which_environment(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("environment"):
-            return values
-        if not any(values.get(name) for name in ("username", "api_key", "api_url")):
-            return {**values, "environment": "sandbox"}
-        told = _told_by(values.get("api_key"))
-        if told is None and values.get("api_key"):
+    def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if given.get("environment"):
+            return given
+        if not any(given.get(name) for name in ("username", "api_key", "api_url")):
+            return {**given, "environment": "sandbox"}
+        told = _told_by(given.get("api_key"))
+        if told is None and given.get("api_key"):
             raise ConfigError(
                 "KUSTOM_ENVIRONMENT", "It must be given: playground or production. This key does not tell."
             )
-        return {**values, "environment": told or "playground"}
+        return {**given, "environment": told or "playground"}
 
     @model_validator(mode="after")
     def _nothing_contradicts(self) -> Settings:
+        if self.http_token and self.oauth_issuer:
+            raise ConfigError("KUSTOM_HTTP_TOKEN", "Give either this or KUSTOM_OAUTH_ISSUER, not both.")
+        if bool(self.oauth_issuer) != bool(self.oauth_audience):
+            missing = "KUSTOM_OAUTH_AUDIENCE" if self.oauth_issuer else "KUSTOM_OAUTH_ISSUER"
+            raise ConfigError(missing, "KUSTOM_OAUTH_ISSUER and KUSTOM_OAUTH_AUDIENCE are needed together.")
         if self.environment == "sandbox":
             if self.api_url:
                 raise ConfigError("KUSTOM_API_URL", "The sandbox is embedded and has no URL; unset one of the two.")
@@ -239,7 +163,7 @@ class Settings(BaseModel):
         if self.api_key is None:
             raise ConfigError("KUSTOM_API_KEY", "It is needed for anything but the sandbox.")
         told, secure = _told_by(self.api_key), self.base_url.startswith("https://")
-        at_production = _host_of(self.base_url) == PRODUCTION_HOST
+        at_production = values.host_of(self.base_url) == PRODUCTION_HOST
         if told == "production" and (self.environment != "production" or not at_production or not secure):
             raise ConfigError("KUSTOM_API_KEY", "A live key (kco_live_) is for production and Kustom's own host only.")
         if told == "playground" and (self.environment == "production" or at_production):

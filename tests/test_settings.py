@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.environment import UNAVAILABLE, Loaded, env_example, load, table
+from kustom_mcp.environment import Loaded, env_example, load, table
 from kustom_mcp.money import Ceilings
 from kustom_mcp.settings import ConfigError, Settings
 
@@ -81,6 +81,14 @@ def test_every_setting_is_read() -> None:
         proxy="http://user:pass@proxy.example:3128",
         writes_per_minute="10000",
         log_level="debug",
+        store="postgresql://user:pass@db.example/kustom",
+        drain="1.5",
+        oauth_issuer="https://login.example/",
+        oauth_audience="https://mcp.example/mcp",
+        oauth_jwks_url="http://127.0.0.1:9000/keys",
+        http_hosts="MCP.example, mcp.example:8443,[::1]:8080",
+        http_origins="https://chat.example",
+        http_sessions="Off",
     )
     assert found == Settings(
         username="M1-x",
@@ -102,6 +110,14 @@ def test_every_setting_is_read() -> None:
         proxy=SecretStr("http://user:pass@proxy.example:3128"),
         writes_per_minute=10000,
         log_level="debug",
+        store=SecretStr("postgresql://user:pass@db.example/kustom"),
+        drain=1.5,
+        oauth_issuer="https://login.example",
+        oauth_audience="https://mcp.example/mcp",
+        oauth_jwks_url="http://127.0.0.1:9000/keys",
+        http_hosts=("mcp.example", "mcp.example:8443", "[::1]:8080"),
+        http_origins=("https://chat.example",),
+        http_sessions="off",
     )
     assert found.writes_allowed
     assert found.base_url == "https://proxy.shop.example/kustom"
@@ -171,6 +187,26 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"api_key": TEST_KEY, "api_key_file": "/CANARY"}, "KUSTOM_API_KEY_FILE", "not both"),
     ({"api_key_file": "/dev/null/CANARY"}, "KUSTOM_API_KEY_FILE", "cannot be read"),
     ({"api_key_file": os.devnull}, "KUSTOM_API_KEY_FILE", "is empty"),
+    ({"store": "sqlite:///CANARY"}, "KUSTOM_STORE", "postgresql://user:password@host/database"),
+    ({"store": "postgresql://"}, "KUSTOM_STORE", "postgresql://user:password@host/database"),
+    ({"drain": "-1"}, "KUSTOM_DRAIN", "greater than"),
+    ({"http_token": "CANARY CANARY"}, "KUSTOM_HTTP_TOKEN", "printable ASCII without spaces"),
+    ({"http_token": "CANARY", "http_token_file": "/CANARY"}, "KUSTOM_HTTP_TOKEN_FILE", "not both"),
+    ({"http_token_file": os.devnull}, "KUSTOM_HTTP_TOKEN_FILE", "is empty"),
+    (
+        {"http_token": "CANARY", "oauth_issuer": "https://login.example", "oauth_audience": "CANARY"},
+        "KUSTOM_HTTP_TOKEN",
+        "not both",
+    ),
+    ({"oauth_issuer": "https://login.example"}, "KUSTOM_OAUTH_AUDIENCE", "needed together"),
+    ({"oauth_audience": "CANARY"}, "KUSTOM_OAUTH_ISSUER", "needed together"),
+    ({"oauth_issuer": "http://CANARY.example", "oauth_audience": "CANARY"}, "KUSTOM_OAUTH_ISSUER", "must start with"),
+    ({"oauth_jwks_url": "http://CANARY.example/keys"}, "KUSTOM_OAUTH_JWKS_URL", "must start with"),
+    ({"http_hosts": "mcp.example,*"}, "KUSTOM_HTTP_HOSTS", "Entry 2 of the list is not a Host header"),
+    ({"http_hosts": "https://CANARY.example"}, "KUSTOM_HTTP_HOSTS", "Entry 1 of the list is not a Host header"),
+    ({"http_origins": "CANARY.example"}, "KUSTOM_HTTP_ORIGINS", "Entry 1 of the list is not an origin"),
+    ({"http_origins": "https://CANARY.example/"}, "KUSTOM_HTTP_ORIGINS", "Entry 1 of the list is not an origin"),
+    ({"http_sessions": "CANARY"}, "KUSTOM_HTTP_SESSIONS", "'on' or 'off'"),
 ]
 
 
@@ -189,13 +225,6 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(given: dict[str, str], se
 @pytest.mark.parametrize("host", ["127.0.0.1:8090", "127.8.9.1", "localhost:1", "[::1]:8090"])
 def test_plain_http_is_for_loopback(host: str) -> None:
     assert settings(api_key=TEST_KEY, api_url=f"http://{host}/").base_url == f"http://{host}"
-
-
-@pytest.mark.parametrize("name", sorted(UNAVAILABLE))
-def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^{name}: .* not available in this version"):
-        load({name: "1"})
-    assert load({name: ""}) == Loaded(Settings())
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,11 @@ class World:
             wish.confirm = {"confirm": told["confirm"]["code"]} if "confirm" in told else wish.confirm
         assert wish.carried_out <= 1, (mishap, told)
         if told["outcome"] in EFFECTIVE:
-            there = wish.done or wish.carried_out or self.refunds == sorted([*wish.before, wish.arguments["refunded_amount"]])
+            there = (
+                wish.done
+                or wish.carried_out
+                or self.refunds == sorted([*wish.before, wish.arguments["refunded_amount"]])
+            )
             assert there, (mishap, told)
             wish.done = self.means == "flag"
         elif told["outcome"] in NOTHING:

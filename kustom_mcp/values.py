@@ -1,0 +1,127 @@
+"""How the value of a setting is written: lists, URLs, host names, ceilings, and what is said about one that is wrong.
+
+Each function takes what the environment holds and returns what `Settings` keeps, or raises ValueError with a sentence
+that names the rule and never the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from kustom_mcp.money import Ceilings
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_HOST_HEADER = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?")
+_ORIGIN = re.compile(rf"https?://{_HOST_HEADER.pattern}")
+_LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
+
+
+def lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def items(value: object) -> object:
+    """A comma list as a tuple; an empty entry is an error, because it is mostly a slip."""
+    if not isinstance(value, str):
+        return value
+    found = tuple(item.strip() for item in value.split(","))
+    if "" in found:
+        raise ValueError(f"Entry {found.index('') + 1} of the list is empty.")
+    return found
+
+
+def _checked(value: object, good: Callable[[str], object], what: str) -> object:
+    found = items(value)
+    if isinstance(value, str):
+        for number, item in enumerate(cast("tuple[str, ...]", found), start=1):
+            if not good(item):
+                raise ValueError(f"Entry {number} of the list is not {what}.")
+    return found
+
+
+def order_ids(value: object) -> object:
+    return _checked(lower(value), _UUID.fullmatch, "an order id (a UUID)")
+
+
+def host_names(value: object) -> object:
+    return _checked(lower(value), _HOST.fullmatch, "a host name like track.example.com")
+
+
+def seal_keys(value: object) -> object:
+    return _checked(value, lambda key: len(key.encode()) >= 32, "at least 32 bytes long")
+
+
+def ceilings(value: object) -> object:
+    return Ceilings.parse(value) if isinstance(value, str) else value
+
+
+def means(value: object) -> object:
+    if lower(value) == "card":
+        raise ValueError("The means card is not available in this version; use auto, code, form or flag.")
+    return lower(value)
+
+
+def token(value: SecretStr) -> SecretStr:
+    """A bearer token, as it can stand in a header."""
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("A token is printable ASCII without spaces.")
+    return value
+
+
+def http_hosts(value: object) -> object:
+    return _checked(lower(value), _HOST_HEADER.fullmatch, "a Host header like mcp.example.com or mcp.example.com:8443")
+
+
+def http_origins(value: object) -> object:
+    return _checked(lower(value), _ORIGIN.fullmatch, "an origin like https://chat.example.com")
+
+
+def store(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if not url.startswith("postgresql://") or not host_of(url):
+        raise ValueError("The store must be a URL like postgresql://user:password@host/database.")
+    return value
+
+
+def user(value: str) -> str:
+    if ":" in value:
+        raise ValueError("A user name cannot contain a colon.")
+    return value
+
+
+def base_url(value: str) -> str:
+    """A URL that is safe to send the key to, without its last slash."""
+    scheme, host = value.partition("://")[0].lower(), host_of(value)
+    if scheme != "https" and not (scheme == "http" and is_loopback(host)):
+        raise ValueError("The URL must start with https://; http:// is for loopback only.")
+    if not host or re.search(r"[@?#\\\s]", value):
+        raise ValueError("The URL must be a host and a path, without user name, query or fragment.")
+    return value.rstrip("/")
+
+
+def proxy(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if not url.lower().startswith(("http://", "https://")) or not host_of(url):
+        raise ValueError("The proxy must be a URL that starts with http:// or https://.")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def host_of(url: str) -> str:
+    """The host of a URL in lower case; "" when it has none or its port is no number."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
+    except ValueError:
+        return ""
