@@ -125,6 +125,25 @@ def shutting_down() -> Failure:
     return Failure(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
 
 
+def too_many() -> Failure:
+    """No request could be made within the deadline, because others were."""
+    return Failure(
+        Code.BUSY,
+        "This server has too many requests under way. Nothing was sent.",
+        next_step="Repeat the call in a few seconds.",
+    )
+
+
+def too_fast(wait: int) -> Failure:
+    """This caller, or all together, made more calls than a server that many share takes."""
+    return Failure(
+        Code.RATE_LIMITED,
+        "Calls come faster than this server takes them. Nothing was sent.",
+        retry_after_seconds=wait,
+        next_step=f"Wait {wait} {'second' if wait == 1 else 'seconds'}, then repeat the call.",
+    )
+
+
 def still_running() -> Failure:
     """The order's turn did not come within the deadline of this call."""
     return Failure(

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import anyio
 
 from kustom_mcp import __version__
-from kustom_mcp.audit import Audit
+from kustom_mcp.audit import Audit, writable
+from kustom_mcp.fairness import Lanes, Pace
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
 from kustom_mcp.oms.client import KustomClient
@@ -54,10 +55,12 @@ class App:
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    lanes: Lanes = field(default_factory=Lanes)
+    pace: Pace | None = None
     draining: bool = False
-    calls_in_flight: int = 0
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
-    _idle: anyio.Event | None = None
+    _running: set[object] = field(default_factory=set[object])
+    _ended: anyio.Event | None = None
     _in_flight: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
 
     @classmethod
@@ -139,20 +142,31 @@ class App:
 
     @contextmanager
     def running(self) -> Generator[None]:
-        """Count a tool call, so that the end of the process can wait for its answer."""
-        self.calls_in_flight += 1
+        """Note that a tool call runs, so that the end of the process can wait for its answer."""
+        call = object()
+        self._running.add(call)
         try:
             yield
         finally:
-            self.calls_in_flight -= 1
-            if not self.calls_in_flight and self._idle is not None:
-                self._idle.set()
+            self._running.discard(call)
+            if self._ended is not None:
+                self._ended.set()
+
+    async def store_writable(self) -> bool:
+        """Whether what a write needs written down can be."""
+        return self.settings.state_path is None or await anyio.to_thread.run_sync(writable, self.settings.state_path)
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many tool calls run."""
+        return len(self._running)
 
     async def idle(self) -> None:
-        """Wait until no tool call runs."""
-        while self.calls_in_flight:
-            self._idle = anyio.Event()
-            await self._idle.wait()
+        """Wait until no tool call runs of those that run now."""
+        now = set(self._running)
+        while now & self._running:
+            self._ended = anyio.Event()
+            await self._ended.wait()
 
     def drain(self, seconds: float) -> None:
         """Start no more writes, and give those in flight this long."""

@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import secrets
+import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -98,6 +99,17 @@ def private_directory(path: Path) -> None:
     path.parent.parent.mkdir(parents=True, exist_ok=True)
     for directory in (path.parent, path):
         directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def writable(directory: Path) -> bool:
+    """Whether a private file can be made in this directory, or in one that would have to be made first."""
+    try:
+        private_directory(directory / "audit")
+        with tempfile.TemporaryFile(dir=directory / "audit") as file:
+            file.write(b"ready")
+    except OSError:
+        return False
+    return True
 
 
 def write_all(file: int, data: bytes) -> None:

@@ -52,11 +52,10 @@ class Call(Reading):
     """One call of one tool."""
 
     def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], asked: Asked) -> None:
-        super().__init__(gate, context)
+        super().__init__(gate, context, asked.principal)
         self.sent = False
         """Whether a write has left, or may have."""
         self._asked = asked
-        self._caller = asked.who["caller"]
         self._round: Round | None = None
         self._pledge: Pledge | None = None
 

@@ -8,6 +8,7 @@ their mind in between.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ import anyio
 
 from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
 from kustom_mcp.money import show
+from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
 from kustom_mcp.settings import ConfigError, Settings
 
@@ -49,6 +51,13 @@ class Policy:
         self._catalog = catalog
         self._limits = limits or Limits(None)
         self._selected = _selection(settings.tools, catalog)
+        self._principal = Principal("operator")
+
+    def for_caller(self, principal: Principal) -> Policy:
+        """The same policy as far as it reaches for this caller, who can only narrow it."""
+        policy = copy.copy(self)
+        policy._principal = principal
+        return policy
 
     def listed(self, tool: str) -> bool:
         """Whether `tools/list` shows the tool."""
@@ -59,6 +68,8 @@ class Policy:
         kind = self._catalog[tool]
         if kind.writes and not self._settings.writes_allowed:
             return "the server is read-only (KUSTOM_WRITES=allow opens it)"
+        if kind.writes and not self._principal.writes:
+            return "the caller's access token lacks the scope orders:write"
         if tool not in self._selected:
             return f"switched off (add {kind.toolset} or {tool} to KUSTOM_TOOLS)"
         return None
@@ -67,17 +78,17 @@ class Policy:
         """Refuse a tool that is switched off. Failure NOT_PERMITTED."""
         why = self.why_off(tool)
         if why:
-            setting = "KUSTOM_TOOLS" if "KUSTOM_TOOLS" in why else "KUSTOM_WRITES"
+            how = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), "the scopes of a token")
             raise Failure(
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
-                next_step=f"Tell the person that the operator of this server decides this with {setting}.",
+                next_step=f"Tell the person that the operator of this server decides this with {how}.",
             )
 
     def in_scope(self, order_id: str) -> bool:
-        """Whether KUSTOM_ORDER_SCOPE lets this order be seen at all."""
-        scope = self._settings.order_scope
-        return scope is None or order_id in scope
+        """Whether KUSTOM_ORDER_SCOPE and the caller's token let this order be seen at all."""
+        scopes = (self._settings.order_scope, self._principal.orders)
+        return all(scope is None or order_id in scope for scope in scopes)
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+KEY = "kustom.principal"
+"""Where an HTTP request carries its principal, in the scope that the server keeps of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:

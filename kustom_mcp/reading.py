@@ -9,13 +9,15 @@ import anyio
 from mcp.server import ServerRequestContext
 
 from kustom_mcp import upstream, view
-from kustom_mcp.answers import still_running
+from kustom_mcp.answers import still_running, too_many
 from kustom_mcp.app import Busy
+from kustom_mcp.fairness import Crowded
 from kustom_mcp.gate import Gate
 from kustom_mcp.oms.endpoint import Read
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError
 from kustom_mcp.oms.models import Order
+from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
 from kustom_mcp.text import clean
 
@@ -25,10 +27,11 @@ T = TypeVar("T")
 class Reading:
     """A call as far as it only reads. `before` is the order as it was read last, before anything was written."""
 
-    def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any]) -> None:
+    def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], principal: Principal) -> None:
         self.gate = gate
         self.app = gate.app
-        self.policy = gate.policy
+        self.policy = gate.policy.for_caller(principal)
+        self._caller = principal.name
         self.context = context
         self.before: Order | None = None
         self._turn = AsyncExitStack()
@@ -43,9 +46,12 @@ class Reading:
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
         """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
         try:
-            return await self.app.client.read(endpoint, deadline=self._deadline, **ids)
+            async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
+                return await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
             raise self._failure(error, entry=entry) from None
+        except Crowded:
+            raise too_many() from None
 
     async def order(self, order_id: str) -> Order:
         """The order, if it is in scope."""

@@ -19,6 +19,7 @@ from kustom_mcp.ledger import Ledger
 from kustom_mcp.oms.endpoint import Means
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed
+from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
 
 
@@ -29,6 +30,7 @@ class Asked:
     `who`: the caller, and the host's name, for the record.
     """
 
+    principal: Principal
     tool: str
     gated: bool
     params: CallToolRequestParams

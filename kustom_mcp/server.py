@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.util import find_spec
+from math import ceil
 from typing import Any, cast
 
 from mcp import MCPError
@@ -40,6 +41,7 @@ from mcp.types import (
 )
 
 from kustom_mcp import __version__, identifiers, resources
+from kustom_mcp.answers import too_fast
 from kustom_mcp.app import App
 from kustom_mcp.call import Call
 from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
@@ -47,6 +49,8 @@ from kustom_mcp.listing import listing
 from kustom_mcp.operation import Operation
 from kustom_mcp.parsing import NOTHING_SENT
 from kustom_mcp.policy import Kind, Policy
+from kustom_mcp.principal import KEY as PRINCIPAL
+from kustom_mcp.principal import Principal
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.round import Asked
@@ -72,7 +76,7 @@ class Desk:
         self.app = app
         self.policy = Policy(app.settings, KINDS, app.limits)
         self.gate = Gate(app, self.policy)
-        self._user = operating_user()
+        self._operator = Principal(operating_user())
 
     @cached_property
     def tools(self) -> dict[str, dict[str, Json]]:
@@ -107,10 +111,12 @@ class Desk:
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         sent, code = False, None
         try:
-            self.policy.require(tool.name)
+            principal = self._principal(ctx)
+            self._keep_pace(principal)
+            self.policy.for_caller(principal).require(tool.name)
             arguments = tool.parse(given)
-            who = {"caller": self._user, "host": _host(ctx)}
-            asked = Asked(tool.name, tool.effect.gated, params, who, arguments, confirm)
+            who = {"caller": principal.name, "host": _host(ctx)}
+            asked = Asked(principal, tool.name, tool.effect.gated, params, who, arguments, confirm)
             async with Call(self.gate, ctx, asked) as call:
                 try:
                     return await _run(call, tool, arguments)
@@ -125,6 +131,16 @@ class Desk:
             result = _internal(sent=sent).result()
             result.confirm = code
             return result
+
+    def _principal(self, ctx: Context) -> Principal:
+        """Who is calling: whoever runs this process, or whom the HTTP request says."""
+        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
+
+    def _keep_pace(self, principal: Principal) -> None:
+        """Failure RATE_LIMITED when calls come too fast."""
+        wait = self.app.pace.wait(principal.name) if self.app.pace else 0.0
+        if wait:
+            raise too_fast(ceil(wait))
 
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
@@ -145,7 +161,7 @@ class Desk:
             str(params.uri),
             read_order=lambda order_id: self.read_order(ctx, order_id),
             parse_order_id=identifiers.order_id,
-            demo_orders=self._demo_orders() if self.app.settings.sandboxed else None,
+            demo_orders=self._demo_orders(ctx) if self.app.settings.sandboxed else None,
         )
 
     async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
@@ -155,14 +171,16 @@ class Desk:
         return PROMPTS.get(params.name, params.arguments)
 
     async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
-        known = [order[0] for order in self._demo_orders()] if self.app.settings.sandboxed else []
+        known = [order[0] for order in self._demo_orders(ctx)] if self.app.settings.sandboxed else []
         found = PROMPTS.complete(params.ref, params.argument, order_ids=known, error_codes=resources.documented_codes())
         return CompleteResult(completion=found or Completion(values=[]))
 
-    def _demo_orders(self) -> list[tuple[str, str, str, str]]:
+    def _demo_orders(self, ctx: Context) -> list[tuple[str, str, str, str]]:
         from kustom_mcp.simulator.seeds import demo_orders
 
-        return [(seed.order_id, seed.name, seed.status, seed.story) for seed in demo_orders()]
+        policy = self.policy.for_caller(self._principal(ctx))
+        seeds = [seed for seed in demo_orders() if policy.in_scope(seed.order_id)]
+        return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds]
 
 
 def build_server(app: App) -> Server[App]:

@@ -62,6 +62,8 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         return audit.run(None, loaded.settings.state_path)
     from kustom_mcp.commands import serve
 
+    if getattr(given, "http", False):
+        return serve.run_http(loaded.settings, given.host or "127.0.0.1", 8080 if given.port is None else given.port)
     return serve.run(loaded.settings)
 
 
@@ -80,7 +82,10 @@ def _parse(argv: Sequence[str]) -> Namespace:
     # Subcommands take --env-file too; SUPPRESS keeps one that stood before the command.
     after = _Parser(add_help=False)
     after.add_argument("--env-file", type=Path, default=SUPPRESS, metavar="PATH", help="settings file")
-    commands.add_parser("serve", parents=[after], help="serve MCP over stdio: what a host spawns")
+    serve = commands.add_parser("serve", parents=[after], help="serve MCP over stdio: what a host spawns")
+    serve.add_argument("--http", action="store_true", help="over Streamable HTTP instead, at /mcp")
+    serve.add_argument("--host", default=None, help="with --http: address to listen on, default 127.0.0.1")
+    serve.add_argument("--port", type=_port, default=None, help="with --http: port, default 8080, 0 for any")
     commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
@@ -91,7 +96,10 @@ def _parse(argv: Sequence[str]) -> Namespace:
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
-    return parser.parse_args(argv)
+    given = parser.parse_args(argv)
+    if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
+        parser.error("--host and --port are for serve --http")
+    return given
 
 
 def _port(text: str) -> int:

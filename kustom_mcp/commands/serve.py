@@ -1,4 +1,7 @@
-"""`kustom-mcp` and `kustom-mcp serve`: MCP over stdio. stdout belongs to the protocol, stderr to people."""
+"""`kustom-mcp` and `kustom-mcp serve`: MCP over stdio, or with `--http` over Streamable HTTP.
+
+On stdio stdout belongs to the protocol; whatever is for people goes to stderr.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,49 @@ import anyio
 from kustom_mcp.app import App
 from kustom_mcp.commands import stdout
 from kustom_mcp.commands.audit import name_at_start
-from kustom_mcp.settings import Settings
+from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.stdio import serve_stdio
+from kustom_mcp.values import is_loopback
 
 
 def run(settings: Settings) -> int:
-    """Serve until stdin ends."""
+    """Serve over stdio until stdin ends."""
+    app = _prepared(settings)
+    try:
+        anyio.run(_serve, app)
+    finally:
+        stdout.end()
+    return 0
+
+
+def run_http(settings: Settings, host: str, port: int) -> int:
+    """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
+    from kustom_mcp.web import PATH, listen, serve_http
+
+    loopback = is_loopback(host)
+    if not loopback and not (settings.http_token or settings.oauth_issuer):
+        raise ConfigError(
+            "--host", "Other machines can reach this address: set KUSTOM_HTTP_TOKEN or KUSTOM_OAUTH_ISSUER."
+        )
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise ConfigError("--port", f"Cannot listen on {host}:{port} ({error.strerror}).") from None
+    app = _prepared(settings)
+    if not loopback and not settings.http_hosts:
+        _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
+    shown = f"[{host}]" if ":" in host else host
+    _say(f"listening on http://{shown}:{listener.getsockname()[1]}{PATH}")
+    anyio.run(serve_http, app, listener)
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+
+
+def _prepared(settings: Settings) -> App:
+    """The app, once everything that is needed has been imported."""
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level.upper(), format="kustom-mcp: %(levelname)s %(name)s: %(message)s"
     )
@@ -26,11 +66,7 @@ def run(settings: Settings) -> int:
     app = App.of(settings)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
-    try:
-        anyio.run(_serve, app)
-    finally:
-        stdout.end()
-    return 0
+    return app
 
 
 async def _serve(app: App) -> None:

@@ -27,6 +27,7 @@ from kustom_mcp.gate import Gate
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError
 from kustom_mcp.policy import Policy
+from kustom_mcp.principal import Principal
 from kustom_mcp.round import Asked
 from kustom_mcp.server import KINDS, build_server
 from kustom_mcp.simulator.app import Simulator
@@ -314,7 +315,9 @@ async def test_a_repr_shows_no_credential_and_nobody(tmp_path: Path) -> None:
     gate = Gate(app, Policy(app.settings, KINDS, app.limits))
     who = {"caller": "somebody", "host": "tests"}
     tool = CATALOG["kustom_update_customer_details"]
-    asked = Asked(tool.name, True, CallToolRequestParams(name=tool.name), who, tool.parse(CHANGE), None)
+    asked = Asked(
+        Principal("op"), tool.name, True, CallToolRequestParams(name=tool.name), who, tool.parse(CHANGE), None
+    )
     call = Call(gate, cast("Any", SimpleNamespace()), asked)
     for thing in (app, app.settings, app.client, gate, call, app.audit, app.intents, app.remembered, app.limits):
         for text in (repr(thing), str(thing), f"{thing}"):

@@ -1,0 +1,149 @@
+"""Fairness: what one caller may take of a server that many share, so that a flood of one is a calm day for the others.
+
+Two measures. `Pace` limits how fast calls may come: a bucket of tokens for each caller, and one for all together.
+`Lanes` limits how many requests to Kustom are under way: callers take turns, and none may have all of them. A person
+who is being asked holds neither.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+LANES = 64
+"""Requests to Kustom under way: as many as the HTTP client keeps connections."""
+LANES_EACH = 48
+"""Of one caller: a quarter is always left for the others."""
+
+CALLS_A_SECOND = 50.0
+CALLS_AT_ONCE = 200.0
+"""What one caller may do in a burst; after that, CALLS_A_SECOND."""
+ALL_CALLS_A_SECOND = 1000.0
+ALL_CALLS_AT_ONCE = 4000.0
+FORGET_AFTER = 60.0  # seconds without a call after which a bucket is certainly full again
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+    def wait(self, now: float, per_second: float, most: float) -> float:
+        """Take a token; else the seconds until there is one."""
+        self.tokens = min(most, self.tokens + max(0.0, now - self.at) * per_second)
+        self.at = now
+        if self.tokens >= 1.0:
+            self.tokens -= 1.0
+            return 0.0
+        return (1.0 - self.tokens) / per_second
+
+
+class Pace:
+    """How fast calls may come: `each` and `together` are calls a second, and how many may come at once."""
+
+    def __init__(
+        self,
+        each: tuple[float, float] = (CALLS_A_SECOND, CALLS_AT_ONCE),
+        together: tuple[float, float] = (ALL_CALLS_A_SECOND, ALL_CALLS_AT_ONCE),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._each = each
+        self._together = together
+        self._clock = clock
+        self._all = _Bucket(together[1], clock())
+        self._callers: OrderedDict[str, _Bucket] = OrderedDict()
+        """The one that has been quiet for longest comes first."""
+
+    def wait(self, caller: str) -> float:
+        """Count a call. 0 when it may go on, else seconds until one may: then it is not counted."""
+        now = self._clock()
+        self._forget(now)
+        bucket = self._callers.setdefault(caller, _Bucket(self._each[1], now))
+        self._callers.move_to_end(caller)
+        return bucket.wait(now, *self._each) or self._all.wait(now, *self._together)
+
+    def _forget(self, now: float) -> None:
+        """Callers come and go; a full bucket need not be kept."""
+        while self._callers:
+            oldest = next(iter(self._callers))
+            if now - self._callers[oldest].at < FORGET_AFTER:
+                return
+            del self._callers[oldest]
+
+
+class Crowded(Exception):
+    """No lane became free in time."""
+
+
+class Lanes:
+    """How many requests may be under way, in all and of one caller. Who waits is served in turn, caller by caller."""
+
+    def __init__(self, total: int = LANES, each: int = LANES_EACH) -> None:
+        self._free = total
+        self._each = each
+        self._taken: dict[str, int] = {}
+        self._waiting: OrderedDict[str, deque[anyio.Event]] = OrderedDict()
+
+    @asynccontextmanager
+    async def lane(self, caller: str, *, within: float) -> AsyncGenerator[None]:
+        """A lane for one request, when it is this caller's turn. Crowded when that takes over `within` seconds."""
+        if self._free and not self._waiting and self._taken.get(caller, 0) < self._each:
+            self._take(caller)
+        else:
+            with anyio.move_on_after(within) as scope:
+                await self._queue(caller)
+            if scope.cancelled_caught:
+                raise Crowded
+        try:
+            yield
+        finally:
+            self._give_back(caller)
+
+    async def _queue(self, caller: str) -> None:
+        turn = anyio.Event()
+        self._waiting.setdefault(caller, deque()).append(turn)
+        self._serve()
+        try:
+            await turn.wait()
+        except BaseException:
+            if turn.is_set():  # it came at the moment that the caller left
+                self._give_back(caller)
+            else:
+                self._leave(caller, turn)
+            raise
+
+    def _leave(self, caller: str, turn: anyio.Event) -> None:
+        self._waiting[caller].remove(turn)
+        if not self._waiting[caller]:
+            del self._waiting[caller]
+
+    def _take(self, caller: str) -> None:
+        self._free -= 1
+        self._taken[caller] = self._taken.get(caller, 0) + 1
+
+    def _give_back(self, caller: str) -> None:
+        self._free += 1
+        self._taken[caller] -= 1
+        if not self._taken[caller]:
+            del self._taken[caller]
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give free lanes to those who wait: one each, in turn."""
+        while self._free:
+            caller = next((name for name in self._waiting if self._taken.get(name, 0) < self._each), None)
+            if caller is None:
+                return
+            turn = self._waiting[caller].popleft()
+            if self._waiting[caller]:
+                self._waiting.move_to_end(caller)
+            else:
+                del self._waiting[caller]
+            self._take(caller)
+            turn.set()

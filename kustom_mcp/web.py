@@ -1,0 +1,188 @@
+"""MCP over Streamable HTTP: the SDK's session manager behind our door, health, and an orderly end.
+
+One endpoint serves both eras. Without sessions (KUSTOM_HTTP_SESSIONS=off) any replica can answer any request; a client
+of the handshake era then gets codes, because nothing could carry a question back to it.
+
+The end: a signal turns readiness off and starts no more writes; calls that run may finish within KUSTOM_DRAIN; then the
+server goes. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Generator
+from typing import NoReturn
+
+import anyio
+import uvicorn
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kustom_mcp.app import App
+from kustom_mcp.door import Door
+from kustom_mcp.gate import operating_user
+from kustom_mcp.principal import KEY, Principal
+from kustom_mcp.server import build_server
+
+PATH = "/mcp"
+MAX_SESSIONS = 2000
+IDLE_SECONDS = 900.0
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LAST_WORDS = 0.2
+"""Seconds after the drain limit for a write that was cut to say so."""
+_HANG_UP = 1.0
+"""Seconds for answers to leave and for open streams to be closed."""
+_ASKED_BY_BROWSERS = [
+    "Authorization",
+    "Content-Type",
+    "Mcp-Method",
+    "Mcp-Name",
+    "Mcp-Protocol-Version",
+    "Mcp-Session-Id",
+]
+_SHOWN_TO_BROWSERS = ["Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
+
+log = logging.getLogger(__name__)
+
+
+def web_app(app: App, port: int) -> Starlette:
+    """The ASGI app of a server that listens on this port."""
+    settings = app.settings
+    manager = StreamableHTTPSessionManager(
+        app=build_server(app),
+        stateless=settings.http_sessions == "off",
+        # Hosts and origins are the door's; what is left of this check is the content type.
+        security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        session_idle_timeout=IDLE_SECONDS,
+        max_sessions=MAX_SESSIONS,
+    )
+    origins = frozenset(settings.http_origins or (f"http://{host}:{port}" for host in LOOPBACK))
+    hosts = frozenset(settings.http_hosts or (f"{host}:{port}" for host in LOOPBACK))
+
+    def behind_the_door(endpoint: ASGIApp) -> ASGIApp:
+        shared = CORSMiddleware(
+            endpoint,
+            allow_origins=sorted(origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=_ASKED_BY_BROWSERS,
+            expose_headers=_SHOWN_TO_BROWSERS,
+        )
+        return Door(shared, hosts=hosts, origins=origins)
+
+    async def ready(_: Request) -> Response:
+        because = await _not_ready(app)
+        return JSONResponse({"ready": not because, "because": because}, 503 if because else 200)
+
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with manager.run():
+            yield
+
+    routes = [
+        Route(PATH, behind_the_door(_Trusted(manager.asgi_app))),
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+async def _not_ready(app: App) -> list[str]:
+    """Why no requests should come here now; empty when they may. The settings are valid, or nothing would run."""
+    because: list[str] = []
+    if app.draining:
+        because.append("shutting down")
+    if not await app.store_writable():
+        because.append("the store cannot be written")
+    return because
+
+
+class _Trusted:
+    """Without token and issuer only this machine can connect, and whoever does is whoever runs the process."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._operator = Principal(operating_user())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[KEY] = self._operator
+        await self._endpoint(scope, receive, send)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one. OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def serve_http(app: App, listener: socket.socket) -> None:
+    """Serve until a signal comes."""
+    config = uvicorn.Config(
+        web_app(app, listener.getsockname()[1]),
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_HANG_UP,  # pyright: ignore[reportArgumentType]
+    )
+    server = _Server(config)
+    async with anyio.create_task_group() as group:
+        if sys.platform != "win32":
+            group.start_soon(_end_on_signals, app, server)
+        await server.serve(sockets=[listener])
+        group.cancel_scope.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for the signals, which are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _end_on_signals(app: App, server: uvicorn.Server) -> None:
+    ending = False
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as group:
+            async for number in signals:
+                if ending:
+                    _exit(128 + number)
+                ending = True
+                group.start_soon(_drain, app, server)
+
+
+async def _drain(app: App, server: uvicorn.Server) -> None:
+    seconds = app.settings.drain
+    app.drain(seconds)
+    with anyio.move_on_after(seconds + _LAST_WORDS):
+        await app.idle()
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # streams that it must cut are no news
+    server.should_exit = True
+
+
+def _exit(code: int) -> NoReturn:
+    os._exit(code)
