@@ -97,7 +97,9 @@ def web_app(app: App, port: int) -> Starlette:
         Route("/healthz", alive),
         Route("/readyz", ready),
     ]
-    return Starlette(routes=routes, lifespan=lifespan)
+    web = Starlette(routes=routes, lifespan=lifespan)
+    web.router.redirect_slashes = False  # nobody is sent anywhere
+    return web
 
 
 async def _not_ready(app: App) -> list[str]:

@@ -35,9 +35,8 @@ def run_http(settings: Settings, host: str, port: int) -> int:
 
     loopback = is_loopback(host)
     if not loopback and not (settings.http_token or settings.oauth_issuer):
-        raise ConfigError(
-            "--host", "Other machines can reach this address: set KUSTOM_HTTP_TOKEN or KUSTOM_OAUTH_ISSUER."
-        )
+        needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
+        raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
     try:
         listener = listen(host, port)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""A host: the SDK's own client spawns the server as a process and talks to it over stdio.
+"""A host: the SDK's own client talks to the server, a process that it spawns (stdio) or finds at a URL (HTTP).
 
 Every answer is held to what holds for all answers before a test sees it: one text block with the same JSON as the
 structured content, `isError` for exactly the three outcomes that are errors. The client itself checks the structured
@@ -22,10 +22,14 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+from tests.transports.serving import serving
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
 """`auto` speaks 2026-07-28, `legacy` the handshake era."""
+Wire = Literal["stdio", "http"]
+WAYS: tuple[tuple[Wire, Mode], ...] = (("stdio", "auto"), ("stdio", "legacy"), ("http", "auto"), ("http", "legacy"))
+"""Every way to talk to the server. What is said must not depend on it."""
 
 Person = Callable[[str], ElicitResult]
 """Who answers a form: gets the question, returns the answer."""
@@ -79,7 +83,7 @@ class Talk:
 
 @asynccontextmanager
 async def hosting(
-    kustom: Kustom, state: Path, mode: Mode, person: Person | None = None, **settings: str
+    kustom: Kustom, state: Path, mode: Mode, person: Person | None = None, wire: Wire = "stdio", **settings: str
 ) -> AsyncGenerator[Talk]:
     """A server process against the simulator, in a clean environment. Without a `person` the host has no forms."""
     questions: list[str] = []
@@ -89,11 +93,17 @@ async def hosting(
         assert person is not None
         return person(params.message)
 
+    forms = answer if person else None
+    if wire == "http":
+        with serving(kustom, state, **settings) as served:
+            async with Client(served.url, mode=mode, elicitation_callback=forms) as client:
+                yield Talk(client, questions=questions)
+        return
     env = {**kustom.settings, "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all", **settings}
     with tempfile.TemporaryFile("w+") as told:
         server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=env)
         transport = stdio_client(server, errlog=told)
-        async with Client(transport, mode=mode, elicitation_callback=answer if person else None) as client:
+        async with Client(transport, mode=mode, elicitation_callback=forms) as client:
             talk = Talk(client, questions=questions)
             yield talk
         told.seek(0)

@@ -1,4 +1,4 @@
-"""Every tool once, over real stdio, in both eras, with a code and with a form. The simulator says what happened."""
+"""Every tool once, over every wire and in both eras, with a code and with a form. The simulator says what happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.transports.host import MODES, Person, Talk, hosting, yes
+from tests.transports.host import WAYS, Person, Talk, hosting, yes
 from tests.transports.kustom import Kustom, demo
 
 TOMATOES = demo("documentation-tomatoes")
@@ -113,13 +113,13 @@ def _as_expected(kustom: Kustom) -> None:
 
 
 @pytest.mark.parametrize("person", [None, yes], ids=["codes", "forms"])
-async def test_every_tool_does_the_same_and_says_the_same_in_both_eras(
+async def test_every_tool_does_the_same_and_says_the_same_over_every_wire_in_both_eras(
     person: Person | None, kustom: Kustom, tmp_path: Path
 ) -> None:
     said: list[list[str]] = []
-    for mode in MODES:
+    for wire, mode in WAYS:
         kustom.reset()
-        async with hosting(kustom, tmp_path / mode, mode, person) as talk:
+        async with hosting(kustom, tmp_path / wire / mode, mode, person, wire) as talk:
             assert len((await talk.client.list_tools()).tools) == 19
             assert await _look_after_orders(talk) == ["ok", "ok", *["applied"] * 8]
             assert await _capture_and_refund(talk, kustom) == [
@@ -128,7 +128,7 @@ async def test_every_tool_does_the_same_and_says_the_same_in_both_eras(
             assert len(talk.questions) == (7 if person else 0)
             _as_expected(kustom)
             said.append([*talk.comparable, *talk.questions])
-    assert said[0] == said[1]
+    assert said == [said[0]] * 4
 
 
 NOT_SENT: list[tuple[str, dict[str, Any], str]] = [
@@ -190,15 +190,17 @@ TAKEN: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-async def test_bad_arguments_are_refused_alike_in_both_eras_and_nothing_is_sent(kustom: Kustom, tmp_path: Path) -> None:
+async def test_bad_arguments_are_refused_alike_over_every_wire_and_nothing_is_sent(
+    kustom: Kustom, tmp_path: Path
+) -> None:
     said: list[list[str]] = []
     got: list[tuple[str, dict[str, Any], str]] = []
-    for mode in MODES:
-        async with hosting(kustom, tmp_path / mode, mode) as talk:
+    for wire, mode in WAYS:
+        async with hosting(kustom, tmp_path / wire / mode, mode, wire=wire) as talk:
             answers = [(tool, arguments, await talk.call(tool, arguments)) for tool, arguments, _ in NOT_SENT + TAKEN]
             said.append(talk.comparable)
         for tool, arguments, answer in answers:
             got.append((tool, arguments, answer["error"]["code"] if "error" in answer else answer["outcome"]))
-    assert got == [*NOT_SENT, *TAKEN] * 2
-    assert said[0] == said[1]
+    assert got == [*NOT_SENT, *TAKEN] * 4
+    assert said == [said[0]] * 4
     assert kustom.writes == []
