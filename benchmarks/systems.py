@@ -51,7 +51,7 @@ def ours(environment: Environment, url: str, state: Path) -> System:
         "KUSTOM_ENVIRONMENT": "playground",
         "KUSTOM_API_URL": url,
         "KUSTOM_USERNAME": "user",
-        "KUSTOM_API_KEY": "kco_test_api_example",
+        "KUSTOM_API_KEY": "kco_test_api_sandbox",
         "KUSTOM_STATE_DIR": str(state),
         "KUSTOM_WRITES_PER_MINUTE": "10000",
     }
@@ -85,7 +85,7 @@ class Alone:
 
     def __init__(self, url: str) -> None:
         self._runner = asyncio.Runner()
-        self._client = httpx.AsyncClient(base_url=url, auth=("user", "kco_test_api_example"), trust_env=False)
+        self._client = httpx.AsyncClient(base_url=url, auth=("user", "kco_test_api_sandbox"), trust_env=False)
 
     def close(self) -> None:
         self._run(self._client.aclose())

@@ -19,6 +19,9 @@ class Served(BaseModel):
         "write rate). Needs the extra `postgres`.",
         json_schema_extra={"shown": "the state directory"},
     )
+    store_file: Path | None = Field(
+        default=None, description="File to read the URL of the store from, instead of KUSTOM_STORE."
+    )
     drain: float = Field(
         default=25,
         ge=0,

@@ -189,6 +189,7 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"api_key_file": os.devnull}, "KUSTOM_API_KEY_FILE", "is empty"),
     ({"store": "sqlite:///CANARY"}, "KUSTOM_STORE", "postgresql://user:password@host/database"),
     ({"store": "postgresql://"}, "KUSTOM_STORE", "postgresql://user:password@host/database"),
+    ({"store": "postgresql://a/b", "store_file": "/CANARY"}, "KUSTOM_STORE_FILE", "not both"),
     ({"drain": "-1"}, "KUSTOM_DRAIN", "greater than"),
     ({"http_token": "CANARY CANARY"}, "KUSTOM_HTTP_TOKEN", "printable ASCII without spaces"),
     ({"http_token": "CANARY", "http_token_file": "/CANARY"}, "KUSTOM_HTTP_TOKEN_FILE", "not both"),
@@ -269,10 +270,13 @@ def test_credentials_are_ignored_in_the_sandbox_with_a_warning() -> None:
     assert found.warnings == ("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.",)
 
 
-def test_the_key_can_come_from_a_file(tmp_path: Path) -> None:
+def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f"\n{TEST_KEY}\n")
     assert settings(api_key_file=str(file)).effective_api_key.get_secret_value() == TEST_KEY
+    assert settings(http_token_file=str(file)).http_token == SecretStr(TEST_KEY)
+    with pytest.raises(ConfigError, match="^KUSTOM_STORE: The store must be"):
+        settings(store_file=str(file))
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         settings(api_key_file=str(file))

@@ -29,8 +29,8 @@ WRONG: list[tuple[str, dict[str, str]]] = [
     ("KUSTOM_TOOLS", {"KUSTOM_TOOLS": SECRET}),
     ("KUSTOM_WRITE", {"KUSTOM_WRITE": "deny"}),
     ("KUSTOM_MAXAMOUNT", {"KUSTOM_MAXAMOUNT": "SEK:1"}),
-    ("KUSTOM_HTTP_TOKEN", {"KUSTOM_HTTP_TOKEN": SECRET}),
-    ("KUSTOM_STORE", {"KUSTOM_STORE": f"postgresql://user:{SECRET}@db.example.com/kustom"}),
+    ("KUSTOM_HTTP_TOKEN", {"KUSTOM_HTTP_TOKEN": f"{SECRET} {SECRET}"}),
+    ("KUSTOM_STORE", {"KUSTOM_STORE": f"sqlite:///{SECRET}"}),
 ]
 
 
