@@ -19,6 +19,7 @@ import anyio
 from mcp.server.stdio import stdio_server
 
 from kustom_mcp.app import App
+from kustom_mcp.pipes import standard_pipes
 from kustom_mcp.server import build_server
 
 log = logging.getLogger(__name__)
@@ -37,14 +38,18 @@ async def serve_stdio(app: App) -> None:
         async with anyio.create_task_group() as group:
             if sys.platform != "win32":
                 group.start_soon(_end_on_signals, app)
-            async with stdio_server() as (incoming, outgoing):
-                await server.run(
-                    _Draining(incoming, app),  # pyright: ignore[reportArgumentType]
-                    outgoing,
-                    server.create_initialization_options(),
-                )
+            with standard_pipes() as (stdin, stdout):
+                async with stdio_server(
+                    stdin,  # pyright: ignore[reportArgumentType] - what it needs of them is to iterate and to write
+                    stdout,  # pyright: ignore[reportArgumentType]
+                ) as (incoming, outgoing):
+                    await server.run(
+                        _Draining(incoming, app),  # pyright: ignore[reportArgumentType]
+                        outgoing,
+                        server.create_initialization_options(),
+                    )
             group.cancel_scope.cancel()
-    except* BrokenPipeError:
+    except* (BrokenPipeError, ConnectionResetError):
         log.info("the host has gone without waiting for an answer")
         _exit(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
