@@ -1,6 +1,6 @@
 """What a model sees of an order: facts that Kustom computes, what can be done now, and the sentence that sums it up.
 
-Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `totals` hold numbers, times,
+Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `Totals` hold numbers, times,
 ids and our own words only, but for one cleaned reference in a row; everything typed is in `third_party`. `can` and
 `cannot` come from the same table that refuses a call (`oms.rules`), so that the view never promises what a tool then
 denies.
@@ -31,6 +31,7 @@ from kustom_mcp.third_party import (
 __all__ = [
     "Permitted",
     "Pii",
+    "Totals",
     "capture_facts",
     "capture_view",
     "cleaned",
@@ -42,7 +43,6 @@ __all__ = [
     "row",
     "summary",
     "third_party",
-    "totals",
 ]
 
 Permitted = Callable[[str], str | None]
@@ -133,19 +133,28 @@ def row(outcome: str, order: Order, *, now: datetime) -> dict[str, Json]:
     return view
 
 
-def totals(orders: Iterable[Order]) -> list[dict[str, Json]]:
-    """Per currency and status: how many orders, and the sums of the five amounts. Sorted by currency, then status."""
-    groups: dict[tuple[str, str], dict[str, Json]] = {}
-    for order in orders:
+class Totals:
+    """Per currency and status: how many orders, and the sums of the five amounts. The orders need not be kept."""
+
+    def __init__(self, orders: Iterable[Order] = ()) -> None:
+        self._groups: dict[tuple[str, str], dict[str, Json]] = {}
+        for order in orders:
+            self.add(order)
+
+    def add(self, order: Order) -> None:
+        """Count one more order."""
         key = (clean(order.currency, 10), clean(order.status, 30))
-        if key not in groups:
+        if key not in self._groups:
             named: dict[str, Json] = {"purchase_currency": key[0]} if key[0] else {}
-            groups[key] = named | {"status": key[1], "orders": 0} | dict.fromkeys(AMOUNTS, 0)
-        group = groups[key]
+            self._groups[key] = named | {"status": key[1], "orders": 0} | dict.fromkeys(AMOUNTS, 0)
+        group = self._groups[key]
         group["orders"] += 1
         for name in AMOUNTS:
             group[name] += getattr(order, name)
-    return [group for _, group in sorted(groups.items())]
+
+    def listed(self) -> list[dict[str, Json]]:
+        """The groups, sorted by currency, then status."""
+        return [group for _, group in sorted(self._groups.items())]
 
 
 def difference(before: Order, after: Order) -> list[dict[str, Json]]:

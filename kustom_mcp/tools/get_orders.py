@@ -9,7 +9,6 @@ from kustom_mcp import view
 from kustom_mcp.arguments import OrderId
 from kustom_mcp.call import Call
 from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Code, Failure, Json, Result
 
@@ -27,36 +26,32 @@ OrderIds = Annotated[
 async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     """Read up to 100 orders at once: a compact row each, and totals per currency and status. Use it to review or
     compare a list of orders."""
-    found: dict[str, Order | Failure] = {}
-    slots = anyio.CapacityLimiter(AT_ONCE)
+    rows: dict[str, dict[str, Json]] = {}
+    failures: list[Failure] = []
+    totals, now = view.Totals(), call.app.now()
+    left = iter(order_ids)
 
-    async def read(order_id: str) -> None:
-        async with slots:
+    async def read_what_is_left() -> None:
+        for order_id in left:
             try:
-                found[order_id] = await call.order(order_id)
+                # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
+                order = await call.order(order_id)
+                rows[order_id] = view.row("ok", order, now=now)
+                totals.add(order)
             except Failure as failure:
-                found[order_id] = failure
-        await call.context.session.report_progress(len(found), len(order_ids))
+                rows[order_id] = {"outcome": failure.ends, "order_id": order_id, "error": failure.code.value}
+                failures.append(failure)
+            await call.context.session.report_progress(len(rows), len(order_ids))
 
     async with anyio.create_task_group() as group:
-        for order_id in order_ids:
-            group.start_soon(read, order_id)
-    return _answer(call, order_ids, found)
-
-
-def _answer(call: Call, order_ids: list[str], found: dict[str, Order | Failure]) -> Result:
-    failures = [failure for failure in found.values() if isinstance(failure, Failure)]
+        for _ in range(AT_ONCE):
+            group.start_soon(read_what_is_left)
     if len(failures) == len(order_ids) and failures[0].code is not Code.NOT_FOUND:
         raise failures[0]
-    now = call.app.now()
-    rows: list[dict[str, Json]] = []
-    for order_id in order_ids:
-        order = found[order_id]
-        if isinstance(order, Failure):
-            rows.append({"outcome": order.ends, "order_id": order_id, "error": order.code.value})
-        else:
-            rows.append(view.row("ok", order, now=now))
-    read = [order for order in found.values() if isinstance(order, Order)]
     missing = f" {len(failures)} could not be read: see `error` in their rows." if failures else ""
-    payload = {"orders": rows, "totals": view.totals(read), "now": now.isoformat(timespec="seconds")}
-    return Result("ok", f"Read {len(read)} of {len(order_ids)} orders.{missing}", payload=payload)
+    payload = {
+        "orders": [rows[order_id] for order_id in order_ids],
+        "totals": totals.listed(),
+        "now": now.isoformat(timespec="seconds"),
+    }
+    return Result("ok", f"Read {len(order_ids) - len(failures)} of {len(order_ids)} orders.{missing}", payload=payload)
