@@ -67,6 +67,8 @@ def clean(text: str, limit: int = 200) -> str:
     A longer text ends in `… [+N characters]` (in `…` alone where that would not leave half of the limit); far behind
     the cut N counts characters as they came. Cleaning twice changes nothing more.
     """
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text  # most of what there is to clean
     near = text[: 20 * limit + 200]
     seen = _visible(near)
     length = len(seen) + len(text) - len(near)
@@ -84,19 +86,22 @@ def clean_json(value: T, limit: int = 200, depth: int = 20) -> T:
 
     Of two keys that differ only in invisible characters the first is kept.
     """
-    result: object = value
+    return cast("T", _clean_json(value, limit, depth))
+
+
+def _clean_json(value: object, limit: int, depth: int) -> object:
     if isinstance(value, str):
-        result = clean(value, limit)
-    elif isinstance(value, dict | list) and depth <= 0:
-        result = "[left out: nested too deeply]"
-    elif isinstance(value, dict):
-        kept: dict[str, object] = {}
-        for key, item in cast("dict[object, object]", value).items():
-            kept.setdefault(clean(str(key), limit), clean_json(item, limit, depth - 1))
-        result = kept
-    elif isinstance(value, list):
-        result = [clean_json(item, limit, depth - 1) for item in cast("list[object]", value)]
-    return cast(T, result)
+        return clean(value, limit)
+    if not isinstance(value, dict | list):
+        return value
+    if depth <= 0:
+        return "[left out: nested too deeply]"
+    if isinstance(value, list):
+        return [_clean_json(item, limit, depth - 1) for item in cast("list[object]", value)]
+    kept: dict[str, object] = {}
+    for key, item in cast("dict[object, object]", value).items():
+        kept.setdefault(clean(str(key), limit), _clean_json(item, limit, depth - 1))
+    return kept
 
 
 def quoted(name: str) -> str:
