@@ -2,8 +2,8 @@
 
 Handing a line to a thread and back costs more than reading it: without threads a call takes an eighth fewer
 instructions. `O_NONBLOCK` is not set, because it belongs to the open file and not to our descriptor: the host, its
-shell or another child would find its own end changed. What is ready is read, or written, in pieces that cannot block,
-so a host that does not read holds up nothing but the answers to it.
+shell or another child would find its own end changed. What is ready is read, or written, in pieces that do not block
+then, so a host that does not read holds up nothing but the answers to it.
 
 Only pipes and sockets, which is what hosts give. A file or a terminal, and Windows, are left to the SDK.
 """

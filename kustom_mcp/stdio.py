@@ -116,5 +116,5 @@ async def _drain_and_exit(app: App) -> None:
 
 
 def _exit(code: int) -> NoReturn:
-    """Leave without joining the thread that is still reading stdin: it would never return."""
+    """Leave without joining a thread that may still be reading a terminal: it would never return."""
     os._exit(code)
