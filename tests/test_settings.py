@@ -275,7 +275,7 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     file.write_text(f"\n{TEST_KEY}\n")
     assert settings(api_key_file=str(file)).effective_api_key.get_secret_value() == TEST_KEY
     assert settings(http_token_file=str(file)).http_token == SecretStr(TEST_KEY)
-    with pytest.raises(ConfigError, match="^KUSTOM_STORE: The store must be"):
+    with pytest.raises(ConfigError, match=r"^KUSTOM_STORE: The store must be"):
         settings(store_file=str(file))
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
