@@ -1,6 +1,7 @@
-"""Many mixed calls with faults, one server process: does it ever tell what is not so, do it twice, or grow?
+"""Many mixed calls with faults, one server or replicas: does it ever tell what is not so, do it twice, or grow?
 
     python -m benchmarks.soak --calls 10000 --faults 0.05
+    python -m benchmarks.soak --replicas 2 --minutes 10 --faults 0.02
 
 Each story has an order of its own, so that what was really done to it can be counted in the simulator's log when a
 round is over. Two oracles: what was reported agrees with the truth, and an intent is applied at most once. The figures
@@ -23,6 +24,7 @@ from typing import Any
 
 import httpx2 as httpx
 
+from benchmarks.replicas import Replicas
 from benchmarks.soaking import ROUND, Intent, Server, Story, violations
 
 KEY = "kco_test_api_sandbox"
@@ -61,7 +63,7 @@ def size(pid: int, calls: int) -> Size:
 class Run:
     """What happened so far. `found` are violations, in words."""
 
-    server: Server
+    server: Server | Replicas
     kustom: httpx.AsyncClient
     chance: random.Random
     faults: float
@@ -108,8 +110,8 @@ def start_kustom() -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline().removeprefix("listening on ").strip()
 
 
-async def soak(calls: int, faults: float, seed: int, url: str, state: Path) -> Run:
-    """Rounds until there were so many calls."""
+async def soak(given: argparse.Namespace, url: str, state: Path) -> Run:
+    """Rounds until there were so many calls, or so many minutes have passed."""
     settings = {
         "KUSTOM_ENVIRONMENT": "playground",
         "KUSTOM_API_URL": url,
@@ -119,14 +121,17 @@ async def soak(calls: int, faults: float, seed: int, url: str, state: Path) -> R
         "KUSTOM_STATE_DIR": str(state),
         "KUSTOM_WRITES_PER_MINUTE": "10000",
         "KUSTOM_TIMEOUT": "5",
+        **({"KUSTOM_STORE": given.store} if given.store else {}),
     }
+    begin = time.monotonic()
+    system = Replicas.started(settings, given.replicas) if given.replicas else Server.started(settings)
     async with (
         httpx.AsyncClient(base_url=url, auth=("demo", KEY), timeout=30, trust_env=False) as kustom,
-        Server.started(settings) as server,
+        system as server,
     ):
-        run = Run(server, kustom, random.Random(seed), faults)
+        run = Run(server, kustom, random.Random(given.seed), given.faults)
         run.sizes.append(size(server.pid, 0))
-        while server.calls < calls:
+        while server.calls < given.calls or time.monotonic() < begin + given.minutes * 60:
             await run.round()
         return run
 
@@ -155,12 +160,15 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--faults", type=float, default=0.05, help="part of the calls that meet a fault")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=0, help="go on for at least so long")
+    parser.add_argument("--replicas", type=int, default=0, help="so many `serve --http` in turn, instead of stdio")
+    parser.add_argument("--store", default="", help="postgresql://... for the replicas; else they share a directory")
     given = parser.parse_args()
     process, url = start_kustom()
     begin = time.monotonic()
     try:
         with tempfile.TemporaryDirectory() as state:
-            run = asyncio.run(soak(given.calls, given.faults, given.seed, url, Path(state)))
+            run = asyncio.run(soak(given, url, Path(state)))
             intents = Path(state) / "intents"
             left = len(list(intents.iterdir())) if intents.exists() else 0
             return 0 if report(run, time.monotonic() - begin, left) else 1

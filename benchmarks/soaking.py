@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2 as httpx
 
@@ -130,6 +130,12 @@ class Server:
                 waiting.set_result(answer)
 
 
+class Asked(Protocol):
+    """Whatever answers calls."""
+
+    async def call(self, tool: str, arguments: Json) -> Json: ...
+
+
 @dataclass
 class Intent:
     """One wish, and what was told about it, from the first call that could write."""
@@ -172,7 +178,7 @@ def violations(intent: Intent, applied: int) -> list[str]:
 class Story:
     """An order, what is asked about it, and what is done to it."""
 
-    def __init__(self, server: Server, kustom: httpx.AsyncClient, chance: random.Random, faults: float) -> None:
+    def __init__(self, server: Asked, kustom: httpx.AsyncClient, chance: random.Random, faults: float) -> None:
         self.intents: list[Intent] = []
         self.outcomes: list[str] = []
         self._server = server
