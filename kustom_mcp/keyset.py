@@ -61,7 +61,7 @@ class KeySet:
         tasks, self._tasks = self._tasks, None
         if tasks is not None:
             tasks.cancel_scope.cancel()
-            await tasks.__aexit__(kind, error, trace)
+            await tasks.__aexit__(None, None, None)  # what ended the server is not for this group to wrap
 
     async def find(self, kid: str | None, algorithm: str) -> SigningKey | None:
         """The key of this id for this algorithm; None: the issuer has no such key. KeysUnavailable.

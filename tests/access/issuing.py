@@ -83,7 +83,8 @@ def token(
     headers = {"kid": "k1", "typ": "at+jwt", **(header or {})}
     typ = headers["typ"] or None
     headers = {name: value for name, value in headers.items() if value is not None} | {"typ": typ}
-    return jwt.encode(claims(**more), key or rsa_key(), algorithm=alg, headers=headers)
+    payload = json.dumps(claims(**more)).encode()  # as it is: what encodes whole tokens corrects some claims
+    return jwt.PyJWS().encode(payload, key or rsa_key(), alg, headers)
 
 
 def part(value: object) -> str:

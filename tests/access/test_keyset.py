@@ -199,3 +199,10 @@ async def test_a_token_without_a_key_id_needs_the_only_key_of_its_kind() -> None
 async def test_keys_are_found_in_its_lifetime_only() -> None:
     with pytest.raises(RuntimeError):
         await KeySet(World([]).read).find("one", "ES256")
+
+
+async def test_an_error_inside_its_lifetime_passes_as_it_is() -> None:
+    world = World([], gate=anyio.Event())
+    with pytest.raises(ZeroDivisionError):
+        async with world.keys():
+            raise ZeroDivisionError
