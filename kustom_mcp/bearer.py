@@ -13,7 +13,6 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any, Final, cast
 
-import pydantic_core
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -147,19 +146,17 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 def _tools_called(body: bytes) -> Iterator[str]:
-    """The name of every tool that a body calls, in any reading of it.
+    """The name of every tool that a body calls.
 
-    The SDK reads JSON in two ways, by era, and they differ at the edges: what only one of them understands must not
-    pass as nothing. What neither understands is answered as an error behind the door.
+    Of the two readers of JSON behind the door this is the more generous one: what it cannot read, neither can they.
     """
-    for read in (pydantic_core.from_json, json.loads):
-        try:
-            found = cast("object", read(body))
-        except (ValueError, RecursionError):
-            continue
-        for message in cast("list[object]", found) if isinstance(found, list) else [found]:
-            if isinstance(message, dict):
-                yield from _called(cast("dict[str, Any]", message))
+    try:
+        found = cast("object", json.loads(body))
+    except (ValueError, RecursionError):
+        return
+    for message in cast("list[object]", found) if isinstance(found, list) else [found]:
+        if isinstance(message, dict):
+            yield from _called(cast("dict[str, Any]", message))
 
 
 def _called(message: dict[str, Any]) -> Iterator[str]:
