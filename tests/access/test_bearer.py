@@ -245,7 +245,8 @@ async def test_with_the_scope_to_write_the_body_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer  "])
 async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> None:
-    value = token(scope="openid orders:read", kustom_orders=[ORDER])
+    expires = claims()["exp"]
+    value = token(scope="openid orders:read", kustom_orders=[ORDER], exp=expires)
     async with door() as (client, behind):
         headers = {"authorization": f"{scheme} {value}", "x-other": "kept"}
         assert (await client.get("/mcp", headers=headers)).status_code == 200
@@ -260,7 +261,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         token=WITHHELD,
         client_id=user.access_token.client_id,
         scopes=["openid", "orders:read"],
-        expires_at=claims()["exp"] if user.access_token.expires_at is None else user.access_token.expires_at,
+        expires_at=expires,
         subject=principal.name,
         claims={"iss": ISSUER},
     )

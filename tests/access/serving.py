@@ -1,0 +1,92 @@
+"""The real server behind the door, over real HTTP on loopback: uvicorn, the SDK's app, and the sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+import httpx2 as httpx
+import uvicorn
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kustom_mcp.access import access_for
+from kustom_mcp.app import App
+from kustom_mcp.bearer import Bearer
+from kustom_mcp.environment import load
+from kustom_mcp.principal import IN_SCOPE, Principal
+from kustom_mcp.protected import metadata_routes
+from kustom_mcp.server import build_server
+from kustom_mcp.tools import CATALOG
+from tests.conversation import Mode
+
+
+@dataclass
+class Served:
+    """A running server: its URL, and who called it."""
+
+    url: str
+    callers: list[Principal] = field(default_factory=list[Principal])
+    headers: list[list[bytes]] = field(default_factory=list[list[bytes]])
+
+    def noting(self, app: ASGIApp) -> ASGIApp:
+        """The app, with a note of what reaches it."""
+
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            self.callers.append(scope[IN_SCOPE])
+            self.headers.append([name for name, _ in scope["headers"]])
+            await app(scope, receive, send)
+
+        return noted
+
+    @asynccontextmanager
+    async def client(
+        self, mode: Mode = "auto", *, token: str = "", auth: httpx.Auth | None = None
+    ) -> AsyncGenerator[Client]:
+        """An SDK client with this token, or this way of getting one."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        async with (
+            httpx.AsyncClient(headers=headers, auth=auth, trust_env=False) as http,
+            Client(streamable_http_client(self.url, http_client=http), mode=mode) as client,
+        ):
+            yield client
+
+
+@asynccontextmanager
+async def serving(listening: socket.socket, **environ: str) -> AsyncGenerator[Served]:
+    """A server with these settings on a bound socket, for at most ten seconds."""
+    read = load(environ).settings
+    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
+    inner = build_server(App.of(read)).streamable_http_app()
+    async with access_for(read) as access:
+        assert access is not None
+        writing = {name for name, tool in CATALOG.items() if tool.writes}
+        door = Bearer(served.noting(inner), access, writing=writing, audience=read.oauth_audience)
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+            async with inner.router.lifespan_context(inner):
+                yield
+
+        outer = Starlette(routes=[*metadata_routes(read, access), Mount("", app=door)], lifespan=lifespan)
+        running = uvicorn.Server(uvicorn.Config(outer, log_config=None, ws="none"))
+        with anyio.fail_after(10):
+            task = asyncio.create_task(running.serve(sockets=[listening]))
+            try:
+                yield served
+            finally:
+                running.should_exit = True
+                await task
+                listening.close()
+
+
+def bound() -> socket.socket:
+    """A listening socket on loopback: its port is known, and callers wait in it, before anything is built."""
+    return socket.create_server(("127.0.0.1", 0))
