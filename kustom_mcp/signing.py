@@ -56,7 +56,7 @@ def _signing_key(given: object) -> SigningKey | None:
         return None
     key = cast("dict[str, Any]", given)
     algorithms, kid = _algorithms(key), key.get("kid")
-    if not algorithms or not _public_and_for_signatures(key) or not isinstance(kid, str | None):
+    if not algorithms or not _for_signatures(key) or not isinstance(kid, str | None):
         return None
     try:
         public = jwt.PyJWK(key, algorithm=algorithms[0]).key
@@ -64,6 +64,7 @@ def _signing_key(given: object) -> SigningKey | None:
         return None
     if isinstance(public, RSAPublicKey) and public.key_size not in RSA_BITS:
         return None
+    # What was published with its private half has become another type by now, and is left out like any other.
     return SigningKey(kid, frozenset(algorithms), public) if isinstance(public, PublicKey) else None
 
 
@@ -74,6 +75,6 @@ def _algorithms(key: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in family if key.get("alg", name) == name)
 
 
-def _public_and_for_signatures(key: dict[str, Any]) -> bool:
+def _for_signatures(key: dict[str, Any]) -> bool:
     operations = key.get("key_ops", ["verify"])
-    return "d" not in key and key.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
+    return key.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations

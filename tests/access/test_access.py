@@ -7,6 +7,8 @@ import hmac
 import json
 import logging
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -369,3 +371,12 @@ def test_an_address_that_others_reach_needs_a_token_or_an_issuer(host: str) -> N
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "::1"])
 def test_this_machine_alone_needs_neither(host: str) -> None:
     require_access(load({}).settings, host)
+
+
+def test_stdio_does_not_pay_for_tokens() -> None:
+    program = (
+        "import sys, kustom_mcp.commands.serve, kustom_mcp.stdio; "
+        "print(sorted({'jwt', 'kustom_mcp.access', 'kustom_mcp.bearer'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
