@@ -161,9 +161,8 @@ class IssuedTokens:
 def require_access(settings: Settings, host: str) -> None:
     """ConfigError when serving HTTP on this address would let anybody in."""
     if settings.http_token is None and not settings.oauth_issuer and not values.is_loopback(host.lower()):
-        raise ConfigError(
-            "KUSTOM_HTTP_TOKEN", "On an address that others can reach it is needed, or KUSTOM_OAUTH_ISSUER is."
-        )
+        needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
+        raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
 
 
 @asynccontextmanager

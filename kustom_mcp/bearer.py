@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kustom_mcp.access import READ, SCOPES, Access, Grant, Refused
 from kustom_mcp.keyset import INTERVAL, KeysUnavailable
-from kustom_mcp.principal import IN_SCOPE
+from kustom_mcp.principal import KEY
 from kustom_mcp.protected import Resource, challenge
 
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -107,7 +107,7 @@ def _too_long() -> JSONResponse:
 def _admit(scope: Scope, grant: Grant) -> None:
     """Say who is calling, to the tools and to the SDK, and take the token away."""
     scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
-    scope[IN_SCOPE] = grant.principal
+    scope[KEY] = grant.principal
     scope["auth"] = AuthCredentials(grant.scopes)
     scope["user"] = AuthenticatedUser(
         AccessToken(

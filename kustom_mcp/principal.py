@@ -4,10 +4,6 @@ of their own; over HTTP it is what an access token says."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-IN_SCOPE: Final = "kustom.principal"
-"""Where the Principal of an HTTP request stands in its ASGI scope."""
 
 KEY = "kustom.principal"
 """Where an HTTP request carries its principal, in the scope that the server keeps of it."""

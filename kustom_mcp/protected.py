@@ -8,10 +8,11 @@ URL, else the address that the caller used.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -54,8 +55,8 @@ def challenge(parts: Mapping[str, str]) -> str:
     return ("Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items())).rstrip()
 
 
-def metadata_routes(settings: Settings, access: Access | None) -> list[Route]:
-    """The routes of the document; none where tokens come from no issuer."""
+def metadata_routes(settings: Settings, access: Access | None, *, middleware: Sequence[Middleware] = ()) -> list[Route]:
+    """The routes of the document; none where tokens come from no issuer. `middleware` checks the Host."""
     if access is None or not access.issued:
         return []
     resource = Resource(settings.oauth_audience)
@@ -71,7 +72,7 @@ def metadata_routes(settings: Settings, access: Access | None) -> list[Route]:
         headers = {"access-control-allow-origin": "*", "cache-control": "max-age=300", "vary": "host"}
         return JSONResponse(found, headers=headers)
 
-    return [Route(path, document, methods=["GET"]) for path in resource.paths()]
+    return [Route(path, document, methods=["GET"], middleware=middleware) for path in resource.paths()]
 
 
 def _origin(scope: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ from kustom_mcp.access import access_for
 from kustom_mcp.app import App
 from kustom_mcp.bearer import Bearer
 from kustom_mcp.environment import load
-from kustom_mcp.principal import IN_SCOPE, Principal
+from kustom_mcp.principal import KEY, Principal
 from kustom_mcp.protected import metadata_routes
 from kustom_mcp.server import build_server
 from kustom_mcp.tools import CATALOG
@@ -40,7 +40,7 @@ class Served:
         """The app, with a note of what reaches it."""
 
         async def noted(scope: Scope, receive: Receive, send: Send) -> None:
-            self.callers.append(scope[IN_SCOPE])
+            self.callers.append(scope[KEY])
             self.headers.append([name for name, _ in scope["headers"]])
             await app(scope, receive, send)
 

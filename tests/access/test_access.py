@@ -362,7 +362,7 @@ def test_an_address_that_others_reach_needs_a_token_or_an_issuer(host: str) -> N
     with pytest.raises(ConfigError) as error:
         require_access(load({}).settings, host)
     assert str(error.value) == (
-        "KUSTOM_HTTP_TOKEN: On an address that others can reach it is needed, or KUSTOM_OAUTH_ISSUER is."
+        "KUSTOM_HTTP_TOKEN: Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
     )
     require_access(load({"KUSTOM_HTTP_TOKEN": "letmein"}).settings, host)
     require_access(settings(), host)

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from kustom_mcp.access import access_for
 from kustom_mcp.bearer import MAX_BODY, WITHHELD, Bearer
 from kustom_mcp.environment import load
-from kustom_mcp.principal import IN_SCOPE, Principal
+from kustom_mcp.principal import KEY, Principal
 from tests.access.issuing import AUDIENCE, ISSUER, METADATA, ORDER, SUBJECT, Site, claims, jwk, rsa_key, settings, token
 
 WRITING = {"kustom_refund_order", "kustom_cancel_order"}
@@ -251,7 +251,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         headers = {"authorization": f"{scheme} {value}", "x-other": "kept"}
         assert (await client.get("/mcp", headers=headers)).status_code == 200
     (scope,) = behind.scopes
-    principal = scope[IN_SCOPE]
+    principal = scope[KEY]
     assert principal == Principal(principal.name, writes=False, orders=frozenset({ORDER}))
     assert scope["auth"].scopes == ["openid", "orders:read"]
     user = scope["user"]
@@ -273,7 +273,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
 async def test_the_static_token_lets_its_callers_write() -> None:
     async with door(STATIC) as (client, behind):
         await client.post("/mcp", headers=bearer("letmein"), json=REFUND)
-    assert behind.scopes[0][IN_SCOPE] == Principal("http-token")
+    assert behind.scopes[0][KEY] == Principal("http-token")
     assert "letmein" not in repr(behind.scopes)
     assert get_access_token() is None
 
