@@ -195,7 +195,7 @@ def _header(token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token) if _TOKEN.fullmatch(token) else {}
     except jwt.PyJWTError:
         header = {}
-    if header.get("alg") not in list(ALGORITHMS) or "crit" in header or "b64" in header:
+    if header.get("alg") not in list(ALGORITHMS) or "crit" in header:
         raise Refused(NOT_A_TOKEN)
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("at+jwt", "jwt"):

@@ -136,7 +136,7 @@ BAD: dict[str, tuple[Callable[[], str] | str, str]] = {
     "an address of keys": (lambda: token(STRANGER, header={"jku": "https://evil.example/keys"}), BAD_SIGNATURE),
     "an address of a certificate": (lambda: token(STRANGER, header={"x5u": "https://evil.example/x"}), BAD_SIGNATURE),
     "a critical extension": (lambda: token(header={"crit": ["exp"], "exp": 1}), NOT_A_TOKEN),
-    "a detached payload": (lambda: token(header={"crit": ["b64"], "b64": True}), NOT_A_TOKEN),
+    "a critical extension that the library knows": (lambda: token(header={"crit": ["b64"], "b64": True}), NOT_A_TOKEN),
     "type: a logout token": (lambda: token(header={"typ": "logout+jwt"}), ANOTHER_KIND),
     "type: bound to a key": (lambda: token(header={"typ": "dpop+jwt"}), ANOTHER_KIND),
     "type: a number": (unsigned({"alg": "RS256", "kid": "k1", "typ": 7}), ANOTHER_KIND),
