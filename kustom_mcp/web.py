@@ -23,19 +23,25 @@ import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kustom_mcp.access import Access, access_for
 from kustom_mcp.app import App
+from kustom_mcp.bearer import Bearer
 from kustom_mcp.door import Door
 from kustom_mcp.gate import operating_user
 from kustom_mcp.principal import KEY, Principal
+from kustom_mcp.protected import metadata_routes
 from kustom_mcp.server import build_server
+from kustom_mcp.tools import CATALOG
 
 PATH = "/mcp"
+WRITING = frozenset(name for name, tool in CATALOG.items() if tool.writes)
 MAX_SESSIONS = 2000
 IDLE_SECONDS = 900.0
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -56,8 +62,8 @@ _SHOWN_TO_BROWSERS = ["Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
 log = logging.getLogger(__name__)
 
 
-def web_app(app: App, port: int) -> Starlette:
-    """The ASGI app of a server that listens on this port."""
+def web_app(app: App, port: int, access: Access | None) -> Starlette:
+    """The ASGI app of a server that listens on this port, for those whom `access` lets in."""
     settings = app.settings
     manager = StreamableHTTPSessionManager(
         app=build_server(app),
@@ -92,8 +98,14 @@ def web_app(app: App, port: int) -> Starlette:
         async with manager.run():
             yield
 
+    endpoint = (
+        _Trusted(manager.asgi_app)
+        if access is None
+        else Bearer(manager.asgi_app, access, writing=WRITING, audience=settings.oauth_audience)
+    )
     routes = [
-        Route(PATH, behind_the_door(_Trusted(manager.asgi_app))),
+        Route(PATH, behind_the_door(endpoint)),
+        *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
         Route("/healthz", alive),
         Route("/readyz", ready),
     ]
@@ -140,8 +152,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def serve_http(app: App, listener: socket.socket) -> None:
     """Serve until a signal comes."""
+    async with access_for(app.settings) as access:
+        await _serve(app, listener, web_app(app, listener.getsockname()[1], access))
+
+
+async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
     config = uvicorn.Config(
-        web_app(app, listener.getsockname()[1]),
+        web,
         lifespan="on",
         ws="none",
         log_config=None,

@@ -31,18 +31,16 @@ def run(settings: Settings) -> int:
 
 def run_http(settings: Settings, host: str, port: int) -> int:
     """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
+    from kustom_mcp.access import require_access
     from kustom_mcp.web import PATH, listen, serve_http
 
-    loopback = is_loopback(host)
-    if not loopback and not (settings.http_token or settings.oauth_issuer):
-        needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
-        raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
+    require_access(settings, host)
     try:
         listener = listen(host, port)
     except OSError as error:
         raise ConfigError("--port", f"Cannot listen on {host}:{port} ({error.strerror}).") from None
     app = _prepared(settings)
-    if not loopback and not settings.http_hosts:
+    if not is_loopback(host) and not settings.http_hosts:
         _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
     shown = f"[{host}]" if ":" in host else host
     _say(f"listening on http://{shown}:{listener.getsockname()[1]}{PATH}")

@@ -13,18 +13,13 @@ import httpx2 as httpx
 import uvicorn
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
-from starlette.applications import Starlette
-from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kustom_mcp.access import access_for
 from kustom_mcp.app import App
-from kustom_mcp.bearer import Bearer
 from kustom_mcp.environment import load
 from kustom_mcp.principal import KEY, Principal
-from kustom_mcp.protected import metadata_routes
-from kustom_mcp.server import build_server
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.web import web_app
 from tests.conversation import Mode
 
 
@@ -37,12 +32,16 @@ class Served:
     headers: list[list[bytes]] = field(default_factory=list[list[bytes]])
 
     def noting(self, app: ASGIApp) -> ASGIApp:
-        """The app, with a note of what reaches it."""
+        """The app, with a note of whom it let in, and of what was left of their headers."""
 
         async def noted(scope: Scope, receive: Receive, send: Send) -> None:
-            self.callers.append(scope[KEY])
-            self.headers.append([name for name, _ in scope["headers"]])
-            await app(scope, receive, send)
+            async def answered(message: Message) -> None:
+                if message["type"] == "http.response.start" and KEY in scope:
+                    self.callers.append(scope[KEY])
+                    self.headers.append([name for name, _ in scope["headers"]])
+                await send(message)
+
+            await app(scope, receive, answered)
 
         return noted
 
@@ -64,19 +63,9 @@ async def serving(listening: socket.socket, **environ: str) -> AsyncGenerator[Se
     """A server with these settings on a bound socket, for at most ten seconds."""
     read = load(environ).settings
     served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
-    inner = build_server(App.of(read)).streamable_http_app()
     async with access_for(read) as access:
-        assert access is not None
-        writing = {name for name, tool in CATALOG.items() if tool.writes}
-        door = Bearer(served.noting(inner), access, writing=writing, audience=read.oauth_audience)
-
-        @asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-            async with inner.router.lifespan_context(inner):
-                yield
-
-        outer = Starlette(routes=[*metadata_routes(read, access), Mount("", app=door)], lifespan=lifespan)
-        running = uvicorn.Server(uvicorn.Config(outer, log_config=None, ws="none"))
+        web = web_app(App.of(read), listening.getsockname()[1], access)
+        running = uvicorn.Server(uvicorn.Config(served.noting(web), log_config=None, ws="none"))
         with anyio.fail_after(10):
             task = asyncio.create_task(running.serve(sockets=[listening]))
             try:

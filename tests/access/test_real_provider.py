@@ -176,7 +176,12 @@ async def test_the_claim_that_narrows_arrives(listening: socket.socket, issuer: 
         ours(listening, issuer) as served,
         served.client(token=await issued(issuer, "narrow")) as client,
     ):
-        await client.list_tools()
+        own = await client.call_tool("kustom_get_order", {"order_id": demo("authorized-sek")})
+        other = await client.call_tool("kustom_get_order", {"order_id": demo("captured-sek")})
+    assert own.structured_content is not None
+    assert own.structured_content["outcome"] == "ok"
+    assert other.structured_content is not None
+    assert other.structured_content["error"]["code"] == "NOT_FOUND"
     (caller,) = set(served.callers)
     assert (caller.writes, caller.orders) == (True, {demo("authorized-sek")})
 
