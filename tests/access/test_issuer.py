@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+
+import anyio
 import httpx2 as httpx
 import pytest
 
@@ -154,3 +158,27 @@ async def test_nothing_is_asked_outside_its_lifetime() -> None:
 )
 def test_one_slash_at_the_end_makes_no_other_issuer(one: str, other: str, same: bool) -> None:
     assert same_issuer(one, other) is same
+
+
+@pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:9"])
+async def test_on_this_machine_no_proxy_is_used_whoever_names_it(
+    proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        issuer = f"http://127.0.0.1:{port}"
+        found = FOUND if head.startswith(b"GET /keys ") else {"issuer": issuer, "jwks_uri": f"{issuer}/keys"}
+        body = json.dumps(found).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s" % (len(body), body))
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        async with Issuer(f"http://127.0.0.1:{port}", proxy=proxy) as asked:
+            with anyio.fail_after(5):
+                found = await asked.read()
+    assert [key.kid for key in found.keys] == ["k1"]
