@@ -69,7 +69,7 @@ def installed(npm: list[str]) -> Path:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     if not folder.is_dir():
-        unavailable(f"{PACKAGE} could not be installed: {done.stderr[-300:]}")
+        unavailable(f"{PACKAGE} could not be installed: npm ended with {done.returncode}")
     return folder
 
 
