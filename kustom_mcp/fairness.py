@@ -20,11 +20,9 @@ LANES = 64
 LANES_EACH = 48
 """Of one caller: a quarter is always left for the others."""
 
-CALLS_A_SECOND = 50.0
-CALLS_AT_ONCE = 200.0
-"""What one caller may do in a burst; after that, CALLS_A_SECOND."""
-ALL_CALLS_A_SECOND = 1000.0
-ALL_CALLS_AT_ONCE = 4000.0
+CALLS_OF_ONE = (50.0, 200.0)
+"""Calls a second of one caller, and how many may come at once."""
+ALL_CALLS = (1000.0, 4000.0)
 FORGET_AFTER = 60.0  # seconds without a call after which a bucket is certainly full again
 
 
@@ -48,8 +46,8 @@ class Pace:
 
     def __init__(
         self,
-        each: tuple[float, float] = (CALLS_A_SECOND, CALLS_AT_ONCE),
-        together: tuple[float, float] = (ALL_CALLS_A_SECOND, ALL_CALLS_AT_ONCE),
+        each: tuple[float, float] = CALLS_OF_ONE,
+        together: tuple[float, float] = ALL_CALLS,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -16,13 +16,16 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator, Generator
+from math import ceil
 from typing import NoReturn
 
 import anyio
 import uvicorn
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -34,6 +37,7 @@ from kustom_mcp.access import Access, access_for
 from kustom_mcp.app import App
 from kustom_mcp.bearer import Bearer
 from kustom_mcp.door import Door
+from kustom_mcp.fairness import ALL_CALLS, Pace
 from kustom_mcp.gate import operating_user
 from kustom_mcp.principal import KEY, Principal
 from kustom_mcp.protected import metadata_routes
@@ -44,6 +48,9 @@ PATH = "/mcp"
 WRITING = frozenset(name for name, tool in CATALOG.items() if tool.writes)
 MAX_SESSIONS = 2000
 IDLE_SECONDS = 900.0
+SESSIONS_OF_ONE = (0.1, 30.0)
+"""A second, and at once: one caller alone cannot fill MAX_SESSIONS before the first ones have been idle too long."""
+SESSIONS_OF_ALL = (20.0, 500.0)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LAST_WORDS = 0.2
 """Seconds after the drain limit for a write that was cut to say so."""
@@ -98,11 +105,14 @@ def web_app(app: App, port: int, access: Access | None) -> Starlette:
         async with manager.run():
             yield
 
-    endpoint = (
-        _Trusted(manager.asgi_app)
-        if access is None
-        else Bearer(manager.asgi_app, access, writing=WRITING, audience=settings.oauth_audience)
-    )
+    if access is None:
+        endpoint: ASGIApp = _Trusted(manager.asgi_app)
+    else:
+        # One static token is everybody's, so it has no pace of its own; nor has this machine without a token.
+        app.pace = Pace() if access.issued else Pace(each=ALL_CALLS)
+        several = access.issued and settings.http_sessions == "on"
+        inside = _Openings(manager.asgi_app) if several else manager.asgi_app
+        endpoint = Bearer(inside, access, writing=WRITING, audience=settings.oauth_audience)
     routes = [
         Route(PATH, behind_the_door(endpoint)),
         *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
@@ -122,6 +132,25 @@ async def _not_ready(app: App) -> list[str]:
     if not await app.store_writable():
         because.append("the store cannot be written")
     return because
+
+
+class _Openings:
+    """Sessions of the handshake era, of which there are only so many: how fast one caller may open them."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._pace = Pace(each=SESSIONS_OF_ONE, together=SESSIONS_OF_ALL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if scope["method"] == "POST" and "mcp-session-id" not in headers:
+            version = headers.get("mcp-protocol-version")
+            wait = self._pace.wait(scope[KEY].name) if version in (None, *HANDSHAKE_PROTOCOL_VERSIONS) else 0.0
+            if wait:
+                refused = PlainTextResponse("Sessions are opened too fast.\n", 429, {"retry-after": str(ceil(wait))})
+                await refused(scope, receive, send)
+                return
+        await self._endpoint(scope, receive, send)
 
 
 class _Trusted:

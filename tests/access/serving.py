@@ -59,11 +59,13 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(listening: socket.socket, **environ: str) -> AsyncGenerator[Served]:
-    """A server with these settings on a bound socket, for at most ten seconds."""
+async def serving(
+    listening: socket.socket, issuer: httpx.AsyncBaseTransport | None = None, **environ: str
+) -> AsyncGenerator[Served]:
+    """A server with these settings on a bound socket, for at most ten seconds. `issuer` replaces the way to one."""
     read = load(environ).settings
     served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
-    async with access_for(read) as access:
+    async with access_for(read, transport=issuer) as access:
         web = web_app(App.of(read), listening.getsockname()[1], access)
         running = uvicorn.Server(uvicorn.Config(served.noting(web), log_config=None, ws="none"))
         with anyio.fail_after(10):

@@ -6,8 +6,12 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.principal import Principal
+from kustom_mcp.web import SESSIONS_OF_ONE
+from tests.access.issuing import AUDIENCE, ISSUER, Site, jwk, rsa_key, token
 from tests.access.serving import bound, serving
 from tests.conversation import MODES, Mode, demo
+
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "tests", "version": "1"}}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -18,6 +22,25 @@ async def test_a_client_with_the_token_works_as_ever(mode: Mode) -> None:
     assert answer.structured_content["outcome"] == "confirmation_required"
     assert set(served.callers) == {Principal("http-token")}
     assert not any(b"authorization" in names for names in served.headers)
+
+
+async def test_one_caller_cannot_open_sessions_without_end_and_another_is_not_slowed() -> None:
+    opening = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
+    issuer = Site.of(jwk(rsa_key())).transport
+    async with (
+        serving(bound(), issuer, KUSTOM_OAUTH_ISSUER=ISSUER, KUSTOM_OAUTH_AUDIENCE=AUDIENCE) as served,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+
+        async def opened(subject: str) -> httpx.Response:
+            headers = {"authorization": f"Bearer {token(sub=subject)}", "accept": "application/json, text/event-stream"}
+            return await http.post(served.url, headers=headers, json=opening)
+
+        flood = [(await opened("flood")).status_code for _ in range(int(SESSIONS_OF_ONE[1]) + 1)]
+        refused, calm = await opened("flood"), await opened("calm")
+    assert flood == [200] * int(SESSIONS_OF_ONE[1]) + [429]
+    assert 0 < int(refused.headers["retry-after"]) <= 10
+    assert calm.status_code == 200
 
 
 async def test_a_request_without_it_reaches_nothing() -> None:
