@@ -113,7 +113,7 @@ class Call(Reading):
         self._ledger.note("question", means="form")
         pledge = self._new_pledge(proposal, Purpose.FORM)
         if is_modern(self.context):
-            raise Ask(proposal, self.gate.seal(gate.head, pledge, self._caller)["code"])
+            raise Ask(proposal, gate.code(pledge)["code"])
         return await self._ask_and_wait(order, proposal, pledge)
 
     def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
@@ -214,12 +214,7 @@ class Call(Reading):
 
     def in_doubt(self) -> dict[str, str] | None:
         """The code that settles a write after a crash of ours."""
-        return self._settling_code(self._current()[0], self._pledge) if self.sent and self._pledge else None
-
-    def _settling_code(self, gate: Round, pledge: Pledge) -> dict[str, str] | None:
-        if not self._asked.gated or self.gate.mode == "flag":
-            return None
-        return self.gate.seal(gate.head, gate.settling(pledge), self._caller)
+        return self._current()[0].settling_code(self._pledge) if self.sent and self._pledge else None
 
     def note_refusal(self, failure: Failure) -> None:
         """Write a refused or failed write down."""
@@ -247,8 +242,7 @@ class Call(Reading):
 
     def _new_pledge(self, proposal: Proposal, purpose: Purpose) -> Pledge:
         gate, order = self._current()
-        ids = {name: value for name, value in self._ledger.arguments.items() if name in ("order_id", "capture_id")}
-        return gate.propose(self._asked.tool, ids, order, proposal, purpose)
+        return gate.propose(self._asked.tool, order, proposal, purpose)
 
     def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:
         """End this round with a preview, and with a code where this host gets codes."""
@@ -256,8 +250,7 @@ class Call(Reading):
         mode = self.gate.mode
         confirm = None
         if mode == "code" or (mode == "auto" and not can_ask(self.context)):
-            pledge = self._new_pledge(proposal, Purpose.CODE)
-            confirm = self.gate.seal(gate.head, pledge, self._caller)
+            confirm = gate.code(self._new_pledge(proposal, Purpose.CODE))
         self._ledger.note("preview", error=objection.code.value if objection else None, means=mode)
         raise Answer(preview(proposal, self.facts(order), confirm, objection, flag=mode == "flag"))
 
@@ -295,5 +288,5 @@ class Call(Reading):
         """Say that nobody knows, and give the code that settles it."""
         gate, before = self._current()
         self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=error.cause if error else None)
-        confirm = self._settling_code(gate, pledge)
+        confirm = gate.settling_code(pledge)
         raise Answer(outcome_unknown(error, confirm, readable=gate.watch.shows is not None, order=self.facts(before)))

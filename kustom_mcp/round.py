@@ -114,12 +114,13 @@ class Round:
         if self.objection is not None and self.objection.code is Code.STATE_CHANGED:
             raise self.objection
 
-    def propose(self, tool: str, ids: Mapping[str, str], order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
+    def propose(self, tool: str, order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
         """A new pledge for this proposal on this state. An open intent of the same call keeps its key."""
         settings, depends = self.gate.app.settings, self.watch.depends(order)
         self.head = head(proposal, order)
         salt = self.gate.salt() if self.watch.recurs else b""
-        facts: tuple[Json, ...] = (settings.environment, settings.merchant, tool, dict(ids), proposal.body, depends)
+        ids = {name: value for name, value in self._ledger.arguments.items() if name in ("order_id", "capture_id")}
+        facts: tuple[Json, ...] = (settings.environment, settings.merchant, tool, ids, proposal.body, depends)
         key = self.pledge.key if self.pledge else intent_key(*facts, salt=salt)
         unread = self.watch.shows is None or proposal.expects is None
         lifetime = SETTLING_SECONDS if purpose is Purpose.SETTLE else self.gate.ttl
@@ -133,11 +134,17 @@ class Round:
             figures(order),
         )
 
-    def settling(self, pledge: Pledge) -> Pledge:
-        """The same intent, to be settled within a day and for nothing else."""
-        if pledge.purpose is Purpose.SETTLE:
-            return pledge
-        return replace(pledge, purpose=Purpose.SETTLE, expires=int(self.gate.app.wall()) + SETTLING_SECONDS)
+    def code(self, pledge: Pledge) -> dict[str, str]:
+        """The pledge as a code for this caller."""
+        return self.gate.seal(self.head, pledge, self._caller)
+
+    def settling_code(self, pledge: Pledge) -> dict[str, str] | None:
+        """A code for the same intent, to be settled within a day and for nothing else. None where no code can help."""
+        if not self._gated or self.gate.mode == "flag":
+            return None
+        if pledge.purpose is not Purpose.SETTLE:
+            pledge = replace(pledge, purpose=Purpose.SETTLE, expires=int(self.gate.app.wall()) + SETTLING_SECONDS)
+        return self.code(pledge)
 
     def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):
