@@ -28,10 +28,12 @@ LEFTOVER_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Letter:
-    """A request in full, to be sent as often as needed. `content` None means no body."""
+    """A request in full, to be sent as often as needed. `content` None means no body. `template` is its path with the
+    placeholders, for whoever may not see the ids."""
 
     method: str
     url: httpx.URL
+    template: str
     headers: dict[str, str] = field(repr=False)
     content: bytes | None = field(repr=False, default=None)
 
@@ -51,6 +53,13 @@ class Attempt:
     body: bytes = field(default=b"", repr=False)
     flaw: str | None = None
     retry_after: float | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The class of error, in one word or a status; None when all is well."""
+        if self.outcome is Outcome.APPLIED:
+            return None
+        return str(self.status) if self.cause == "status" else self.cause
 
 
 @dataclass

@@ -27,6 +27,7 @@ from kustom_mcp.oms.attempt import READ_SECONDS, Attempt, Letter, send_once
 from kustom_mcp.oms.connection import Account
 from kustom_mcp.oms.endpoint import Authority, Read, Write, url_for
 from kustom_mcp.oms.errors import WritesOff
+from kustom_mcp.oms.observer import NOBODY, Observer
 from kustom_mcp.oms.outcome import Outcome
 from kustom_mcp.oms.settlement import Landed, Settle, Written, look
 
@@ -41,6 +42,7 @@ class KustomClient:
 
     Deadlines are absolute values of `clock`, in seconds. `read_only` refuses anything but GET before a request exists.
     `clock`, `wall` (time of day, for Retry-After dates), `sleep` and `rand` are given so that tests need not wait.
+    `observer` is told of every request.
     """
 
     def __init__(
@@ -58,9 +60,11 @@ class KustomClient:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         rand: Callable[[], float] = random.random,
         budget: retry.RetryBudget | None = None,
+        observer: Observer = NOBODY,
     ) -> None:
         self._account = Account(base_url, username, api_key, transport, proxy, user_agent)
         self._base = self._account.base()
+        self._server = (self._base.host, self._base.port or (443 if self._base.scheme == "https" else 80))
         self._read_only = read_only
         self._clock = clock
         self._wall = wall
@@ -68,6 +72,7 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self._cool_down = retry.CoolDown(clock)
+        self._observer = observer
         self._entered = False
         self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None
 
@@ -85,6 +90,11 @@ class KustomClient:
         for http in opened or ():
             await http.aclose()
 
+    @property
+    def retries_left(self) -> float:
+        """How many retries all calls together may make now."""
+        return self._budget.left
+
     def _http(self, method: str) -> httpx.AsyncClient:
         """Opened by the first request: TLS contexts take twenty milliseconds each that starting need not wait for."""
         if not self._entered:
@@ -99,11 +109,11 @@ class KustomClient:
 
         Raises NotSent, Refused and its kinds, Unavailable, ProtocolError.
         """
-        letter = Letter("GET", url_for(self._base, endpoint, path), {})
+        letter = Letter("GET", url_for(self._base, endpoint, path), endpoint.template, {})
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(letter, deadline)
+            attempt = await self._attempt(number, letter, deadline)
             if attempt.outcome is Outcome.APPLIED:
                 return answer.parsed(endpoint, attempt, path)
             if not await self._pause(number, attempt, deadline, retry.READS):
@@ -134,7 +144,7 @@ class KustomClient:
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(letter, deadline, share)
+            attempt = await self._attempt(number, letter, deadline, share)
             if attempt.outcome is Outcome.APPLIED:
                 return answer.written(endpoint, attempt, number)
             if attempt.outcome is Outcome.AMBIGUOUS:
@@ -160,12 +170,13 @@ class KustomClient:
         if (body is None) != (endpoint.takes is None):
             raise TypeError(f"{endpoint.name} takes {endpoint.takes or 'no body'}.")
         headers = {"klarna-idempotency-key": str(authority.key)}
+        url = url_for(self._base, endpoint, path)
         if body is None:
-            return Letter(endpoint.method, url_for(self._base, endpoint, path), headers)
+            return Letter(endpoint.method, url, endpoint.template, headers)
         headers["content-type"] = "application/json"
-        return Letter(endpoint.method, url_for(self._base, endpoint, path), headers, encode(body))
+        return Letter(endpoint.method, url, endpoint.template, headers, encode(body))
 
-    async def _attempt(self, letter: Letter, deadline: float, share: float = 1.0) -> Attempt:
+    async def _attempt(self, number: int, letter: Letter, deadline: float, share: float = 1.0) -> Attempt:
         """Send once, as soon as the shared pause allows, within a share of the time that is left."""
         while pause := self._cool_down.remaining:
             if self._clock() + pause >= deadline:
@@ -175,7 +186,9 @@ class KustomClient:
         left = deadline - self._clock()
         if left <= 0:
             return Attempt(Outcome.NOT_SENT, "deadline")
-        attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+        with self._observer.attempt(letter.method, letter.template, self._server, number - 1) as seen:
+            attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+            seen.answered(attempt.outcome.value, attempt.status, attempt.error)
         if attempt.status == 429:
             self._cool_down.start(attempt.retry_after)
         return attempt
@@ -191,7 +204,10 @@ class KustomClient:
             retry_after=attempt.retry_after,
             rand=self._rand,
         )
-        if wait is None or not self._budget.take():
+        if wait is None:
+            return False
+        if not self._budget.take():
+            self._observer.out_of_retries()
             return False
         await self._sleep(wait)
         return True

@@ -54,6 +54,11 @@ class Endpoint:
             raise TypeError(f"{self.name} has placeholders without a pattern: {', '.join(unknown)}")
         object.__setattr__(self, "placeholders", names)
 
+    @property
+    def template(self) -> str:
+        """The path with its placeholders, `PREFIX` included."""
+        return PREFIX + self.path
+
     def path_for(self, **ids: str) -> str:
         """The path with its parameters filled in, `PREFIX` included.
 
@@ -68,7 +73,7 @@ class Endpoint:
 
     def fits(self, path: str) -> bool:
         """Whether a finished path is this endpoint's: literal parts equal, parameters whole, nothing around them."""
-        wanted = (PREFIX + self.path).split("/")
+        wanted = self.template.split("/")
         parts = path.split("/")
         return len(parts) == len(wanted) and all(
             PATTERNS[literal[1:-1]].fullmatch(part) if literal.startswith("{") else part == literal

@@ -91,12 +91,19 @@ class RetryBudget:
     def take(self) -> bool:
         """Take one retry. False when there is none left: the caller stops."""
         now = self._clock()
-        self._tokens = min(self._capacity, self._tokens + (now - self._at) * self._per_second)
-        self._at = now
+        self._tokens, self._at = self._refilled(now), now
         if self._tokens < 1.0:
             return False
         self._tokens -= 1.0
         return True
+
+    @property
+    def left(self) -> float:
+        """How many retries there are now."""
+        return self._refilled(self._clock())
+
+    def _refilled(self, now: float) -> float:
+        return min(self._capacity, self._tokens + (now - self._at) * self._per_second)
 
 
 class CoolDown:
