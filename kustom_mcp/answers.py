@@ -117,6 +117,7 @@ def no_form() -> Failure:
         Code.HUMAN_APPROVAL_UNAVAILABLE,
         "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
         next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
+        setting="KUSTOM_CONFIRM",
     )
 
 

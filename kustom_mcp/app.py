@@ -22,6 +22,7 @@ from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
 from kustom_mcp.oms.client import KustomClient
 from kustom_mcp.settings import Settings
+from kustom_mcp.telemetry import SILENT, Telemetry
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
+
+LEAST_FAREWELL = 0.1
+"""Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
 
 
 class Busy(Exception):
@@ -52,6 +56,7 @@ class App:
     intents: Intents
     remembered: Remembered
     limits: Limits
+    telemetry: Telemetry = SILENT
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -61,6 +66,7 @@ class App:
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
     _running: set[object] = field(default_factory=set[object])
     _ended: anyio.Event | None = None
+    _drained_by: float | None = None
     _in_flight: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
 
     @classmethod
@@ -70,6 +76,7 @@ class App:
         *,
         simulator: Simulator | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        telemetry: Telemetry = SILENT,
     ) -> App:
         """The app for these settings. In the sandbox the simulator is embedded; a transport is for tests."""
         if settings.sandboxed and transport is None:
@@ -79,23 +86,28 @@ class App:
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
         state = settings.state_path
-        return cls(
+        client = KustomClient(
+            base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
+            username=SANDBOX_USER if settings.sandboxed else settings.username,
+            api_key=settings.effective_api_key,
+            transport=transport,
+            read_only=not settings.writes_allowed,
+            proxy=settings.proxy.get_secret_value() if settings.proxy else None,
+            user_agent=f"kustom-mcp/{__version__}",
+            observer=telemetry,
+        )
+        app = cls(
             settings=settings,
-            client=KustomClient(
-                base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
-                username=SANDBOX_USER if settings.sandboxed else settings.username,
-                api_key=settings.effective_api_key,
-                transport=transport,
-                read_only=not settings.writes_allowed,
-                proxy=settings.proxy.get_secret_value() if settings.proxy else None,
-                user_agent=f"kustom-mcp/{__version__}",
-            ),
+            client=client,
             audit=Audit(state, settings.audit_log),
             intents=Intents(state),
             remembered=Remembered(state),
             limits=Limits(state),
+            telemetry=telemetry,
             simulator=simulator,
         )
+        telemetry.retries(lambda: app.client.retries_left)
+        return app
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[App]:
@@ -135,10 +147,12 @@ class App:
             raise Busy
         with anyio.CancelScope(shield=True, deadline=anyio.current_time() + seconds) as scope:
             self._in_flight.add(scope)
+            self.telemetry.in_flight(1)
             try:
                 yield scope
             finally:
                 self._in_flight.discard(scope)
+                self.telemetry.in_flight(-1)
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -171,6 +185,12 @@ class App:
     def drain(self, seconds: float) -> None:
         """Start no more writes, and give those in flight this long."""
         self.draining = True
-        limit = anyio.current_time() + seconds
+        self._drained_by = limit = anyio.current_time() + seconds
         for scope in self._in_flight:
             scope.deadline = min(scope.deadline, limit)
+
+    async def farewell(self, seconds: float) -> None:
+        """Let telemetry hand over what it holds, within so many seconds and before the drain limit."""
+        if self.telemetry.on:
+            left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
+            await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))

@@ -44,6 +44,7 @@ from kustom_mcp.oms.settlement import Landed, Settle, Written
 from kustom_mcp.reading import Reading
 from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.round import Asked, Declined, Done, Round, StillUnknown
+from kustom_mcp.steps import step
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
 
@@ -101,6 +102,10 @@ class Call(Reading):
         if gate.commits:
             self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.CODE)
             return Approved(self._pledge.key, gate.means)
+        return await self._preview(gate, order, proposal)
+
+    @step("preview")
+    async def _preview(self, gate: Round, order: Order, proposal: Proposal) -> Approved:
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
         if self.gate.mode == "form" and not asks:
             raise no_form()
@@ -126,6 +131,7 @@ class Call(Reading):
         self._current()[0].insist()
         self._done(summary)
 
+    @step("commit")
     async def write(
         self,
         endpoint: Write,
@@ -155,7 +161,7 @@ class Call(Reading):
         """The write, when its money is reserved. A Failure from here means that nothing was done."""
         gate, _ = self._current()
         assert self._pledge is not None
-        self._ledger.begin(self._pledge, gate.head, authority.reason, self.app.wall() + SETTLING_SECONDS)
+        self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
             with self.app.shielded(seconds) as scope:
@@ -276,6 +282,7 @@ class Call(Reading):
         self._ledger.note("declined", means="form")
         raise Answer(declined(self.facts(self.before) if self.before else None))
 
+    @step("settle")
     async def _look(self) -> Landed:
         """Read the order and see whether the effect is there: how a write in doubt is settled."""
         gate, before = self._current()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -19,6 +19,7 @@ from kustom_mcp.served import Served
 from kustom_mcp.settings import ConfigError, Settings
 
 PREFIX = "KUSTOM_"
+TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
@@ -26,17 +27,22 @@ _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, sentences for the operator, and the names that were treated as not set because of a `${...}`."""
+    """The settings, sentences for the operator, and the names that were treated as not set because of a `${...}`.
+
+    `telemetry`: the OTEL_ variables that are set.
+    """
 
     settings: Settings
     warnings: tuple[str, ...] = ()
     unset: tuple[str, ...] = ()
+    telemetry: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     """Settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is wrong."""
     given = {name: value.strip() for name, value in environ.items() if _ours(name)}
-    from_file = _read_env_file(env_file) if env_file else {}
+    in_file = _read_env_file(env_file) if env_file else {}
+    from_file = {name: value for name, value in in_file.items() if _ours(name)}
     unset = tuple(sorted({n for source in (given, from_file) for n, v in source.items() if _PLACEHOLDER.fullmatch(v)}))
     values = {
         name: value
@@ -48,7 +54,7 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     settings = _settings({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
-    return Loaded(settings, tuple(warnings), tuple(name for name in unset if name not in values))
+    return Loaded(settings, tuple(warnings), tuple(n for n in unset if n not in values), _telemetry(in_file, environ))
 
 
 class Row(NamedTuple):
@@ -70,11 +76,11 @@ def table() -> list[Row]:
 def env_example() -> str:
     """The text of `.env.example`: every setting, commented out, with its meaning."""
     lines = ["# Settings of kustom-mcp. Pass the file with --env-file; a .env is not read by itself.", ""]
-    for number, (row, field) in enumerate(zip(table(), _fields().values(), strict=True)):
+    for number, (row, info) in enumerate(zip(table(), _fields().values(), strict=True)):
         if number in (0, FIRST):
             lines += [f"# --- {'The six that matter first' if number == 0 else 'The others'} ---", ""]
         default = "" if row.default == "-" else f" Default: {row.default}."
-        lines += [f"# {row.meaning}{default}", f"# {row.name}={'' if _shown(field) else _literal(field)}", ""]
+        lines += [f"# {row.meaning}{default}", f"# {row.name}={'' if _shown(info) else _literal(info)}", ""]
     return "\n".join(lines)
 
 
@@ -92,6 +98,16 @@ def _literal(field: FieldInfo) -> str:
     """A default that is a value, as one would write it; "" when there is none."""
     default = cast("object", field.default)
     return ",".join(cast("tuple[str, ...]", default)) if isinstance(default, tuple) else str(default or "")
+
+
+def _telemetry(*sources: Mapping[str, str]) -> dict[str, str]:
+    """The OTEL_ variables that are set; a later source wins."""
+    return {
+        name: value.strip()
+        for source in sources
+        for name, value in source.items()
+        if name.startswith(TELEMETRY) and value.strip() and not _PLACEHOLDER.fullmatch(value.strip())
+    }
 
 
 def _ours(name: str) -> bool:
@@ -163,7 +179,7 @@ def _read_secret(setting: str, path: Path) -> str:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    """The KUSTOM_ variables of an env file; `${...}` is not expanded. A line that is no assignment is an error."""
+    """The variables of an env file; `${...}` is not expanded. A line that is no assignment is an error."""
     from dotenv.parser import parse_stream  # only where a file is given
 
     found: dict[str, str] = {}
@@ -177,6 +193,6 @@ def _read_env_file(path: Path) -> dict[str, str]:
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             raise ConfigError("--env-file", f"Line {binding.original.line} is not NAME=value.")
-        if binding.key is not None and binding.value is not None and _ours(binding.key):
+        if binding.key is not None and binding.value is not None:
             found[binding.key] = binding.value.strip()
     return found

@@ -17,6 +17,7 @@ from kustom_mcp.app import App
 from kustom_mcp.arguments import AMOUNT_FIELDS
 from kustom_mcp.audit import AuditUnavailable
 from kustom_mcp.codes import Figures, Pledge, Purpose, digest
+from kustom_mcp.oms.endpoint import Approved, Authority
 from kustom_mcp.result import Code, Failure
 
 log = logging.getLogger(__name__)
@@ -42,12 +43,18 @@ class Ledger:
 
     def note(self, event: str, **facts: Any) -> None:
         """A line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
+        self._tell(event, **facts)
         try:
             self._app.audit.record({"event": event, **self._entry, **facts})
         except AuditUnavailable:
             log.warning("the audit file cannot be written")
 
-    def begin(self, pledge: Pledge, head: str, reason: str, until: float) -> None:
+    def _tell(self, event: str, **facts: Any) -> None:
+        """What telemetry may count of a line: no key, no id, no arguments."""
+        told = {name: facts[name] for name in ("outcome", "means", "error") if facts.get(name)}
+        self._app.telemetry.event(self._entry["tool"], event, **told)
+
+    def begin(self, pledge: Pledge, head: str, authority: Authority, until: float) -> None:
         """Write down that a write is about to leave. Failure AUDIT_UNAVAILABLE when that is impossible."""
         intent = {
             "digest": self._digest,
@@ -63,11 +70,19 @@ class Ledger:
         self.doubted = self.in_doubt(pledge)
         try:
             self._app.audit.record(
-                {"event": "intent", **self._entry, "key": str(pledge.key), "reason": reason, "facts": intent["figures"]}
+                {
+                    "event": "intent",
+                    **self._entry,
+                    "key": str(pledge.key),
+                    "reason": authority.reason,
+                    "facts": intent["figures"],
+                }
             )
             self._app.intents.open(intent, str(pledge.key))
         except AuditUnavailable:
             raise _unavailable() from None
+        if isinstance(authority, Approved):
+            self._tell("given", means=authority.means)
 
     def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
         """The outcome of this call is known, and the intent is closed with it: but not by a call that only failed to

@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
 TOOLSETS = (*DEFAULT_TOOLSETS, "klarna")
 
+TOKEN = "token"
+"""What refuses a caller where no setting does: the access token's scopes and orders."""
+
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
 """The fields of a request that move money, and the kind of which each has a ceiling over a day."""
 
@@ -78,17 +81,20 @@ class Policy:
         """Refuse a tool that is switched off. Failure NOT_PERMITTED."""
         why = self.why_off(tool)
         if why:
-            how = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), "the scopes of a token")
+            setting = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), TOKEN)
+            how = "the scopes of a token" if setting == TOKEN else setting
             raise Failure(
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
                 next_step=f"Tell the person that the operator of this server decides this with {how}.",
+                setting=setting,
             )
 
-    def in_scope(self, order_id: str) -> bool:
-        """Whether KUSTOM_ORDER_SCOPE and the caller's token let this order be seen at all."""
-        scopes = (self._settings.order_scope, self._principal.orders)
-        return all(scope is None or order_id in scope for scope in scopes)
+    def hidden_by(self, order_id: str) -> str | None:
+        """What keeps this order from being seen at all: KUSTOM_ORDER_SCOPE or the caller's token; None when it is in
+        scope."""
+        scopes = {"KUSTOM_ORDER_SCOPE": self._settings.order_scope, TOKEN: self._principal.orders}
+        return next((name for name, scope in scopes.items() if scope is not None and order_id not in scope), None)
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""
@@ -101,6 +107,7 @@ class Policy:
                 "(KUSTOM_MAX_AMOUNT). Nothing was sent.",
                 field=field,
                 next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
+                setting="KUSTOM_MAX_AMOUNT",
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
@@ -119,6 +126,7 @@ class Policy:
                 "Nothing was sent.",
                 field=field,
                 next_step="Send the tracking number without the link, or ask the operator to add the carrier's host.",
+                setting="KUSTOM_TRACKING_HOSTS",
             )
 
     async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
@@ -199,6 +207,7 @@ def _too_fast(most: int, wait: int) -> Failure:
         f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
         retry_after_seconds=wait,
         next_step=f"Wait {wait} seconds, then repeat the call.",
+        setting="KUSTOM_WRITES_PER_MINUTE",
     )
 
 
@@ -216,6 +225,7 @@ def _no_room(move: Move, room: NoRoom) -> Failure:
         f"{again} Nothing was sent.",
         field=next(field for field, kind in MOVES.items() if kind == move.kind),
         next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
+        setting="KUSTOM_MAX_DAILY",
     )
 
 

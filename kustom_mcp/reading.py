@@ -87,8 +87,9 @@ class Reading:
 
     def require_scope(self, order_id: str) -> None:
         """An order out of scope looks exactly like one that does not exist, and nothing is sent. Failure NOT_FOUND."""
-        if not self.policy.in_scope(order_id):
-            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed)
+        hidden_by = self.policy.hidden_by(order_id)
+        if hidden_by:
+            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed, setting=hidden_by)
 
     def same_currency(self, order: Order, currency: str | None) -> None:
         """Hold a currency that was sent to the order's. Failure CURRENCY_MISMATCH."""

@@ -112,7 +112,10 @@ class Upstream:
 
 @dataclass(slots=True, eq=False)
 class Failure(Exception):
-    """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value."""
+    """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value.
+
+    `setting` names the setting by which the operator refused it, or `token`; for the operator, not for the answer.
+    """
 
     code: Code
     message: str
@@ -122,6 +125,7 @@ class Failure(Exception):
     retry: Retry | None = None
     retry_after_seconds: int | None = None
     upstream: Upstream | None = None
+    setting: str | None = None
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"

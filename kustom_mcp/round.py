@@ -93,6 +93,8 @@ class Round:
             self._hold_to_repeats()
             return
         landed = judge(pledge, self.watch, order)
+        if self.means == "settle" and self.watch.shows is not None:
+            self.gate.app.telemetry.found(landed.value)
         used = self._gated and self._ledger.carried_out(pledge)
         if landed is Landed.PRESENT:
             self._ledger.end(pledge, "already_applied")

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from functools import cached_property
-from importlib.util import find_spec
 from math import ceil
 from typing import Any, cast
 
@@ -56,6 +55,7 @@ from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.round import Asked
 from kustom_mcp.tools import CATALOG
 from kustom_mcp.totals import LinesError
+from kustom_mcp.tracing import Tracing
 
 Context = ServerRequestContext[Any, Any]
 
@@ -103,6 +103,8 @@ class Desk:
                 result = await self._result(ctx, params, tool)
         except Ask as ask:
             return _question(ask)
+        if result.error is not None and result.error.setting is not None:
+            self.app.telemetry.refused(tool.name, result.error.setting)
         return cast("CallToolResult", result.wire(self.app.settings.environment))
 
     async def _result(self, ctx: Context, params: CallToolRequestParams, tool: Operation) -> Result:
@@ -179,7 +181,7 @@ class Desk:
         from kustom_mcp.simulator.seeds import demo_orders
 
         policy = self.policy.for_caller(self._principal(ctx))
-        seeds = [seed for seed in demo_orders() if policy.in_scope(seed.order_id)]
+        seeds = [seed for seed in demo_orders() if policy.hidden_by(seed.order_id) is None]
         return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds]
 
 
@@ -212,8 +214,9 @@ def build_server(app: App) -> Server[App]:
         on_completion=desk.complete,
     )
     security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
-    if find_spec("opentelemetry.sdk") is None:
-        server.middleware.clear()  # nobody would collect the spans that it makes of every message
+    server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
+    if app.telemetry.on:
+        server.middleware.append(Tracing(app.telemetry, KINDS, {prompt.name for prompt in PROMPTS.listing()}))
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 

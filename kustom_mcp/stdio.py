@@ -48,9 +48,11 @@ async def serve_stdio(app: App) -> None:
                         outgoing,
                         server.create_initialization_options(),
                     )
+            await app.farewell(DRAIN_SECONDS)
             group.cancel_scope.cancel()
     except* (BrokenPipeError, ConnectionResetError):
         log.info("the host has gone without waiting for an answer")
+        await app.farewell(DRAIN_SECONDS)
         _exit(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
@@ -112,6 +114,7 @@ async def _end_on_signals(app: App) -> None:
 
 async def _drain_and_exit(app: App) -> None:
     await _drain(app)
+    await app.farewell(DRAIN_SECONDS)
     _exit(0)
 
 

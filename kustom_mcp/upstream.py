@@ -16,14 +16,14 @@ NO_SUCH_ORDER = "There is no order with this id for these credentials. Nothing w
 FIND_ORDER = "Check the order id in the Kustom portal or the shop; Kustom does not find orders by name or number."
 
 
-def order_not_found(*, sandboxed: bool) -> Failure:
-    """The one answer for an order that does not exist and for one that is out of scope."""
+def order_not_found(*, sandboxed: bool, setting: str | None = None) -> Failure:
+    """The one answer for an order that does not exist and for one that is out of scope by a setting."""
     where = (
         "This is the sandbox, which knows only its demo orders: read the resource kustom://reference/demo-orders."
         if sandboxed
         else FIND_ORDER
     )
-    return Failure(Code.NOT_FOUND, NO_SUCH_ORDER, next_step=where)
+    return Failure(Code.NOT_FOUND, NO_SUCH_ORDER, next_step=where, setting=setting)
 
 
 def failure(error: errors.OmsError, *, writing: bool, entry: str | None = None, sandboxed: bool = False) -> Failure:

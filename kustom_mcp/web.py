@@ -56,6 +56,8 @@ _LAST_WORDS = 0.2
 """Seconds after the drain limit for a write that was cut to say so."""
 _HANG_UP = 1.0
 """Seconds for answers to leave and for open streams to be closed."""
+_FAREWELL = 1.5
+"""Seconds for telemetry to hand over what it holds."""
 _ASKED_BY_BROWSERS = [
     "Authorization",
     "Content-Type",
@@ -201,6 +203,7 @@ async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
         if sys.platform != "win32":
             group.start_soon(_end_on_signals, app, server)
         await server.serve(sockets=[listener])
+        await app.farewell(_FAREWELL)
         group.cancel_scope.cancel()
 
 

@@ -26,6 +26,7 @@ from kustom_mcp.sandbox import SandboxTransport
 from kustom_mcp.server import build_server
 from kustom_mcp.simulator.app import Seen, Simulator
 from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.telemetry import SILENT, Telemetry
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
@@ -143,6 +144,7 @@ async def conversation(
     *,
     simulator: Simulator | None = None,
     host: Callable[[App], None] | None = None,
+    telemetry: Telemetry = SILENT,
     **settings: str,
 ) -> AsyncGenerator[Talk]:
     """A client connected to a server with these settings (`KUSTOM_TOOLS="all"`), and the sandbox behind it.
@@ -152,7 +154,7 @@ async def conversation(
     served, such as its clock.
     """
     sandbox = simulator or Simulator()
-    app = App.of(load(settings).settings, simulator=sandbox, transport=SandboxTransport(sandbox))
+    app = App.of(load(settings).settings, simulator=sandbox, transport=SandboxTransport(sandbox), telemetry=telemetry)
     if host is not None:
         host(app)
     questions: list[str] = []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from kustom_mcp.environment import FIRST, env_example, table
+from kustom_mcp.environment import FIRST, Row, env_example, table
 from kustom_mcp.listing import FILE, encoded
 from kustom_mcp.operation import Operation
 from kustom_mcp.prompts import PROMPTS
@@ -29,6 +29,8 @@ README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
 LISTING = ROOT / "kustom_mcp" / FILE
+
+TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -69,7 +71,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _settings(start: int, end: int | None) -> str:
-    rows = table()[start:end]
+    rows = [*table(), TELEMETRY][start:end]
     return _table(("setting", "default", "meaning"), [(f"`{row.name}`", row.default, row.meaning) for row in rows])
 
 

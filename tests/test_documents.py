@@ -19,6 +19,7 @@ from kustom_mcp.gate import Mode
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.resources import documented_codes
 from kustom_mcp.result import OUTCOMES
+from kustom_mcp.telemetry import Step
 from kustom_mcp.tools import CATALOG
 from tests.generate import PARTS, README, ROOT, files
 
@@ -75,7 +76,7 @@ def test_every_tool_and_setting_that_a_document_names_exists(path: Path) -> None
 
 @pytest.mark.parametrize("path", [*PEOPLE, *(ROOT / "prompts").glob("*.md")], ids=relative)
 def test_every_code_that_a_document_names_is_explained_in_the_errors_reference(path: Path) -> None:
-    named = set(re.findall(r"\b(?:[A-Z]{3,}_)+[A-Z]{3,}\b", read(path))) - SETTINGS - NOT_CODES
+    named = set(re.findall(r"\b(?!OTEL_)(?:[A-Z]{3,}_)+[A-Z]{3,}\b", read(path))) - SETTINGS - NOT_CODES
     assert named - set(documented_codes()) == set()
 
 
@@ -83,6 +84,14 @@ def test_the_readme_explains_every_outcome_and_every_means_of_the_gate() -> None
     assert [name for name in OUTCOMES if f"`{name}`" not in TEXT.partition("## Results")[2]] == []
     gate = TEXT.partition("## How the gate works")[2].partition("## Results")[0]
     assert re.findall(r"^\| `([a-z]+)` \|", gate, re.MULTILINE) == list(Mode.__args__)
+
+
+def test_the_readme_names_every_span_metric_and_attribute_of_ours() -> None:
+    source = read(ROOT / "kustom_mcp" / "telemetry" / "recorded.py")
+    names = r"((?:kustom|mcp\.server|http\.client)\.[a-z_.]+[a-z])"
+    seeing = TEXT.partition("## Seeing what it does")[2].partition("\n## ")[0]
+    steps = {f"kustom.{step}" for step in Step.__args__}
+    assert set(re.findall(f"`{names}`", seeing)) == {*re.findall(f'"{names}"', source), *steps}
 
 
 def test_the_readme_lists_the_prompts_and_the_commands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,8 +63,9 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     from kustom_mcp.commands import serve
 
     if getattr(given, "http", False):
-        return serve.run_http(loaded.settings, given.host or "127.0.0.1", 8080 if given.port is None else given.port)
-    return serve.run(loaded.settings)
+        host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
+        return serve.run_http(loaded.settings, host, port, loaded.telemetry)
+    return serve.run(loaded.settings, loaded.telemetry)
 
 
 def _parse(argv: Sequence[str]) -> Namespace:

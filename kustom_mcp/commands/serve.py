@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+from collections.abc import Mapping
 
 import anyio
 
@@ -16,12 +17,13 @@ from kustom_mcp.commands import stdout
 from kustom_mcp.commands.audit import name_at_start
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.stdio import serve_stdio
+from kustom_mcp.telemetry import start
 from kustom_mcp.values import is_loopback
 
 
-def run(settings: Settings) -> int:
-    """Serve over stdio until stdin ends."""
-    app = _prepared(settings)
+def run(settings: Settings, telemetry: Mapping[str, str] | None = None) -> int:
+    """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables."""
+    app = _prepared(settings, telemetry)
     try:
         anyio.run(_serve, app)
     finally:
@@ -29,7 +31,7 @@ def run(settings: Settings) -> int:
     return 0
 
 
-def run_http(settings: Settings, host: str, port: int) -> int:
+def run_http(settings: Settings, host: str, port: int, telemetry: Mapping[str, str] | None = None) -> int:
     """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
     from kustom_mcp.access import require_access
     from kustom_mcp.web import PATH, listen, serve_http
@@ -39,7 +41,7 @@ def run_http(settings: Settings, host: str, port: int) -> int:
         listener = listen(host, port)
     except OSError as error:
         raise ConfigError("--port", f"Cannot listen on {host}:{port} ({error.strerror}).") from None
-    app = _prepared(settings)
+    app = _prepared(settings, telemetry)
     if not is_loopback(host) and not settings.http_hosts:
         _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
     shown = f"[{host}]" if ":" in host else host
@@ -52,7 +54,7 @@ def _say(sentence: str) -> None:
     print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
 
 
-def _prepared(settings: Settings) -> App:
+def _prepared(settings: Settings, telemetry: Mapping[str, str] | None) -> App:
     """The app, once everything that is needed has been imported."""
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level.upper(), format="kustom-mcp: %(levelname)s %(name)s: %(message)s"
@@ -60,7 +62,7 @@ def _prepared(settings: Settings) -> App:
     for chatty in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     name_at_start(settings.state_path)
-    app = App.of(settings)
+    app = App.of(settings, telemetry=start(telemetry or {}))
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
     return app

@@ -50,6 +50,7 @@ class Time:
             wall=self.wall,
             sleep=self.sleep,
             rand=lambda: 1.0,
+            observer=app.telemetry,
         )
 
 

@@ -46,7 +46,7 @@ NOT_FOUND = {
 
 
 def steady(
-    mode: Mode = "auto", person: Person | None = None, *, tools: str = "all", **settings: str
+    mode: Mode = "auto", person: Person | None = None, *, tools: str = "all", **settings: Any
 ) -> AbstractAsyncContextManager[Talk]:
     """A conversation in which it is always NOW."""
 
