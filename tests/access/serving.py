@@ -60,7 +60,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    listening: socket.socket, issuer: httpx.AsyncBaseTransport | None = None, **environ: str
+    listening: socket.socket, issuer: httpx.AsyncBaseTransport | None = None, /, **environ: str
 ) -> AsyncGenerator[Served]:
     """A server with these settings on a bound socket, for at most ten seconds. `issuer` replaces the way to one."""
     read = load(environ).settings
