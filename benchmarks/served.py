@@ -141,6 +141,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.served", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--upstream", choices=["simulator", "minimal"], default="simulator")
+    parser.add_argument("--only", nargs="*", default=None, metavar="NAME", help="systems whose names begin like this")
     parser.add_argument("--json", type=Path, default=None, help="write all figures into this file as well")
     parser.add_argument("--cache", type=Path, required=True, help="folder for the environments of the systems")
     given = parser.parse_args()
@@ -150,7 +151,8 @@ def main() -> None:
         behind as (url, ids),
         all_systems(given.cache.resolve(), url, Path(state)) as systems,
     ):
-        figures = measure(systems, ids, given.rounds)
+        asked = [each for each in systems if not given.only or each.name.startswith(tuple(given.only))]
+        figures = measure(asked, ids, given.rounds)
     names = [BARE_BOTH, OURS, AUTOMATIC]
     rows = figures.rows(names, BARE_BOTH, OURS, frozenset())
     for row in rows:

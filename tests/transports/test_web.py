@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from kustom_mcp.commands.serve import run_http
 from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.web import listen
 from tests.transports.host import MODES, Mode, Talk, hosting, yes
 from tests.transports.kustom import PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, call, request
@@ -148,6 +150,21 @@ def test_an_address_that_others_reach_needs_a_token_or_an_issuer() -> None:
     for host in ("0.0.0.0", "::", "10.0.0.1", "kustom.example"):
         with pytest.raises(ConfigError, match="Other machines can reach this address"):
             run_http(Settings(), host, 0)
+
+
+async def test_an_answer_does_not_wait_until_the_last_one_is_acknowledged() -> None:
+    """Without TCP_NODELAY each answer after the first of a connection would take 40 ms longer."""
+    accepted = asyncio.get_running_loop().create_future()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    server = await asyncio.start_server(connected, sock=(listener := listen("127.0.0.1", 0)))
+    async with server:
+        _, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.close()
+        assert await accepted == 1
 
 
 def test_a_port_that_is_taken_is_named() -> None:
