@@ -9,16 +9,15 @@ as an open intent. A second signal exits at once.
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any
 
 import anyio
 from mcp.server.stdio import stdio_server
 
 from kustom_mcp.app import App
+from kustom_mcp.ending import end_on_signals, leave
 from kustom_mcp.pipes import standard_pipes
 from kustom_mcp.server import build_server
 
@@ -36,8 +35,7 @@ async def serve_stdio(app: App) -> None:
     server = build_server(app)
     try:
         async with anyio.create_task_group() as group:
-            if sys.platform != "win32":
-                group.start_soon(_end_on_signals, app)
+            group.start_soon(end_on_signals, partial(_end_in_order, app))
             with standard_pipes() as (stdin, stdout):
                 async with stdio_server(
                     stdin,  # pyright: ignore[reportArgumentType] - what it needs of them is to iterate and to write
@@ -53,7 +51,7 @@ async def serve_stdio(app: App) -> None:
     except* (BrokenPipeError, ConnectionResetError):
         log.info("the host has gone without waiting for an answer")
         await app.farewell(DRAIN_SECONDS)
-        _exit(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
+        leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
 class _Draining:
@@ -100,24 +98,8 @@ async def _drain(app: App) -> None:
     await anyio.sleep(_TICK)
 
 
-async def _end_on_signals(app: App) -> None:
-    """The first signal drains, also where the end of stdin has begun to; the second one ends it."""
-    ending = False
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as group:
-            async for number in signals:
-                if ending:
-                    _exit(128 + number)
-                ending = True
-                group.start_soon(_drain_and_exit, app)
-
-
-async def _drain_and_exit(app: App) -> None:
+async def _end_in_order(app: App) -> None:
+    """A signal drains, also where the end of stdin has begun to."""
     await _drain(app)
     await app.farewell(DRAIN_SECONDS)
-    _exit(0)
-
-
-def _exit(code: int) -> NoReturn:
-    """Leave without joining a thread that may still be reading a terminal: it would never return."""
-    os._exit(code)
+    leave(0)

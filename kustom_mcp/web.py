@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import socket
-import sys
 from collections.abc import AsyncGenerator, Generator
+from functools import partial
 from math import ceil
-from typing import NoReturn
 
 import anyio
 import uvicorn
@@ -37,6 +34,7 @@ from kustom_mcp.access import Access, access_for
 from kustom_mcp.app import App
 from kustom_mcp.bearer import Bearer
 from kustom_mcp.door import Door
+from kustom_mcp.ending import end_on_signals
 from kustom_mcp.fairness import ALL_CALLS, Pace
 from kustom_mcp.gate import operating_user
 from kustom_mcp.principal import KEY, Principal
@@ -201,8 +199,7 @@ async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
     )
     server = _Server(config)
     async with anyio.create_task_group() as group:
-        if sys.platform != "win32":
-            group.start_soon(_end_on_signals, app, server)
+        group.start_soon(end_on_signals, partial(_drain, app, server))
         await server.serve(sockets=[listener])
         await app.farewell(_FAREWELL)
         group.cancel_scope.cancel()
@@ -216,17 +213,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _end_on_signals(app: App, server: uvicorn.Server) -> None:
-    ending = False
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as group:
-            async for number in signals:
-                if ending:
-                    _exit(128 + number)
-                ending = True
-                group.start_soon(_drain, app, server)
-
-
 async def _drain(app: App, server: uvicorn.Server) -> None:
     seconds = app.settings.drain
     app.drain(seconds)
@@ -234,7 +220,3 @@ async def _drain(app: App, server: uvicorn.Server) -> None:
         await app.idle()
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # streams that it must cut are no news
     server.should_exit = True
-
-
-def _exit(code: int) -> NoReturn:
-    os._exit(code)
