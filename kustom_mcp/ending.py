@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from collections.abc import Callable, Coroutine
+from typing import Any, NoReturn
 
 import anyio
 
 
-async def end_on_signals(in_order: Callable[[], Awaitable[None]]) -> None:
+async def end_on_signals(in_order: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Wait for SIGTERM and SIGINT. `in_order` runs once; a second signal, also while it runs, ends the process."""
     if sys.platform == "win32":
         return
