@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 from typing import TYPE_CHECKING
 
 import anyio
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
+LEAST_SECONDS_TO_FINISH = 0.1
+"""For the record of an outcome, where the time to end is over: below what a host waits after it."""
 
 LEAST_FAREWELL = 0.1
 """Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
@@ -145,7 +148,20 @@ class App:
         """Finish what is inside although its caller left, but within `seconds` or the drain limit."""
         if self.draining:
             raise Busy
-        with anyio.CancelScope(shield=True, deadline=anyio.current_time() + seconds) as scope:
+        with self._in_time(anyio.current_time() + seconds) as scope:
+            yield scope
+
+    @contextmanager
+    def finishing(self, seconds: float) -> Generator[anyio.CancelScope]:
+        """As `shielded`, for what belongs to the end of a write: it has a moment even when the drain limit is over."""
+        limit = inf if self._drained_by is None else self._drained_by
+        last = max(limit, anyio.current_time() + LEAST_SECONDS_TO_FINISH)
+        with self._in_time(min(last, anyio.current_time() + seconds)) as scope:
+            yield scope
+
+    @contextmanager
+    def _in_time(self, deadline: float) -> Generator[anyio.CancelScope]:
+        with anyio.CancelScope(shield=True, deadline=deadline) as scope:
             self._in_flight.add(scope)
             self.telemetry.in_flight(1)
             try:

@@ -54,13 +54,18 @@ class Audit:
         self._file: int | None = None
         self._torn = False
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a record goes to where writing can take its time."""
+        return self.path is not None or self._stderr
+
     def record(self, event: Mapping[str, Any]) -> None:
         """Write one line: the time, then `event` as JSON. An `event` of "intent" is on the disk when this returns.
 
         AuditUnavailable when it cannot be written.
         """
         line = {"time": self._now().isoformat(timespec="milliseconds"), **event}
-        if self.path is None and not self._stderr:
+        if not self.blocks:
             self.memory.append(line)
             return
         data = json.dumps(line, separators=(",", ":"), default=str).encode() + b"\n"

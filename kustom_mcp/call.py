@@ -76,16 +76,16 @@ class Call(Reading):
         self._round = Round(self.gate, self._ledger, self._caller)
         try:
             if self._asked.gated:
-                self._round.admit(self._asked.params, self._asked.confirm)
+                await self._round.admit(self._asked.params, self._asked.confirm)
             else:
-                self._round.admit_ungated()
+                await self._round.admit_ungated()
         except Declined:
             self._decline()
         if self._round.commits:
             await self._take_turn(order_id)
         self.before = await self.read(GET_ORDER, order_id=order_id)
         self._round.watch = watch if isinstance(watch, Watch) else watch(self.before)
-        self._hold(self._round, self.before)
+        await self._hold(self._round, self.before)
         return self.before
 
     def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
@@ -161,7 +161,7 @@ class Call(Reading):
         """The write, when its money is reserved. A Failure from here means that nothing was done."""
         gate, _ = self._current()
         assert self._pledge is not None
-        self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
+        await self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
             with self.app.shielded(seconds) as scope:
@@ -176,7 +176,7 @@ class Call(Reading):
                     **ids,
                 )
         except Busy:
-            self._ledger.end(self._pledge, "not_sent", cause="draining")
+            await self._ledger.end(self._pledge, "not_sent", cause="draining")
             raise shutting_down() from None
         except OutcomeUnknown as error:
             self._unknown(self._pledge, error)
@@ -184,13 +184,13 @@ class Call(Reading):
             if self._ledger.doubted and not (isinstance(error, Refused) and error.decided):
                 self._unknown(self._pledge, None)  # what an earlier call has sent may still arrive
             failure = self._failure(error, writing=True, entry=entry)
-            self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
+            await self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
             self.sent = False
             raise failure from None
         if scope.cancelled_caught:
             self._unknown(self._pledge, None)
-        self._ledger.end(self._pledge, "applied", status=written.status, settled=written.settled)
-        self._ledger.remember(self._pledge, self.gate.ttl)
+        facts = {"status": written.status, "settled": written.settled}
+        await self._ledger.done(self._pledge, "applied", self.gate.ttl, **facts)
         return written
 
     async def applied(
@@ -237,9 +237,9 @@ class Call(Reading):
         assert self.before is not None
         raise Answer(already_applied(summary, self.facts(self.before)))
 
-    def _hold(self, gate: Round, order: Order) -> None:
+    async def _hold(self, gate: Round, order: Order) -> None:
         try:
-            gate.hold_to(order)
+            await gate.hold_to(order)
         except Done as done:
             self._done(str(done))
         except StillUnknown:
@@ -272,7 +272,7 @@ class Call(Reading):
         await self._take_turn(order.order_id)
         self.before = await self.read(GET_ORDER, order_id=order.order_id)
         gate.pledge = pledge
-        self._hold(gate, self.before)
+        await self._hold(gate, self.before)
         if gate.objection is not None:
             raise gate.objection  # the proposal was about the order as it was: there is nothing fresh to preview
         self._pledge = pledge

@@ -99,6 +99,7 @@ class Intents:
     def __init__(self, state: Path | None, *, now: Callable[[], float] = time.time) -> None:
         self._slips = _Slips(state / "intents" if state else None)
         self._now = now
+        self.blocks = state is not None
 
     def open(self, intent: Mapping[str, Any], id: str) -> None:
         """Write an intent down. It has `digest` (of the whole call) and `expires` (unix seconds). AuditUnavailable."""

@@ -7,21 +7,29 @@ lengths only.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
+
+import anyio
 
 from kustom_mcp.app import App
 from kustom_mcp.arguments import AMOUNT_FIELDS
+from kustom_mcp.aside import aside
 from kustom_mcp.audit import AuditUnavailable
 from kustom_mcp.codes import Figures, Pledge, Purpose, digest
 from kustom_mcp.oms.endpoint import Approved, Authority
 from kustom_mcp.result import Code, Failure
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
+RECORD_SECONDS = 4.0
+"""How long an answer waits for its outcome to be written down."""
 USED_SECONDS = 24 * 3600
 """How long an approval counts as used: as long as a code that settles it lives, and as Kustom keeps its key (KL)."""
 
@@ -54,8 +62,9 @@ class Ledger:
         told = {name: facts[name] for name in ("outcome", "means", "error") if facts.get(name)}
         self._app.telemetry.event(self._entry["tool"], event, **told)
 
-    def begin(self, pledge: Pledge, head: str, authority: Authority, until: float) -> None:
-        """Write down that a write is about to leave. Failure AUDIT_UNAVAILABLE when that is impossible."""
+    async def begin(self, pledge: Pledge, head: str, authority: Authority, until: float) -> None:
+        """Write down that a write is about to leave, before it does. Failure AUDIT_UNAVAILABLE when that is
+        impossible."""
         intent = {
             "digest": self._digest,
             "expires": int(until),
@@ -67,40 +76,47 @@ class Ledger:
             "opened_at": self._app.now().isoformat(),
             **self._entry,
         }
-        self.doubted = self.in_doubt(pledge)
-        try:
-            self._app.audit.record(
-                {
-                    "event": "intent",
-                    **self._entry,
-                    "key": str(pledge.key),
-                    "reason": authority.reason,
-                    "facts": intent["figures"],
-                }
-            )
+        line = {
+            "event": "intent",
+            **self._entry,
+            "key": str(pledge.key),
+            "reason": authority.reason,
+            "facts": intent["figures"],
+        }
+
+        def write() -> bool:
+            left = self._found()
+            self._app.audit.record(line)
             self._app.intents.open(intent, str(pledge.key))
-        except AuditUnavailable:
-            raise _unavailable() from None
+            return left is not None and left["key"] == str(pledge.key)
+
+        self.doubted = await self._asked(write)
         if isinstance(authority, Approved):
             self._tell("given", means=authority.means)
 
-    def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
+    async def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
         """The outcome of this call is known, and the intent is closed with it: but not by a call that only failed to
         send again what an earlier one had sent."""
         self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
-        if outcome == "not_sent" and self.doubted:
-            return
-        try:
-            self._app.intents.close(str(pledge.key))
-        except AuditUnavailable:
-            log.warning("a settled intent could not be removed; the next identical call settles it again")
+        if outcome != "not_sent" or not self.doubted:
+            await self._told(lambda: self._close(pledge))
 
-    def open_intent(self) -> tuple[Pledge, str] | None:
+    async def done(self, pledge: Pledge, outcome: str, seconds: float, **facts: Any) -> None:
+        """It happened: the intent is closed, this approval has been used, and for so many seconds this very call was
+        carried out. What cannot be remembered is not closed either: the identical call then looks at the order."""
+        self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
+        said, now = {"at": self._app.now().isoformat()}, self._app.wall()
+
+        def write() -> None:
+            self._app.remembered.remember(pledge.key.hex, said, now + USED_SECONDS)
+            self._app.remembered.remember(self._digest, said, now + seconds)
+            self._close(pledge)
+
+        await self._told(write)
+
+    async def open_intent(self) -> tuple[Pledge, str] | None:
         """What an identical call left without an outcome, and the head of its code."""
-        try:
-            found = self._app.intents.find(self._digest)
-        except AuditUnavailable:
-            raise _unavailable() from None
+        found = await self._asked(self._found)
         if found is None:
             return None
         pledge = Pledge(
@@ -114,35 +130,53 @@ class Ledger:
         )
         return pledge, str(found["head"])
 
-    def in_doubt(self, pledge: Pledge) -> bool:
+    async def in_doubt(self, pledge: Pledge) -> bool:
         """Whether a write with this pledge's key has left, and has no outcome yet."""
-        left = self.open_intent()
-        return left is not None and left[0].key == pledge.key
+        left = await self._asked(self._found)
+        return left is not None and left["key"] == str(pledge.key)
 
-    def remember(self, pledge: Pledge, seconds: float) -> None:
-        """Keep in mind that this approval has been used, and for so many seconds that this very call was carried
-        out."""
-        facts, now = {"at": self._app.now().isoformat()}, self._app.wall()
-        try:
-            self._app.remembered.remember(pledge.key.hex, facts, now + USED_SECONDS)
-            self._app.remembered.remember(self._digest, facts, now + seconds)
-        except AuditUnavailable:
-            log.warning("an applied write could not be remembered")
-
-    def carried_out(self, pledge: Pledge) -> bool:
+    async def carried_out(self, pledge: Pledge) -> bool:
         """Whether this approval has been used."""
-        return self._recalled(pledge.key.hex)
+        return await self._recalled(pledge.key.hex)
 
-    def repeated(self) -> bool:
+    async def repeated(self) -> bool:
         """Whether the identical call was applied a short while ago."""
-        return self._recalled(self._digest)
+        return await self._recalled(self._digest)
 
-    def _recalled(self, name: str) -> bool:
-        """What cannot be read might say that it was done, so a write does not go on without it."""
-        try:
-            return self._app.remembered.recall(name, self._app.wall()) is not None
-        except AuditUnavailable:
-            raise _unavailable() from None
+    def _found(self) -> dict[str, Any] | None:
+        return self._app.intents.find(self._digest)
+
+    def _close(self, pledge: Pledge) -> None:
+        self._app.intents.close(str(pledge.key))
+
+    async def _recalled(self, name: str) -> bool:
+        return await self._asked(lambda: self._app.remembered.recall(name, self._app.wall())) is not None
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        """Before a write is sent: it waits for its records, and does not go on without them. What cannot be read might
+        say that it was done."""
+        answers: list[T] = []
+        with anyio.CancelScope(shield=True):
+            try:
+                answers.append(await self._aside(work))
+            except AuditUnavailable:
+                raise _unavailable() from None
+        return answers[0]
+
+    async def _told(self, work: Callable[[], None]) -> None:
+        """After the outcome is known: it is told whether or not it can be written down."""
+        written = False
+        with self._app.finishing(RECORD_SECONDS), contextlib.suppress(AuditUnavailable):
+            await self._aside(work, abandon=True)
+            written = True
+        if not written:
+            log.warning("a settled intent could not be recorded as such; the next identical call settles it again")
+
+    async def _aside(self, work: Callable[[], T], *, abandon: bool = False) -> T:
+        """Memory needs no thread."""
+        if not (self._app.audit.blocks or self._app.intents.blocks):
+            return work()
+        return await aside(work, abandon=abandon)
 
 
 def _unavailable() -> Failure:

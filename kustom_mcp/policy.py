@@ -21,6 +21,7 @@ from uuid import UUID
 
 import anyio
 
+from kustom_mcp.aside import aside
 from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
 from kustom_mcp.money import show
 from kustom_mcp.principal import Principal
@@ -161,7 +162,7 @@ class Policy:
     async def _give_back(self, move: Move) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await anyio.to_thread.run_sync(self._limits.give_back, move.key)
+                await aside(lambda: self._limits.give_back(move.key))
             except (LimitsBusy, LimitsUnavailable):
                 log.warning("money that did not move stays counted for a day: the limits cannot be written")
 
@@ -179,7 +180,7 @@ class Policy:
 async def _ask(question: Callable[[], None], settings: Settings, move: Move | None) -> None:
     """Ask the limits, in a thread because they may have to wait, and put their no into words."""
     try:
-        await anyio.to_thread.run_sync(question)
+        await aside(question)
     except TooFast as error:
         raise _too_fast(settings.writes_per_minute, max(1, ceil(error.wait))) from None
     except NoRoom as error:

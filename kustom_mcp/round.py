@@ -66,43 +66,42 @@ class Round:
         self._gated = False
         self._caller = caller
 
-    def admit_ungated(self) -> None:
+    async def admit_ungated(self) -> None:
         """An ungated write: an open intent of the identical call is settled first."""
         self.commits = True
-        self._settle()
+        await self._settle()
 
-    def admit(self, params: CallToolRequestParams, confirm: object) -> None:
+    async def admit(self, params: CallToolRequestParams, confirm: object) -> None:
         """A gated write. Raises Declined when the answer that came back is not a yes."""
         self._gated = True
         if self.gate.mode == "flag":
-            self._admit_flag(confirm)
+            await self._admit_flag(confirm)
         elif params.request_state is not None:
-            self._redeem(params.request_state, frozenset({Purpose.FORM}), "form")
+            await self._redeem(params.request_state, frozenset({Purpose.FORM}), "form")
             if self.pledge is not None and not is_yes((params.input_responses or {}).get(ANSWER)):
                 raise Declined
         elif confirm is not None:
             codes = {Purpose.SETTLE} if self.gate.mode == "form" else {Purpose.SETTLE, Purpose.CODE}
-            self._redeem(confirm, frozenset(codes), "code")
+            await self._redeem(confirm, frozenset(codes), "code")
         else:
-            self._settle()
+            await self._settle()
 
-    def hold_to(self, order: Order) -> None:
+    async def hold_to(self, order: Order) -> None:
         """Compare what was brought with the order as it is now. Raises Done or StillUnknown."""
         pledge = self.pledge
         if pledge is None:
-            self._hold_to_repeats()
+            await self._hold_to_repeats()
             return
         landed = judge(pledge, self.watch, order)
         if self.means == "settle" and self.watch.shows is not None:
             self.gate.app.telemetry.found(landed.value)
-        used = self._gated and self._ledger.carried_out(pledge)
+        used = self._gated and await self._ledger.carried_out(pledge)
         if landed is Landed.PRESENT:
-            self._ledger.end(pledge, "already_applied")
-            self._ledger.remember(pledge, self.gate.ttl)
+            await self._ledger.done(pledge, "already_applied", self.gate.ttl)
             raise Done("The order is exactly as this would leave it.")
         if used and self.watch.shows is None:
             raise Done("This approval has been carried out already.")
-        in_doubt = not used and (pledge.purpose is Purpose.SETTLE or self._ledger.in_doubt(pledge))
+        in_doubt = not used and (pledge.purpose is Purpose.SETTLE or await self._ledger.in_doubt(pledge))
         if in_doubt and (landed is Landed.UNCLEAR or self.watch.shows is None):
             raise StillUnknown
         if landed is Landed.UNCLEAR:
@@ -148,33 +147,33 @@ class Round:
             pledge = replace(pledge, purpose=Purpose.SETTLE, expires=int(self.gate.app.wall()) + SETTLING_SECONDS)
         return self.code(pledge)
 
-    def _admit_flag(self, confirm: object) -> None:
+    async def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):
             raise Failure(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
         if confirm:
             self.commits, self.means = True, "flag"
-            self._settle()
+            await self._settle()
 
-    def _hold_to_repeats(self) -> None:
+    async def _hold_to_repeats(self) -> None:
         """A flag comes without a code, so a repeat is told by the call. Where the order shows what happened and can be
         changed back, the order tells better."""
         by_order = self.watch.recurs and self.watch.shows is not None
-        if self.means == "flag" and not by_order and self._ledger.repeated():
+        if self.means == "flag" and not by_order and await self._ledger.repeated():
             raise Done("An identical call was carried out, or found done, a short while ago.")
 
-    def _settle(self) -> None:
-        left = self._ledger.open_intent()
+    async def _settle(self) -> None:
+        left = await self._ledger.open_intent()
         if left is not None:
             self.pledge, self.head = left
             self.means = "settle"
 
-    def _redeem(self, code: object, purposes: frozenset[Purpose], means: Means) -> None:
+    async def _redeem(self, code: object, purposes: frozenset[Purpose], means: Means) -> None:
         try:
             self.pledge = self.gate.opened(code, self._caller, purposes, self._ledger.binding)
         except Failure as objection:
             # Whatever it brought, a write of this very call that is in doubt is settled before anything is asked anew.
             self.objection = objection
-            self._settle()
+            await self._settle()
             return
         self.head = str(code).rpartition(".")[0]
         self.commits = True

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 
 from kustom_mcp.app import App
@@ -59,6 +63,37 @@ class NotRecalled(Remembered):
         raise _full()
 
 
+class Slow:
+    """A disk that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+
+    def wait(self) -> None:
+        self.asked.set()
+        assert self.answers.wait(60)
+
+
+class OpenedSlowly(Intents):
+    def __init__(self, disk: Slow) -> None:
+        super().__init__(None)
+        self.disk, self.blocks = disk, True
+
+    def open(self, intent: Mapping[str, Any], id: str) -> None:
+        self.disk.wait()
+        super().open(intent, id)
+
+
+class ClosedSlowly(OpenedSlowly):
+    def open(self, intent: Mapping[str, Any], id: str) -> None:
+        Intents.open(self, intent, id)
+
+    def close(self, id: str) -> None:
+        self.disk.wait()
+        super().close(id)
+
+
 def _with(**parts: Any) -> Callable[[App], None]:
     def change(app: App) -> None:
         for name, part in parts.items():
@@ -94,6 +129,44 @@ async def test_a_write_that_was_done_is_told_although_its_record_is_lost(host: C
         order_id, given = REFUND.begin(talk)
         assert (await talk.call(REFUND.tool, given, confirm=True))["outcome"] == "applied"
         assert talk.stored(order_id)["refunded_amount"] == 5000
+
+
+async def test_nothing_leaves_before_it_is_written_down_and_meanwhile_others_are_served() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=OpenedSlowly(disk)), **FLAG) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with asyncio.TaskGroup() as group:
+            refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            assert (await talk.call("get_order", order_id=order_id))["outcome"] == "ok"
+            assert talk.sent == []
+            disk.answers.set()
+        assert (refund.result()["outcome"], len(talk.sent)) == ("applied", 1)
+
+
+async def test_a_caller_that_leaves_while_it_is_written_down_does_not_leave_an_intent_behind() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=OpenedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(talk.call, REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            group.cancel_scope.cancel()
+            disk.answers.set()
+        await talk.app.idle()
+        assert (talk.stored(order_id)["refunded_amount"], talk.app.intents.all()) == (5000, [])
+
+
+async def test_what_was_done_is_told_although_its_record_hangs_while_the_server_ends() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=ClosedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with asyncio.TaskGroup() as group:
+            refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            talk.app.drain(0)
+        assert (refund.result()["outcome"], talk.stored(order_id)["refunded_amount"]) == ("applied", 5000)
+        disk.answers.set()
 
 
 async def test_no_record_holds_what_a_person_typed() -> None:
