@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 import anyio
 
 from kustom_mcp import __version__
-from kustom_mcp.audit import Audit, writable
+from kustom_mcp.aside import aside
+from kustom_mcp.audit import Audit, AuditUnavailable, writable
 from kustom_mcp.fairness import Lanes, Pace
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
 from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.settings import Settings
+from kustom_mcp.pauses import sharing
+from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.store import Store
 from kustom_mcp.telemetry import SILENT, Telemetry
 
 if TYPE_CHECKING:
@@ -60,6 +63,8 @@ class App:
     remembered: Remembered
     limits: Limits
     telemetry: Telemetry = SILENT
+    store: Store | None = None
+    """What replicas share: KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -88,7 +93,7 @@ class App:
 
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
-        state = settings.state_path
+        state, shared = settings.state_path, shared_store(settings)
         client = KustomClient(
             base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
             username=SANDBOX_USER if settings.sandboxed else settings.username,
@@ -103,9 +108,10 @@ class App:
             settings=settings,
             client=client,
             audit=Audit(state, settings.audit_log),
-            intents=Intents(state),
-            remembered=Remembered(state),
-            limits=Limits(state),
+            intents=Intents(state, shared=shared),
+            remembered=Remembered(state, shared=shared),
+            limits=Limits(state, shared=shared),
+            store=shared,
             telemetry=telemetry,
             simulator=simulator,
         )
@@ -115,11 +121,21 @@ class App:
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[App]:
         """Open the HTTP client for as long as the server runs."""
-        async with self.client:
-            try:
+        try:
+            async with self.client, sharing(self.client.cool_down, self.store, self.settings.account, self.wall):
                 yield self
-            finally:
-                self.limits.close()
+        finally:
+            self.limits.close()
+            if self.store is not None:
+                self.store.close()
+
+    async def store_writable(self) -> bool:
+        """Whether a write could be recorded now: for a readiness probe. Takes a few seconds at most."""
+        try:
+            await aside(self.intents.probe)
+        except AuditUnavailable:
+            return False
+        return True
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)
@@ -210,3 +226,16 @@ class App:
         if self.telemetry.on:
             left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
             await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
+
+
+def shared_store(settings: Settings) -> Store | None:
+    """The store of KUSTOM_STORE. ConfigError."""
+    if settings.store is None:
+        return None
+    try:
+        return Store.postgres(settings.store)
+    except ImportError:
+        problem = "It needs the extra `postgres`: install kustom-mcp[postgres]."
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError("KUSTOM_STORE", problem)

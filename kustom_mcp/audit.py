@@ -28,8 +28,9 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # pipes, t
 class AuditUnavailable(Exception):
     """The record cannot be written, so nothing may be sent. Says why, and no path."""
 
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"The record cannot be written ({errno.errorcode.get(error.errno or 0, 'unknown error')}).")
+    def __init__(self, error: OSError | str) -> None:
+        why = error if isinstance(error, str) else errno.errorcode.get(error.errno or 0, "unknown error")
+        super().__init__(f"The record cannot be written ({why}).")
 
 
 def _utc() -> datetime:

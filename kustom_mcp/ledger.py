@@ -46,6 +46,7 @@ class Ledger:
         self.arguments = arguments
         self.binding = digest([app.settings.environment, app.settings.merchant, tool, arguments])
         self._digest = self.binding.hex()
+        self._record = ""
         self.doubted = False
         """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
 
@@ -67,6 +68,8 @@ class Ledger:
         impossible."""
         intent = {
             "digest": self._digest,
+            "environment": self._app.settings.environment,
+            "merchant": self._app.settings.merchant,
             "expires": int(until),
             "key": str(pledge.key),
             "before": pledge.before.hex(),
@@ -87,7 +90,7 @@ class Ledger:
         def write() -> bool:
             left = self._found()
             self._app.audit.record(line)
-            self._app.intents.open(intent, str(pledge.key))
+            self._record = self._app.intents.open(intent, str(pledge.key))
             return left is not None and left["key"] == str(pledge.key)
 
         self.doubted = await self._asked(write)
@@ -95,11 +98,13 @@ class Ledger:
             self._tell("given", means=authority.means)
 
     async def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
-        """The outcome of this call is known, and the intent is closed with it: but not by a call that only failed to
-        send again what an earlier one had sent."""
+        """The outcome of this call is known, and the intent is closed with it: but a call that has sent nothing takes
+        only its own record away, and not that of an earlier one, or of one elsewhere, that may have."""
         self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
-        if outcome != "not_sent" or not self.doubted:
-            await self._told(lambda: self._close(pledge))
+        if outcome == "not_sent":
+            await self._told(lambda: self._app.intents.withdraw(self._record))
+        else:
+            await self._told(lambda: self._app.intents.close(str(pledge.key)))
 
     async def done(self, pledge: Pledge, outcome: str, seconds: float, **facts: Any) -> None:
         """It happened: the intent is closed, this approval has been used, and for so many seconds this very call was
@@ -110,7 +115,7 @@ class Ledger:
         def write() -> None:
             self._app.remembered.remember(pledge.key.hex, said, now + USED_SECONDS)
             self._app.remembered.remember(self._digest, said, now + seconds)
-            self._close(pledge)
+            self._app.intents.close(str(pledge.key))
 
         await self._told(write)
 
@@ -146,9 +151,6 @@ class Ledger:
     def _found(self) -> dict[str, Any] | None:
         return self._app.intents.find(self._digest)
 
-    def _close(self, pledge: Pledge) -> None:
-        self._app.intents.close(str(pledge.key))
-
     async def _recalled(self, name: str) -> bool:
         return await self._asked(lambda: self._app.remembered.recall(name, self._app.wall())) is not None
 
@@ -160,7 +162,7 @@ class Ledger:
             try:
                 answers.append(await self._aside(work))
             except AuditUnavailable:
-                raise _unavailable() from None
+                raise _unavailable(self._app.intents.place) from None
         return answers[0]
 
     async def _told(self, work: Callable[[], None]) -> None:
@@ -179,11 +181,11 @@ class Ledger:
         return await aside(work, abandon=abandon)
 
 
-def _unavailable() -> Failure:
+def _unavailable(place: str) -> Failure:
     return Failure(
         Code.AUDIT_UNAVAILABLE,
         "This server cannot write or read its own records, so it sends no writes. Nothing was sent.",
-        next_step="Tell the operator that the state directory cannot be used; reading orders still works.",
+        next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",
     )
 
 

@@ -1,29 +1,26 @@
-"""Limits that hold over time and for all processes of a machine: writes a minute, and money over a day.
+"""Limits that hold over time and for all who share them: writes a minute, and money over a day.
 
 Money is reserved before a request leaves and given back only when it is certain that nothing moved: a process that dies
 in between leaves its reservation, and so does an answer that never came. A reservation belongs to an intent, by its
 idempotency key, so settling it or sending it again does not count twice. They are kept in one SQLite file of the state
-directory, or in memory without one; it is opened with the first write, and opened again after a failure.
+directory, in the store that several machines share, or in memory.
 
-Everything here blocks, for at most `patience` seconds: call it in a thread.
+Everything here blocks, for a few seconds at most: call it in a thread.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
+
+from kustom_mcp.store import PATIENCE, Store, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
-
-T = TypeVar("T")
+    from sqlalchemy import Connection
 
 MINUTE = 60.0
 DAY = 24 * 3600.0
-PATIENCE = 3.0
 
 
 class LimitsUnavailable(Exception):
@@ -68,14 +65,15 @@ class Move(NamedTuple):
 
 
 class Limits:
-    """The counts of one state directory; in memory without one. Times are unix seconds, given by the caller."""
+    """The counts of one state directory, or of a shared store; in memory without either. Times are unix seconds, given
+    by the caller and by its clock; they are kept by the store's."""
 
-    def __init__(self, state: Path | None, *, patience: float = PATIENCE) -> None:
-        self.path = state / "limits" / "limits.sqlite3" if state else None
-        self._patience = patience
-        self._turn = threading.Lock()
-        self._engine: Engine | None = None
-        self._identity: tuple[int, int] | None = None
+    def __init__(self, state: Path | None, *, patience: float = PATIENCE, shared: Store | None = None) -> None:
+        self.path = state / "limits" / "limits.sqlite3" if state and not shared else None
+        self.place = "the database of KUSTOM_STORE" if shared else "limits.sqlite3 in the state directory"
+        """What an operator has to look at when this fails."""
+        self._shared = shared is not None
+        self._store = shared or Store.file(self.path, patience=patience)
 
     def take(self, caller: str, most: int, move: Move | None, now: float) -> None:
         """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
@@ -84,103 +82,67 @@ class Limits:
         """
         from kustom_mcp import tally
 
-        def work(connection: Connection) -> None:
-            tally.sweep(connection, now, minute=MINUTE, day=DAY)
-            count, oldest = tally.writes(connection, caller)
+        def work(connection: Connection, now: float) -> None:
+            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=caller, what=move and move.counted_with)
+            count, oldest = tally.writes(connection, caller, now - MINUTE)
             if count >= most:
                 raise TooFast((oldest or now) + MINUTE - now)
             if move is not None:
-                _find_room(connection, move)
+                _find_room(connection, move, now)
                 tally.reserve(connection, move.key, move.counted_with, move.amount, now)
             tally.add_write(connection, caller, now)
 
-        self._run(work)
+        self._run(work, now, f"writes of {caller}", *_turn(move))
 
     def look(self, move: Move, now: float) -> None:
         """Whether there would be room, without reserving any. NoRoom, LimitsBusy, LimitsUnavailable."""
         from kustom_mcp import tally
 
-        def work(connection: Connection) -> None:
-            tally.sweep(connection, now, minute=MINUTE, day=DAY)
-            _find_room(connection, move)
+        def work(connection: Connection, now: float) -> None:
+            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=None, what=move.counted_with)
+            _find_room(connection, move, now)
 
-        self._run(work)
+        self._run(work, now, *_turn(move))
 
     def give_back(self, key: str) -> None:
         """This attempt has moved nothing, for certain. LimitsBusy, LimitsUnavailable."""
         from kustom_mcp import tally
 
-        self._run(lambda connection: tally.give_back(connection, key))
+        self._run(lambda connection, _: tally.give_back(connection, key), 0.0)
 
     def close(self) -> None:
         """Close the file. The next use opens it again; what was kept in memory is gone."""
-        with self._turn:
-            self._dispose()
+        if not self._shared:
+            self._store.close()
 
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        """Do this in one transaction, alone."""
-        import sqlite3
-
-        from sqlalchemy.exc import SQLAlchemyError
-
-        from kustom_mcp import tally
-
-        if not self._turn.acquire(timeout=self._patience):
-            raise LimitsBusy
+    def _run(self, work: Callable[[Connection, float], None], now: float, *alone: str) -> None:
+        """Do this in one transaction, by the store's clock, in one's turn."""
         try:
-            with self._opened().begin() as connection:
-                return work(connection)
-        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
-            if tally.is_busy(error):
-                raise LimitsBusy from None
-            self._dispose()
-            raise LimitsUnavailable(_name(error)) from None
-        finally:
-            self._turn.release()
-
-    def _opened(self) -> Engine:
-        if self._engine is not None and self._identity == _identity(self.path):
-            return self._engine
-        from kustom_mcp import tally
-
-        self._dispose()
-        self._engine = tally.opened(self.path, self._patience)
-        self._identity = _identity(self.path)
-        return self._engine
-
-    def _dispose(self) -> None:
-        if self._engine is not None:
-            engine, self._engine = self._engine, None
-            engine.dispose()
+            self._store.run(lambda connection: work(connection, now + self._store.skew), alone=alone)
+        except StoreBusy:
+            raise LimitsBusy from None
+        except StoreUnavailable as error:
+            raise LimitsUnavailable(str(error)) from None
+        except NoRoom as full:
+            raise NoRoom(full.left, None if full.at is None else full.at - self._store.skew) from None
 
 
-def _find_room(connection: Connection, move: Move) -> None:
+def _turn(move: Move | None) -> tuple[str, ...]:
+    """What is counted together is counted one after the other."""
+    return () if move is None else ("moved " + "/".join(move.counted_with.values()),)
+
+
+def _find_room(connection: Connection, move: Move, now: float) -> None:
     from kustom_mcp import tally
 
-    others = tally.moved(connection, move.counted_with, move.key)
-    over = others + move.amount - move.ceiling
+    others = tally.reservations(connection, move.counted_with, move.key, now - DAY)
+    taken = sum(amount for _, amount in others)
+    over = taken + move.amount - move.ceiling
     if over <= 0:
         return
-    left = max(0, move.ceiling - others)
-    for at, amount in tally.reservations(connection, move.counted_with, move.key):
+    left = max(0, move.ceiling - taken)
+    for at, amount in others:
         over -= amount
         if over <= 0:
             raise NoRoom(left, at + DAY)
     raise NoRoom(left, None)
-
-
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Which file that is: one that was removed under our feet must not go on counting."""
-    if path is None:
-        return None
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
-def _name(error: Exception) -> str:
-    """What SQLite said, inside what SQLAlchemy made of it."""
-    cause = getattr(error, "orig", None) or error
-    return str(getattr(cause, "sqlite_errorname", type(cause).__name__))

@@ -54,6 +54,7 @@ class Policy:
         self._settings = settings
         self._catalog = catalog
         self._limits = limits or Limits(None)
+        self._account = settings.account
         self._selected = _selection(settings.tools, catalog)
         self._principal = Principal("operator")
 
@@ -137,7 +138,7 @@ class Policy:
         """
         move = self._move(key, body, currency)
         if move is not None:
-            await _ask(lambda: self._limits.look(move, now), self._settings, move)
+            await _ask(lambda: self._limits.look(move, now), self._settings, self._limits, move)
 
     @asynccontextmanager
     async def counted(
@@ -151,7 +152,8 @@ class Policy:
         """
         move = self._move(key, body, currency)
         most = self._settings.writes_per_minute
-        await _ask(lambda: self._limits.take(caller, most, move, now), self._settings, move)
+        who = f"{self._account}/{caller}"
+        await _ask(lambda: self._limits.take(who, most, move, now), self._settings, self._limits, move)
         try:
             yield
         except Failure as failure:
@@ -173,11 +175,10 @@ class Policy:
         field = next((name for name in MOVES if name in (body or {})), None)
         if ceiling is None or body is None or field is None:
             return None
-        account = f"{self._settings.environment}/{self._settings.merchant}"
-        return Move(str(key), account, MOVES[field], currency.upper(), body[field], ceiling)
+        return Move(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
 
 
-async def _ask(question: Callable[[], None], settings: Settings, move: Move | None) -> None:
+async def _ask(question: Callable[[], None], settings: Settings, limits: Limits, move: Move | None) -> None:
     """Ask the limits, in a thread because they may have to wait, and put their no into words."""
     try:
         await aside(question)
@@ -197,8 +198,7 @@ async def _ask(question: Callable[[], None], settings: Settings, move: Move | No
         raise Failure(
             Code.AUDIT_UNAVAILABLE,
             "This server cannot keep count of its writes, so it sends none. Nothing was sent.",
-            next_step="Tell the operator that limits.sqlite3 in the state directory cannot be used; reading orders "
-            "still works.",
+            next_step=f"Tell the operator that {limits.place} cannot be used; reading orders still works.",
         ) from None
 
 

@@ -198,6 +198,11 @@ class Settings(Served):
         first, _, _ = self.username.partition("-")
         return first if first.startswith(("M", "PM")) else self.username
 
+    @property
+    def account(self) -> str:
+        """What tells the records of this server from those of others who share the place."""
+        return f"{self.environment}/{self.merchant}"
+
     def portal_url(self, order_id: str) -> str | None:
         """The order's page in Kustom's portal (C); None in the sandbox."""
         if self.sandboxed:

@@ -1,161 +1,62 @@
-"""The tables behind the limits, and the statements on them: SQLite, through SQLAlchemy Core.
-
-Every transaction is `BEGIN IMMEDIATE`: it holds the only right to write before it reads, so of two processes that want
-the last unit one waits, and then sees that it is gone. Apart from `limits` because importing SQLAlchemy takes some
-tenths of a second, which only a process that writes should pay.
-"""
+"""The statements behind the limits. Apart from `limits` because they need SQLAlchemy, which is imported late."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sqlite3
-import time
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import (
-    URL,
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    create_engine,
-    delete,
-    event,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy import Connection, delete, func, select, update
 
-from kustom_mcp.audit import private_directory
-
-_PAUSE = 0.01  # seconds between two attempts to open the file
-
-_TABLES = MetaData()
-_WRITES = Table("writes", _TABLES, Column("caller", String, nullable=False), Column("at", Float, nullable=False))
-_MOVED = Table(
-    "moved",
-    _TABLES,
-    Column("key", String, primary_key=True),
-    Column("account", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("currency", String, nullable=False),
-    Column("amount", BigInteger, nullable=False),
-    Column("at", Float, nullable=False),
-    Column("holders", Integer, nullable=False),  # attempts that have not said that nothing moved
-)
-Index("writes_by_caller", _WRITES.c.caller, _WRITES.c.at)
-Index("moved_by_account", _MOVED.c.account, _MOVED.c.kind, _MOVED.c.currency, _MOVED.c.at)
+from kustom_mcp.store.statements import insert, purge
+from kustom_mcp.store.tables import MOVED, WRITES
 
 
-def opened(path: Path | None, patience: float) -> Engine:
-    """The database, made where it is missing: a private file, or memory without a path. One connection.
-
-    `patience`: seconds to wait for another process. OSError, sqlite3.Error, SQLAlchemyError.
-    """
-    if path is not None:
-        private_directory(path.parent)
-        with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    until = time.monotonic() + patience
-    while True:
-        try:
-            return _connected(path, patience)
-        except OperationalError as error:
-            # Two processes that both make a new file a WAL one: SQLite tells one of them at once, without waiting.
-            if not is_busy(error) or time.monotonic() >= until:
-                raise
-            time.sleep(_PAUSE)
-
-
-def _connected(path: Path | None, patience: float) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path) if path else None),
-        poolclass=StaticPool,
-        connect_args={"check_same_thread": False, "timeout": patience, "isolation_level": None},
-    )
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    try:
-        with engine.begin() as connection:
-            _TABLES.create_all(connection)
-    except BaseException:
-        engine.dispose()
-        raise
-    return engine
-
-
-def is_busy(error: Exception) -> bool:
-    """Whether SQLite says that somebody else holds the file."""
-    code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-def _prepare(connection: sqlite3.Connection, _: object) -> None:
-    connection.execute("PRAGMA journal_mode = WAL").close()
-    connection.execute("PRAGMA synchronous = FULL").close()  # what was reserved survives a loss of power
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def sweep(connection: Connection, now: float, *, minute: float, day: float) -> None:
+def sweep(
+    connection: Connection, now: float, *, minute: float, day: float, caller: str | None, what: dict[str, str] | None
+) -> None:
     """Remove what is older than a minute, or a day, before `now`.
 
     What seems to be from the future, because the clock was set back, happened now at the latest: otherwise it would
-    count for longer than it should.
+    count for longer than it should. This touches only what is being counted, and whose turn it is.
     """
-    for table, age in ((_WRITES, minute), (_MOVED, day)):
-        connection.execute(delete(table).where(table.c.at <= now - age))
-        connection.execute(update(table).where(table.c.at > now).values(at=now))
+    purge(connection, WRITES, WRITES.c.at <= now - minute)
+    purge(connection, MOVED, MOVED.c.at <= now - day)
+    if caller is not None:
+        mine = (WRITES.c.caller == caller, WRITES.c.at > now)
+        connection.execute(update(WRITES).where(*mine).values(at=now))
+    if what is not None:
+        connection.execute(update(MOVED).where(*_of(what), MOVED.c.at > now).values(at=now))
 
 
-def writes(connection: Connection, caller: str) -> tuple[int, float | None]:
+def writes(connection: Connection, caller: str, since: float) -> tuple[int, float | None]:
     """How many writes of a caller there are, and the time of the oldest."""
-    found = select(func.count(), func.min(_WRITES.c.at)).where(_WRITES.c.caller == caller)
-    count, oldest = connection.execute(found).one()
+    mine = (WRITES.c.caller == caller, WRITES.c.at > since)
+    count, oldest = connection.execute(select(func.count(), func.min(WRITES.c.at)).where(*mine)).one()
     return count, oldest
 
 
 def add_write(connection: Connection, caller: str, now: float) -> None:
-    connection.execute(_WRITES.insert().values(caller=caller, at=now))
+    connection.execute(WRITES.insert().values(caller=caller, at=now))
 
 
-def moved(connection: Connection, what: dict[str, str], but: str) -> int:
-    """The sum of what is reserved for an account, kind and currency, without the intent `but`. Minor units."""
-    total = select(func.coalesce(func.sum(_MOVED.c.amount), 0)).where(*_of(what, but))
-    return connection.execute(total).scalar_one()
-
-
-def reservations(connection: Connection, what: dict[str, str], but: str) -> list[tuple[float, int]]:
-    """Time and amount of each, oldest first."""
-    found = select(_MOVED.c.at, _MOVED.c.amount).where(*_of(what, but)).order_by(_MOVED.c.at)
-    return [(at, amount) for at, amount in connection.execute(found)]
+def reservations(connection: Connection, what: dict[str, str], but: str, since: float) -> list[tuple[float, int]]:
+    """Time and amount, in minor units, of each reservation for an account, kind and currency; oldest first, without
+    the intent `but`."""
+    found = select(MOVED.c.at, MOVED.c.amount).where(*_of(what), MOVED.c.key != but, MOVED.c.at > since)
+    return [(at, amount) for at, amount in connection.execute(found.order_by(MOVED.c.at))]
 
 
 def reserve(connection: Connection, key: str, what: dict[str, str], amount: int, now: float) -> None:
     """Reserve for an intent. A further attempt of the same intent holds the same reservation, from now on."""
-    new = insert(_MOVED).values(key=key, amount=amount, at=now, holders=1, **what)
-    again = new.on_conflict_do_update(index_elements=[_MOVED.c.key], set_={"at": now, "holders": _MOVED.c.holders + 1})
+    new = insert(connection, MOVED).values(key=key, amount=amount, at=now, holders=1, **what)
+    again = new.on_conflict_do_update(index_elements=[MOVED.c.key], set_={"at": now, "holders": MOVED.c.holders + 1})
     connection.execute(again)
 
 
 def give_back(connection: Connection, key: str) -> None:
     """One attempt moved nothing. The reservation goes with its last holder."""
-    connection.execute(update(_MOVED).where(_MOVED.c.key == key).values(holders=_MOVED.c.holders - 1))
-    connection.execute(delete(_MOVED).where(_MOVED.c.key == key, _MOVED.c.holders <= 0))
+    connection.execute(update(MOVED).where(MOVED.c.key == key).values(holders=MOVED.c.holders - 1))
+    connection.execute(delete(MOVED).where(MOVED.c.key == key, MOVED.c.holders <= 0))
 
 
-def _of(what: dict[str, str], but: str) -> list[Any]:
-    return [*(_MOVED.c[name] == value for name, value in what.items()), _MOVED.c.key != but]
+def _of(what: dict[str, str]) -> list[Any]:
+    return [MOVED.c[name] == value for name, value in what.items()]

@@ -190,7 +190,7 @@ def test_another_process_finds_the_intent(tmp_path: Path) -> None:
         "print(Intents(pathlib.Path(sys.argv[1])).find('ab12')['id'])"
     )
     assert run(program, str(tmp_path / "state")).communicate(timeout=60)[0] == "one\n"
-    file = tmp_path / "state" / "intents" / "one.json"
+    (file,) = (tmp_path / "state" / "intents").iterdir()
     assert (mode(file), mode(file.parent), mode(tmp_path / "state")) == (0o600, 0o700, 0o700)
 
 
@@ -236,7 +236,7 @@ def test_a_place_that_cannot_be_read_stops_writes(tmp_path: Path) -> None:
 
 def test_a_write_that_does_not_fit_leaves_the_old_state(tmp_path: Path) -> None:
     intents = Intents(tmp_path, now=lambda: 1000)
-    intents.open(INTENT, "one")
+    record = intents.open(INTENT, "one")
     before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -247,7 +247,7 @@ def test_a_write_that_does_not_fit_leaves_the_old_state(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
         signal.signal(signal.SIGXFSZ, ignored)
     assert intents.all() == [{**INTENT, "id": "one"}]
-    assert os.listdir(tmp_path / "intents") == ["one.json"]
+    assert os.listdir(tmp_path / "intents") == [f"{record}.json"]
 
 
 def test_a_process_killed_at_any_moment_leaves_only_whole_files(tmp_path: Path) -> None:

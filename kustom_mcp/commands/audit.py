@@ -1,8 +1,9 @@
 """`kustom-mcp audit`: the writes that were sent and have no outcome yet, and how to settle each.
 
-Each is a small file in the state directory, which goes with the outcome; what is left was cut off by the end of its
-process, or by an answer that never came. An audit file can be read instead: an intent in it without an outcome. Ids,
-amounts and times only: nobody's name or address is in these files, and nothing from them is printed uncleaned.
+Each is a small file in the state directory, or a row of the store that replicas share, which goes with the outcome;
+what is left was cut off by the end of its process, or by an answer that never came. An audit file can be read instead:
+an intent in it without an outcome. Ids, amounts and times only: nobody's name or address is in these records, and
+nothing from them is printed uncleaned.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from kustom_mcp.app import App, shared_store
 from kustom_mcp.audit import AuditUnavailable
 from kustom_mcp.gate import SETTLING_SECONDS
 from kustom_mcp.intents import Intents
 from kustom_mcp.money import show
+from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.store import StoreBusy, StoreUnavailable, StoreUnfit
 from kustom_mcp.text import clean
 
 FOUND, USAGE = 1, 2
 RUNNING = 120  # seconds in which it may simply be under way
 NAMED_AT_START = 20
+IN_THE_STORE = "The store (KUSTOM_STORE)"
 PARTS = ("intents", "audit", "applied", "limits")
 AMOUNTS = ("refunded_amount", "captured_amount", "order_amount")
 
@@ -39,7 +44,8 @@ REPEAT = (
 class Open:
     """One write without an outcome. `what`: the head of its code, or its amount. Times are unix seconds, 0: unknown.
 
-    `traced`: whether the order shows the effect. `file`: where its record is, None in an audit file.
+    `server`: environment and merchant, "" where an earlier version wrote it. `traced`: whether the order shows the
+    effect. `record`: how its record is called, None in an audit file.
     """
 
     tool: str
@@ -48,11 +54,12 @@ class Open:
     sent: float
     expires: float
     traced: bool
-    file: str | None
+    record: str | None
+    server: str = ""
 
     def advice(self, now: float) -> str:
         """How to settle it, in words."""
-        end = f" Then delete {self.file}." if self.file else ""
+        end = f" Then delete {self.record}." if self.record else ""
         if not self.tool:
             return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"
         if not self.traced:
@@ -63,41 +70,65 @@ class Open:
         return f"{wait}{REPEAT} This works until {_when(self.expires)}."
 
 
-def run(path: Path | None, state: Path | None = None, *, now: float | None = None) -> int:
-    """Print what is open in `path`, a state directory or an audit file, or else in `state`, the settings' directory.
+def run(path: Path | None, settings: Settings | None = None, *, now: float | None = None) -> int:
+    """Print what is open in `path`, a state directory or an audit file, or else where the settings keep it.
 
-    0: nothing; 1: something is open, or cannot be read; 2: there is no such place.
+    0: nothing; 1: something is open, or cannot be read; 2: there is no such place. ConfigError.
     """
     now = time.time() if now is None else now
-    if path is None and state is None:
+    shared = shared_store(settings) if settings and path is None else None
+    place = path or (settings.state_path if settings else None)
+    if place is None and shared is None:
         print("The embedded sandbox keeps its records in memory, so nothing is open. KUSTOM_STATE_DIR is not set.")
         return 0
-    place = path or state
-    assert place is not None
     if path is not None and not path.exists():
         return _no_such_place("There is no such file or directory.")
     if path is not None and path.is_dir() and not any((path / part).exists() for part in PARTS):
         return _no_such_place(f"This is no state directory: it has none of {', '.join(PARTS)}.")
+    name = IN_THE_STORE if shared else str(place)
+    in_file = not shared and place is not None and place.is_file()
     try:
-        found, unread = _in_file(place) if place.is_file() else (_in_state(place), 0)
+        if in_file:
+            found, unread = _in_file(cast("Path", place))
+        else:
+            found, unread = _all_open(Intents(place, shared=shared), None if shared else place), 0
     except (AuditUnavailable, OSError):
-        print(f"{place} cannot be read, so nobody can say what is open.")
+        print(f"{name} cannot be read, so nobody can say what is open.")
         return FOUND
-    _report(place, found, unread, now)
+    _report(name, found, unread, now, in_file=in_file)
     return FOUND if found or unread else 0
 
 
-def name_at_start(state: Path | None) -> None:
-    """Name what is open on stderr, a line each. A server starts whatever it finds."""
-    if state is None:
-        return
+def name_at_start(app: App) -> None:
+    """Name what this server has left open on stderr, a line each. It starts whatever it finds, and without a store.
+
+    ConfigError for a store that answers, but cannot be used by this version or this account.
+    """
     try:
-        found = _in_state(state)
-    except AuditUnavailable:
-        print("kustom-mcp: the records of open writes cannot be read, so no writes will be sent", file=sys.stderr)
-        return
+        if app.store is not None:
+            app.store.writable()
+        found = _all_open(app.intents, None if app.store else app.settings.state_path)
+    except StoreUnfit as error:
+        problem = str(error)
+    except (AuditUnavailable, StoreUnavailable, StoreBusy):
+        what = "the store (KUSTOM_STORE)" if app.store else "the records of open writes"
+        print(f"kustom-mcp: {what} cannot be read, so no writes will be sent", file=sys.stderr)
+        return None
+    else:
+        return _name(
+            [
+                one
+                for one in found
+                if one.server
+                in ("", _server({"environment": app.settings.environment, "merchant": app.settings.merchant}))
+            ]
+        )
+    raise ConfigError("KUSTOM_STORE", problem)
+
+
+def _name(found: list[Open]) -> None:
     for one in found[:NAMED_AT_START]:
-        name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.file)
+        name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)
         print(f"kustom-mcp: no outcome yet: {name} see kustom-mcp audit", file=sys.stderr)
     if len(found) > NAMED_AT_START:
         print(f"kustom-mcp: and {len(found) - NAMED_AT_START} more writes without an outcome", file=sys.stderr)
@@ -108,7 +139,7 @@ def _no_such_place(sentence: str) -> int:
     return USAGE
 
 
-def _report(place: Path, found: list[Open], unread: int, now: float) -> None:
+def _report(place: str, found: list[Open], unread: int, now: float, *, in_file: bool) -> None:
     if unread:
         print(f"{unread} {'line of this file' if unread == 1 else 'lines of this file'} cannot be read.")
     if not found:
@@ -116,21 +147,26 @@ def _report(place: Path, found: list[Open], unread: int, now: float) -> None:
         return
     some = "1 write has" if len(found) == 1 else f"{len(found)} writes have"
     print(f"{some} no outcome: it was sent, and nobody knows yet whether it happened.")
-    if place.is_file():
+    if in_file:
         print("Another process may have settled it since, in its own file: the state directory says what is open now.")
     for one in found:
         print()
         print(one.what or "A record that cannot be read")
         if one.tool:
             print(f"  tool       {one.tool}\n  order      {one.order}\n  sent       {_when(one.sent)}")
+        if one.server:
+            print(f"  server     {one.server}")
         print(f"  to settle  {one.advice(now)}")
 
 
-def _in_state(state: Path) -> list[Open]:
-    """The open intents of a state directory, oldest first. AuditUnavailable."""
-    folder = state / "intents"
-    found = [_of_intent(one, str(folder / f"{one['id']}.json")) for one in Intents(state).all()]
+def _all_open(intents: Intents, state: Path | None) -> list[Open]:
+    """The open intents, of a state directory or of the store; oldest first. AuditUnavailable."""
+    found = [_of_intent(one, _record(clean(str(one["id"]), 100), state)) for one in intents.all()]
     return sorted(found, key=lambda one: one.sent)
+
+
+def _record(id: str, state: Path | None) -> str:
+    return str(state / "intents" / f"{id}*.json") if state else f"the rows of kustom_mcp.intents with the key {id}"
 
 
 def _in_file(path: Path) -> tuple[list[Open], int]:
@@ -150,9 +186,9 @@ def _in_file(path: Path) -> tuple[list[Open], int]:
     return list(opened.values()), unread
 
 
-def _of_intent(intent: Mapping[str, Any], file: str) -> Open:
+def _of_intent(intent: Mapping[str, Any], record: str) -> Open:
     if intent.get("unreadable") or not _text(intent, "tool"):
-        return Open("", "", "", 0, 0, traced=False, file=file)
+        return Open("", "", "", 0, 0, traced=False, record=record, server=_server(intent))
     return Open(
         tool=_text(intent, "tool"),
         order=_text(_arguments(intent), "order_id"),
@@ -160,7 +196,8 @@ def _of_intent(intent: Mapping[str, Any], file: str) -> Open:
         sent=_time(intent.get("opened_at")),
         expires=_number(intent.get("expires")),
         traced=bool(_text(intent, "after").strip("0")),
-        file=file,
+        record=record,
+        server=_server(intent),
     )
 
 
@@ -173,8 +210,14 @@ def _of_line(line: Mapping[str, Any]) -> Open:
         sent=sent,
         expires=sent + SETTLING_SECONDS,
         traced=True,
-        file=None,
+        record=None,
     )
+
+
+def _server(record: Mapping[str, Any]) -> str:
+    """Whose intent it is, from its record or from settings."""
+    environment, merchant = _text(record, "environment"), _text(record, "merchant")
+    return f"{environment}, merchant {merchant}" if merchant else environment
 
 
 def _amount(arguments: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     if given.command == "audit":
         from kustom_mcp.commands import audit
 
-        return audit.run(None, loaded.settings.state_path)
+        return audit.run(None, loaded.settings)
     from kustom_mcp.commands import serve
 
     if getattr(given, "http", False):

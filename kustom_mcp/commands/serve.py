@@ -61,8 +61,8 @@ def _prepared(settings: Settings, telemetry: Mapping[str, str] | None) -> App:
     )
     for chatty in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    name_at_start(settings.state_path)
     app = App.of(settings, telemetry=start(telemetry or {}))
+    name_at_start(app)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
     return app

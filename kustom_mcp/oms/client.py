@@ -71,7 +71,8 @@ class KustomClient:
         self._sleep = sleep
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
-        self._cool_down = retry.CoolDown(clock)
+        self.cool_down = retry.CoolDown(clock)
+        """The pause after a 429, for all calls; what others of the same account were told may lengthen it."""
         self._observer = observer
         self._entered = False
         self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None
@@ -178,7 +179,7 @@ class KustomClient:
 
     async def _attempt(self, number: int, letter: Letter, deadline: float, share: float = 1.0) -> Attempt:
         """Send once, as soon as the shared pause allows, within a share of the time that is left."""
-        while pause := self._cool_down.remaining:
+        while pause := self.cool_down.remaining:
             if self._clock() + pause >= deadline:
                 return Attempt(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
             await self._sleep(pause)
@@ -190,7 +191,7 @@ class KustomClient:
             attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
             seen.answered(attempt.outcome.value, attempt.status, attempt.error)
         if attempt.status == 429:
-            self._cool_down.start(attempt.retry_after)
+            self.cool_down.start(attempt.retry_after)
         return attempt
 
     async def _pause(self, number: int, attempt: Attempt, deadline: float, policy: retry.Policy) -> bool:

@@ -107,17 +107,27 @@ class RetryBudget:
 
 
 class CoolDown:
-    """The pause that all calls share after a 429: nobody sends before it has passed."""
+    """The pause that all calls share after a 429: nobody sends before it has passed.
+
+    `started`, when it is set, is told the seconds of each pause that begins here, so that replicas can be told.
+    """
 
     def __init__(self, clock: Callable[[], float], *, usual: float = 1.0) -> None:
         self._clock = clock
         self._usual = usual
         self._until = clock()
+        self.started: Callable[[float], None] | None = None
 
     def start(self, retry_after: float | None) -> None:
         """Begin or lengthen the pause: as long as Kustom asked, within LONGEST_PAUSE."""
         pause = self._usual if retry_after is None else min(retry_after, LONGEST_PAUSE)
-        self._until = max(self._until, self._clock() + pause)
+        self.join(pause)
+        if self.started is not None:
+            self.started(pause)
+
+    def join(self, seconds: float) -> None:
+        """Pause for so long because somebody else was told to, within LONGEST_PAUSE."""
+        self._until = max(self._until, self._clock() + min(seconds, LONGEST_PAUSE))
 
     @property
     def remaining(self) -> float:
