@@ -70,7 +70,7 @@ async def sharing(
 async def _tolerantly(work: Callable[[], float]) -> float | None:
     """None when the store cannot be used now."""
     try:
-        return await aside(work, abandon=True)
+        return await aside(work)
     except (StoreBusy, StoreUnavailable):
         log.debug("the pauses of other replicas cannot be shared now")
         return None

@@ -9,14 +9,17 @@ import signal
 import stat
 import subprocess
 import sys
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from kustom_mcp.audit import Audit, AuditUnavailable
 from kustom_mcp.intents import Intents, Remembered
+from kustom_mcp.store import Store
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 STAMP = "2026-01-02T12:00:00.000+00:00"
@@ -150,13 +153,19 @@ def test_processes_that_share_a_file_do_not_tear_lines(tmp_path: Path) -> None:
     }
 
 
-@pytest.fixture(params=["disk", "memory"])
-def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return tmp_path / "state" if request.param == "disk" else None
+@pytest.fixture(params=["disk", "memory", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[dict[str, Any]]:
+    """Where records can be kept."""
+    if request.param != "postgres":
+        yield {"state": tmp_path / "state" if request.param == "disk" else None}
+        return
+    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")))
+    yield {"state": None, "shared": store}
+    store.close()
 
 
-def test_an_intent_is_found_until_its_outcome_is_known(state: Path | None) -> None:
-    intents = Intents(state, now=lambda: 1000)
+def test_an_intent_is_found_until_its_outcome_is_known(place: dict[str, Any]) -> None:
+    intents = Intents(**place, now=lambda: 1000)
     assert (intents.all(), intents.find("ab12")) == ([], None)
     intents.close("never-opened")
     intents.open(INTENT, "one")
@@ -169,15 +178,46 @@ def test_an_intent_is_found_until_its_outcome_is_known(state: Path | None) -> No
     assert [one["id"] for one in intents.all()] == ["two"]
 
 
-def test_the_newest_of_identical_intents_is_found(state: Path | None) -> None:
-    intents = Intents(state, now=lambda: 1000)
+def test_an_attempt_that_sent_nothing_takes_only_its_own_record_away(place: dict[str, Any]) -> None:
+    intents = Intents(**place, now=lambda: 1000)
+    intents.open(INTENT, "one")
+    mine = intents.open({**INTENT, "expires": 3000}, "one")
+    assert intents.all() == [{**INTENT, "expires": 3000, "id": "one"}]
+    intents.withdraw(mine)
+    assert (intents.all(), intents.find("ab12")) == ([{**INTENT, "id": "one"}], {**INTENT, "id": "one"})
+    intents.open(INTENT, "one")
+    intents.close("one")
+    assert intents.all() == []
+
+
+def test_an_intent_of_an_earlier_version_is_found_and_closed(tmp_path: Path) -> None:
+    (tmp_path / "intents").mkdir()
+    (tmp_path / "intents" / "one.json").write_text(json.dumps(INTENT))
+    intents = Intents(tmp_path, now=lambda: 1000)
+    assert intents.find("ab12") == {**INTENT, "id": "one"}
+    intents.close("one")
+    assert intents.all() == []
+
+
+def test_of_many_open_intents_only_those_of_the_call_are_read(tmp_path: Path) -> None:
+    intents = Intents(tmp_path, now=lambda: 1000)
+    for number in range(3):
+        others = intents.open({**INTENT, "digest": f"cd{number}"}, f"k{number}")
+        (tmp_path / "intents" / f"{others}.json").unlink()
+        (tmp_path / "intents" / f"{others}.json").mkdir()  # reading it would fail
+    intents.open(INTENT, "one")
+    assert intents.find("ab12") == {**INTENT, "id": "one"}
+
+
+def test_the_newest_of_identical_intents_is_found(place: dict[str, Any]) -> None:
+    intents = Intents(**place, now=lambda: 1000)
     for name, expires in (("a", 1500), ("b", 1900), ("c", 1600)):
         intents.open({**INTENT, "expires": expires}, name)
     assert intents.find("ab12") == {**INTENT, "expires": 1900, "id": "b"}
 
 
-def test_an_expired_intent_is_listed_and_not_found(state: Path | None) -> None:
-    intents = Intents(state, now=lambda: 2000)
+def test_an_expired_intent_is_listed_and_not_found(place: dict[str, Any]) -> None:
+    intents = Intents(**place, now=lambda: 2000)
     intents.open(INTENT, "one")
     assert intents.find("ab12") is None
     assert intents.all() == [{**INTENT, "id": "one"}]
@@ -205,9 +245,9 @@ def test_a_file_that_cannot_be_understood_is_named_and_harms_nothing(tmp_path: P
 
 
 @pytest.mark.parametrize("name", ["", "../one", "a/b", "a.json", "é", "a" * 129, "a\n"])
-def test_a_name_that_is_no_file_name_is_refused(state: Path | None, name: str) -> None:
+def test_a_name_that_is_no_file_name_is_refused(place: dict[str, Any], name: str) -> None:
     with pytest.raises(ValueError, match="letters, digits and hyphens"):
-        Intents(state).open(INTENT, name)
+        Intents(**place).open(INTENT, name)
 
 
 def test_a_place_that_cannot_hold_intents_is_reported_and_reads_as_empty(tmp_path: Path) -> None:
@@ -281,8 +321,8 @@ def test_a_half_written_file_is_ignored_and_later_removed(tmp_path: Path) -> Non
     assert (left.exists(), fresh.exists()) == (False, True)
 
 
-def test_a_call_is_remembered_until_its_time_is_over(state: Path | None) -> None:
-    remembered = Remembered(state, now=lambda: 1000)
+def test_a_call_is_remembered_until_its_time_is_over(place: dict[str, Any]) -> None:
+    remembered = Remembered(**place, now=lambda: 1000)
     remembered.remember("ab12", {"at": "noon"}, 1900)
     assert remembered.recall("ab12", 1899.9) == {"at": "noon"}
     assert remembered.recall("ab12", 1900) is None

@@ -9,18 +9,63 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from kustom_mcp.limits import DAY, MINUTE, Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
+from kustom_mcp.store import Store
 
 ROOT = Path(__file__).parents[1]
 NOW = 1_767_355_200.0
 MANY = 10_000
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def limits(request: pytest.FixtureRequest) -> Generator[Limits]:
+    """Counts of one test, in each kind of store."""
+    if request.param == "memory":
+        limits = Limits(None)
+        yield limits
+        limits.close()
+        return
+    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")))
+    yield Limits(None, shared=store)
+    store.close()
+
+
+@pytest.fixture(params=["file", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where processes count together."""
+    return str(tmp_path / "state") if request.param == "file" else request.getfixturevalue("shared_database")
+
+
+COUNTED = """
+import os, signal, sys
+from pathlib import Path
+from pydantic import SecretStr
+from kustom_mcp.limits import Limits, Move, NoRoom
+from kustom_mcp.store import Store
+def counts(place, patience=60):
+    if place.startswith("postgresql://"):
+        return Limits(None, shared=Store.postgres(SecretStr(place), patience=patience))
+    return Limits(Path(place), patience=patience)
+"""
+
+
+@contextmanager
+def counts(place: str) -> Generator[Limits]:
+    """The counts that processes keep together, in this one."""
+    shared = Store.postgres(SecretStr(place), patience=60) if place.startswith("postgresql://") else None
+    limits = Limits(Path(place), patience=60, shared=shared)
+    yield limits
+    (shared or limits).close()
 
 
 def refund(
@@ -46,8 +91,7 @@ def run(program: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_caller_has_so_many_writes_a_minute_and_another_caller_its_own() -> None:
-    limits = Limits(None)
+def test_a_caller_has_so_many_writes_a_minute_and_another_caller_its_own(limits: Limits) -> None:
     limits.take("anna", 2, None, NOW)
     limits.take("anna", 2, None, NOW + 10)
     with pytest.raises(TooFast) as refused:
@@ -57,21 +101,17 @@ def test_a_caller_has_so_many_writes_a_minute_and_another_caller_its_own() -> No
     with pytest.raises(TooFast):
         limits.take("anna", 2, None, NOW + MINUTE - 0.001)
     limits.take("anna", 2, None, NOW + MINUTE)
-    limits.close()
 
 
-def test_small_amounts_add_up_to_the_ceiling_and_no_further() -> None:
-    limits = Limits(None)
+def test_small_amounts_add_up_to_the_ceiling_and_no_further(limits: Limits) -> None:
     for number in range(10):
         limits.take("me", MANY, refund(f"k{number}", 100), NOW + number)
     with pytest.raises(NoRoom) as refused:
         limits.take("me", MANY, refund("k10", 1), NOW + 10)
     assert (refused.value.left, refused.value.at) == (0, NOW + DAY)
-    limits.close()
 
 
-def test_room_returns_when_enough_has_become_a_day_old() -> None:
-    limits = Limits(None)
+def test_room_returns_when_enough_has_become_a_day_old(limits: Limits) -> None:
     for hour in range(4):
         limits.take("me", MANY, refund(f"k{hour}", 250), NOW + hour * 3600)
     with pytest.raises(NoRoom) as refused:
@@ -80,78 +120,62 @@ def test_room_returns_when_enough_has_become_a_day_old() -> None:
     with pytest.raises(NoRoom):
         limits.take("me", MANY, refund("new", 600), NOW + 2 * 3600 + DAY - 1)
     limits.take("me", MANY, refund("new", 600), NOW + 2 * 3600 + DAY)
-    limits.close()
 
 
-def test_an_amount_above_the_ceiling_never_has_room() -> None:
-    limits = Limits(None)
+def test_an_amount_above_the_ceiling_never_has_room(limits: Limits) -> None:
     limits.take("me", MANY, refund("a", 100), NOW)
     with pytest.raises(NoRoom) as refused:
         limits.look(refund("b", 1001), NOW)
     assert (refused.value.left, refused.value.at) == (900, None)
-    limits.close()
 
 
-def test_looking_reserves_nothing() -> None:
-    limits = Limits(None)
+def test_looking_reserves_nothing(limits: Limits) -> None:
     for _ in range(3):
         limits.look(refund("a", 1000), NOW)
     assert left(limits, NOW) == 1000
-    limits.close()
 
 
-def test_kinds_currencies_and_accounts_are_counted_apart() -> None:
-    limits = Limits(None)
+def test_kinds_currencies_and_accounts_are_counted_apart(limits: Limits) -> None:
     limits.take("me", MANY, refund("a", 1000), NOW)
     limits.take("me", MANY, refund("b", 1000)._replace(kind="capture"), NOW)
     limits.take("me", MANY, refund("c", 1000, currency="EUR"), NOW)
     limits.take("me", MANY, refund("d", 1000, account="production/M1"), NOW)
     with pytest.raises(NoRoom):
         limits.take("me", MANY, refund("e", 1), NOW)
-    limits.close()
 
 
-def test_the_same_intent_is_counted_once_and_the_later_time_holds() -> None:
-    limits = Limits(None)
+def test_the_same_intent_is_counted_once_and_the_later_time_holds(limits: Limits) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.take("me", MANY, refund("a", 600), NOW + 3600)
     assert left(limits, NOW + 3600) == 400
     assert left(limits, NOW + DAY + 1) == 400
     assert left(limits, NOW + 3600 + DAY) == 1000
-    limits.close()
 
 
-def test_what_did_not_move_is_given_back() -> None:
-    limits = Limits(None)
+def test_what_did_not_move_is_given_back(limits: Limits) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.give_back("a")
     limits.give_back("a")
     limits.give_back("never taken")
     assert left(limits, NOW) == 1000
-    limits.close()
 
 
-def test_a_second_attempt_that_was_refused_does_not_give_back_what_the_first_may_have_moved() -> None:
-    limits = Limits(None)
+def test_a_second_attempt_that_was_refused_does_not_give_back_what_the_first_may_have_moved(limits: Limits) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.give_back("a")
     assert left(limits, NOW) == 400
-    limits.close()
 
 
-def test_a_write_that_is_refused_for_its_money_is_not_counted_as_a_write() -> None:
-    limits = Limits(None)
+def test_a_write_that_is_refused_for_its_money_is_not_counted_as_a_write(limits: Limits) -> None:
     with pytest.raises(NoRoom):
         limits.take("me", 1, refund("a", 1001), NOW)
     limits.take("me", 1, refund("a", 1000), NOW)
     with pytest.raises(TooFast):
         limits.take("me", 1, refund("b", 0), NOW)
-    limits.close()
 
 
-def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day() -> None:
-    limits = Limits(None)
+def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day(limits: Limits) -> None:
     limits.take("me", 1, refund("a", 1000), NOW + 365 * DAY)
     with pytest.raises(TooFast) as refused:
         limits.take("me", 1, refund("b", 1000), NOW)
@@ -161,7 +185,6 @@ def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day() -> None:
         limits.look(refund("b", 1000), NOW + 1)
     assert no_room.value.at is not None
     assert no_room.value.at <= NOW + 1 + DAY
-    limits.close()
 
 
 Step = st.tuples(st.sampled_from(("take", "give_back")), st.integers(0, 5), st.integers(1, 500), st.integers(0, 40_000))
@@ -222,17 +245,14 @@ def test_old_rows_are_swept(tmp_path: Path) -> None:
     assert rows == [1, 0]
 
 
-RACE = """
-import sys
-from pathlib import Path
-from kustom_mcp import tally
-from kustom_mcp.limits import Limits, Move, NoRoom
-limits, name, ceiling, got = Limits(Path(sys.argv[1]), patience=60), sys.argv[2], int(sys.argv[3]), 0
+RACE = f"""
+{COUNTED}
+limits, name, ceiling, got = counts(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 0
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(30):
     try:
-        limits.take(name, 1000, Move(f"{name}{number}", "a", "refund", "SEK", 1, ceiling), 1000.0)
+        limits.take(name, 1000, Move(name + str(number), "a", "refund", "SEK", 1, ceiling), 1000.0)
         got += 1
     except NoRoom:
         pass
@@ -242,8 +262,8 @@ print(got)
 
 
 @pytest.mark.parametrize("ceiling", [1, 31])
-def test_two_processes_cannot_both_have_the_last_unit(tmp_path: Path, ceiling: int) -> None:
-    racers = [run(RACE, str(tmp_path / "state"), name, str(ceiling)) for name in ("a", "b")]
+def test_two_processes_cannot_both_have_the_last_unit(place: str, ceiling: int) -> None:
+    racers = [run(RACE, place, name, str(ceiling)) for name in ("a", "b")]
     outputs: list[str] = []
     for racer in racers:
         assert racer.stdout is not None
@@ -258,41 +278,33 @@ def test_two_processes_cannot_both_have_the_last_unit(tmp_path: Path, ceiling: i
     assert sum(map(int, outputs)) == ceiling
 
 
-def test_threads_of_one_process_cannot_both_have_the_last_unit(tmp_path: Path) -> None:
-    limits = Limits(tmp_path / "state")
-    got: list[str] = []
+def test_threads_of_one_process_cannot_both_have_the_last_unit(place: str) -> None:
+    with counts(place) as limits, ThreadPoolExecutor(5) as pool:
 
-    def work(name: str) -> None:
-        for number in range(10):
-            try:
-                limits.take(name, MANY, refund(f"{name}{number}", 1, 25), NOW)
-            except NoRoom:
-                continue
-            got.append(name)
+        def work(name: str) -> int:
+            got = 0
+            for number in range(10):
+                try:
+                    limits.take(name, MANY, refund(f"{name}{number}", 1, 25), NOW)
+                except NoRoom:
+                    continue
+                got += 1
+            return got
 
-    threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    limits.close()
-    assert len(got) == 25
+        assert sum(pool.map(work, "abcde")) == 25
 
 
-def test_a_process_that_is_killed_leaves_its_reservation(tmp_path: Path) -> None:
-    killed = """
-import os, signal, sys
-from pathlib import Path
-from kustom_mcp.limits import Limits, Move
-Limits(Path(sys.argv[1])).take("me", 9, Move("a", "playground/M1", "refund", "SEK", 600, 1000), float(sys.argv[2]))
+def test_a_process_that_is_killed_leaves_its_reservation(place: str) -> None:
+    killed = f"""
+{COUNTED}
+counts(sys.argv[1]).take("me", 9, Move("a", "playground/M1", "refund", "SEK", 600, 1000), float(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    process = run(killed, str(tmp_path / "state"), str(NOW))
+    process = run(killed, place, str(NOW))
     process.communicate(timeout=30)
     assert process.returncode == -9
-    limits = Limits(tmp_path / "state")
-    assert left(limits, NOW) == 400
-    limits.close()
+    with counts(place) as limits:
+        assert left(limits, NOW) == 400
 
 
 def test_a_file_that_is_not_ours_is_refused_and_works_again_when_it_is_gone(tmp_path: Path) -> None:

@@ -95,6 +95,9 @@ def run(path: Path | None, settings: Settings | None = None, *, now: float | Non
     except (AuditUnavailable, OSError):
         print(f"{name} cannot be read, so nobody can say what is open.")
         return FOUND
+    finally:
+        if shared:
+            shared.close()
     _report(name, found, unread, now, in_file=in_file)
     return FOUND if found or unread else 0
 

@@ -146,7 +146,7 @@ def test_the_advice_fits_the_write(tmp_path: Path, capsys: pytest.CaptureFixture
     old = OPEN | {"expires": NOON, "opened_at": "2026-01-01T12:00:00+00:00"}
     state = opened(tmp_path, OPEN, fresh, untraced, old)
     (state / "intents" / "k9.json").write_text('{"tool": ')
-    files = [state / "intents" / f"k{number}.json" for number in (9, 3, 2)]
+    files = [state / "intents" / f"k{number}*.json" for number in (9, 3, 2)]
     assert advice(capsys, state, NOON + 3600) == [
         "This record cannot be read. The audit lines of its time name the order: look at the order, in the Kustom "
         f"portal or with kustom_get_order. Then delete {files[0]}.",

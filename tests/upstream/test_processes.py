@@ -34,6 +34,7 @@ def together(count: int) -> Step:
 
 async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, one: Process, other: Process) -> None:
     story = await begin(one, upstream, REFUND, "code")
+    upstream.reads(story.order_id, *[together(2)] * 2)  # before the other has sent anything
     upstream.writes(story.order_id, *[together(2)] * 2)
     answers = await asyncio.gather(
         *((one, other)[number % 2].call(REFUND.tool, story.arguments, **story.confirm) for number in range(50))
@@ -53,6 +54,7 @@ async def two_codes_for_the_same_money_on_the_same_facts_are_one_application(
         preview = await other.call(operation.tool, mine.arguments)
         theirs = {"confirm": preview["confirm"]["code"]}
         assert theirs != mine.confirm
+        upstream.reads(mine.order_id, *[together(2)] * 2)
         upstream.writes(mine.order_id, *[together(2)] * 2)
         answers = await asyncio.gather(
             one.call(operation.tool, mine.arguments, **mine.confirm),
@@ -78,6 +80,7 @@ async def of_two_amounts_at_once_the_one_that_was_overwritten_is_told(
 ) -> None:
     story = await begin(one, upstream, AMOUNT, "code")
     arguments, confirm = await another_amount(other, story)
+    upstream.reads(story.order_id, *[together(2)] * 2)  # before the other has sent anything
     upstream.writes(story.order_id, *[together(2)] * 2)
     answers = await asyncio.gather(
         one.call(AMOUNT.tool, story.arguments, **story.confirm), other.call(AMOUNT.tool, arguments, **confirm)

@@ -1,0 +1,89 @@
+"""Servers on several machines: they share a database and nothing else, and act as one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tests.postgres import query
+from tests.upstream.mishaps import done_but, hang
+from tests.upstream.operations import CAPTURE, DUE_DATE, REFUND
+from tests.upstream.processes import Process, spawned
+from tests.upstream.scripted import Upstream, kustom
+from tests.upstream.story import Story, begin
+
+
+async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, one: Process, other: Process) -> None:
+    story = await begin(one, upstream, CAPTURE, "code")
+    answers = await asyncio.gather(
+        *((one, other)[number % 2].call(CAPTURE.tool, story.arguments, **story.confirm) for number in range(50))
+    )
+    assert story.applied == 1
+    told = Counter(answer["outcome"] for answer in answers)
+    assert (told["applied"] in (1, 2), sum(told.values())) == (True, 50)
+    assert set(told) <= {"applied", "already_applied"}
+
+
+async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process, other: Process) -> None:
+    """The ceiling is 150.00, and a refund here is 50.00."""
+    stories = [await begin(one, upstream, REFUND, "code") for _ in range(5)]
+    codes = [await begin(server, upstream, REFUND, "code") for server in (one, other)]
+    answers = await asyncio.gather(
+        *(
+            (one, other)[number % 2].call(REFUND.tool, story.arguments, **story.confirm)
+            for number, story in enumerate(stories)
+        )
+    )
+    assert sum(story.applied for story in stories) == 3
+    assert Counter(answer["outcome"] for answer in answers) == {"applied": 3, "not_sent": 2}
+    for server, story in zip((other, one), codes, strict=True):
+        refused = await server.call(REFUND.tool, story.arguments)
+        assert refused["error"]["code"] == "LIMIT_EXCEEDED"
+
+
+async def test_two_replicas_that_share_a_database(tmp_path: Path, shared_database: str) -> None:
+    shared: dict[str, Any] = {"KUSTOM_STORE": shared_database, "KUSTOM_MAX_DAILY": "SEK:15000"}
+    async with (
+        kustom() as upstream,
+        spawned(upstream, tmp_path / "one", **shared) as one,
+        spawned(upstream, tmp_path / "other", **shared) as other,
+    ):
+        await fifty_redemptions_of_one_code_are_one_application(upstream, one, other)
+        await the_last_unit_of_a_day_is_given_once(upstream, one, other)
+        assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents") == [(0,)]
+        assert not (tmp_path / "one" / "intents").exists()
+        assert not (tmp_path / "one" / "limits").exists()
+
+
+async def test_what_one_replica_did_or_left_is_known_to_the_other(tmp_path: Path, shared_database: str) -> None:
+    shared: dict[str, Any] = {"KUSTOM_STORE": shared_database, "KUSTOM_WRITES_PER_MINUTE": "6"}
+    async with kustom(keys=False) as upstream, AsyncExitStack() as stack:
+        other = await stack.enter_async_context(spawned(upstream, tmp_path / "other", "flag", **shared))
+        left: list[Story] = []
+        with anyio.CancelScope() as dying:
+            async with spawned(upstream, tmp_path / "one", "flag", **shared) as one, asyncio.TaskGroup() as group:
+                repeated = await begin(one, upstream, DUE_DATE, "flag")
+                assert (await repeated.act(one), await repeated.act(other)) == ("applied", "already_applied")
+                assert repeated.applied == 1
+                left += [await begin(one, upstream, operation, "flag") for operation in (REFUND, CAPTURE)]
+                for story, step in zip(left, (done_but(hang), hang), strict=True):
+                    group.create_task(story.act(one, step))
+                    await upstream.until(lambda story=story: upstream.sent(story.order_id) == 1)
+                one.kill()
+                dying.cancel()
+        found = query(shared_database, "SELECT account FROM kustom_mcp.intents")
+        assert found == [("playground/demo",)] * 2
+        assert [(await story.act(other), story.applied) for story in left] == [("already_applied", 1), ("applied", 1)]
+        assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents") == [(0,)]
+        # Of the six writes of a minute three were the first one's, and one was the other's.
+        codes: list[str] = []
+        for number in range(3):
+            references = {"order_id": left[0].order_id, "merchant_reference1": f"R-{number}"}
+            answer = await other.call("update_merchant_references", references)
+            codes.append(answer.get("error", {}).get("code", answer["outcome"]))
+        assert codes == ["applied", "applied", "RATE_LIMITED"]
