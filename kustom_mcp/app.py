@@ -18,14 +18,14 @@ import anyio
 
 from kustom_mcp import __version__
 from kustom_mcp.aside import aside
-from kustom_mcp.audit import Audit, AuditUnavailable, writable
+from kustom_mcp.audit import Audit, writable
 from kustom_mcp.fairness import Lanes, Pace
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
 from kustom_mcp.oms.client import KustomClient
 from kustom_mcp.pauses import sharing
 from kustom_mcp.settings import ConfigError, Settings
-from kustom_mcp.store import Store
+from kustom_mcp.store import Store, StoreBusy, StoreUnavailable
 from kustom_mcp.telemetry import SILENT, Telemetry
 
 if TYPE_CHECKING:
@@ -129,14 +129,6 @@ class App:
             if self.store is not None:
                 self.store.close()
 
-    async def store_writable(self) -> bool:
-        """Whether a write could be recorded now: for a readiness probe. Takes a few seconds at most."""
-        try:
-            await aside(self.intents.probe)
-        except AuditUnavailable:
-            return False
-        return True
-
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)
 
@@ -199,8 +191,16 @@ class App:
                 self._ended.set()
 
     async def store_writable(self) -> bool:
-        """Whether what a write needs written down can be."""
-        return self.settings.state_path is None or await anyio.to_thread.run_sync(writable, self.settings.state_path)
+        """Whether what a write needs written down can be. Takes a few seconds at most."""
+        directory = self.settings.state_path
+        if directory is not None and not await aside(lambda: writable(directory)):
+            return False
+        try:
+            if self.store is not None:
+                await aside(self.store.writable)
+        except (StoreBusy, StoreUnavailable):
+            return False
+        return True
 
     @property
     def calls_in_flight(self) -> int:

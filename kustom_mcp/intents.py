@@ -88,13 +88,6 @@ class Intents:
                 newest[id] = {**(value or {"unreadable": True}), "id": id}
         return list(newest.values())
 
-    def probe(self) -> None:
-        """Whether an intent could be written down now. AuditUnavailable."""
-        if self._rows:
-            self._rows.probe()
-        else:
-            self._slips.probe()
-
     def _named(self, digest: str) -> list[str]:
         """The records that can be of this call: by their name, or of an earlier version and without a digest in it."""
         return [name for name in self._slips.names() if name.split(".")[1:2] in ([digest], [])]

@@ -98,12 +98,6 @@ class Rows:
 
         return self._run(work)
 
-    def probe(self) -> None:
-        try:
-            self._store.writable()
-        except (StoreBusy, StoreUnavailable) as error:
-            raise _unavailable(error) from None
-
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:
             return self._store.run(work)

@@ -52,13 +52,6 @@ class Slips:
             except OSError as error:
                 raise AuditUnavailable(error) from None
 
-    def probe(self) -> None:
-        """Whether something could be stored now. AuditUnavailable."""
-        name = f"probe-{secrets.token_hex(8)}"
-        if self._directory is not None:
-            self.put(name, {})
-            self.drop(name)
-
     def get(self, name: str) -> dict[str, Any] | None:
         """What is stored; {} when it cannot be understood, None when there is nothing. AuditUnavailable."""
         if self._directory is None:

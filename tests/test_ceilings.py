@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from kustom_mcp.app import App
+from kustom_mcp.audit import Audit
 from kustom_mcp.environment import load
 from kustom_mcp.limits import DAY, Limits
 from kustom_mcp.policy import Policy
@@ -180,6 +181,27 @@ async def test_an_unknown_outcome_stays_reserved_and_settling_it_does_not_count_
         assert talk.stored(order)["refunded_amount"] == 700
         assert (await refund(talk, order, 300))["outcome"] == "applied"
         assert refusal(await refund(talk, order, 1)) == ("not_sent", "LIMIT_EXCEEDED")
+
+
+async def test_a_settling_call_that_sends_nothing_gives_nothing_back_of_what_may_have_moved(tmp_path: Path) -> None:
+    async with conversation(KUSTOM_MAX_DAILY="SEK:1000", KUSTOM_TIMEOUT="1", KUSTOM_STATE_DIR=str(tmp_path)) as talk:
+        order = paid(talk)
+        call = {"order_id": order, "refunded_amount": 700}
+        preview = await talk.call("refund_order", call)
+        without_news(talk, "reset")
+        unknown = await talk.call("refund_order", call, confirm=code(preview))
+        talk.simulator.faults.clear()
+        talk.app.drain(60)
+        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == ("not_sent", "BUSY")
+        talk.app.draining = False
+        talk.app.audit = Audit(None, "/dev/full")
+        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == (
+            "not_sent",
+            "AUDIT_UNAVAILABLE",
+        )
+        talk.app.audit = Audit(None)
+        assert refusal(await refund(talk, order, 301)) == ("not_sent", "LIMIT_EXCEEDED")
+        assert (await talk.call("refund_order", call, confirm=code(unknown)))["outcome"] == "applied"
 
 
 async def test_what_this_server_does_not_send_is_given_back() -> None:

@@ -56,7 +56,7 @@ def _drained(app: App) -> None:
 class NoOpening(Intents):
     """Open intents that fail in a way that nobody thought of, before anything is sent."""
 
-    def open(self, intent: Mapping[str, Any], id: str) -> None:
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
         raise RuntimeError("an invented mistake")
 
 

@@ -39,7 +39,7 @@ class NoOutcomes(Audit):
 
 
 class NotOpened(Intents):
-    def open(self, intent: Mapping[str, Any], id: str) -> None:
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
         raise _full()
 
 
@@ -80,14 +80,14 @@ class OpenedSlowly(Intents):
         super().__init__(None)
         self.disk, self.blocks = disk, True
 
-    def open(self, intent: Mapping[str, Any], id: str) -> None:
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
         self.disk.wait()
-        super().open(intent, id)
+        return super().open(intent, id)
 
 
 class ClosedSlowly(OpenedSlowly):
-    def open(self, intent: Mapping[str, Any], id: str) -> None:
-        Intents.open(self, intent, id)
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
+        return Intents.open(self, intent, id)
 
     def close(self, id: str) -> None:
         self.disk.wait()
