@@ -20,7 +20,7 @@ REFUNDS = "/orders/{order_id}/refunds"
 
 def intents(state: Path) -> list[str]:
     """The open intents: writes without an outcome, by their key."""
-    return sorted(path.stem for path in (state / "intents").glob("*.json"))
+    return sorted(path.name.partition(".")[0] for path in (state / "intents").glob("*.json"))
 
 
 async def refunding(pipe: Pipe, kustom: Kustom, state: Path, seconds: float) -> None:

@@ -23,7 +23,7 @@ HEADERS = {"content-type": "application/json", "accept": "application/json, text
 
 
 def intents(state: Path) -> list[str]:
-    return sorted(path.stem for path in (state / "intents").glob("*.json"))
+    return sorted(path.name.partition(".")[0] for path in (state / "intents").glob("*.json"))
 
 
 async def refunding(served: Served, kustom: Kustom, state: Path, mode: Mode, seconds: float, then: Any) -> Any:
