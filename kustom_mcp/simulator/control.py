@@ -75,6 +75,8 @@ def answer(simulator: Simulator, request: Request) -> Response:
         if call == "POST /sandbox/clock":
             simulator.advance(_body(request, CLOCK)["advance_seconds"])
             return Response(204)
+        if call == "GET /sandbox/faults":
+            return json_response(200, [asdict(fault) for fault in simulator.faults.waiting()])
         if call == "POST /sandbox/faults":
             simulator.faults.add(_fault(_body(request, FAULT)))
             return Response(204)

@@ -56,6 +56,11 @@ class Kustom:
             "/sandbox/faults", json={"method": method, "path": path, "fault": fault, **more}
         ).raise_for_status()
 
+    @property
+    def met(self) -> bool:
+        """Whether every fault has been met by a request: one with a delay is on its way."""
+        return self._http.get("/sandbox/faults").json() == []
+
     def add(self, **given: Json) -> str:
         """Add an order made from any part of one; its id."""
         return str(self._http.post("/sandbox/orders", json=given).raise_for_status().json()["order_id"])

@@ -28,7 +28,7 @@ async def refunding(pipe: Pipe, kustom: Kustom, state: Path, seconds: float) -> 
     preview = await pipe.result(*HANDSHAKE, call("preview", "refund_order", REFUND))
     kustom.fault("POST", REFUNDS, "delay", seconds=seconds)
     await pipe.send(call("refund", "refund_order", {**REFUND, "confirm": preview["confirm"]["code"]}))
-    await until(lambda: intents(state) != [])
+    await until(lambda: kustom.met)
 
 
 def end(pipe: Pipe, how: signal.Signals | None) -> None:
