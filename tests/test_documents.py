@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kustom_mcp import __version__
 from kustom_mcp.commands.line import run
@@ -26,9 +27,20 @@ from tests.generate import PARTS, README, ROOT, files
 TEXT = README.read_text(encoding="utf-8")
 PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
 MODELS = sorted([*(ROOT / "prompts").glob("*.md"), *(ROOT / "kustom_mcp" / "data").rglob("*.md")])
-DOCUMENTS = [*PEOPLE, *MODELS, ROOT / ".env.example"]
-PACKAGED = [*DOCUMENTS, ROOT / "pyproject.toml", ROOT / "requirements.lock", ROOT / ".ci" / "run", ROOT / ".gitignore"]
+SHIPPED = [ROOT / "packaging" / name for name in ("Dockerfile", "compose.yaml", "nginx.conf")]
+DOCUMENTS = [*PEOPLE, *MODELS, *SHIPPED, ROOT / ".env.example"]
+PACKAGED = [
+    *PEOPLE,
+    *MODELS,
+    ROOT / ".env.example",
+    ROOT / "pyproject.toml",
+    ROOT / "requirements.lock",
+    ROOT / ".ci" / "run",
+    ROOT / ".gitignore",
+]
 SETTINGS = {row.name for row in table()}
+
+CONTAINER_SECRETS = "/run/secrets/"
 
 LINK = re.compile(r"https?://([^/\s\"'`)>:,]+)")
 HOSTS = re.compile(r"127\.0\.0\.1|(?:[a-z-]+\.)*kustom\.co|(?:[a-z-]+\.)*example\.com")
@@ -60,6 +72,22 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("path", files(), ids=relative)
 def test_a_generated_file_is_what_the_code_says(path: Path) -> None:
     assert read(path) == files()[path], "Run `uv run python -m tests.generate`, and look at the diff."
+
+
+def test_the_replicas_of_the_compose_file_share_what_they_must() -> None:
+    composed = yaml.safe_load(read(ROOT / "packaging" / "compose.yaml"))
+    names = [name for name in composed["services"] if name.startswith("kustom-mcp")]
+    replicas = [composed["services"][name] for name in names]
+    assert len(replicas) == 2
+    assert len({json.dumps({**replica, "volumes": None}) for replica in replicas}) == 1
+    (environment, *_) = [replica["environment"] for replica in replicas]
+    assert environment["KUSTOM_HTTP_SESSIONS"] == "off"
+    files = {name: value for name, value in environment.items() if name.endswith("_FILE")}
+    assert {value.removeprefix(CONTAINER_SECRETS) for value in files.values()} == set(replicas[0]["secrets"])
+    assert set(replicas[0]["secrets"]) < set(composed["secrets"])
+    assert not {"KUSTOM_API_KEY", "KUSTOM_STORE", "KUSTOM_HTTP_TOKEN"} & set(environment)
+    balanced = re.findall(r"server (\S+):8080", read(ROOT / "packaging" / "nginx.conf"))
+    assert balanced == names == composed["services"]["balancer"]["depends_on"]
 
 
 def test_the_readme_shows_every_generated_part() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import anyio
 import pytest
 
+from kustom_mcp.fairness import LANES, LANES_EACH
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import demo
+from tests.transports.pipe import until
 from tests.web.callers import Callers, callers
 
 TOWEL = demo("captured-sek")
@@ -83,6 +85,10 @@ async def test_a_form_that_was_asked_of_somebody_else_is_not_answered(tmp_path: 
     assert refunds(simulator) == 0
 
 
+def test_one_caller_never_has_every_lane() -> None:
+    assert LANES_EACH < LANES
+
+
 async def test_a_flood_of_one_caller_does_not_slow_another(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         simulator, (one,) = await replicas(stack, tmp_path, "")
@@ -96,11 +102,9 @@ async def test_a_flood_of_one_caller_does_not_slow_another(tmp_path: Path) -> No
         async with anyio.create_task_group() as group:
             for _ in range(200):
                 group.start_soon(flood)
-            await anyio.sleep(0.15)
+            await until(lambda: simulator.faults.waiting()[0].times == 10_000 - LANES_EACH)
             for _ in range(3):
                 await one.call("other", "get_order", {"order_id": TOWEL})
                 answered.append("calm")
-    assert answered[:60].count("calm") == 3, (
-        "three calls in a row, before the first flood of 48 was over or right after"
-    )
+    assert answered[: LANES_EACH + 3].count("calm") == 3
     assert answered.count("flood") == 200
