@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -18,6 +17,7 @@ from pydantic_core import ErrorDetails
 from kustom_mcp.arguments import AMOUNT_FIELDS
 from kustom_mcp.money import minor
 from kustom_mcp.result import Code, Failure
+from kustom_mcp.text import nearest
 
 NOTHING_SENT = "Nothing was sent."
 CORRECT = "Correct the argument and call again."
@@ -97,11 +97,11 @@ def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, more: st
     place = problem["loc"][:-1]
     known = [*_names_at(model, place), *(() if place else besides)]
     name = str(problem["loc"][-1])
-    near = get_close_matches(name, known, 1, 0.5)
+    near = nearest(name, known, likeness=0.5)
     shown = name if _is_name(name) else "One argument"
     parent = field[: -len(name)].rstrip(".")
     inside = f" inside {parent}" if parent else ""
-    hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(known)}."
+    hint = f"Did you mean {near}?" if near else f"Known are {', '.join(known)}."
     return Failure(
         Code.UNKNOWN_ARGUMENT,
         f"{shown} is not an argument of this tool{inside}. {hint}{more} {NOTHING_SENT}",

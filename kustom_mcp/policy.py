@@ -13,7 +13,6 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from math import ceil
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -27,6 +26,7 @@ from kustom_mcp.money import show
 from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
 from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.text import nearest
 
 log = logging.getLogger(__name__)
 
@@ -241,8 +241,8 @@ def _selection(names: tuple[str, ...], catalog: Mapping[str, Kind]) -> frozenset
         elif name in catalog:
             selected.add(name)
         else:
-            near = get_close_matches(name, [*TOOLSETS, *catalog], 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(name, [*TOOLSETS, *catalog])
+            hint = f"; did you mean {near}?" if near else ""
             known = ", ".join(TOOLSETS)
             raise ConfigError(
                 "KUSTOM_TOOLS", f"names something that is neither a toolset ({known}), all, nor a tool{hint}"

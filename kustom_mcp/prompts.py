@@ -14,7 +14,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -34,7 +33,7 @@ from mcp.types import (
     TextContent,
 )
 
-from kustom_mcp.text import clean
+from kustom_mcp.text import clean, nearest
 
 ORDER_TEMPLATE = "kustom://orders/{order_id}"
 LIMIT = 500
@@ -198,8 +197,8 @@ def _quoted(name: str, value: str) -> str:
 
 
 def _suggest(given: str, known: Sequence[str]) -> str:
-    near = get_close_matches(given[:100], known, n=1)
-    return f'Did you mean "{near[0]}"?' if near else f"There are: {', '.join(known)}."
+    near = nearest(given, known)
+    return f'Did you mean "{near}"?' if near else f"There are: {', '.join(known)}."
 
 
 def _matching(before: str, typed: str, candidates: Sequence[str]) -> Completion | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from difflib import get_close_matches
 from functools import cached_property
 from math import ceil
 from typing import Any, cast
@@ -53,6 +52,7 @@ from kustom_mcp.principal import Principal
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.result import Code, Failure, Json, Result
 from kustom_mcp.round import Asked
+from kustom_mcp.text import nearest
 from kustom_mcp.tools import CATALOG
 from kustom_mcp.totals import LinesError
 from kustom_mcp.tracing import Tracing
@@ -95,8 +95,8 @@ class Desk:
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         tool = CATALOG.get(params.name)
         if tool is None:
-            near = get_close_matches(params.name, CATALOG, 1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            near = nearest(params.name, CATALOG)
+            hint = f" Did you mean {near}?" if near else ""
             raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
         try:
             with self.app.running():

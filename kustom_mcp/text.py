@@ -113,12 +113,12 @@ def quoted(name: str) -> str:
     return f'"{line}"'
 
 
-def nearest(word: str, options: Iterable[str]) -> str | None:
-    """The option most like `word`, whatever the letters' case, or None when nothing is near."""
+def nearest(word: str, options: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The option most like `word`, whatever the letters' case; None when none is as like as `likeness`, of 1."""
     import difflib  # only an error needs it
 
     by_fold = {option.casefold(): option for option in options}
-    found = difflib.get_close_matches(word[:100].casefold(), by_fold, n=1)
+    found = difflib.get_close_matches(word[:100].casefold(), by_fold, n=1, cutoff=likeness)
     return by_fold[found[0]] if found else None
 
 
