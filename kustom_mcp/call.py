@@ -33,7 +33,7 @@ from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
 from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch, ask, can_ask, is_modern, judge
-from kustom_mcp.ledger import Ledger
+from kustom_mcp.ledger import RECORD_SECONDS, Ledger
 from kustom_mcp.money import show
 from kustom_mcp.oms import rules
 from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Write
@@ -161,10 +161,10 @@ class Call(Reading):
         """The write, when its money is reserved. A Failure from here means that nothing was done."""
         gate, _ = self._current()
         assert self._pledge is not None
-        await self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
-            with self.app.shielded(seconds) as scope:
+            with self.app.shielded(seconds + RECORD_SECONDS) as scope:
+                await self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
                 self.sent = True
                 written = await self.app.client.write(
                     endpoint,
@@ -176,7 +176,6 @@ class Call(Reading):
                     **ids,
                 )
         except Busy:
-            await self._ledger.end(self._pledge, "not_sent", cause="draining")
             raise shutting_down() from None
         except OutcomeUnknown as error:
             self._unknown(self._pledge, error)

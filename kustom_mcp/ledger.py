@@ -29,7 +29,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 RECORD_SECONDS = 4.0
-"""How long an answer waits for its outcome to be written down."""
+"""How long a write waits to be written down, and an answer for its outcome."""
 USED_SECONDS = 24 * 3600
 """How long an approval counts as used: as long as a code that settles it lives, and as Kustom keeps its key (KL)."""
 
