@@ -77,6 +77,9 @@ async def test_a_write_that_takes_longer_than_the_drain_stays_open_and_says_so(k
         (named,) = served.before
     assert named.startswith("kustom-mcp: no outcome yet: kustom_refund_order refund-1.00SEK-55e7d67e of order")
     assert settled["outcome"] in ("applied", "already_applied")
+    # The first attempt may arrive after the second: here, and not in the next test.
+    times = 2 if settled["outcome"] == "applied" else 1
+    await until(lambda: sum(seen["method"] == "POST" for seen in kustom.requests) == times)
     assert [refund["refunded_amount"] for refund in kustom.order(TOWEL)["refunds"]] == [100]
 
 
