@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kustom_mcp.codes import STATUSES, Figures
-from kustom_mcp.gate import SEE_CODE_MODE, Proposal
+from kustom_mcp.gate import SEE_CODE_MODE, Mode, Proposal
 from kustom_mcp.money import show
 from kustom_mcp.oms.errors import OutcomeUnknown
 from kustom_mcp.oms.rules import Verdict
@@ -29,6 +29,10 @@ SHOW_AND_REPEAT = (
     "if not, do nothing."
 )
 SHOW_AND_FLAG = "If this is what is wanted, repeat exactly this call with confirm: true."
+WAIT_FOR_CARD = (
+    "The person decides in the order card that the host shows with this answer; you cannot. Do not repeat the call: "
+    "wait, then read the order to see what was done."
+)
 SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be asked."
 
 
@@ -39,10 +43,11 @@ NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does no
 def preview(
     proposal: Proposal,
     order: Mapping[str, Json],
-    confirm: Mapping[str, str] | None,
+    confirm: Mapping[str, Json] | None,
     objection: Failure | None,
+    mode: Mode,
     *,
-    flag: bool,
+    by_card: bool = False,
 ) -> Result:
     """What would happen. With an objection it is an error that carries a fresh preview."""
     effect = f"{proposal.effect} {proposal.afterwards}".strip()
@@ -55,18 +60,32 @@ def preview(
     result.third_party = proposal.third_party
     result.changes = proposal.changes
     result.warnings = proposal.warnings
-    result.confirm = confirm
-    result.next_step = SHOW_AND_REPEAT if confirm else SHOW_AND_FLAG if flag else SHOW_AND_ASK
+    result.confirm = {**confirm, **_for_card(proposal)} if confirm and by_card else confirm
+    result.next_step = SHOW_AND_REPEAT if confirm else SHOW_AND_FLAG if mode == "flag" else SHOW_AND_ASK
+    if mode == "card":
+        result.next_step = WAIT_FOR_CARD
     return result
 
 
-def declined(order: Mapping[str, Json] | None) -> Result:
+def _for_card(proposal: Proposal) -> dict[str, Json]:
+    """What the card needs besides a preview to say what a person's yes does: what only a form says elsewhere."""
+    facts: dict[str, Json] = {"action": proposal.action, "effect": proposal.effect, "afterwards": proposal.afterwards}
+    if proposal.amount is not None:
+        facts["amount"] = proposal.amount
+    if proposal.details:
+        facts["details"] = list(proposal.details)
+    return facts
+
+
+def declined(order: Mapping[str, Json] | None, *, by_card: bool) -> Result:
     """The person said no, did not answer, or answered anything but an explicit yes."""
     return Result(
         "declined",
         "This was not approved, so nothing was sent.",
         order,
-        next_step=f"Tell the person that nothing was changed; ask again only if they want to. {SEE_CODE_MODE}",
+        next_step="Nothing was changed; ask again only if the person wants to."
+        if by_card
+        else f"Tell the person that nothing was changed; ask again only if they want to. {SEE_CODE_MODE}",
     )
 
 
@@ -96,6 +115,15 @@ def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
     )
 
 
+def not_as_previewed() -> Failure:
+    """A card that is shown again, on an order that has changed since: what it previewed may have been done."""
+    return Failure(
+        Code.STATE_CHANGED,
+        "The order has changed since this was previewed; it may be that this was done. Nothing was sent now.",
+        next_step="Look at the order as it is now. If this is still wanted, ask the assistant for a new preview.",
+    )
+
+
 def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failure:
     """Refused here, because Kustom documents that it would be refused there: with the reason and the alternative.
 
@@ -111,12 +139,13 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
     )
 
 
-def no_form() -> Failure:
+def nobody_to_ask(mode: Mode) -> Failure:
     """The operator wants a person, and this host cannot ask one."""
+    where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
     return Failure(
         Code.HUMAN_APPROVAL_UNAVAILABLE,
-        "A person must approve this in a form, and this host cannot show one. Nothing was sent.",
-        next_step="Ask the person to use a host that shows forms, or the operator to set KUSTOM_CONFIRM=code.",
+        f"A person must approve this {where}, and this host cannot show one. Nothing was sent.",
+        next_step=f"Ask the person to use a host that shows {what}, or the operator to set KUSTOM_CONFIRM=code.",
         setting="KUSTOM_CONFIRM",
     )
 
@@ -164,7 +193,11 @@ def used_up() -> Failure:
 
 
 def outcome_unknown(
-    error: OutcomeUnknown | None, confirm: Mapping[str, str] | None, *, readable: bool, order: Mapping[str, Json] | None
+    error: OutcomeUnknown | None,
+    confirm: Mapping[str, Json] | None,
+    *,
+    readable: bool,
+    order: Mapping[str, Json] | None,
 ) -> Result:
     """The write was sent, and nothing says whether it happened."""
     again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"

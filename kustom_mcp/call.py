@@ -23,7 +23,7 @@ from kustom_mcp.answers import (
     NOT_READ_AGAIN,
     already_applied,
     declined,
-    no_form,
+    nobody_to_ask,
     not_allowed,
     outcome_unknown,
     preview,
@@ -31,6 +31,7 @@ from kustom_mcp.answers import (
 )
 from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
+from kustom_mcp.card import shows_cards
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
 from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch, ask, can_ask, is_modern, judge
 from kustom_mcp.ledger import RECORD_SECONDS, Ledger
@@ -75,10 +76,7 @@ class Call(Reading):
         self.require_scope(order_id)
         self._round = Round(self.gate, self._ledger, self._caller)
         try:
-            if self._asked.gated:
-                await self._round.admit(self._asked.params, self._asked.confirm)
-            else:
-                await self._round.admit_ungated()
+            await self._round.admit(self._asked)
         except Declined:
             self._decline()
         if self._round.commits:
@@ -107,8 +105,8 @@ class Call(Reading):
     @step("preview")
     async def _preview(self, gate: Round, order: Order, proposal: Proposal) -> Approved:
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
-        if self.gate.mode == "form" and not asks:
-            raise no_form()
+        if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
+            raise nobody_to_ask(self.gate.mode)
         key = self._new_pledge(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if gate.objection is not None:
@@ -217,7 +215,7 @@ class Call(Reading):
         objection = self._round.objection if self._round else None
         return objection if objection is not None and objection.code is Code.STATE_CHANGED else None
 
-    def in_doubt(self) -> dict[str, str] | None:
+    def in_doubt(self) -> dict[str, Json] | None:
         """The code that settles a write after a crash of ours."""
         return self._current()[0].settling_code(self._pledge) if self.sent and self._pledge else None
 
@@ -252,12 +250,14 @@ class Call(Reading):
     def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:
         """End this round with a preview, and with a code where this host gets codes."""
         gate, order = self._current()
-        mode = self.gate.mode
-        confirm = None
-        if mode == "code" or (mode == "auto" and not can_ask(self.context)):
-            confirm = gate.code(self._new_pledge(proposal, Purpose.CODE))
+        mode, card = self.gate.mode, self._asked.card
+        confirm: dict[str, Json] | None = (
+            {"tool": self._asked.tool, "state": gate.state(order)} if mode == "card" else None
+        )
+        if card or mode == "code" or (mode == "auto" and not can_ask(self.context)):
+            confirm = gate.code(self._new_pledge(proposal, Purpose.CARD if card else Purpose.CODE))
         self._ledger.note("preview", error=objection.code.value if objection else None, means=mode)
-        raise Answer(preview(proposal, self.facts(order), confirm, objection, flag=mode == "flag"))
+        raise Answer(preview(proposal, self.facts(order), confirm, objection, mode, by_card=card is not None))
 
     async def _ask_and_wait(self, order: Order, proposal: Proposal, pledge: Pledge) -> Approved:
         """Handshake era: the person answers within this call. Then the order is read again, in its turn."""
@@ -278,8 +278,9 @@ class Call(Reading):
         return Approved(pledge.key, "form")
 
     def _decline(self) -> NoReturn:
-        self._ledger.note("declined", means="form")
-        raise Answer(declined(self.facts(self.before) if self.before else None))
+        self._ledger.note("declined", means="card" if self._asked.card else "form")
+        order = self.facts(self.before) if self.before else None
+        raise Answer(declined(order, by_card=self._asked.card is not None))
 
     @step("settle")
     async def _look(self) -> Landed:

@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     CODE = 0
     FORM = 1
     SETTLE = 2
+    CARD = 3
 
 
 class CodeError(Exception):

@@ -1,8 +1,9 @@
 """The gate: a person between the model and the money.
 
 A gated operation puts a `Proposal` in front of whoever decides: by a form that the host shows, by a preview whose code
-comes back with the second call, or by a flag that the operator trusts. Whatever the means, one approval pins what was
-approved (`codes.Pledge`) and `judge` compares it with the order as it is now: untouched, already done, or changed.
+comes back with the second call, by the order card, or by a flag that the operator trusts. Whatever the means, one
+approval pins what was approved (`codes.Pledge`) and `judge` compares it with the order as it is now: untouched, already
+done, or changed.
 
 `accept` is not yes: only a form that comes back accepted with `approve: true` is. A host that cannot ask gets codes, or
 nothing at all when the operator wants a person.
@@ -36,7 +37,7 @@ from kustom_mcp.result import Code, Failure, Json, Result
 Facts = Any
 """A JSON value that stands for a part of an order's state."""
 
-Mode = Literal["auto", "code", "form", "flag"]
+Mode = Literal["auto", "code", "form", "card", "flag"]
 ANSWER = "approve"
 SETTLING_SECONDS = 24 * 3600
 SEE_CODE_MODE = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
@@ -200,7 +201,11 @@ class Gate:
         """The ring that seals `requestState`: other keys than those of codes, from the same secrets."""
         return [derive(secret, "request-state") for secret in self.secrets]
 
-    def seal(self, head: str, pledge: Pledge, caller: str) -> dict[str, str]:
+    def card_seals(self) -> list[str]:
+        """What the page of an order card holds, newest first, so that this server knows its own card again."""
+        return [derive(secret, "order-card").hex() for secret in self.secrets]
+
+    def seal(self, head: str, pledge: Pledge, caller: str) -> dict[str, Json]:
         """The `confirm` part of a result: a code for this pledge, and when it expires."""
         expires_at = datetime.fromtimestamp(pledge.expires, UTC).isoformat()
         return {"code": self._box.seal(head, pledge, caller=caller), "expires_at": expires_at}

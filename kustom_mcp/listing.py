@@ -11,7 +11,9 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from kustom_mcp.operation import flagged
+from kustom_mcp.card import APPROVE, approving
+from kustom_mcp.gate import Mode
+from kustom_mcp.operation import with_means
 from kustom_mcp.tools import CATALOG
 
 FILE = "data/tools.json"
@@ -22,7 +24,13 @@ def encoded() -> str:
     return json.dumps([tool.wire() for tool in CATALOG.values()], ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def listing(listed: Callable[[str], bool], *, flag: bool) -> dict[str, dict[str, Any]]:
-    """The tools that are `listed`, by name, in the order of the catalogue. `flag`: whether `confirm` is a boolean."""
-    tools: list[dict[str, Any]] = json.loads(files("kustom_mcp").joinpath(FILE).read_text(encoding="utf-8"))
-    return {tool["name"]: flagged(tool) if flag else tool for tool in tools if listed(tool["name"])}
+def listing(listed: Callable[[str], bool], mode: Mode) -> dict[str, dict[str, Any]]:
+    """The tools that are `listed`, by name, in the order of the catalogue, with `confirm` as the gate's means has it.
+
+    In the mode `card` the order card's own tool comes last, as far as there is anything to approve.
+    """
+    read: list[dict[str, Any]] = json.loads(files("kustom_mcp").joinpath(FILE).read_text(encoding="utf-8"))
+    tools = {tool["name"]: with_means(tool, mode) for tool in read if listed(tool["name"])}
+    if mode == "card" and any(CATALOG[name].effect.gated for name in tools):
+        tools[APPROVE] = approving()
+    return tools

@@ -19,7 +19,10 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from kustom_mcp.call import Call
+from kustom_mcp.card import SHOWN_IN_CARD
+from kustom_mcp.gate import Mode
 from kustom_mcp.oms.endpoint import Read, Write
+from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.output import output_schema
 from kustom_mcp.parsing import parse
 from kustom_mcp.result import Result
@@ -77,6 +80,11 @@ class Operation:
     def writes(self) -> bool:
         return self.effect is not Effect.READS
 
+    @property
+    def in_card(self) -> bool:
+        """Whether the order card shows its answers: an order, and what passes the gate."""
+        return self.effect.gated or (self.endpoint is GET_ORDER and "order_id" in self.arguments.model_fields)
+
     @cached_property
     def arguments(self) -> type[BaseModel]:
         """The argument model, made from the signature: strict, closed."""
@@ -104,11 +112,11 @@ class Operation:
         return {name: getattr(model, name) for name in model.model_fields_set}
 
     def wire(self) -> dict[str, Any]:
-        """The tool as `tools/list` puts it on the wire, with `confirm` as a code; `flagged` makes it a boolean."""
+        """The tool as `tools/list` puts it on the wire, with `confirm` as a code; `with_means` changes that."""
         schema = self.input
         if self.effect.gated:
             schema = {**schema, "properties": {**schema["properties"], "confirm": CONFIRM_CODE}}
-        return {
+        tool = {
             "name": self.name,
             "title": self.title,
             "description": self.description,
@@ -121,14 +129,18 @@ class Operation:
                 "openWorldHint": True,
             },
         }
+        return {**tool, "_meta": SHOWN_IN_CARD} if self.in_card else tool
 
 
-def flagged(tool: Mapping[str, Any]) -> dict[str, Any]:
-    """A tool of `Operation.wire` as it is where the operator trusts flags: `confirm` is a boolean."""
+def with_means(tool: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
+    """A tool of `Operation.wire` with its `confirm` as this means has it: a code, a boolean, or nothing at all."""
     schema = tool["inputSchema"]
-    if "confirm" not in schema["properties"]:
+    if "confirm" not in schema["properties"] or mode not in ("flag", "card"):
         return dict(tool)
-    return {**tool, "inputSchema": {**schema, "properties": {**schema["properties"], "confirm": CONFIRM_FLAG}}}
+    properties = {name: field for name, field in schema["properties"].items() if name != "confirm"}
+    if mode == "flag":
+        properties["confirm"] = CONFIRM_FLAG
+    return {**tool, "inputSchema": {**schema, "properties": properties}}
 
 
 def operation(

@@ -173,7 +173,7 @@ class Result:
     third_party: Mapping[str, Json] | None = None
     changes: Sequence[Mapping[str, Json]] = ()
     warnings: Sequence[str] = ()
-    confirm: Mapping[str, str] | None = None
+    confirm: Mapping[str, Json] | None = None
     next_step: str | None = None
     error: Failure | None = None
     payload: Mapping[str, Json] = field(default_factory=dict[str, Json])

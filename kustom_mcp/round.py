@@ -12,7 +12,8 @@ from typing import Any
 
 from mcp.types import CallToolRequestParams
 
-from kustom_mcp.answers import state_changed, used_up
+from kustom_mcp.answers import not_as_previewed, state_changed, used_up
+from kustom_mcp.card import Answered
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest, intent_key
 from kustom_mcp.gate import ANSWER, SETTLING_SECONDS, Gate, Proposal, Watch, figures, head, is_yes, judge
 from kustom_mcp.ledger import Ledger
@@ -27,7 +28,7 @@ from kustom_mcp.result import Code, Failure, Json
 class Asked:
     """What a host asked for. `arguments`: those that were sent, checked; `confirm`: as it came, unchecked.
 
-    `who`: the caller, and the host's name, for the record.
+    `who`: the caller, and the host's name, for the record. `card`: what the order card sent, when it was the card.
     """
 
     principal: Principal
@@ -37,6 +38,7 @@ class Asked:
     who: Mapping[str, str]
     arguments: Mapping[str, Any]
     confirm: object
+    card: Answered | None = None
 
 
 class Declined(Exception):
@@ -65,17 +67,21 @@ class Round:
         self._ledger = ledger
         self._gated = False
         self._caller = caller
+        self._previewed: str | None = None
+        self._by_card = False
 
-    async def admit_ungated(self) -> None:
-        """An ungated write: an open intent of the identical call is settled first."""
-        self.commits = True
-        await self._settle()
-
-    async def admit(self, params: CallToolRequestParams, confirm: object) -> None:
-        """A gated write. Raises Declined when the answer that came back is not a yes."""
-        self._gated = True
-        if self.gate.mode == "flag":
+    async def admit(self, asked: Asked) -> None:
+        """A write. An open intent of the identical call is settled first. Raises Declined when the answer that came
+        back is not a yes."""
+        self._gated, self._by_card = asked.gated, asked.card is not None
+        params, confirm = asked.params, asked.confirm
+        if not asked.gated:
+            self.commits = True
+            await self._settle()
+        elif self.gate.mode == "flag":
             await self._admit_flag(confirm)
+        elif self.gate.mode == "card":
+            await self._admit_card(confirm, asked.card)
         elif params.request_state is not None:
             await self._redeem(params.request_state, frozenset({Purpose.FORM}), "form")
             if self.pledge is not None and not is_yes((params.input_responses or {}).get(ANSWER)):
@@ -90,6 +96,8 @@ class Round:
         """Compare what was brought with the order as it is now. Raises Done or StillUnknown."""
         pledge = self.pledge
         if pledge is None:
+            if self._previewed not in (None, self.state(order)):
+                raise not_as_previewed()
             await self._hold_to_repeats()
             return
         landed = judge(pledge, self.watch, order)
@@ -108,6 +116,11 @@ class Round:
             self._object(state_changed(pledge.figures, figures(order), order.currency))
         elif used:
             self._object(used_up())
+
+    def state(self, order: Order) -> str:
+        """What stands for this call on the order as it is. It proves nothing and opens nothing: the order card shows it
+        to have the same call previewed again only as long as nothing has changed."""
+        return digest([self._ledger.binding.hex(), self.watch.depends(order)]).hex()
 
     def insist(self) -> None:
         """An approval was for the order as it was: what the same arguments mean for the order as it is answers
@@ -135,13 +148,13 @@ class Round:
             figures(order),
         )
 
-    def code(self, pledge: Pledge) -> dict[str, str]:
+    def code(self, pledge: Pledge) -> dict[str, Json]:
         """The pledge as a code for this caller."""
         return self.gate.seal(self.head, pledge, self._caller)
 
-    def settling_code(self, pledge: Pledge) -> dict[str, str] | None:
+    def settling_code(self, pledge: Pledge) -> dict[str, Json] | None:
         """A code for the same intent, to be settled within a day and for nothing else. None where no code can help."""
-        if not self._gated or self.gate.mode == "flag":
+        if not self._gated or self.gate.mode == "flag" or (self.gate.mode == "card" and not self._by_card):
             return None
         if pledge.purpose is not Purpose.SETTLE:
             pledge = replace(pledge, purpose=Purpose.SETTLE, expires=int(self.gate.app.wall()) + SETTLING_SECONDS)
@@ -152,6 +165,16 @@ class Round:
             raise Failure(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
         if confirm:
             self.commits, self.means = True, "flag"
+            await self._settle()
+
+    async def _admit_card(self, confirm: object, card: Answered | None) -> None:
+        """Only the order card has codes. Whatever else comes as `confirm` is none."""
+        if card is not None and card.approve is False:
+            raise Declined
+        self._previewed = card.state if card else None
+        if confirm is not None:
+            await self._redeem(confirm, frozenset({Purpose.CARD, Purpose.SETTLE} if card else ()), "card")
+        else:
             await self._settle()
 
     async def _hold_to_repeats(self) -> None:

@@ -39,9 +39,10 @@ from mcp.types import (
 )
 
 from kustom_mcp import __version__, identifiers, resources
-from kustom_mcp.answers import too_fast
+from kustom_mcp.answers import nobody_to_ask, too_fast
 from kustom_mcp.app import App
 from kustom_mcp.call import Call
+from kustom_mcp.card import APPROVE, EXTENSION, ORDER_CARD, Answered, answered, page, shows_cards
 from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
 from kustom_mcp.listing import listing
 from kustom_mcp.operation import Operation
@@ -81,7 +82,7 @@ class Desk:
     @cached_property
     def tools(self) -> dict[str, dict[str, Json]]:
         """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
-        return listing(self.policy.listed, flag=self.gate.mode == "flag")
+        return listing(self.policy.listed, self.gate.mode)
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
@@ -94,23 +95,40 @@ class Desk:
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         tool = CATALOG.get(params.name)
-        if tool is None:
+        if tool is None and not (params.name == APPROVE and APPROVE in self.tools):
             near = nearest(params.name, CATALOG)
             hint = f" Did you mean {near}?" if near else ""
             raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
         try:
             with self.app.running():
-                result = await self._result(ctx, params, tool)
+                result = await (self._result(ctx, params, tool) if tool else self._by_card(ctx, params))
         except Ask as ask:
             return _question(ask)
         if result.error is not None and result.error.setting is not None:
-            self.app.telemetry.refused(tool.name, result.error.setting)
+            self.app.telemetry.refused(params.name, result.error.setting)
         return cast("CallToolResult", result.wire(self.app.settings.environment))
 
-    async def _result(self, ctx: Context, params: CallToolRequestParams, tool: Operation) -> Result:
+    async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
+        """What the order card asks for: the preview of a call, or the call with the person's answer."""
+        try:
+            card = answered(params.arguments or {}, self.gate.card_seals())
+            tool = CATALOG.get(card.tool)
+            if tool is None or not tool.effect.gated:
+                message = f"There is nothing to approve for this tool. {NOTHING_SENT}"
+                raise Failure(Code.INVALID_ARGUMENT, message, field="tool")
+            if not shows_cards(ctx):
+                raise nobody_to_ask("card")
+        except Failure as failure:
+            return failure.result()
+        return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
+
+    async def _result(
+        self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: Answered | None = None
+    ) -> Result:
         """Run a tool; whatever happens, the answer is a result of ours."""
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
+        confirm = card.code if card else confirm
         sent, code = False, None
         try:
             principal = self._principal(ctx)
@@ -118,7 +136,7 @@ class Desk:
             self.policy.for_caller(principal).require(tool.name)
             arguments = tool.parse(given)
             who = {"caller": principal.name, "host": _host(ctx)}
-            asked = Asked(principal, tool.name, tool.effect.gated, params, who, arguments, confirm)
+            asked = Asked(principal, tool.name, tool.effect.gated, params, who, arguments, confirm, card)
             async with Call(self.gate, ctx, asked) as call:
                 try:
                     return await _run(call, tool, arguments)
@@ -159,6 +177,8 @@ class Desk:
         return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
 
     async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        if str(params.uri) == ORDER_CARD:
+            return page(self.gate.card_seals()[0] if self.gate.mode == "card" else None)
         return await resources.read(
             str(params.uri),
             read_order=lambda order_id: self.read_order(ctx, order_id),
@@ -213,10 +233,12 @@ def build_server(app: App) -> Server[App]:
         on_get_prompt=desk.get_prompt,
         on_completion=desk.complete,
     )
+    server.extensions[EXTENSION] = {}
     security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
     server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
     if app.telemetry.on:
-        server.middleware.append(Tracing(app.telemetry, KINDS, {prompt.name for prompt in PROMPTS.listing()}))
+        prompts = {prompt.name for prompt in PROMPTS.listing()}
+        server.middleware.append(Tracing(app.telemetry, {*KINDS, APPROVE}, prompts))
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 

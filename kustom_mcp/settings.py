@@ -60,10 +60,10 @@ class Settings(Served):
         description="`deny`: tools that change anything are not listed, and nothing but GET is ever sent.",
         json_schema_extra={"shown": "allow; in production deny"},
     )
-    confirm: Annotated[Literal["auto", "code", "form", "flag"], BeforeValidator(values.means)] = Field(
+    confirm: Annotated[Literal["auto", "code", "form", "card", "flag"], Lower] = Field(
         default="auto",
-        description="How a person confirms: `auto` (a form where the host has them, else a code), `code`, `form`, or "
-        "`flag` for trusted automation.",
+        description="How a person confirms: `auto` (a form where the host has them, else a code), `code`, `form`, "
+        "`card` (a button in the order card, where the host shows it), or `flag` for trusted automation.",
     )
     max_amount: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
         default=None,

@@ -62,12 +62,6 @@ def ceilings(value: object) -> object:
     return Ceilings.parse(value) if isinstance(value, str) else value
 
 
-def means(value: object) -> object:
-    if lower(value) == "card":
-        raise ValueError("The means card is not available in this version; use auto, code, form or flag.")
-    return lower(value)
-
-
 def token(value: SecretStr) -> SecretStr:
     """A bearer token, as it can stand in a header."""
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):

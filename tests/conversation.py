@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -18,9 +18,11 @@ from typing import Any, Literal, cast
 import anyio
 from jsonschema import Draft202012Validator
 from mcp.client import Client, ClientRequestContext
+from mcp.client.extension import ClientExtension, advertise
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
 from kustom_mcp.app import App
+from kustom_mcp.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.environment import load
 from kustom_mcp.sandbox import SandboxTransport
 from kustom_mcp.server import build_server
@@ -36,6 +38,8 @@ Person = Callable[[str], ElicitResult | Awaitable[ElicitResult]]
 """Who answers a form: gets the question, returns the answer."""
 
 API = "/ordermanagement/v1"
+CARDS = (advertise(EXTENSION, {"mimeTypes": [PAGE_TYPE]}),)
+"""What a host declares that shows the order card."""
 ERRORS = frozenset({"not_sent", "rejected", "unknown"})
 PATIENCE = 10  # seconds
 
@@ -142,6 +146,7 @@ async def conversation(
     mode: Mode = "auto",
     person: Person | None = None,
     *,
+    extensions: Sequence[ClientExtension] = (),
     simulator: Simulator | None = None,
     host: Callable[[App], None] | None = None,
     telemetry: Telemetry = SILENT,
@@ -150,8 +155,8 @@ async def conversation(
     """A client connected to a server with these settings (`KUSTOM_TOOLS="all"`), and the sandbox behind it.
 
     With `KUSTOM_API_KEY="kco_test_api_sandbox"` the server believes that the sandbox is the playground.
-    `person`: declares forms and answers them; None is a host without forms. `host`: changes the app before it is
-    served, such as its clock.
+    `person`: declares forms and answers them; None is a host without forms. `extensions`: declared as
+    well. `host`: changes the app before it is served, such as its clock.
     """
     sandbox = simulator or Simulator()
     app = App.of(load(settings).settings, simulator=sandbox, transport=SandboxTransport(sandbox), telemetry=telemetry)
@@ -165,7 +170,8 @@ async def conversation(
         given = person(params.message)
         return await given if isawaitable(given) else given
 
-    async with Client(build_server(app), mode=mode, elicitation_callback=answer if person else None) as client:
+    forms = answer if person else None
+    async with Client(build_server(app), mode=mode, elicitation_callback=forms, extensions=extensions) as client:
         listed = await client.list_tools()
         schemas = {tool.name: tool.output_schema for tool in listed.tools}
         yield Talk(client, app, sandbox, schemas, questions)

@@ -1,4 +1,5 @@
-"""Writes what is derived from the code: the tool list, the README's tables, `.env.example`, the snapshots of the tools.
+"""Writes what is derived from the code: the tool list, the README's tables, `.env.example`, the snapshots of the tools,
+the policy of the order card.
 
     uv run python -m tests.generate
 
@@ -10,10 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from kustom_mcp import card
 from kustom_mcp.environment import FIRST, Row, env_example, table
 from kustom_mcp.listing import FILE, encoded
 from kustom_mcp.operation import Operation
@@ -29,6 +33,7 @@ README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
 LISTING = ROOT / "kustom_mcp" / FILE
+CARD = ROOT / "kustom_mcp" / card.FILE
 
 TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
@@ -57,8 +62,18 @@ def files() -> dict[Path, str]:
         README: readme(README.read_text(encoding="utf-8")),
         ENV_EXAMPLE: env_example(),
         LISTING: encoded(),
+        CARD: with_policy(CARD.read_text(encoding="utf-8")),
         **snapshots,
     }
+
+
+def with_policy(page: str) -> str:
+    """The order card's page with the hashes of its own script and style in its policy, which lets nothing else run."""
+    for element in ("script", "style"):
+        (inside,) = re.findall(rf"^<{element}>(.*?)^</{element}>$", page, re.MULTILINE | re.DOTALL)
+        found = b64encode(sha256(inside.encode()).digest()).decode()
+        page = re.sub(rf"{element}-src 'sha256-[^']*'", f"{element}-src 'sha256-{found}'", page)
+    return page
 
 
 def _json(value: Any) -> str:

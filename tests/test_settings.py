@@ -164,7 +164,6 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
         )
     ),
     ({"writes": "CANARY"}, "KUSTOM_WRITES", "'allow' or 'deny'"),
-    ({"confirm": "card"}, "KUSTOM_CONFIRM", "not available in this version"),
     ({"confirm": "CANARY"}, "KUSTOM_CONFIRM", "'auto'"),
     ({"confirm_ttl": "29"}, "KUSTOM_CONFIRM_TTL", "greater than or equal to 30"),
     ({"confirm_ttl": "3601"}, "KUSTOM_CONFIRM_TTL", "less than or equal to 3600"),

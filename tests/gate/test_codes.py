@@ -144,4 +144,4 @@ def test_a_secret_gives_another_key_for_each_purpose() -> None:
 
 
 def test_a_pledge_made_for_one_purpose_is_never_taken_for_another() -> None:
-    assert len(Purpose) == len(Purpose.__members__) == 3
+    assert len(Purpose) == len(Purpose.__members__) == 4
