@@ -70,7 +70,10 @@ const deeds = {
   press: ({ key }) => page.keyboard.press(key),
   tree: () => frame.locator('body').ariaSnapshot(),
   text: () => frame.locator('#card').innerText(),
-  shot: async ({ path }) => { await page.locator('iframe').screenshot({ path }) },
+  async shot({ path }) {
+    for (const one of [frame, page, frame]) await one.evaluate('new Promise(requestAnimationFrame)')
+    await page.locator('iframe').screenshot({ path, animations: 'disabled' })
+  },
   seen: async () => seen,
 }
 

@@ -175,7 +175,10 @@ def browsing() -> Generator[Browser]:
     program, npm = node()
     command = [program, str(SCRIPT), str(installed(npm, *PACKAGES)), executable]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield Browser(process)
         assert process.stdin is not None
-        process.stdin.close()
-        assert process.wait(PATIENCE) == 0
+        try:
+            yield Browser(process)
+        finally:
+            process.stdin.close()
+            ended = process.wait(PATIENCE)
+        assert ended == 0

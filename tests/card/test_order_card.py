@@ -177,7 +177,7 @@ async def test_where_the_host_passes_no_calls_on_nothing_can_be_answered_and_not
         browser.deaf = False
         await browser.click("#again")
         await browser.until_there("#yes")
-        await browser.run("() => wait({ expires_at: '2020-01-01T00:00:00Z' })")
+        await browser.run("() => wait({ expires_at: new Date(Date.now() + 5).toISOString() })")
         await browser.until_there("#problem")
         assert "This preview has expired" in await browser.text()
         assert await browser.run("() => document.querySelectorAll('#yes').length") == 0
