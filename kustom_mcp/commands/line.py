@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from kustom_mcp.commands.hosts import HOSTS
 from kustom_mcp.environment import Loaded, load
 from kustom_mcp.settings import ConfigError
 
@@ -38,6 +39,11 @@ def run(argv: Sequence[str]) -> int:
 
         return audit.run(given.path)
     try:
+        if given.command == "install":
+            from kustom_mcp.commands import install
+
+            machine = install.this_machine()
+            return install.run(given.host, machine, remove=given.remove, yes=given.yes, env_file=given.env_file)
         loaded = load(os.environ, given.env_file)
         return _with_settings(given, loaded)
     except ConfigError as error:
@@ -93,6 +99,10 @@ def _parse(argv: Sequence[str]) -> Namespace:
     commands.add_parser("check", parents=[after], help="try the settings and the credentials, and say what is wrong")
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
+    install = commands.add_parser("install", parents=[after], help="put this server into a host")
+    install.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
+    install.add_argument("--remove", action="store_true", help="take it out of the host again")
+    install.add_argument("--yes", action="store_true", help="do not ask before writing")
     audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"

@@ -1,0 +1,147 @@
+"""A host's configuration file: read, changed in one place, compared, and written without ever being half there.
+
+It belongs to somebody else and may hold other servers' secrets. So it is left alone when it is not understood, its
+other keys and their order stay, only our own entry is shown, a copy of it is kept, and it keeps its mode. Another
+program may write to it at the same time: what changed since it was read is not overwritten.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any, cast
+
+PRIVATE = 0o600
+LARGEST = 16 * 1024 * 1024
+_SECRET = re.compile(r'("[^"]*(?:KEY|TOKEN|SECRET|PASSWORD|STORE|PROXY)[^"]*(?<!_FILE)": ")[^"]+(")', re.IGNORECASE)
+
+
+class HostFileError(Exception):
+    """The file cannot be used as it is. The text is a sentence; nothing was written."""
+
+
+@dataclass(frozen=True)
+class HostFile:
+    """A file as it was read: its bytes, None where there is none yet, and what they say."""
+
+    path: Path
+    raw: bytes | None
+    content: dict[str, Any]
+
+    def servers(self, key: str) -> dict[str, Any]:
+        """The servers under a key. HostFileError where something else stands there."""
+        found = self.content.get(key, {})
+        if not isinstance(found, dict):
+            raise HostFileError(f"{key} in {self.path} is no object. Mend the file first; nothing was written.")
+        return cast("dict[str, Any]", found)
+
+    def changed(self, key: str, name: str, entry: dict[str, Any] | None) -> dict[str, Any]:
+        """The content with one server set, in its old place if it had one, or taken out with None."""
+        servers = dict(self.servers(key))
+        if entry is None:
+            servers.pop(name, None)
+        else:
+            servers[name] = entry
+        return {**self.content, key: servers}
+
+    def difference(self, content: dict[str, Any]) -> str:
+        """The lines that would differ, secrets covered."""
+        before, after = (_shown(version) for version in (self.content, content))
+        lines = unified_diff(before, after, lineterm="", n=0)
+        return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
+
+    def write(self, content: dict[str, Any]) -> Path | None:
+        """Put the content in the place of the file; where the copy of the old one is. HostFileError."""
+        mode = self.path.stat().st_mode & 0o777 if self.raw is not None else PRIVATE
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            copy = self._keep(mode)
+            if _bytes(self.path) != self.raw:
+                raise HostFileError(
+                    f"{self.path} was changed by another program meanwhile. Nothing was written: try again."
+                )
+            write_whole(self.path, _text(content).encode(), mode)
+        except OSError as error:
+            raise HostFileError(f"{self.path} cannot be written ({error.strerror}). It is as it was.") from None
+        return copy
+
+    def _keep(self, mode: int) -> Path | None:
+        if self.raw is None:
+            return None
+        names = (self.path.with_name(f"{self.path.name}.backup{number or ''}") for number in range(10_000))
+        copy = next(path for path in names if not path.exists())
+        write_whole(copy, self.raw, mode)
+        return copy
+
+
+def read(path: Path) -> HostFile:
+    """A host's file; an absent or empty one holds nothing. HostFileError where it is not understood."""
+    path = path.resolve()  # a link stays a link
+    try:
+        raw = _bytes(path)
+    except OSError as error:
+        raise HostFileError(f"{path} cannot be read ({error.strerror}). It was left alone.") from None
+    try:
+        text = (raw or b"").decode("utf-8-sig")
+        content: object = json.loads(text, object_pairs_hook=_pairs) if text.strip() else {}
+    except (ValueError, RecursionError) as error:
+        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise HostFileError(
+            f"{path} is not plain JSON{where}. It was left alone: mend it, or edit it by hand."
+        ) from None
+    if not isinstance(content, dict):
+        raise HostFileError(f"{path} holds no JSON object. It was left alone.")
+    return HostFile(path, raw, cast("dict[str, Any]", content))
+
+
+def write_whole(path: Path, data: bytes, mode: int) -> None:
+    """Write a file so that at every moment the old or the new one is there, readable as `mode` says. OSError."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(mode)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        return None
+    if len(raw) > LARGEST:
+        raise OSError(27, "it is too large")
+    return raw
+
+
+def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose names are all different: of two equal ones one would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _text(content: dict[str, Any]) -> str:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, which JSON can only hold escaped
+        return json.dumps(content, indent=2) + "\n"
+    return text
+
+
+def _shown(content: dict[str, Any]) -> list[str]:
+    return [_SECRET.sub(r"\1...\2", line) for line in _text(content).splitlines()]

@@ -1,0 +1,127 @@
+"""The hosts that `kustom-mcp install` knows: where each keeps its servers, and its own command where it has one.
+
+Facts about other programs, so they stand in one place: the documentation of Claude Desktop and Cursor names their
+files, Claude Code and VS Code have a command that knows its own. Nothing here writes; the machine is a value, so that
+every system can be looked at from any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+HOSTS = ("claude-desktop", "claude-code", "cursor", "vscode")
+NAME = "kustom"
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What installing needs to know of the computer, and the three things that it does to it besides writing files.
+
+    `program`: how a host starts this server. `which`: the path of a command or None. `run`: a host's own command, its
+    exit code. `ask`: a question to the person, True for a clear yes, None where nobody can be asked.
+    """
+
+    system: Literal["windows", "macos", "linux"]
+    home: Path
+    environ: Mapping[str, str]
+    program: Sequence[str]
+    which: Callable[[str], str | None]
+    run: Callable[[Sequence[str]], int]
+    ask: Callable[[str], bool | None]
+
+    @property
+    def settings_folder(self) -> Path:
+        """Where programs of this user keep their settings."""
+        if self.system == "windows":
+            return self._folder("APPDATA", self.home / "AppData" / "Roaming")
+        if self.system == "macos":
+            return self.home / "Library" / "Application Support"
+        return self._folder("XDG_CONFIG_HOME", self.home / ".config")
+
+    @property
+    def packages(self) -> Path:
+        """Where Windows keeps what packaged apps see as their own folders."""
+        return self._folder("LOCALAPPDATA", self.home / "AppData" / "Local") / "Packages"
+
+    @property
+    def own_folder(self) -> Path:
+        """Where our own key file goes."""
+        return self.settings_folder / "kustom-mcp"
+
+    def _folder(self, variable: str, default: Path) -> Path:
+        given = Path(self.environ.get(variable, ""))
+        return given if given.is_absolute() else default
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host. `files`: where its servers may stand, the one to write first. `key`: the object in it that holds them.
+
+    `add` and `remove` are the words of its own command; where one is None, the file is edited.
+    """
+
+    title: str
+    files: Callable[[Machine], Sequence[Path]]
+    key: str = "mcpServers"
+    command: str | None = None
+    add: Callable[[Entry], list[str]] | None = None
+    remove: Sequence[str] | None = None
+    after: str = ""
+    without_command: str = ""
+
+
+def _claude_desktop(machine: Machine) -> list[Path]:
+    """Windows shows a packaged app (the usual one since 2026) a folder of its own in the place of the roaming one."""
+    name = "claude_desktop_config.json"
+    packaged: list[Path] = []
+    if machine.system == "windows":
+        packaged = sorted(machine.packages.glob("Claude_*/LocalCache/Roaming"))
+    return [*(folder / "Claude" / name for folder in packaged), machine.settings_folder / "Claude" / name]
+
+
+def _claude_add(entry: Entry) -> list[str]:
+    """`--env` takes every word up to the next option, so that another option has to stand between it and the name."""
+    environment = [word for name, value in entry["env"].items() for word in ("--env", f"{name}={value}")]
+    return ["mcp", "add", *environment, "--scope", "user", NAME, "--", entry["command"], *entry["args"]]
+
+
+def _vscode_add(entry: Entry) -> list[str]:
+    return ["--add-mcp", json.dumps({"name": NAME, **entry})]
+
+
+HOW: dict[str, Host] = {
+    "claude-desktop": Host(
+        "Claude Desktop",
+        _claude_desktop,
+        after="Quit Claude Desktop fully and start it again: it reads this at its start.",
+    ),
+    "claude-code": Host(
+        "Claude Code",
+        lambda machine: [machine.home / ".claude.json"],
+        command="claude",
+        add=_claude_add,
+        remove=("mcp", "remove", "--scope", "user", NAME),
+        after="Claude Code sees it in its next session: /mcp lists it.",
+        without_command="Is Claude Code installed? Its command has to be on the PATH.",
+    ),
+    "cursor": Host(
+        "Cursor",
+        lambda machine: [machine.home / ".cursor" / "mcp.json"],
+        after="Cursor lists it in its settings, under MCP.",
+    ),
+    "vscode": Host(
+        "VS Code",
+        lambda machine: [machine.settings_folder / "Code" / "User" / "mcp.json"],
+        key="servers",
+        command="code",
+        add=_vscode_add,
+        after="In VS Code, MCP: List Servers starts it.",
+        without_command="In VS Code run \"Shell Command: Install 'code' command in PATH\", then try again.",
+    ),
+}
