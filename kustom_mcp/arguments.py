@@ -110,14 +110,12 @@ def _text(kind: str, field: str) -> Any:
     return Field(max_length=(PARTS.get(kind) or BODIES[kind])[field].max_length)
 
 
-OrderId = Annotated[
-    str, _identifier(identifiers.order_id), Field(description="Kustom order id (UUID), or the order's portal link.")
-]
+OrderId = Annotated[str, _identifier(identifiers.order_id), Field(description="Order id (UUID) or portal link.")]
 CaptureId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Capture id from kustom_get_order.")]
 RefundId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Refund id from kustom_get_order.")]
 Currency = Annotated[
     str,
-    Field(pattern="^[A-Za-z]{3}$", description="The order's currency, as a check; never converts."),
+    Field(pattern="^[A-Za-z]{3}$", description="The order's currency, only as a check."),
     AfterValidator(str.upper),
 ]
 Money = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
@@ -234,8 +232,8 @@ OrderLines = Annotated[
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="Kustom's own line format: prices include tax, tax_rate is percent x 100. A line whose "
-        "reference is in the order inherits texts left out.",
+        description="Kustom's line format: prices with tax, tax_rate is percent x 100. A line whose reference "
+        "is in the order inherits texts left out.",
     ),
 ]
 Shipments = Annotated[

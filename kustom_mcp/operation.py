@@ -34,7 +34,7 @@ PREFIX = "kustom_"
 
 CONFIRM_CODE = {
     "type": "string",
-    "description": "Only the code from the preview of this same call, after the person agreed. First call without it.",
+    "description": "Only the code from this same call's preview, after the person agreed. First call without it.",
 }
 CONFIRM_FLAG = {"type": "boolean", "description": "true executes; false or absent only previews."}
 

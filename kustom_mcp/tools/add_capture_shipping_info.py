@@ -13,7 +13,7 @@ from kustom_mcp.shipments import add_shipments
 async def add_capture_shipping_info(
     call: Call, order_id: OrderId, capture_id: CaptureId, shipping_info: Shipments
 ) -> Result:
-    """Add carrier and tracking to goods that have been captured, such as a parcel sent later or a return label."""
+    """Add a shipment to a capture: tracking number of a second parcel, or a return label."""
 
     def shipments(order: Order) -> list[ShippingInfo] | None:
         for capture in order.captures:

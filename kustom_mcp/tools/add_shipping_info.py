@@ -16,6 +16,6 @@ def _shipments(order: Order) -> list[ShippingInfo] | None:
 
 @operation(APPEND_ORDER_SHIPPING_INFO, Effect.ADDS, toolset="orders")
 async def add_shipping_info(call: Call, order_id: OrderId, shipping_info: Shipments) -> Result:
-    """Add carrier and tracking to an order that is not captured yet. For goods captured already use
+    """Add a shipment to an order that is only authorized: carrier, parcel number, tracking link. Afterwards use
     kustom_add_capture_shipping_info."""
     return await add_shipments(call, APPEND_ORDER_SHIPPING_INFO, shipping_info, _shipments, order_id=order_id)

@@ -18,8 +18,8 @@ WATCH = Watch(
 
 @operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders")
 async def cancel_order(call: Call, order_id: OrderId) -> Result:
-    """Cancel an order that has no captures: the whole authorization is released and the order ends. This cannot be
-    undone."""
+    """Cancel, annul, stop or undo an order that has no captures: a mistake, a duplicate, or the customer changed
+    their mind. The whole authorization is void and the order ends; this cannot be undone."""
     order = await call.order(order_id, WATCH)
     if order.status == CANCELLED:
         call.already(f"{short(order).capitalize()} is cancelled already.")

@@ -51,8 +51,8 @@ async def capture_order(
     shipping_info: Shipments | None = None,
     shipping_delay: Days | None = None,
 ) -> Result:
-    """Take the customer's money for goods that are being shipped, in full or in part. Send lines (the amount is
-    computed) or captured_amount."""
+    """Capture an order: take or collect the payment, charge, debit or bill the customer for goods that are shipped
+    or sent, all or a partial delivery. Send lines or captured_amount."""
     shipments = [sent(shipment) for shipment in shipping_info or ()]
     call.policy.tracking_links(shipments)
     order = await call.order(order_id, WATCH)

@@ -15,8 +15,8 @@ WATCH = Watch(depends=lambda order: order.expires_at, shows=lambda _: LATER)
 
 @operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders")
 async def extend_authorization(call: Call, order_id: OrderId) -> Result:
-    """Ask for more time to capture an open order before it expires. Kustom allows it for Klarna payments in some
-    countries only, and chooses the new date."""
+    """Extend an order's authorization: more time to capture before the reservation expires. Only for Klarna
+    payments in some countries; Kustom chooses the date."""
     order = await call.order(order_id, WATCH)
     call.require(EXTEND_AUTHORIZATION_TIME, order)
     proposal = Proposal(action="extend", effect=f"Extend the authorization of {short(order)}.", expects=LATER)

@@ -12,7 +12,7 @@ from kustom_mcp.result import Result
 
 @operation(GET_CAPTURE, Effect.READS, toolset="captures", payload=("capture",))
 async def get_capture(call: Call, order_id: OrderId, capture_id: CaptureId) -> Result:
-    """Read one capture: amount, time, items, shipments, and how much of it was refunded."""
+    """Show or read a single capture: time, which items, what amount, and how much was refunded."""
     order, capture = await call.order_with(GET_CAPTURE, entry="capture", order_id=order_id, capture_id=capture_id)
     captured = show(capture.captured_amount or 0, order.currency)
     refunded = show(capture.refunded_amount or 0, order.currency)

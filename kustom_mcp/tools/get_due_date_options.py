@@ -10,8 +10,7 @@ from kustom_mcp.result import Json, Result
 
 @operation(LIST_DUE_DATE_OPTIONS, Effect.READS, toolset="klarna", payload=("options",))
 async def get_due_date_options(call: Call, order_id: OrderId, capture_id: CaptureId) -> Result:
-    """List by how many days a capture's invoice due date can be extended, and the fee for each, before
-    kustom_extend_due_date."""
+    """Show the options for a later invoice due date: how many days it can be extended, and the fee for each."""
     order, found = await call.order_with(
         LIST_DUE_DATE_OPTIONS, entry="capture", order_id=order_id, capture_id=capture_id
     )

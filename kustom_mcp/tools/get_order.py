@@ -18,8 +18,9 @@ Parts = Annotated[
 
 @operation(GET_ORDER, Effect.READS, toolset="orders")
 async def get_order(call: Call, order_id: OrderId, include: Parts | None = None) -> Result:
-    """Read one order: status, amounts, expiry, lines, and what is possible now. Use it before anything else, and again
-    when unsure what happened."""
+    """Show an order to answer a customer: where it is, status, details, a summary of items, how much money was
+    paid, sent back or is left, fraud check, delivery address and phone, when it expires, what is possible now. Use
+    it first, or to check if something went through."""
     order = await call.order(order_id)
     third_party = view.third_party(order, frozenset(include or ()), call.app.settings.pii)
     return Result("ok", view.summary(order, call.app.now()), call.facts(order), third_party)

@@ -24,8 +24,8 @@ OrderIds = Annotated[
 
 @operation(GET_ORDER, Effect.READS, toolset="orders", payload=("orders", "totals", "now"))
 async def get_orders(call: Call, order_ids: OrderIds) -> Result:
-    """Read up to 100 orders at once: a compact row each, and totals per currency and status. Use it to review or
-    compare a list of orders."""
+    """Check, review or compare several orders at once, a list or in bulk, 100 at most: which to ship, which expire,
+    an overview table, and totals per currency."""
     rows: dict[str, dict[str, Json]] = {}
     failures: list[Failure] = []
     totals, now = view.Totals(), call.app.now()

@@ -12,7 +12,7 @@ from kustom_mcp.result import Result
 
 @operation(GET_REFUND, Effect.READS, toolset="refunds", payload=("refund",))
 async def get_refund(call: Call, order_id: OrderId, refund_id: RefundId) -> Result:
-    """Read one refund: amount, time, reference and items."""
+    """Show or read one refund: time, how much, reference and items."""
     order, refund = await call.order_with(GET_REFUND, entry="refund", order_id=order_id, refund_id=refund_id)
     amount = show(refund.refunded_amount or 0, order.currency)
     return Result(

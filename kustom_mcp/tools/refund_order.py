@@ -50,8 +50,8 @@ async def refund_order(
     description: Text | None = None,
     reference: Mark | None = None,
 ) -> Result:
-    """Give captured money back to the customer, for a return or a complaint. Send lines (the amount is computed) or
-    refunded_amount. A refund cannot be taken back."""
+    """Refund an order: pay, reimburse or give money back for a return or complaint, lost or broken goods, credit or
+    compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
