@@ -1,5 +1,5 @@
 """Writes what is derived from the code: the tool list, the README's tables, `.env.example`, the snapshots of the tools,
-the policy of the order card.
+the transcripts of the guides, the policy of the order card.
 
     uv run python -m tests.generate
 
@@ -27,17 +27,20 @@ from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
 from kustom_mcp.tools import CATALOG
+from tests.transcripts import transcript
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
 LISTING = ROOT / "kustom_mcp" / FILE
 CARD = ROOT / "kustom_mcp" / card.FILE
 
 TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TRANSCRIPT = re.compile(r"(<!-- transcript: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def kind(tool: Operation) -> str:
@@ -55,6 +58,11 @@ def readme(text: str) -> str:
     return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", text)
 
 
+def guide(text: str) -> str:
+    """A guide with its conversations made anew. KeyError for one that is not known."""
+    return _TRANSCRIPT.sub(lambda found: f"{found[1]}{transcript(found[2])}\n{found[3]}", text)
+
+
 def files() -> dict[Path, str]:
     """Every generated file, and what belongs into it."""
     snapshots = {SURFACE / f"{name}.json": snapshot(tool) for name, tool in CATALOG.items()}
@@ -63,6 +71,7 @@ def files() -> dict[Path, str]:
         ENV_EXAMPLE: env_example(),
         LISTING: encoded(),
         CARD: with_policy(CARD.read_text(encoding="utf-8")),
+        **{path: guide(path.read_text(encoding="utf-8")) for path in GUIDES},
         **snapshots,
     }
 

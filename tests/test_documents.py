@@ -23,10 +23,11 @@ from kustom_mcp.resources import documented_codes
 from kustom_mcp.result import OUTCOMES
 from kustom_mcp.telemetry import Step
 from kustom_mcp.tools import CATALOG
-from tests.generate import PARTS, README, ROOT, files
+from tests.generate import GUIDES, PARTS, README, ROOT, files
+from tests.transcripts import SCENES
 
 TEXT = README.read_text(encoding="utf-8")
-PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md"]
+PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *GUIDES]
 MODELS = sorted([*(ROOT / "prompts").glob("*.md"), *(ROOT / "kustom_mcp" / "data").rglob("*.md")])
 SHIPPED = [ROOT / "packaging" / name for name in ("Dockerfile", "compose.yaml", "nginx.conf")]
 DOCUMENTS = [*PEOPLE, *MODELS, *SHIPPED, ROOT / ".env.example"]
@@ -93,6 +94,15 @@ def test_the_replicas_of_the_compose_file_share_what_they_must() -> None:
 
 def test_the_readme_shows_every_generated_part() -> None:
     assert sorted(re.findall(r"<!-- generated: ([a-z-]+) -->", TEXT)) == sorted(PARTS)
+
+
+def test_every_conversation_is_shown_and_every_link_to_a_document_leads_somewhere() -> None:
+    texts = {path: read(path) for path in [README, *GUIDES]}
+    shown = {name for text in texts.values() for name in re.findall(r"<!-- transcript: ([a-z-]+) -->", text)}
+    assert shown == set(SCENES)
+    for path, text in texts.items():
+        linked = re.findall(r"\]\(([^)#:]+)\)", text)
+        assert [link for link in linked if not (path.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
