@@ -18,6 +18,7 @@ from math import ceil
 
 import anyio
 import uvicorn
+from mcp.server import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -69,11 +70,12 @@ _SHOWN_TO_BROWSERS = ["Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
 log = logging.getLogger(__name__)
 
 
-def web_app(app: App, port: int, access: Access | None) -> Starlette:
-    """The ASGI app of a server that listens on this port, for those whom `access` lets in."""
+def web_app(app: App, port: int, access: Access | None, server: Server[App] | None = None) -> Starlette:
+    """The ASGI app of a server that listens on this port, for those whom `access` lets in; of `server`, if it was built
+    already."""
     settings = app.settings
     manager = StreamableHTTPSessionManager(
-        app=build_server(app),
+        app=server or build_server(app),
         stateless=settings.http_sessions == "off",
         # Hosts and origins are the door's; what is left of this check is the content type.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
@@ -180,10 +182,10 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve_http(app: App, listener: socket.socket) -> None:
-    """Serve until a signal comes."""
+async def serve_http(app: App, listener: socket.socket, built: Server[App] | None = None) -> None:
+    """Serve until a signal comes; the server that was `built` already, if one was."""
     async with access_for(app.settings) as access:
-        await _serve(app, listener, web_app(app, listener.getsockname()[1], access))
+        await _serve(app, listener, web_app(app, listener.getsockname()[1], access, built))
 
 
 async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
