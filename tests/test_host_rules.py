@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.gate import Mode
 from kustom_mcp.listing import listing
 from kustom_mcp.tools import CATALOG
 
@@ -34,8 +35,9 @@ GEMINI = frozenset(
 
 
 def tools() -> list[Tool]:
-    """The whole catalogue in both of its forms: `confirm` as a text, and as a flag."""
-    return [tool for flag in (False, True) for tool in listing(CATALOG.__contains__, flag=flag).values()]
+    """The whole catalogue in each of its forms: `confirm` as a text, as a flag, and in the order card's hands."""
+    modes: tuple[Mode, ...] = ("auto", "flag", "card")
+    return [tool for mode in modes for tool in listing(CATALOG.__contains__, mode).values()]
 
 
 def schemas(node: Any, path: str = "") -> Iterator[tuple[str, Tool]]:
