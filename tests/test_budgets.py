@@ -10,10 +10,13 @@ import json
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from kustom_mcp.policy import DEFAULT_TOOLSETS
 from kustom_mcp.result import compact
@@ -106,6 +109,17 @@ def test_starting_imports_no_more_modules() -> None:
     assert int(found.stdout) <= BUDGETS["imported_modules"]
 
 
+def packages(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
+    """What installing a distribution brings on this machine, itself included."""
+    found: set[str] = {canonicalize_name(name)}
+    for needed in map(Requirement, metadata.requires(name) or ()):
+        wanted = [needed.marker is None or needed.marker.evaluate({"extra": extra}) for extra in extras or {""}]
+        if any(wanted):
+            found |= packages(needed.name, frozenset(needed.extras))
+    return found
+
+
 def test_no_more_packages_are_installed() -> None:
     locked = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert len(packages("kustom-mcp")) <= BUDGETS["packages"]
     assert len(re.findall(r"^[A-Za-z0-9._-]+==", locked, re.MULTILINE)) <= BUDGETS["locked_packages"]

@@ -35,8 +35,9 @@ GEMINI = frozenset(
 
 
 def tools() -> list[Tool]:
-    """The whole catalogue in each of its forms: `confirm` as a text, as a flag, and in the order card's hands."""
-    modes: tuple[Mode, ...] = ("auto", "flag", "card")
+    """The whole catalogue in both of its forms: `confirm` as a text, and as a flag. What only the order card may call is
+    shown to no model."""
+    modes: tuple[Mode, ...] = ("auto", "flag")
     return [tool for mode in modes for tool in listing(CATALOG.__contains__, mode).values()]
 
 
