@@ -54,6 +54,10 @@ def run(argv: Sequence[str]) -> int:
 def _with_settings(given: Namespace, loaded: Loaded) -> int:
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
+    if given.command == "check" and given.playground is not None:
+        from kustom_mcp.commands import reality
+
+        return reality.run(loaded.settings, given.playground)
     if given.command == "check":
         from kustom_mcp.commands import check
 
@@ -96,7 +100,12 @@ def _parse(argv: Sequence[str]) -> Namespace:
     commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
-    commands.add_parser("check", parents=[after], help="try the settings and the credentials, and say what is wrong")
+    check = commands.add_parser("check", parents=[after], help="try the settings and the credentials")
+    check.add_argument(
+        "--playground",
+        metavar="ORDER_ID",
+        help="try on a throw-away test order what the sandbox only assumes of Kustom",
+    )
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
     install = commands.add_parser("install", parents=[after], help="put this server into a host")

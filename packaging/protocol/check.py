@@ -152,7 +152,7 @@ def inspector(node: Node) -> Iterator[str]:
         ways = {"stdio": [*SERVER, "-e", "KUSTOM_TOOLS=all"], "http": [url, "--transport", "http"]}
         for name, way in ways.items():
             asked = list(requests())
-            with ThreadPoolExecutor(2) as pool:
+            with ThreadPoolExecutor(4) as pool:
                 calls = [
                     pool.submit(node.run, "@modelcontextprotocol/inspector", "--cli", *way, *words, "--format", "json")
                     for words in asked
