@@ -144,12 +144,15 @@ def documented_codes() -> tuple[str, ...]:
     return tuple(dict.fromkeys(_CODE_CELL.findall(_data("reference/errors.md"))))
 
 
-def instructions(read_only_setting: str | None, environment: str) -> str:
+def instructions(read_only_setting: str | None, environment: str, *, by_card: bool = False) -> str:
     """The server's `instructions`, under 2,000 bytes.
 
     `read_only_setting` is the setting that allows writes ("KUSTOM_WRITES=allow") when they are switched off, else None.
+    `by_card`: whether a person answers in the order card.
     """
     lines = [_data("instructions.md").rstrip()]
+    if by_card:
+        lines.append("Approval here is given in the order card, never by you: there is no `confirm`. Heed `next_step`.")
     if read_only_setting is not None:
         lines.append(f"Read-only: nothing can be changed here. The operator can allow it with {read_only_setting}.")
     if environment == "sandbox":

@@ -220,7 +220,9 @@ def build_server(app: App) -> Server[App]:
         version=__version__,
         title="Kustom order management",
         instructions=resources.instructions(
-            None if settings.writes_allowed else "KUSTOM_WRITES=allow", settings.environment
+            None if settings.writes_allowed else "KUSTOM_WRITES=allow",
+            settings.environment,
+            by_card=settings.confirm == "card",
         ),
         lifespan=lifespan,
         get_tool_input_schema=desk.input_schema,

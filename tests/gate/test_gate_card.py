@@ -304,6 +304,12 @@ async def test_the_cards_tool_is_listed_for_apps_only_where_it_can_be_used(
                 await talk.client.call_tool(APPROVE, {})
 
 
+async def test_a_model_is_told_that_the_card_answers() -> None:
+    async with conversation(extensions=CARDS, **CARD) as talk, conversation(**SERVER) as other:
+        told, otherwise = talk.client.instructions or "", other.client.instructions or ""
+        assert ("order card" in told, "order card" in otherwise, len(told.encode()) < 2000) == (True, False, True)
+
+
 async def test_where_nothing_can_be_approved_the_cards_tool_is_not_there() -> None:
     async with conversation(extensions=CARDS, **with_(KUSTOM_WRITES="deny")) as talk:
         assert APPROVE not in {tool.name for tool in (await talk.client.list_tools()).tools}
