@@ -20,6 +20,7 @@ from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import (
     ADDRESS,
     CANCEL,
+    DUE_DATE,
     GATED,
     LUND,
     READABLE,
@@ -248,6 +249,19 @@ async def test_an_answer_in_doubt_is_settled_by_the_card_and_the_model_never_hol
         assert "code" not in model.get("confirm", {})
         assert (await card.answer(unknown["confirm"]["code"]))["outcome"] == settled
         assert sum(refund["refunded_amount"] for refund in talk.stored(order_id)["refunds"]) == 5000
+
+
+async def test_a_doubt_that_nobody_can_settle_gives_the_model_no_code_either() -> None:
+    async with conversation(extensions=CARDS, host=quickly, **only(DUE_DATE, CARD)) as talk:
+        _, given = DUE_DATE.begin(talk)
+        card = await shown(talk, DUE_DATE, given)
+        code = (await card.preview())["confirm"]["code"]
+        in_doubt(talk, "reset")
+        unknown = await card.answer(code)
+        line_mended(talk)
+        model = await talk.call(DUE_DATE.tool, given)
+        assert [answer["outcome"] for answer in (unknown, model)] == ["unknown", "unknown"]
+        assert ("confirm" in unknown, "confirm" in model) == (True, False)
 
 
 async def test_any_replica_with_the_same_keys_takes_the_answer() -> None:
