@@ -35,7 +35,7 @@ GEMINI = frozenset(
 
 
 def tools() -> list[Tool]:
-    """The whole catalogue in both of its forms: `confirm` as a text, and as a flag. The card's own tool is for no model."""
+    """The catalogue in both of its forms: `confirm` as a text, and as a flag. The card's own tool is for no model."""
     modes: tuple[Mode, ...] = ("auto", "flag")
     return [tool for mode in modes for tool in listing(CATALOG.__contains__, mode).values()]
 
