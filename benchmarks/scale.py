@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from itertools import count, pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from benchmarks.environments import Environment
 from benchmarks.figures import table
 from benchmarks.orders import UNIT, order_id
 from benchmarks.pipe import Pipe
+from kustom_mcp.intents import Intents
 
 CALLS, KEPT, AUDIT_LINES = 30, 1000, 1_000_000
 LINEAR = 1.15
@@ -86,9 +88,7 @@ def measure(url: str, folder: Path, rounds: int) -> list[Series]:
             )
         )
     with server(url, folder / "intents") as pipe:
-        found.append(
-            by_kept("a refund, open intents", pipe, rounds, lambda kept: remember(folder / "intents/intents", kept))
-        )
+        found.append(by_kept("a refund, open intents", pipe, rounds, lambda kept: leave_open(folder / "intents", kept)))
     (folder / "empty.jsonl").touch()
     write_audit(folder / "full.jsonl")
     files = {0: folder / "empty.jsonl", AUDIT_LINES: folder / "full.jsonl"}
@@ -172,6 +172,13 @@ def remember(folder: Path, kept: int) -> None:
     for number in range(kept):
         record: dict[str, Any] = {"until": until, "facts": {}, "digest": f"{number:064x}", "expires": until}
         (folder / f"{number:064x}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def leave_open(state: Path, kept: int) -> None:
+    """So many writes without an outcome, of other calls."""
+    intents, until = Intents(state), time.time() + 3600
+    for number in range(len(intents.all()), kept):
+        intents.open({"digest": f"{number:064x}", "expires": until}, str(uuid.uuid4()))
 
 
 def write_audit(path: Path) -> None:
