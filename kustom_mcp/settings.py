@@ -129,7 +129,8 @@ class Settings(Served):
     )
     proxy: Annotated[SecretStr, AfterValidator(values.proxy)] | None = Field(
         default=None,
-        description="Proxy for requests to Kustom, http or https; HTTP_PROXY, netrc and the like are ignored.",
+        description="Proxy for requests to Kustom and to the issuer of tokens, http or https; HTTP_PROXY, netrc and "
+        "the like are ignored.",
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
         default="warning", description="How much is logged to stderr: `debug`, `info`, `warning` or `error`."

@@ -308,6 +308,20 @@ async def test_a_read_that_is_asked_again_shows_both_attempts() -> None:
     assert watcher.metrics()["kustom.retry_budget.remaining"] == {"": 29.25}
 
 
+def test_what_ends_by_an_exception_that_nobody_explained_is_an_error_of_its_class_without_its_words() -> None:
+    watcher = Watcher()
+    telemetry = watcher.telemetry
+    for ends in (
+        telemetry.operation("tools/call", None, tool="kustom_get_order"),
+        telemetry.step("commit"),
+        telemetry.attempt("GET", "/orders/{order_id}", ("127.0.0.1", 80), 0),
+    ):
+        with pytest.raises(RuntimeError), ends:
+            raise RuntimeError("Canary")
+    seen = [(span.status.status_code.name, (span.attributes or {})["error.type"], span.events) for span in watcher.seen]
+    assert seen == [("ERROR", "RuntimeError", ())] * 3
+
+
 async def test_a_request_that_fails_for_good_is_an_error_without_words() -> None:
     watcher = Watcher()
     async with conversation(host=quickly, telemetry=watcher.telemetry) as talk:

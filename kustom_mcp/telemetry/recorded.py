@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from opentelemetry.context import Context
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation
 from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -121,24 +121,13 @@ class Recorded(Telemetry):
         if prompt:
             facts["gen_ai.prompt.name"] = prompt
         name = " ".join(filter(None, (method, tool or prompt)))
-        begun = perf_counter()
-        with self._span(name, SpanKind.SERVER, facts, context=_continued(meta)) as recording:
-            try:
-                yield recording
-            except BaseException as error:
-                recording.raised(error)
-                raise
-            finally:
-                self._operations.record(perf_counter() - begun, recording.facts)
+        with self._span(name, SpanKind.SERVER, facts, context=_continued(meta), timed=self._operations) as recording:
+            yield recording
 
     @contextmanager
     def step(self, name: Step) -> Generator[Seen]:
         with self._span(f"kustom.{name}", SpanKind.INTERNAL, {}) as recording:
-            try:
-                yield recording
-            except BaseException as error:
-                recording.raised(error)
-                raise
+            yield recording
 
     @contextmanager
     def attempt(self, method: str, template: str, server: tuple[str, int], resends: int) -> Generator[Seen]:
@@ -149,15 +138,8 @@ class Recorded(Telemetry):
             "server.port": server[1],
         }
         again = {"http.request.resend_count": resends} if resends else {}
-        begun = perf_counter()
-        with self._span(f"{method} {template}", SpanKind.CLIENT, facts, again) as recording:
-            try:
-                yield recording
-            except BaseException as error:
-                recording.raised(error)
-                raise
-            finally:
-                self._requests.record(perf_counter() - begun, recording.facts)
+        with self._span(f"{method} {template}", SpanKind.CLIENT, facts, again, timed=self._requests) as recording:
+            yield recording
 
     def event(self, tool: str, event: str, *, outcome: str = "", means: str = "", error: str = "") -> None:
         facts: Attributes = {"gen_ai.tool.name": tool}
@@ -207,12 +189,23 @@ class Recorded(Telemetry):
         more: Attributes | None = None,
         *,
         context: Context | None = None,
+        timed: Histogram | None = None,
     ) -> Generator[_Recording]:
+        """A span that says how it ended; `timed` gets its duration, under `facts` but without `more`."""
         attributes = facts | (more or {})
+        begun = perf_counter()
         with self._tracer.start_as_current_span(
             name, context, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
-            yield _Recording(span, facts)
+            recording = _Recording(span, facts)
+            try:
+                yield recording
+            except BaseException as error:
+                recording.raised(error)
+                raise
+            finally:
+                if timed is not None:
+                    timed.record(perf_counter() - begun, recording.facts)
 
 
 def _continued(meta: Mapping[str, object] | None) -> Context | None:
