@@ -26,7 +26,9 @@ async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, 
     assert story.applied == 1
     told = Counter(answer["outcome"] for answer in answers)
     assert (told["applied"] in (1, 2), sum(told.values())) == (True, 50)
-    assert set(told) <= {"applied", "already_applied"}
+    # On a starved machine a call may wait for its turn in vain: that is BUSY, and nothing was sent by it.
+    late = {answer["error"]["code"] for answer in answers if answer["outcome"] not in ("applied", "already_applied")}
+    assert late <= {"BUSY"}
 
 
 async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process, other: Process) -> None:
