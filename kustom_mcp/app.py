@@ -1,4 +1,4 @@
-"""App: what one running server holds - settings, API client, audit, open intents, limits - and its lifespan.
+"""App: what one running server holds - settings, API client, audit, open intents, limits, order book - and its life.
 
 It also keeps two promises that need one owner: writes to one order happen one after the other in this process, and a
 write in flight is finished or cut at the drain limit, never abandoned because a client left.
@@ -19,6 +19,7 @@ import anyio
 from kustom_mcp import __version__
 from kustom_mcp.aside import aside
 from kustom_mcp.audit import Audit, writable
+from kustom_mcp.book import Book
 from kustom_mcp.fairness import Lanes, Pace
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
@@ -62,6 +63,7 @@ class App:
     intents: Intents
     remembered: Remembered
     limits: Limits
+    book: Book
     telemetry: Telemetry = SILENT
     store: Store | None = None
     """What replicas share: KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
@@ -111,6 +113,7 @@ class App:
             intents=Intents(state, shared=shared),
             remembered=Remembered(state, shared=shared),
             limits=Limits(state, shared=shared),
+            book=Book.of(state, shared, settings.account, settings.book_days, lambda: app.wall()),
             store=shared,
             telemetry=telemetry,
             simulator=simulator,
@@ -122,7 +125,8 @@ class App:
     async def lifespan(self) -> AsyncGenerator[App]:
         """Open the HTTP client for as long as the server runs."""
         try:
-            async with self.client, sharing(self.client.cool_down, self.store, self.settings.account, self.wall):
+            sharing_pauses = sharing(self.client.cool_down, self.store, self.settings.account, self.wall)
+            async with self.client, sharing_pauses, self.book.kept():
                 yield self
         finally:
             self.limits.close()

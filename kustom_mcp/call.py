@@ -157,13 +157,14 @@ class Call(Reading):
         ids: Mapping[str, str],
     ) -> Written:
         """The write, when its money is reserved. A Failure from here means that nothing was done."""
-        gate, _ = self._current()
+        gate, order = self._current()
         assert self._pledge is not None
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
             with self.app.shielded(seconds + RECORD_SECONDS) as scope:
                 await self._ledger.begin(self._pledge, gate.head, authority, self.app.wall() + SETTLING_SECONDS)
                 self.sent = True
+                self.app.book.doubt(order.order_id)
                 written = await self.app.client.write(
                     endpoint,
                     authority,

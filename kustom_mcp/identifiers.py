@@ -19,8 +19,8 @@ _GROUPS = (8, 4, 4, 4, 12)
 _ORDINALS = ("first", "second", "third", "fourth", "last")
 
 HOW_TO_FIND = (
-    "Kustom finds an order by its order id only. Copy the id, or the link, of the order in the Kustom portal, "
-    "or look it up in the shop's own order page"
+    "Look for it with kustom_find_orders (`reference`). Kustom itself finds an order by its order id only: copy the "
+    "id, or the link, of the order in the Kustom portal, or look it up in the shop's own order page"
 )
 
 

@@ -1,6 +1,6 @@
 """The tools as `tools/list` gives them, encoded beforehand.
 
-Deriving nineteen schemas takes a tenth of the time to the first answer, and gives the same bytes every time. So they
+Deriving twenty schemas takes a tenth of the time to the first answer, and gives the same bytes every time. So they
 are derived once, by `python -m tests.generate`, and shipped; a test compares the file with what the code derives.
 """
 

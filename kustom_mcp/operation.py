@@ -155,7 +155,7 @@ def operation(
         if not description:
             raise TypeError(f"{name} needs a docstring: it is the tool's description")
         missing = [placeholder for placeholder in endpoint.placeholders if placeholder not in parameters]
-        if missing and "order_ids" not in parameters:
+        if missing and "orders" not in payload:  # those read many
             raise TypeError(f"{name} lacks the path parameters {missing}")
         if isinstance(endpoint, Write) is (effect is Effect.READS):
             raise TypeError(f"{name}: a write has an effect, a read has none")

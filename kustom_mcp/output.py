@@ -70,6 +70,7 @@ PAYLOADS: dict[str, Json] = {
                 **dict.fromkeys(AMOUNTS, _INTEGER),
                 **dict.fromkeys(("expires_at", "merchant_reference1", "error"), _STRING),
                 "days_left": _INTEGER,
+                "stale": {"type": "boolean"},
             },
             ["order_id"],
         )
@@ -85,6 +86,17 @@ PAYLOADS: dict[str, Json] = {
         )
     ),
     "now": _STRING,
+    "coverage": _object(
+        {
+            "known": _INTEGER,
+            "complete_since": _STRING,
+            "sources": _OBJECT,
+            "stale": _INTEGER,
+            "oldest_read": _STRING,
+        },
+        ["known", "sources", "stale"],
+    ),
+    "next_cursor": _STRING,
 }
 PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
 

@@ -100,6 +100,12 @@ class Policy:
         scopes = {"KUSTOM_ORDER_SCOPE": self._settings.order_scope, TOKEN: self._principal.orders}
         return next((name for name, scope in scopes.items() if scope is not None and order_id not in scope), None)
 
+    @property
+    def scope(self) -> frozenset[str] | None:
+        """The only order ids that exist for this caller; None when all do."""
+        configured, token = self._settings.order_scope, self._principal.orders
+        return token if configured is None else configured if token is None else configured & token
+
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""
         ceilings = self._settings.max_amount

@@ -47,11 +47,14 @@ class Reading:
         """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
         try:
             async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
-                return await self.app.client.read(endpoint, deadline=self._deadline, **ids)
+                found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
             raise self._failure(error, entry=entry) from None
         except Crowded:
             raise too_many() from None
+        if isinstance(found, Order):
+            self.app.book.note(found)
+        return found
 
     async def order(self, order_id: str) -> Order:
         """The order, if it is in scope."""
@@ -84,6 +87,11 @@ class Reading:
             raise failures.get("order") or failures["entry"]
         assert self.before is not None
         return self.before, found[0]
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the call's deadline."""
+        return self._deadline - self.app.clock()
 
     def require_scope(self, order_id: str) -> None:
         """An order out of scope looks exactly like one that does not exist, and nothing is sent. Failure NOT_FOUND."""

@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 
+from kustom_mcp.oms.models import AMOUNTS as AMOUNTS
+
 Json = Any
 """A JSON value: the wire type of somebody else's data, which only its own model can narrow."""
 
@@ -210,13 +212,3 @@ class Result:
 def compact(value: Json) -> str:
     """JSON without spaces; non-ASCII stays readable, as the model pays per byte. Thrice as fast as `json.dumps`."""
     return to_json(value).decode()
-
-
-AMOUNTS = (
-    "order_amount",
-    "original_order_amount",
-    "captured_amount",
-    "refunded_amount",
-    "remaining_authorized_amount",
-)
-"""The five amounts of an order, minor units."""

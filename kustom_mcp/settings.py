@@ -114,8 +114,16 @@ class Settings(Served):
     )
     state_dir: Path | None = Field(
         default=None,
-        description="Directory for audit, intents and counts, 0700. The sandbox keeps them in memory unless it is set.",
+        description="Directory for audit, intents, counts and the order book, 0700. The sandbox keeps them in memory "
+        "unless it is set.",
         json_schema_extra={"shown": "the platform's state directory"},
+    )
+    book_days: int = Field(
+        default=400,
+        ge=0,
+        le=3650,
+        description="Days after its creation that an order stays in the order book, which remembers states, amounts "
+        "and references of the orders that this server has met. 0: no book.",
     )
     audit_log: str | None = Field(
         default=None,

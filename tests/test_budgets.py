@@ -70,6 +70,7 @@ async def replies() -> dict[str, int]:
         capture_id = cast("str", talk.stored(captured)["captures"][0]["capture_id"])
         await reply("kustom_get_order", order_id=opened)
         await reply("kustom_get_orders", order_ids=[opened, captured, demo("part-captured-eur")])
+        await reply("kustom_find_orders", expires_before="2100-01-01", limit=3)
         await reply("kustom_acknowledge_order", order_id=opened)
         await reply("kustom_update_order_amount", order_id=opened, line_changes=[{"line": 1, "quantity": 1}])
         await reply("kustom_update_merchant_references", order_id=opened, merchant_reference2="second")

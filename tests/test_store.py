@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect
 
 from kustom_mcp.app import SANDBOX_URL, App
+from kustom_mcp.book import Book
 from kustom_mcp.commands.audit import name_at_start, run
 from kustom_mcp.environment import load
 from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom
@@ -38,6 +39,10 @@ from tests.gate.quick import quickly
 
 NOW = 1_767_355_200.0
 SANDBOX: dict[str, Any] = {"KUSTOM_CONFIRM": "flag", "KUSTOM_MAX_DAILY": "SEK:1000000"}
+
+BOOK = ", ".join(
+    f"kustom_mcp.{name}" for name in ("book", "book_accounts", "book_kinds", "book_names", "book_sums", "book_imports")
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +81,7 @@ def impatient(app: App) -> None:
     app.limits = Limits(None, shared=app.store)
     app.intents = type(app.intents)(None, shared=app.store)
     app.remembered = type(app.remembered)(None, shared=app.store)
+    app.book = Book.of(None, app.store, app.settings.account, 400, app.wall)
 
 
 def test_the_migrations_make_the_tables_that_the_statements_use(shared_database: str) -> None:
@@ -105,7 +111,8 @@ def test_an_older_schema_is_brought_up_to_date(shared_database: str) -> None:
     with opened(shared_database) as store:
         store.writable()
     postgres.query(
-        shared_database, "DROP TABLE kustom_mcp.pauses; DELETE FROM kustom_mcp.schema_version WHERE version = 3"
+        shared_database,
+        f"DROP TABLE kustom_mcp.pauses, {BOOK}; DELETE FROM kustom_mcp.schema_version WHERE version >= 3",
     )
     with opened(shared_database) as store:
         store.writable()
@@ -143,7 +150,7 @@ def test_an_account_that_may_not_make_tables_is_told_what_to_do(shared_database:
         )
         with opened(poor) as store:
             store.writable()
-        postgres.query(shared_database, "DELETE FROM kustom_mcp.schema_version WHERE version = 3")
+        postgres.query(shared_database, "DELETE FROM kustom_mcp.schema_version WHERE version >= 3")
         with opened(poor) as store, pytest.raises(StoreUnfit, match="older than this version"):
             store.writable()
     finally:

@@ -32,6 +32,15 @@ STOPPED: Final = "STOPPED"
 FRAUD_STATUSES: Final = (ACCEPTED, PENDING, REJECTED, STOPPED)
 """The known fraud statuses: three documented (KL), STOPPED seen in a shop plugin only (C)."""
 
+AMOUNTS: Final = (
+    "order_amount",
+    "original_order_amount",
+    "captured_amount",
+    "refunded_amount",
+    "remaining_authorized_amount",
+)
+"""The five amounts of an order, minor units."""
+
 PAYMENT_TYPES: Final = (
     "ACCOUNT",
     "ALTERNATIVE_PAYMENT_METHOD",

@@ -106,6 +106,7 @@ class Store:
         self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
         self._records: dict[str, Record] = {}
         self._added = 0
+        self._announced: dict[str, None] = {}
         for seed in self._seeds:
             self.add(seed.draft(self.now()), seed.name)
 
@@ -129,8 +130,15 @@ class Store:
             acknowledged=bool(draft.order["captures"]),
         )
         record.can_expire = record.expires_at > self.now()
-        self._records[str(record.order["order_id"]).lower()] = record
+        order_id = str(record.order["order_id"]).lower()
+        self._records[order_id] = record
+        self._announced[order_id] = None
         return record
+
+    def announced(self) -> list[str]:
+        """The ids of the orders that were added since this was asked last."""
+        announced, self._announced = list(self._announced), {}
+        return announced
 
     def find(self, order_id: str) -> Record | None:
         """The order as it stands now, or None."""

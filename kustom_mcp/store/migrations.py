@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
+from kustom_mcp.store.booked import BOOK_STEPS
+
 STEPS: tuple[tuple[str, ...], ...] = (
     (  # 1: limits. Files from before there were steps have these already.
         "CREATE TABLE IF NOT EXISTS {}writes (caller VARCHAR NOT NULL, at FLOAT NOT NULL)",
@@ -32,6 +34,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     (  # 3: the pause that Kustom asks for
         "CREATE TABLE {}pauses (account VARCHAR NOT NULL PRIMARY KEY, until FLOAT NOT NULL)",
     ),
+    BOOK_STEPS[0],  # 4: the order book
 )
 LATEST = len(STEPS)
 

@@ -8,6 +8,7 @@ from kustom_mcp.tools.cancel_order import cancel_order
 from kustom_mcp.tools.capture_order import capture_order
 from kustom_mcp.tools.extend_authorization import extend_authorization
 from kustom_mcp.tools.extend_due_date import extend_due_date
+from kustom_mcp.tools.find_orders import find_orders
 from kustom_mcp.tools.get_capture import get_capture
 from kustom_mcp.tools.get_due_date_options import get_due_date_options
 from kustom_mcp.tools.get_order import get_order
@@ -26,6 +27,7 @@ CATALOG: dict[str, Operation] = {
     for tool in (
         get_order,
         get_orders,
+        find_orders,
         acknowledge_order,
         update_order_amount,
         update_merchant_references,

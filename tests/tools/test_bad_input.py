@@ -97,7 +97,7 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
     ],
     "a merchant reference in place of an id": [
         identifier(f"SE-{CANARY}", "merchant reference"),
-        identifier("SE-20451", "Kustom finds an order by its order id only", canary="20451"),
+        identifier("SE-20451", "Look for it with kustom_find_orders", canary="20451"),
     ],
     "an id that is no text": [
         identifier(NUMBER, canary=str(NUMBER)),
@@ -538,7 +538,7 @@ def test_not_a_number_is_refused_where_a_transport_lets_it_through(value: float)
 
 async def test_every_tool_refuses_an_order_id_with_a_path() -> None:
     async with conversation(KUSTOM_TOOLS="all") as talk:
-        for tool in talk.schemas:
+        for tool in set(talk.schemas) - {"kustom_find_orders"}:  # it takes none
             name, value = ("order_ids", [f"{OPEN}/x"]) if tool == "kustom_get_orders" else ("order_id", f"{OPEN}/x")
             others = {
                 "capture_id": "c",

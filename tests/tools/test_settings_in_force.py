@@ -15,7 +15,10 @@ from tests.conversation import MODES, Mode, Talk, conversation, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady
 
 ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")
-READS = ["kustom_get_order", "kustom_get_orders", "kustom_list_captures", "kustom_get_capture", "kustom_get_refund"]
+READS = [
+    *("kustom_get_order", "kustom_get_orders", "kustom_find_orders"),
+    *("kustom_list_captures", "kustom_get_capture", "kustom_get_refund"),
+]
 KEYS = "a" * 32
 
 

@@ -1,0 +1,181 @@
+"""The order book: what this server knows of the orders it has met, because Kustom has no search.
+
+    book.note(order)            an order was read: it is kept, in a while and aside of the call
+    book.doubt(order_id)        an order was written to: what is known of it may not be so any more
+    await book.ask(questions)   everything noted so far is put in, then the questions are asked of one state
+
+It fills itself from every order that is read through the server, and nobody waits for it: what is noted is written in
+batches, in a thread, and a book that cannot be written costs a line in the log. What an entry holds is in `entry`, the
+tables in `store.booked`, the places in `shelf`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from kustom_mcp.aside import aside
+from kustom_mcp.book.entry import DAY, Entry, entry_of
+from kustom_mcp.book.shelf import FILE, BookUnavailable, LocalShelf, Page, SharedShelf, Shelf
+from kustom_mcp.store import Store
+
+if TYPE_CHECKING:
+    from kustom_mcp.oms.models import Order
+
+__all__ = ["FILE", "Book", "BookUnavailable", "Entry", "entry_of"]
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.25
+"""Seconds that notes are collected before they are written together."""
+_MOST_NOTES = 5_000
+_PURGE_EVERY = 3600.0  # seconds
+
+
+class Book:
+    """The book of one account. `days`: how long an order is kept after its creation; 0 keeps no book."""
+
+    def __init__(self, shelf: Shelf, account: str, days: int, wall: Callable[[], float]) -> None:
+        self.on = days > 0
+        self.place = shelf.place
+        self.hints: dict[str, str] = {}
+        """Order ids that somebody has named and nobody has read yet, with how they became known."""
+        self.complete_since: float | None = None
+        """Unix seconds since when every new order was announced, as far as can be known; None when it cannot."""
+        self._shelf = shelf
+        self._account = account
+        self._days = days
+        self._wall = wall
+        self._notes: dict[str, Entry | None] = {}
+        self._noted: anyio.Event | None = None
+        self._purged = float("-inf")
+        self._failing = False
+
+    @classmethod
+    def of(cls, state: Path | None, shared: Store | None, account: str, days: int, wall: Callable[[], float]) -> Book:
+        """The book in the store that several machines share, in the state directory, or in memory."""
+        shelf = SharedShelf(shared) if shared else LocalShelf(state / "book" / FILE if state else None)
+        return cls(shelf, account, days, wall)
+
+    def note(self, order: Order, source: str = "call") -> None:
+        """Keep what an order is like now. Returns at once."""
+        if not self.on:
+            return
+        source = self.hints.pop(order.order_id.lower(), source)
+        entry = entry_of(order, source, self._wall())
+        if entry is not None:
+            self._note(entry.order_id, entry)
+
+    def doubt(self, order_id: str) -> None:
+        """What is kept of this order may have changed. Returns at once."""
+        if self.on:
+            self._note(order_id, None)
+
+    async def ask(self, questions: Callable[[Page, int], T]) -> T:
+        """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and
+        runs in a thread. BookUnavailable."""
+        await self._write_notes()
+        return await aside(lambda: self._shelf.read(lambda page: questions(page, self._number(page))))
+
+    async def change(self, work: Callable[[Page, int], T]) -> T:
+        """The same, for what writes. BookUnavailable."""
+        from kustom_mcp.book.writing import account_number
+
+        await self._write_notes()
+        return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncGenerator[None]:
+        """Write what is noted, for as long as this is open; what is left at the end, too."""
+        if not self.on:
+            yield
+            return
+        self._noted = anyio.Event()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._keep)
+                yield
+                group.cancel_scope.cancel()
+        finally:
+            self._noted = None
+            if not self._failing:
+                with anyio.CancelScope(shield=True):  # the shelf has its own patience
+                    await self._tolerantly()
+            self._shelf.close()
+
+    def _note(self, order_id: str, entry: Entry | None) -> None:
+        self._notes.pop(order_id, None)
+        self._notes[order_id] = entry
+        if len(self._notes) > _MOST_NOTES:  # the book has not been writable for long
+            del self._notes[next(iter(self._notes))]
+        if self._noted is not None:
+            self._noted.set()
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._noted is not None
+            await self._noted.wait()
+            await anyio.sleep(_PAUSE)
+            self._noted = anyio.Event()
+            await self._tolerantly()
+
+    async def _tolerantly(self) -> None:
+        try:
+            await self._write_notes()
+        except BookUnavailable as error:
+            if not self._failing:
+                log.warning("the order book cannot be written (%s: %s); everything else goes on", self.place, error)
+            self._failing = True
+        except Exception:
+            log.exception("the order book failed; everything else goes on")
+        else:
+            self._failing = False
+
+    async def _write_notes(self) -> None:
+        notes, self._notes = self._notes, {}
+        if not notes:
+            return
+        try:
+            await aside(lambda: self._write(notes))
+        except BookUnavailable:
+            self._notes = notes | self._notes
+            raise
+
+    def _write(self, notes: Mapping[str, Entry | None]) -> None:
+        from kustom_mcp.book import writing
+
+        now = self._wall()
+        due = now - self._purged > _PURGE_EVERY
+        oldest = self.oldest_kept(now)
+
+        def work(page: Page) -> None:
+            account = writing.account_number(page, self._account)
+            writing.doubt(page, account, [order_id for order_id, entry in notes.items() if entry is None])
+            writing.put(page, account, kept(notes.values(), oldest))
+            if due:
+                writing.forget_before(page, account, oldest)
+
+        self._shelf.write(work)
+        if due:
+            self._purged = now
+
+    def oldest_kept(self, now: float) -> int:
+        """Unix milliseconds: what was created before is not kept."""
+        return int(now * 1000) - self._days * DAY
+
+    def _number(self, page: Page) -> int:
+        """The account's number; 0, which nobody has, while nothing of it is known."""
+        found = page.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": self._account})
+        return int(found[0][0]) if found else 0
+
+
+def kept(entries: Iterable[Entry | None], oldest: int) -> list[Entry]:
+    """Those that are young enough. One whose creation is not known counts from when it was read."""
+    return [entry for entry in entries if entry is not None and (entry.created_at or entry.read_at) >= oldest]

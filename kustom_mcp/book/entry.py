@@ -1,0 +1,150 @@
+"""What the book keeps of an order: states, amounts, times and references. No name, no address, no text of a line.
+
+Times are unix milliseconds, 0 where Kustom sent none or something that is no time. Amounts are minor units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from kustom_mcp.oms.models import AMOUNTS, CANCELLED, CLOSED, EXPIRED, Order
+from kustom_mcp.text import clean
+
+DAY = 86_400_000  # milliseconds
+MOST = 10**14
+"""Minor units that no real order comes to. One that claims more is not kept: sums must not overflow."""
+
+ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
+_LONGEST = 255
+
+
+class Kind(NamedTuple):
+    """The facts that many orders share. `remains`: whether anything is left to capture."""
+
+    currency: str
+    status: str
+    fraud_status: str
+    remains: bool
+    unshipped: bool
+    disputed: bool
+    source: str
+    """How the book came to know the order first: call, import, webhook, settlement."""
+
+    @property
+    def open(self) -> bool:
+        """Whether anything can still be captured, so that it can change by itself."""
+        return self.remains and self.status not in ENDED
+
+
+class Entry(NamedTuple):
+    """One order of the book."""
+
+    order_id: str
+    kind: Kind
+    merchant_reference1: str | None
+    merchant_reference2: str | None
+    klarna_reference: str | None
+    payment_type: str | None
+    order_amount: int
+    original_order_amount: int
+    captured_amount: int
+    refunded_amount: int
+    remaining_authorized_amount: int
+    created_at: int
+    expires_at: int
+    captured_at: int
+    refunded_at: int
+    read_at: int
+
+    @property
+    def amounts(self) -> tuple[int, ...]:
+        """The five, in the order of `AMOUNTS`."""
+        return self[6:11]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What it can be looked up by, besides its id."""
+        references = (self.merchant_reference1, self.merchant_reference2, self.klarna_reference)
+        return frozenset(name for name in map(folded, references) if name)
+
+
+def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = False) -> Entry | None:
+    """What is kept of an order that was read at this time (unix seconds); None for one with impossible amounts."""
+    if any(abs(getattr(order, name)) > MOST for name in AMOUNTS):
+        return None
+    shipped = order.shipping_info or any(capture.shipping_info for capture in order.captures)
+    method = order.initial_payment_method
+    return Entry(
+        order.order_id.lower(),
+        Kind(
+            clean(order.currency, 10),
+            clean(order.status, 30),
+            clean(order.fraud_status or "", 30),
+            order.remaining_authorized_amount > 0,
+            not shipped and order.status not in ENDED,
+            disputed,
+            source,
+        ),
+        _short(order.merchant_reference1),
+        _short(order.merchant_reference2),
+        _short(order.klarna_reference),
+        _short(method.type if method else None),
+        order.order_amount,
+        order.original_order_amount,
+        order.captured_amount,
+        order.refunded_amount,
+        order.remaining_authorized_amount,
+        milliseconds(order.created_at),
+        milliseconds(order.expires_at),
+        _last(capture.captured_at for capture in order.captures),
+        _last(refund.refunded_at for refund in order.refunds),
+        int(read_at * 1000),
+    )
+
+
+def order_of(entry: Entry) -> Order:
+    """The order as far as the book knows it, for a row of a result."""
+    kind = entry.kind
+    return Order.model_construct(
+        {"order_id", "status", "remaining_authorized_amount"},
+        order_id=entry.order_id,
+        status=kind.status,
+        fraud_status=kind.fraud_status or None,
+        purchase_currency=kind.currency or None,
+        merchant_reference1=entry.merchant_reference1,
+        expires_at=stamp(entry.expires_at),
+        created_at=stamp(entry.created_at),
+        **dict(zip(AMOUNTS, entry.amounts, strict=True)),
+    )
+
+
+def folded(reference: str | None) -> str:
+    """A reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
+    return "".join(mark for mark in (reference or "").casefold() if mark.isalnum())[:_LONGEST]
+
+
+def milliseconds(text: str | None) -> int:
+    """A time as Kustom writes it; 0 when it is none."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return 0
+    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
+
+
+def stamp(moment: int) -> str | None:
+    """The time as Kustom writes it; None for 0."""
+    if not moment:
+        return None
+    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _last(times: Iterable[str | None]) -> int:
+    return max(map(milliseconds, times), default=0)
+
+
+def _short(text: str | None) -> str | None:
+    """As it is kept. PostgreSQL takes no NUL, and no database a lone surrogate."""
+    return text[:_LONGEST].replace("\0", "").encode("utf-8", "replace").decode() if text else None

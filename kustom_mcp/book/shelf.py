@@ -1,0 +1,245 @@
+"""Where the book stands: an SQLite file of this machine, memory, or the PostgreSQL database of KUSTOM_STORE.
+
+The file is opened with Python's own sqlite3, without SQLAlchemy: every server keeps a book, also one that only reads,
+and it shall not pay 11 MiB and a fifth of a second for a handful of statements that both databases take as they are.
+It is a file of its own, so that a broken book breaks nothing else, and it is written without waiting for the disk:
+what is lost with the power is read again. In PostgreSQL the book's tables stand beside the others and use their
+store.
+
+Everything here blocks, for `patience` seconds at most: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from kustom_mcp.audit import private_directory
+from kustom_mcp.store import PATIENCE, Store, StoreBusy, StoreUnavailable
+from kustom_mcp.store.booked import BOOK_STEPS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+Values = Mapping[str, Any]
+
+LATEST = len(BOOK_STEPS)
+FILE = "book.sqlite3"
+
+
+class BookUnavailable(Exception):
+    """The book can be neither read nor written. Says why, without a path."""
+
+
+class Page(Protocol):
+    """The open book, within one transaction."""
+
+    binary: str
+    """What makes texts compare by their bytes."""
+
+    def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
+
+    def many(self, statement: str, values: Sequence[Values]) -> None: ...
+
+    def by(self, index: str) -> str:
+        """Insist on an index, where the database has to be told."""
+        ...
+
+
+class Shelf(Protocol):
+    place: str
+    """What an operator has to look at when this fails."""
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        """BookUnavailable."""
+        ...
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        """In one transaction, one writer at a time. BookUnavailable."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class _Sheet:
+    """A transaction in SQLite."""
+
+    binary = ""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
+        return self._connection.execute(statement, values).fetchall()
+
+    def many(self, statement: str, values: Sequence[Values]) -> None:
+        self._connection.executemany(statement, values)
+
+    def by(self, index: str) -> str:
+        return f"INDEXED BY {index}"
+
+
+class LocalShelf:
+    """A private file, or memory without a path. It is opened by the first use, and again after a failure."""
+
+    def __init__(self, path: Path | None, *, patience: float = PATIENCE) -> None:
+        self.place = f"{FILE} in the state directory" if path else "memory"
+        self._path = path
+        self._patience = patience
+        self._turn = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        return self._run("BEGIN", work)
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        return self._run("BEGIN IMMEDIATE", work)
+
+    def close(self) -> None:
+        with self._turn:
+            self._drop()
+
+    def _run(self, begin: str, work: Callable[[Page], T]) -> T:
+        import sqlite3
+
+        if not self._turn.acquire(timeout=self._patience):
+            raise BookUnavailable("busy")
+        try:
+            connection = self._opened()
+            connection.execute(begin)
+            try:
+                result = work(_Sheet(connection))
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+            return result
+        except (OSError, sqlite3.Error) as error:
+            why = str(getattr(error, "sqlite_errorname", type(error).__name__))
+            if not why.startswith("SQLITE_BUSY"):
+                self._drop()
+        finally:
+            self._turn.release()
+        raise BookUnavailable(why)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None or (self._path is not None and self._identity != self._found()):
+            self._drop()
+            self._connection = self._connect()
+            self._identity = self._found()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if self._path is not None:
+            private_directory(self._path.parent)
+            with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(
+            self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000", "temp_store = MEMORY"):
+                connection.execute(f"PRAGMA {pragma}").close()
+            _bring_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file that is: one that was removed under our feet must not go on being written."""
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Apply the steps that are missing. BookUnavailable for a book of a newer version."""
+
+    def version() -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    if version() == LATEST:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = version()
+        if done > LATEST:
+            raise BookUnavailable("a newer version of kustom-mcp has written it; update this one")
+        for statements in BOOK_STEPS[done:]:
+            for statement in statements:
+                connection.execute(statement.format(""))
+        connection.execute(f"PRAGMA user_version = {LATEST}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+class _Leaf:
+    """A transaction in PostgreSQL."""
+
+    binary = ' COLLATE "C"'
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")
+
+    def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
+        from sqlalchemy import text
+
+        found = self._connection.execute(text(statement), values)
+        return [tuple(row) for row in found] if found.returns_rows else []
+
+    def many(self, statement: str, values: Sequence[Values]) -> None:
+        from sqlalchemy import text
+
+        if values:
+            self._connection.execute(text(statement), list(values))
+
+    def by(self, index: str) -> str:
+        return ""
+
+
+class SharedShelf:
+    """The tables beside the others of KUSTOM_STORE."""
+
+    place = "the database of KUSTOM_STORE"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        return self._run(work)
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        return self._run(work, "book")
+
+    def close(self) -> None:
+        """The store is closed by who made it."""
+
+    def _run(self, work: Callable[[Page], T], *alone: str) -> T:
+        try:
+            return self._store.run(lambda connection: work(_Leaf(connection)), alone=alone)
+        except (StoreBusy, StoreUnavailable) as error:
+            raise BookUnavailable(str(error) or "busy") from None

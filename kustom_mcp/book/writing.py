@@ -1,0 +1,179 @@
+"""How the book is written: orders put in, orders taken out, and the sums kept in step, in one transaction.
+
+An older reading never replaces a newer one, whoever writes last. The way by which an order became known stays.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from kustom_mcp.book.entry import DAY, Entry, Kind
+from kustom_mcp.book.shelf import Page
+from kustom_mcp.oms.models import AMOUNTS
+
+_COLUMNS = (
+    *("number", "account", "order_id", "kind"),
+    *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
+    *AMOUNTS,
+    *("created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
+)
+_AT_ONCE = 200  # ids in one statement
+_PUT = (
+    f"INSERT INTO book ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
+    f"ON CONFLICT (number) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[3:])}"
+)
+_SUMMED = ("orders", *AMOUNTS)
+_SUM = (
+    f"INSERT INTO book_sums (account, kind, day, {', '.join(_SUMMED)}) "
+    f"VALUES (:account, :kind, :day, {', '.join(f':{name}' for name in _SUMMED)}) ON CONFLICT (account, kind, day) "
+    f"DO UPDATE SET {', '.join(f'{name} = book_sums.{name} + excluded.{name}' for name in _SUMMED)}"
+)
+_KINDS = "SELECT currency, status, fraud_status, remains, unshipped, disputed, source, kind FROM book_kinds"
+
+
+class _Sums:
+    """What a transaction adds to, and takes from, the sums."""
+
+    def __init__(self, account: int) -> None:
+        self._account = account
+        self._change: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(_SUMMED))
+
+    def add(self, kind: int, created_at: int, amounts: Sequence[int], orders: int = 1) -> None:
+        """`orders`: -1 to take away."""
+        change = self._change[kind, created_at // DAY]
+        change[0] += orders
+        for index, amount in enumerate(amounts, start=1):
+            change[index] += orders * amount
+
+    def write(self, page: Page) -> None:
+        rows = [
+            {"account": self._account, "kind": kind, "day": day, **dict(zip(_SUMMED, change, strict=True))}
+            for (kind, day), change in self._change.items()
+            if any(change)
+        ]
+        page.many(_SUM, rows)
+        page.rows("DELETE FROM book_sums WHERE account = :account AND orders <= 0", {"account": self._account})
+
+
+def account_number(page: Page, name: str) -> int:
+    """The account's number, given out now if it has none."""
+    found = page.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": name})
+    if found:
+        return found[0][0]
+    number = int(page.rows("SELECT coalesce(max(account), 0) + 1 FROM book_accounts")[0][0])
+    page.rows("INSERT INTO book_accounts VALUES (:number, :name)", {"number": number, "name": name})
+    return number
+
+
+def kinds(page: Page) -> dict[Kind, int]:
+    return {
+        Kind(currency, status, fraud, bool(remains), bool(unshipped), bool(disputed), source): number
+        for currency, status, fraud, remains, unshipped, disputed, source, number in page.rows(_KINDS)
+    }
+
+
+def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
+    """Put orders in, or up to date; how many were new."""
+    known, sums = kinds(page), _Sums(account)
+    names_of = {number: kind for kind, number in known.items()}
+    free = int(page.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
+    new, given = 0, iter(entries)
+    while some := {entry.order_id: entry for entry in islice(given, _AT_ONCE)}:
+        there = {row[0]: row[1:] for row in _found(page, account, list(some))}
+        rows: list[dict[str, Any]] = []
+        renamed: list[tuple[int, Entry]] = []
+        unnamed: list[int] = []
+        for entry in some.values():
+            old = there.get(entry.order_id)
+            if old is None:
+                number, free, new, kind = free, free + 1, new + 1, entry.kind
+                renamed.append((number, entry))
+            else:
+                number, old_kind, created_at, read_at, *rest = old
+                if read_at > entry.read_at:
+                    continue
+                was = names_of[old_kind]
+                kind = entry.kind._replace(source=was.source, disputed=was.disputed or entry.kind.disputed)
+                sums.add(old_kind, created_at, rest[:5], -1)
+                if tuple(rest[5:]) != entry[2:5]:
+                    renamed.append((number, entry))
+                    unnamed.append(number)
+            if kind not in known:
+                known[kind] = _add_kind(page, kind)
+                names_of[known[kind]] = kind
+            sums.add(known[kind], entry.created_at, entry.amounts)
+            values = (number, account, entry.order_id, known[kind], *entry[2:])
+            rows.append(dict(zip(_COLUMNS, values, strict=True)))
+        page.many(_PUT, rows)
+        page.many("DELETE FROM book_names WHERE number = :number", [{"number": number} for number in unnamed])
+        names = [{"number": number, "name": name} for number, entry in renamed for name in sorted(entry.names)]
+        page.many("INSERT INTO book_names VALUES (:number, :name)", names)
+    sums.write(page)
+    return new
+
+
+def doubt(page: Page, account: int, order_ids: Iterable[str]) -> None:
+    """What is known of these orders may not be so any more: they count as read long ago."""
+    doubted = [{"account": account, "order_id": order_id} for order_id in order_ids]
+    page.many("UPDATE book SET read_at = 0 WHERE account = :account AND order_id = :order_id", doubted)
+
+
+def forget(page: Page, account: int, order_ids: Iterable[str]) -> int:
+    """Take orders out; how many were there."""
+    sums, gone, given = _Sums(account), 0, iter(order_ids)
+    while some := list(islice(given, _AT_ONCE)):
+        rows = _found(page, account, some)
+        for _, _, kind, created_at, _, *rest in rows:
+            sums.add(kind, created_at, rest[:5], -1)
+        numbers = [{"number": row[1]} for row in rows]
+        page.many("DELETE FROM book_names WHERE number = :number", numbers)
+        page.many("DELETE FROM book WHERE number = :number", numbers)
+        gone += len(rows)
+    sums.write(page)
+    return gone
+
+
+def forget_all(page: Page, account: int) -> int:
+    """Take every order of the account out; how many there were."""
+    mine = {"account": account}
+    orders = int(page.rows("SELECT count(*) FROM book WHERE account = :account", mine)[0][0])
+    page.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
+    for table in ("book", "book_sums", "book_imports"):
+        page.rows(f"DELETE FROM {table} WHERE account = :account", mine)
+    return orders
+
+
+def forget_before(page: Page, account: int, moment: int) -> int:
+    """Take out what was created before this time, or read last where its creation is not known."""
+    old = page.rows(
+        "SELECT order_id FROM book WHERE account = :account AND "
+        "(created_at < :moment AND created_at > 0 OR created_at = 0 AND read_at < :moment)",
+        {"account": account, "moment": moment},
+    )
+    return forget(page, account, [order_id for (order_id,) in old])
+
+
+def _found(page: Page, account: int, order_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """order_id, number, kind, created_at, read_at, the amounts, the references."""
+    marks = ", ".join(f":id{index}" for index in range(len(order_ids)))
+    return page.rows(
+        f"SELECT order_id, number, kind, created_at, read_at, {', '.join(AMOUNTS)}, "
+        "merchant_reference1, merchant_reference2, klarna_reference "
+        f"FROM book WHERE account = :account AND order_id IN ({marks})",
+        {"account": account, **{f"id{index}": order_id for index, order_id in enumerate(order_ids)}},
+    )
+
+
+def _add_kind(page: Page, kind: Kind) -> int:
+    number = int(page.rows("SELECT coalesce(max(kind), 0) + 1 FROM book_kinds")[0][0])
+    values: dict[str, Any] = {**kind._asdict(), "kind": number}
+    values |= {name: int(values[name]) for name in ("remains", "unshipped", "disputed")}
+    page.rows(
+        "INSERT INTO book_kinds VALUES (:kind, :currency, :status, :fraud_status, :remains, :unshipped, :disputed, "
+        ":source)",
+        values,
+    )
+    return number

@@ -1,0 +1,180 @@
+"""A search of the order book: what is stale is read again, then a page, totals, and how much the book knows.
+
+The book is never taken for the whole truth: an open order that was read too long ago is read again before it is
+shown, and where that was not possible the row says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import anyio
+
+from kustom_mcp.book import BookUnavailable, Entry
+from kustom_mcp.book.entry import order_of, stamp
+from kustom_mcp.book.finding import By, Known, Search, Wanted
+from kustom_mcp.book.shelf import Page
+from kustom_mcp.call import Call
+from kustom_mcp.oms.endpoints import GET_ORDER
+from kustom_mcp.oms.errors import OmsError
+from kustom_mcp.result import Code, Failure, Json
+from kustom_mcp.view import row
+
+AT_MOST = 100
+"""Stale orders that one call reads again."""
+PAUSE = 0.2
+"""Seconds between two of these reads: about five a second leave Kustom's rate limit to others."""
+_RESERVE = 3.0
+"""Seconds of the call's time that are kept for the answer."""
+
+
+class Found(NamedTuple):
+    """What a search found, of one state of the book."""
+
+    entries: list[tuple[int, Entry]]
+    totals: list[dict[str, Json]]
+    known: Known
+
+
+@dataclass(frozen=True)
+class Searching:
+    """One search. `oldest`: unix milliseconds; what was read before is stale."""
+
+    call: Call
+    wanted: Wanted
+    order_by: By
+    limit: int
+    after: tuple[int, int] | None
+    oldest: int
+
+    async def found(self) -> Found:
+        """Read again what is stale, then search. Failure when the book cannot be used."""
+        await _learn(self.call)
+        scope = self.call.policy.scope
+
+        def stale(page: Page, account: int) -> list[str]:
+            search = Search(page, account, self.wanted, scope)
+            return [entry.order_id for _, entry in search.page(self.order_by, AT_MOST, read_before=self.oldest)]
+
+        def all_of_it(page: Page, account: int) -> Found:
+            search = Search(page, account, self.wanted, scope)
+            entries = search.page(self.order_by, self.limit + 1, self.after)
+            return Found(entries, search.totals(), search.known(self.oldest))
+
+        try:
+            await self._refresh(await self.call.app.book.ask(stale))
+            return await self.call.app.book.ask(all_of_it)
+        except BookUnavailable as error:
+            raise _unusable(self.call.app.book.place, error) from None
+
+    async def _refresh(self, order_ids: list[str]) -> None:
+        done, stopped = 0, False
+
+        async def read(order_id: str) -> None:
+            nonlocal done, stopped
+            try:
+                await self.call.order(order_id)
+            except Failure as failure:
+                stopped = stopped or failure.code is not Code.NOT_FOUND
+            done += 1
+            await self.call.context.session.report_progress(done, len(order_ids))
+
+        async with anyio.create_task_group() as group:
+            for order_id in order_ids:
+                if stopped or self.call.time_left < _RESERVE:
+                    break
+                group.start_soon(read, order_id)
+                await anyio.sleep(0 if self.call.app.settings.sandboxed else PAUSE)
+
+    def rows(self, entries: list[Entry]) -> list[dict[str, Json]]:
+        """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
+        now = self.call.app.now()
+        return [
+            row("ok", order_of(entry), now=now) | ({"stale": True} if self.is_stale(entry) else {}) for entry in entries
+        ]
+
+    def is_stale(self, entry: Entry) -> bool:
+        return entry.kind.open and entry.read_at < self.oldest
+
+    def coverage(self, known: Known) -> dict[str, Json]:
+        since = self.call.app.book.complete_since
+        complete: dict[str, Json] = {} if since is None else {"complete_since": stamp(int(since * 1000))}
+        oldest = {"oldest_read": stamp(known.oldest_read)} if known.oldest_read else {}
+        return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
+
+
+def summary(found: Found, shown: int, stale: int) -> str:
+    """How many match of how many that are known; never that there are no others."""
+    matching = sum(group["orders"] for group in found.totals)
+    known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
+    part = f", {shown} are shown" if shown < matching else ""
+    old = f"; {stale} of those shown could not be read again and may have changed" if stale else ""
+    return f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{old}."
+
+
+def next_step(found: Found, payload: dict[str, Json]) -> str | None:
+    if "next_cursor" in payload:
+        return "For more, repeat the same arguments with `cursor` set to `next_cursor`."
+    if found.totals:
+        return None
+    return (
+        "Say that among the orders this server knows none matches, not that there is none. With an order id "
+        "kustom_get_order reads any order, and then it is known."
+    )
+
+
+def place(arguments: Mapping[str, Any], entry: tuple[int, Entry], order_by: By) -> str:
+    """Where the next page of this search begins. No secret: whoever makes one up sees what the search shows anyway."""
+    number, values = entry
+    last = [_digest(arguments), getattr(values, order_by), number]
+    return base64.urlsafe_b64encode(json.dumps(last, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def place_of(text: str, arguments: Mapping[str, Any]) -> tuple[int, int]:
+    """Value and number of the last order that was shown. Failure INVALID_ARGUMENT."""
+    try:
+        digest, value, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if digest == _digest(arguments) and all(type(one) is int and abs(one) < 2**62 for one in (value, number)):
+            return value, number
+    except (ValueError, TypeError, RecursionError):
+        pass
+    raise Failure(
+        Code.INVALID_ARGUMENT,
+        "cursor: it is not from the last answer to this same search. Nothing was sent.",
+        field="cursor",
+        next_step="Send the same arguments with `next_cursor` of the answer before, or start again without a cursor.",
+    )
+
+
+async def _learn(call: Call) -> None:
+    """The embedded sandbox announces its orders as Kustom's webhooks would; they are read now."""
+    app = call.app
+    if app.simulator is None or not app.book.on:
+        return
+    for order_id in app.simulator.store.announced():
+        app.book.hints[order_id] = "webhook"
+        try:
+            order = await app.client.read(GET_ORDER, deadline=app.clock() + call.time_left, order_id=order_id)
+        except OmsError:
+            app.book.complete_since = None
+            continue
+        app.book.note(order)
+
+
+def _digest(arguments: Mapping[str, Any]) -> str:
+    asked = {name: value for name, value in arguments.items() if name not in ("limit", "cursor", "max_age")}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _unusable(place: str, error: BookUnavailable) -> Failure:
+    return Failure(
+        Code.AUDIT_UNAVAILABLE,
+        f"The order book cannot be used ({error}), so nothing can be looked up. Nothing was sent.",
+        next_step=f"Orders can still be read by their id. Tell the operator to look at {place}; "
+        "`kustom-mcp book status` says more.",
+    )

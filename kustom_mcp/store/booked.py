@@ -1,0 +1,43 @@
+"""How the tables of the order book came to be, in numbered steps, as `migrations` has them for the other tables.
+
+Apart from those because the book of one machine is a file of its own that needs no SQLAlchemy: `book.shelf` applies
+these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQL both take.
+
+What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
+by, and an order names its kind by a number. So every index begins with the kind, and whatever is asked for is found
+by walking a few indexes in order. `book_sums` counts the orders of a kind by the day of their creation; with it totals
+over a million orders are a sum over some thousand rows.
+"""
+
+from __future__ import annotations
+
+BOOK_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE {}book_accounts (account INTEGER NOT NULL PRIMARY KEY, name VARCHAR NOT NULL UNIQUE)",
+        "CREATE TABLE {}book_kinds (kind INTEGER NOT NULL PRIMARY KEY, currency VARCHAR NOT NULL, "
+        "status VARCHAR NOT NULL, fraud_status VARCHAR NOT NULL, remains INTEGER NOT NULL, "
+        "unshipped INTEGER NOT NULL, disputed INTEGER NOT NULL, source VARCHAR NOT NULL)",
+        # Times are unix milliseconds, 0 where Kustom sent none; amounts are minor units.
+        "CREATE TABLE {}book (number INTEGER NOT NULL PRIMARY KEY, account INTEGER NOT NULL, "
+        "order_id VARCHAR NOT NULL, kind INTEGER NOT NULL, merchant_reference1 VARCHAR, merchant_reference2 VARCHAR, "
+        "klarna_reference VARCHAR, "
+        "payment_type VARCHAR, order_amount BIGINT NOT NULL, original_order_amount BIGINT NOT NULL, "
+        "captured_amount BIGINT NOT NULL, refunded_amount BIGINT NOT NULL, "
+        "remaining_authorized_amount BIGINT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, "
+        "captured_at BIGINT NOT NULL, refunded_at BIGINT NOT NULL, read_at BIGINT NOT NULL)",
+        "CREATE UNIQUE INDEX book_by_id ON {}book (account, order_id)",
+        "CREATE INDEX book_by_created ON {}book (account, kind, created_at)",
+        "CREATE INDEX book_by_expires ON {}book (account, kind, expires_at)",
+        "CREATE INDEX book_by_remaining ON {}book (account, kind, remaining_authorized_amount)",
+        "CREATE INDEX book_by_read ON {}book (account, kind, read_at)",
+        "CREATE TABLE {}book_names (number INTEGER NOT NULL, name VARCHAR NOT NULL)",
+        "CREATE INDEX book_names_by_name ON {}book_names (name)",
+        "CREATE INDEX book_names_by_number ON {}book_names (number)",
+        "CREATE TABLE {}book_sums (account INTEGER NOT NULL, kind INTEGER NOT NULL, day INTEGER NOT NULL, "
+        "orders BIGINT NOT NULL, order_amount BIGINT NOT NULL, original_order_amount BIGINT NOT NULL, "
+        "captured_amount BIGINT NOT NULL, refunded_amount BIGINT NOT NULL, "
+        "remaining_authorized_amount BIGINT NOT NULL, PRIMARY KEY (account, kind, day))",
+        "CREATE TABLE {}book_imports (account INTEGER NOT NULL, file VARCHAR NOT NULL, done INTEGER NOT NULL, "
+        "PRIMARY KEY (account, file))",
+    ),
+)

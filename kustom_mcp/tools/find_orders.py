@@ -1,0 +1,102 @@
+"""kustom_find_orders: which orders? Among those that this server knows."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from kustom_mcp.arguments import Moment, beginning, ending
+from kustom_mcp.book.finding import By, Wanted
+from kustom_mcp.call import Call
+from kustom_mcp.oms.endpoints import GET_ORDER
+from kustom_mcp.oms.limits import MAX_AMOUNT
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Json, Result
+from kustom_mcp.searching import Searching, next_step, place, place_of, summary
+
+DEFAULT_LIMIT = 20
+DEFAULT_MAX_AGE = 3600  # seconds
+
+
+Status = Annotated[
+    Literal["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"], Field(description="State.")
+]
+FraudStatus = Annotated[Literal["ACCEPTED", "PENDING", "REJECTED", "STOPPED"], Field(description="Fraud check.")]
+Reference = Annotated[
+    str, Field(max_length=255, description="Whole merchant or Klarna reference, or the start of an order id.")
+]
+InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
+ExpiresBefore = Annotated[Moment, Field(description="Date (UTC) or time; only what can still be captured.")]
+CreatedFrom = Annotated[Moment, Field(description="Date (UTC) or time.")]
+CreatedTo = Annotated[Moment, Field(description="Date (UTC, that day included) or time.")]
+MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture, minor units.")]
+Unshipped = Annotated[bool, Field(description="No shipment reported, not ended.")]
+Disputed = Annotated[bool, Field(description="A dispute was announced.")]
+OrderBy = Annotated[By, Field(description="Newest, soonest or largest first. Default created_at.")]
+Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
+Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
+MaxAge = Annotated[
+    int, Field(ge=0, le=10**8, description="Seconds, default 3600: open orders read before are read again.")
+]
+
+
+@operation(
+    GET_ORDER,
+    Effect.READS,
+    toolset="orders",
+    payload=("orders", "totals", "now", "coverage", "next_cursor"),
+)
+async def find_orders(
+    call: Call,
+    reference: Reference | None = None,
+    status: Status | None = None,
+    fraud_status: FraudStatus | None = None,
+    currency: InCurrency | None = None,
+    expires_before: ExpiresBefore | None = None,
+    created_from: CreatedFrom | None = None,
+    created_to: CreatedTo | None = None,
+    min_remaining: MinRemaining | None = None,
+    unshipped: Unshipped | None = None,
+    disputed: Disputed | None = None,
+    order_by: OrderBy | None = None,
+    limit: Limit | None = None,
+    cursor: Cursor | None = None,
+    max_age: MaxAge | None = None,
+) -> Result:
+    """Find orders by reference, state or date among those that this server knows, with totals. There may be others at
+    Kustom: see `coverage`."""
+    wanted = Wanted(
+        reference=reference,
+        status=status,
+        fraud_status=fraud_status,
+        currency=currency,
+        expires_before=beginning(expires_before),
+        created_from=beginning(created_from),
+        created_to=ending(created_to),
+        min_remaining=min_remaining,
+        unshipped=unshipped,
+        disputed=disputed,
+    )
+    asked: dict[str, Json] = {**asdict(wanted), "order_by": order_by}
+    by: By = order_by or "created_at"
+    age = DEFAULT_MAX_AGE if max_age is None else max_age
+    search = Searching(
+        call=call,
+        wanted=wanted,
+        order_by=by,
+        limit=limit or DEFAULT_LIMIT,
+        after=None if cursor is None else place_of(cursor, asked),
+        oldest=int((call.app.wall() - age) * 1000),
+    )
+    found = await search.found()
+    shown = found.entries[: search.limit]
+    payload: dict[str, Json] = {
+        "orders": search.rows([entry for _, entry in shown]),
+        "totals": found.totals,
+        "now": call.app.now().isoformat(timespec="seconds"),
+        "coverage": search.coverage(found.known),
+    }
+    if len(found.entries) > search.limit:
+        payload["next_cursor"] = place(asked, shown[-1], by)
+    stale = sum(search.is_stale(entry) for _, entry in shown)
+    return Result("ok", summary(found, len(shown), stale), payload=payload, next_step=next_step(found, payload))

@@ -1,0 +1,189 @@
+"""With all orders known, a search of the book equals the same filter over the simulator's own orders, on every
+database, for any filter and any history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from kustom_mcp.book.entry import entry_of
+from kustom_mcp.book.finding import By, Search, Wanted
+from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
+from kustom_mcp.book.writing import account_number, forget, put
+from kustom_mcp.oms.models import Order
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.drafts import stamp
+from kustom_mcp.store import Store
+
+AMOUNTS = (
+    *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),
+    "remaining_authorized_amount",
+)
+NOW = datetime.fromisoformat("2026-03-15T12:00:00+00:00")
+DAY = 86_400_000
+MOMENTS = st.integers(-40, 40).map(lambda half: int(NOW.timestamp() * 1000) + half * DAY // 2)
+REFERENCES = st.sampled_from(["A-1", "a1", "B 2", "é-3", "#"])
+Json = dict[str, Any]
+
+DRAFTS = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"]),
+        "purchase_currency": st.sampled_from(["SEK", "EUR", "jpy"]),
+        "order_amount": st.sampled_from([1000, 2500, 10000]),
+        "created_at": MOMENTS.map(lambda at: stamp(datetime.fromtimestamp(at / 1000, NOW.tzinfo))),
+        "expires_at": MOMENTS.map(lambda at: stamp(datetime.fromtimestamp(at / 1000, NOW.tzinfo))),
+    },
+    optional={
+        "merchant_reference1": REFERENCES,
+        "merchant_reference2": REFERENCES,
+        "klarna_reference": REFERENCES,
+        "fraud_status": st.sampled_from(["ACCEPTED", "PENDING", "REJECTED"]),
+        "shipping_info": st.just([{"tracking_number": "1"}]),
+    },
+)
+MAYBE = st.none()
+WANTED = st.builds(
+    Wanted,
+    reference=MAYBE | MAYBE | REFERENCES,
+    status=MAYBE | MAYBE | st.sampled_from(["AUTHORIZED", "CAPTURED", "CLOSED"]),
+    fraud_status=MAYBE | MAYBE | st.sampled_from(["ACCEPTED", "PENDING"]),
+    currency=MAYBE | MAYBE | st.sampled_from(["SEK", "JPY", "NOK"]),
+    expires_before=MAYBE | MOMENTS,
+    created_from=MAYBE | MOMENTS,
+    created_to=MAYBE | MOMENTS,
+    min_remaining=MAYBE | st.sampled_from([0, 1, 2500]),
+    unshipped=MAYBE | MAYBE | st.booleans(),
+    disputed=MAYBE | MAYBE | MAYBE | st.booleans(),
+)
+BY = st.sampled_from(["created_at", "expires_at", "remaining_authorized_amount"])
+
+
+def instant(order: Json, name: str) -> int:
+    return int(datetime.fromisoformat(order[name]).timestamp() * 1000)
+
+
+def same(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def matches(order: Json, wanted: Wanted) -> bool:
+    """The filter over an order as the simulator holds it, written by itself."""
+    ended = order["status"] in ("CANCELLED", "EXPIRED", "CLOSED")
+    shipments = order.get("shipping_info", []) + [one for entry in order["captures"] for one in entry["shipping_info"]]
+    names = {same(order.get(name) or "") for name in ("merchant_reference1", "merchant_reference2", "klarna_reference")}
+    asked: dict[str, Callable[[Any], bool]] = {
+        "reference": lambda value: bool(same(value)) and same(value) in names,
+        "status": lambda value: order["status"] == value,
+        "fraud_status": lambda value: order.get("fraud_status") == value,
+        "currency": lambda value: order["purchase_currency"].upper() == value,
+        "expires_before": lambda value: (
+            instant(order, "expires_at") < value and not ended and order["remaining_authorized_amount"] > 0
+        ),
+        "created_from": lambda value: instant(order, "created_at") >= value,
+        "created_to": lambda value: instant(order, "created_at") < value,
+        "min_remaining": lambda value: order["remaining_authorized_amount"] >= value,
+        "unshipped": lambda value: (not shipments and not ended) is value,
+        "disputed": lambda value: value is False,
+    }
+    return all(fits(getattr(wanted, name)) for name, fits in asked.items() if getattr(wanted, name) is not None)
+
+
+def hold(
+    shelf: Shelf,
+    drafts: list[Json],
+    changes: list[tuple[int, Json]],
+    gone: list[int],
+    scoped: set[int],
+    wanted: Wanted,
+    by: By,
+) -> None:
+    simulator = Simulator(clock=lambda: NOW, seeds=())
+    ids = [str(simulator.add_order(draft).order["order_id"]) for draft in drafts]
+
+    def read(order_id: str, at: float) -> Any:
+        record = simulator.store.find(order_id)
+        assert record is not None
+        return entry_of(Order.model_validate(record.order), "call", at)
+
+    def history(page: Any) -> int:
+        account = account_number(page, "playground/M1")
+        other = account_number(page, "playground/M2")
+        forget(
+            page, account, [row[0] for row in page.rows("SELECT order_id FROM book WHERE account = :a", {"a": account})]
+        )
+        put(page, account, [read(order_id, 1.0) for order_id in ids])
+        put(page, other, [read(order_id, 1.0) for order_id in ids[:2]])
+        before = [read(order_id, 0.5) for order_id in ids]
+        for index, draft in changes:
+            simulator.add_order(draft | {"order_id": ids[index % len(ids)]})
+        put(page, account, [read(order_id, 2.0) for order_id in ids])
+        put(page, account, before)  # what comes late must not win
+        forget(page, account, [ids[index % len(ids)] for index in gone])
+        return account
+
+    account = shelf.write(history)
+    left = {order_id for order_id in ids if order_id not in {ids[index % len(ids)] for index in gone}}
+    scope = {ids[index % len(ids)] for index in scoped} if scoped else None
+    visible = left if scope is None else left & scope
+    records = [simulator.store.find(order_id) for order_id in visible]
+    expected = {str(r.order["order_id"]): r.order for r in records if r is not None and matches(r.order, wanted)}
+
+    def ask(page: Any) -> None:
+        search = Search(page, account, wanted, scope)
+        pages: list[Any] = []
+        while part := search.page(by, 2, (getattr(pages[-1][1], by), pages[-1][0]) if pages else None):
+            pages += part
+        found = [entry.order_id for _, entry in pages]
+        assert sorted(found) == sorted(expected)
+        values = [getattr(entry, by) for _, entry in pages]
+        assert values == sorted(values, reverse=by != "expires_at")
+        groups: dict[tuple[str, str], list[int]] = {}
+        for order in expected.values():
+            group = groups.setdefault((order["purchase_currency"].upper(), order["status"]), [0] * 6)
+            for index, value in enumerate((1, *(order[name] for name in AMOUNTS))):
+                group[index] += value
+        totals = {
+            (t["purchase_currency"], t["status"]): [t["orders"], *(t[n] for n in AMOUNTS)] for t in search.totals()
+        }
+        assert totals == groups
+        known = search.known(3000)
+        assert (known.orders, known.sources) == (len(visible), {"call": len(visible)} if visible else {})
+
+    shelf.read(ask)
+
+
+HISTORY = given(
+    drafts=st.lists(DRAFTS, min_size=1, max_size=8),
+    changes=st.lists(st.tuples(st.integers(0, 9), DRAFTS), max_size=3),
+    gone=st.lists(st.integers(0, 9), max_size=2),
+    scoped=st.sets(st.integers(0, 9), max_size=3),
+    wanted=WANTED,
+    by=BY,
+)
+
+
+@HISTORY
+@settings(max_examples=150, deadline=None)
+def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> None:
+    shelf = LocalShelf(None)
+    hold(shelf, **story)
+    shelf.close()
+
+
+@pytest.fixture
+def shared(shared_database: str) -> Any:
+    store = Store.postgres(SecretStr(shared_database))
+    yield SharedShelf(store)
+    store.close()
+
+
+@HISTORY
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_search_in_postgresql_equals_it_as_well(shared: Shelf, **story: Any) -> None:
+    hold(shared, **story)

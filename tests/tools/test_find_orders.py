@@ -1,0 +1,147 @@
+"""kustom_find_orders: which orders of those that this server knows; fresh, in scope, never more sure than it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kustom_mcp.app import App
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.faults import Fault
+from tests.conversation import conversation, demo
+
+PLAYGROUND = {"KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M1-demo"}
+"""The server believes that this is the playground, so it knows only what it has read."""
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [row["order_id"] for row in answer["orders"]]
+
+
+def strangers(app: App) -> None:
+    """As outside the sandbox: nobody announces orders."""
+    app.simulator = None
+
+
+def later(seconds: float) -> Any:
+    def change(app: App) -> None:
+        app.wall = lambda: datetime.now(UTC).timestamp() + seconds
+        strangers(app)
+
+    return change
+
+
+async def test_what_was_read_is_found_by_what_a_person_has() -> None:
+    async with conversation(host=strangers) as talk:
+        order_id = demo("documentation-tomatoes")
+        assert (await talk.call("find_orders"))["coverage"] == {"known": 0, "sources": {}, "stale": 0}
+        await talk.call("get_order", order_id=order_id)
+        for known_by in ("15632423", order_id[:8], order_id, order_id[:8].upper()):
+            assert ids(await talk.call("find_orders", reference=known_by)) == [order_id]
+        none = await talk.call("find_orders", reference="1563")
+        assert none["orders"] == none["totals"] == []
+        assert none["summary"] == "0 of the 1 order I know match."
+        assert "not that there is none" in none["next_step"]
+
+
+async def test_references_are_compared_by_letters_and_digits_and_all_that_match_are_shown() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        one = talk.order(merchant_reference1="#SE-204/51")
+        two = talk.order(merchant_reference2="se20451")
+        talk.order(merchant_reference1="SE-2045")
+        found = await talk.call("find_orders", reference="SE 20451")
+        assert set(ids(found)) == {one, two}
+        assert found["summary"] == "2 of the 3 orders I know match."
+
+
+async def test_what_was_written_is_known_as_it_is_now() -> None:
+    async with conversation(host=strangers) as talk:
+        order_id = demo("authorized-sek")
+        await talk.confirmed("cancel_order", order_id=order_id)
+        (row,) = (await talk.call("find_orders", status="CANCELLED"))["orders"]
+        assert row["order_id"] == order_id
+        assert (await talk.call("find_orders", status="AUTHORIZED"))["orders"] == []
+
+
+async def test_an_open_order_that_was_read_long_ago_is_read_again_first() -> None:
+    async with conversation(host=strangers) as talk:
+        order_id = demo("authorized-sek")
+        await talk.call("get_order", order_id=order_id)
+        await talk.call("get_order", order_id=demo("captured-sek"))
+        talk.stored(order_id)["merchant_reference1"] = "NEW-1"
+        talk.mark()
+        assert ids(await talk.call("find_orders", max_age=10_000)) != []
+        assert talk.requests == []
+        found = await talk.call("find_orders", max_age=0)
+        assert [seen.path.rpartition("/")[2] for seen in talk.requests] == [order_id]
+        assert {row["merchant_reference1"] for row in found["orders"]} >= {"NEW-1"}
+
+
+async def test_what_cannot_be_read_again_is_marked() -> None:
+    async with conversation(host=later(0)) as talk:
+        order_id = demo("authorized-sek")
+        await talk.call("get_order", order_id=order_id)
+        talk.app.wall = lambda: datetime.now(UTC).timestamp() + 7200
+        talk.simulator.faults.add(Fault("GET", "/orders/{order_id}", "status", status=404, times=9))
+        found = await talk.call("find_orders")
+        assert [(row["order_id"], row["stale"]) for row in found["orders"]] == [(order_id, True)]
+        assert found["coverage"]["stale"] == 1
+        assert "1 of those shown could not be read again and may have changed" in found["summary"]
+
+
+async def test_pages_follow_one_another_and_a_cursor_belongs_to_its_search() -> None:
+    async with conversation() as talk:
+        seen: list[str] = []
+        more: dict[str, Any] = {}
+        for _ in range(20):
+            answer = await talk.call("find_orders", limit=2, order_by="remaining_authorized_amount", **more)
+            seen += ids(answer)
+            if "next_cursor" not in answer:
+                break
+            more = {"cursor": answer["next_cursor"]}
+        everything = await talk.call("find_orders", limit=50, order_by="remaining_authorized_amount")
+        assert seen == ids(everything)
+        assert len(set(seen)) == len(seen) == everything["coverage"]["known"]
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            (more["cursor"], {"status": "CAPTURED"}),
+            ("made up", {}),
+            ("bnVsbA", {}),
+        ]
+        for cursor, other in wrong:
+            refused = await talk.call("find_orders", other, cursor=cursor, order_by="remaining_authorized_amount")
+            assert refused["error"]["field"] == "cursor"
+
+
+async def test_out_of_scope_nothing_is_counted() -> None:
+    mine = demo("captured-sek")
+    async with conversation(KUSTOM_ORDER_SCOPE=mine) as talk:
+        found = await talk.call("find_orders")
+        assert ids(found) == [mine]
+        assert found["coverage"]["known"] == sum(found["coverage"]["sources"].values()) == 1
+        assert sum(group["orders"] for group in found["totals"]) == 1
+        assert (await talk.call("find_orders", reference=demo("authorized-sek")))["orders"] == []
+
+
+async def test_what_expires_is_what_can_still_be_captured() -> None:
+    async with conversation() as talk:
+        soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+        assert ids(await talk.call("find_orders", expires_before=soon)) == [demo("expiring-soon-sek")]
+
+
+async def test_a_book_that_is_switched_off_knows_nothing() -> None:
+    async with conversation(KUSTOM_BOOK_DAYS="0") as talk:
+        await talk.call("get_order", order_id=demo("captured-sek"))
+        assert (await talk.call("find_orders"))["coverage"]["known"] == 0
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [("expires_before", "friday"), ("limit", 51), ("limit", 0), ("status", "captured"), ("unshipped", "yes")],
+)
+async def test_an_argument_of_another_kind_is_refused(argument: str, value: Any) -> None:
+    async with conversation() as talk:
+        refused = await talk.call("find_orders", {argument: value})
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", argument)
+        assert talk.requests == []
