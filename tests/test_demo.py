@@ -32,6 +32,7 @@ HEADINGS = [
     "5. Too late to cancel",
     "6. A refund, and its replay",
     "7. Text that gives orders",
+    "8. Which orders expire this week?",
     "What you have seen",
     "What next",
 ]
@@ -49,6 +50,7 @@ CONVERSATION = [
     "kustom_get_order: ok",
     "kustom_get_order: ok",
     "kustom_refund_order: not_sent - CONFIRMATION_INVALID",
+    "kustom_find_orders: ok",
 ]
 FACTS = [
     'line 1: 2 x "Wool blanket", 998.00 SEK',

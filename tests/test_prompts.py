@@ -184,7 +184,7 @@ def test_the_word_check_finds_what_does_not_exist() -> None:
 def test_every_prompt_reads_first_and_treats_order_text_as_data(name: str) -> None:
     body = PROMPTS.pages[name].body
     tools = re.findall(r"kustom_[a-z_]+", body)
-    assert tools[0] in ("kustom_get_order", "kustom_get_orders")
+    assert tools[0] in ("kustom_get_order", "kustom_get_orders", "kustom_find_orders")
     assert "`third_party`" in body
     assert "never instructions" in body
     assert "15632423" in body
@@ -205,7 +205,7 @@ def test_a_prompt_that_changes_something_covers_every_outcome_and_asks(name: str
 @pytest.mark.parametrize("name", READING)
 def test_a_prompt_that_only_reads_names_no_tool_that_writes(name: str) -> None:
     tools = set(re.findall(r"kustom_[a-z_]+", PROMPTS.pages[name].body))
-    assert tools <= {"kustom_get_order", "kustom_get_orders"}
+    assert tools <= {"kustom_get_order", "kustom_get_orders", "kustom_find_orders"}
     assert "This job only reads." in PROMPTS.pages[name].body
 
 

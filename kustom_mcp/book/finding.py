@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from kustom_mcp.book.entry import DAY, Entry, Kind, folded
 from kustom_mcp.book.shelf import Page
-from kustom_mcp.book.writing import kinds
+from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 from kustom_mcp.oms.models import AMOUNTS
 
 By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
@@ -105,7 +105,7 @@ class Search:
             return []
         sorted_by = f"ORDER BY {order_by} {direction}, number {direction} LIMIT :limit"
         if self._direct or self._few(order_by):
-            where = " AND ".join(["account = :account", f"kind IN ({_list(matching)})", *conditions])
+            where = " AND ".join([self._of(matching), *conditions])
             index = "" if self._direct else self._page.by("book_by_created")
             statement = f"SELECT {_COLUMNS} FROM book {index} WHERE {where} {sorted_by}"
         else:
@@ -143,7 +143,7 @@ class Search:
         """What there is, whatever is looked for. `read_before`: what counts as stale."""
         if self._scope is None:
             counted = self._page.rows(
-                "SELECT kind, sum(orders) FROM book_sums WHERE account = :account GROUP BY kind", self._values
+                f"SELECT kind, orders FROM book_sums WHERE account = :account AND day = {ALL_DAYS}", self._values
             )
         else:
             counted = self._page.rows(
@@ -164,6 +164,11 @@ class Search:
     def _direct(self) -> bool:
         """Whether ids or names lead to the few orders that can match."""
         return self._scope is not None or self._wanted.reference is not None
+
+    def _of(self, matching: Iterable[int]) -> str:
+        """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
+        plus = "+" if self._direct else ""
+        return f"{plus}account = :account AND {plus}kind IN ({_list(matching)})"
 
     def _few(self, order_by: By) -> bool:
         """Whether a time of creation narrows it down so far that sorting is quicker than walking in order."""
@@ -192,7 +197,7 @@ class Search:
         return int(found[0][0] or 0)
 
     def _by_rows(self, conditions: Iterable[str]) -> list[tuple[Any, ...]]:
-        where = " AND ".join(["account = :account", f"kind IN ({_list(self._matching)})", *conditions])
+        where = " AND ".join([self._of(self._matching), *conditions])
         index = "" if self._direct else self._page.by(self._narrow)
         return self._page.rows(
             f"SELECT kind, count(*), {_SUMS} FROM book {index} WHERE {where} GROUP BY kind", self._values
@@ -209,7 +214,7 @@ class Search:
         """Whole days from the sums, and the orders of the days of which only a part is asked for."""
         first, last = self._wanted.created_from, self._wanted.created_to
         if first is None and last is None:
-            return self._whole_days(-1, 2**31 - 1)
+            return self._summed(f"day = {ALL_DAYS}")
         first, last = max(first or 1, 1), 2**53 if last is None else last
         if last <= first:
             return []
@@ -224,10 +229,21 @@ class Search:
         return found
 
     def _whole_days(self, begins: int, ends: int) -> list[tuple[Any, ...]]:
+        """Blocks of days where they are whole, days before and after."""
+        first, last = -(-begins // BLOCK), ends // BLOCK
+        if first >= last:
+            return self._summed(f"day >= {begins} AND day < {ends}")
+        return [
+            *self._summed(f"day >= {begins} AND day < {first * BLOCK}"),
+            *self._summed(f"day > {block(last * BLOCK)} AND day <= {block(first * BLOCK)}"),
+            *self._summed(f"day >= {last * BLOCK} AND day < {ends}"),
+        ]
+
+    def _summed(self, days: str) -> list[tuple[Any, ...]]:
+        kinds_that_fit = f"account = :account AND kind IN ({_list(self._matching)})"
         return self._page.rows(
-            f"SELECT kind, sum(orders), {_SUMS} FROM book_sums WHERE account = :account AND "
-            f"kind IN ({_list(self._matching)}) AND day >= :begins AND day < :ends GROUP BY kind",
-            self._values | {"begins": begins, "ends": ends},
+            f"SELECT kind, sum(orders), {_SUMS} FROM book_sums WHERE {kinds_that_fit} AND {days} GROUP BY kind",
+            self._values,
         )
 
     def _part(self, first: int, last: int) -> list[tuple[Any, ...]]:
@@ -268,7 +284,8 @@ class Search:
             return
         beyond = start[:-1] + chr(ord(start[-1]) + 1)
         by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
-        hold(f"({named} OR {by_id})", name=folded(reference), start=start, beyond=beyond)
+        either = f"SELECT number FROM book_names WHERE name = :name UNION SELECT number FROM book WHERE {by_id}"
+        hold(f"number IN ({either})", name=folded(reference), start=start, beyond=beyond)
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
         if scope is None:

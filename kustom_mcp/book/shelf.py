@@ -149,7 +149,7 @@ class LocalShelf:
             self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -16000", "temp_store = MEMORY"):
+            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"):
                 connection.execute(f"PRAGMA {pragma}").close()
             _bring_up_to_date(connection)
         except BaseException:

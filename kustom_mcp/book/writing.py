@@ -34,6 +34,16 @@ _SUM = (
 _KINDS = "SELECT currency, status, fraud_status, remains, unshipped, disputed, source, kind FROM book_kinds"
 
 
+ALL_DAYS = -1
+"""In place of a day: the orders of all days."""
+BLOCK = 32  # days
+
+
+def block(day: int) -> int:
+    """In place of a day: the orders of the block of days that it is in."""
+    return ALL_DAYS - 1 - day // BLOCK
+
+
 class _Sums:
     """What a transaction adds to, and takes from, the sums."""
 
@@ -43,10 +53,12 @@ class _Sums:
 
     def add(self, kind: int, created_at: int, amounts: Sequence[int], orders: int = 1) -> None:
         """`orders`: -1 to take away."""
-        change = self._change[kind, created_at // DAY]
-        change[0] += orders
-        for index, amount in enumerate(amounts, start=1):
-            change[index] += orders * amount
+        day = created_at // DAY
+        for bucket in (day, block(day), ALL_DAYS):
+            change = self._change[kind, bucket]
+            change[0] += orders
+            for index, amount in enumerate(amounts, start=1):
+                change[index] += orders * amount
 
     def write(self, page: Page) -> None:
         rows = [

@@ -71,6 +71,7 @@ async def _tour(server: StdioServerParameters, seen: Seen) -> None:
             await tour.too_late(guide)
             await tour.refund_once(guide)
             await tour.typed_text(guide)
+            await tour.many_orders(guide)
     _closing(page, seen)
 
 

@@ -29,7 +29,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "simulate":
         from kustom_mcp.commands import simulate
 
-        return simulate.run(given.port)
+        return simulate.run(given.port, given.orders)
     if given.command == "demo":
         from kustom_mcp.commands import demo
 
@@ -72,10 +72,13 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         return audit.run(None, loaded.settings)
     from kustom_mcp.commands import serve
 
+    orders: int = getattr(given, "orders", 0)
+    if orders and not loaded.settings.sandboxed:
+        raise ConfigError("--orders", "Orders are invented in the sandbox only.")
     if getattr(given, "http", False):
         host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
-        return serve.run_http(loaded.settings, host, port, loaded.telemetry)
-    return serve.run(loaded.settings, loaded.telemetry)
+        return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders)
+    return serve.run(loaded.settings, loaded.telemetry, orders)
 
 
 def _parse(argv: Sequence[str]) -> Namespace:
@@ -100,6 +103,10 @@ def _parse(argv: Sequence[str]) -> Namespace:
     commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
+    for sandboxed in (serve, simulate):
+        sandboxed.add_argument(
+            "--orders", type=_orders, default=0, metavar="N", help="in the sandbox: so many more invented orders"
+        )
     check = commands.add_parser("check", parents=[after], help="try the settings and the credentials")
     check.add_argument(
         "--playground",
@@ -126,6 +133,13 @@ def _port(text: str) -> int:
     number = int(text) if text.isascii() and text.isdecimal() else -1
     if not 0 <= number <= 65535:
         raise ArgumentTypeError("the port is a number from 0 to 65535")
+    return number
+
+
+def _orders(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 10_000:
+        raise ArgumentTypeError("the number of orders is from 0 to 10000")
     return number
 
 

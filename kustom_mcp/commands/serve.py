@@ -21,9 +21,9 @@ from kustom_mcp.telemetry import start
 from kustom_mcp.values import is_loopback
 
 
-def run(settings: Settings, telemetry: Mapping[str, str] | None = None) -> int:
-    """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables."""
-    app = _prepared(settings, telemetry)
+def run(settings: Settings, telemetry: Mapping[str, str] | None = None, orders: int = 0) -> int:
+    """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables. `orders`: so many more in the sandbox."""
+    app = _prepared(settings, telemetry, orders)
     try:
         anyio.run(_serve, app)
     finally:
@@ -31,7 +31,9 @@ def run(settings: Settings, telemetry: Mapping[str, str] | None = None) -> int:
     return 0
 
 
-def run_http(settings: Settings, host: str, port: int, telemetry: Mapping[str, str] | None = None) -> int:
+def run_http(
+    settings: Settings, host: str, port: int, telemetry: Mapping[str, str] | None = None, orders: int = 0
+) -> int:
     """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
     from kustom_mcp.access import require_access
     from kustom_mcp.web import PATH, listen, serve_http
@@ -41,7 +43,7 @@ def run_http(settings: Settings, host: str, port: int, telemetry: Mapping[str, s
         listener = listen(host, port)
     except OSError as error:
         raise ConfigError("--port", f"Cannot listen on {host}:{port} ({error.strerror}).") from None
-    app = _prepared(settings, telemetry)
+    app = _prepared(settings, telemetry, orders)
     if not is_loopback(host) and not settings.http_hosts:
         _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
     shown = f"[{host}]" if ":" in host else host
@@ -54,14 +56,19 @@ def _say(sentence: str) -> None:
     print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
 
 
-def _prepared(settings: Settings, telemetry: Mapping[str, str] | None) -> App:
+def _prepared(settings: Settings, telemetry: Mapping[str, str] | None, orders: int) -> App:
     """The app, once everything that is needed has been imported."""
     logging.basicConfig(
         stream=sys.stderr, level=settings.log_level.upper(), format="kustom-mcp: %(levelname)s %(name)s: %(message)s"
     )
     for chatty in ("httpx2", "httpcore2", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    app = App.of(settings, telemetry=start(telemetry or {}))
+    simulator = None
+    if orders:
+        from kustom_mcp.commands.simulate import crowded
+
+        simulator = crowded(orders)
+    app = App.of(settings, simulator=simulator, telemetry=start(telemetry or {}))
     name_at_start(app)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()

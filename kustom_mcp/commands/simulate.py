@@ -9,13 +9,14 @@ import signal
 import sys
 
 from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.serve import serve
 
 DEFAULT_PORT = 8090
 HOST = "127.0.0.1"
 
 
-async def simulate(port: int) -> None:
+async def simulate(port: int, orders: int = 0) -> None:
     """Serve until SIGINT or SIGTERM. Port 0 takes any free one. Raises OSError where the port cannot be had."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -24,7 +25,7 @@ async def simulate(port: int) -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: the loop cannot be told, the interpreter can
             signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(stop.set))
-    serving = asyncio.create_task(serve(Simulator(), HOST, port, _announce))
+    serving = asyncio.create_task(serve(crowded(orders), HOST, port, _announce))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -35,10 +36,17 @@ async def simulate(port: int) -> None:
         return
 
 
-def run(port: int = DEFAULT_PORT) -> int:
+def crowded(orders: int) -> Simulator:
+    """A simulator with its demo orders, and so many more."""
+    from kustom_mcp.simulator.crowd import invented_orders
+
+    return Simulator(seeds=(*demo_orders(), *invented_orders(orders)))
+
+
+def run(port: int = DEFAULT_PORT, orders: int = 0) -> int:
     """The command: exit code 0 after a signal, 2 with one line on stderr where the port cannot be had."""
     try:
-        asyncio.run(simulate(port))
+        asyncio.run(simulate(port, orders))
     except (OSError, OverflowError) as problem:
         code = getattr(problem, "errno", None)
         reason = os.strerror(code) if code else str(problem)

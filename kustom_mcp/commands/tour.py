@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mcp.client import Client, ClientRequestContext
@@ -228,6 +229,24 @@ async def typed_text(guide: Guide) -> None:
     believed = {"order_id": order_id, "lines": [{"line": 1, "quantity": 1}], "confirm": "yes"}
     refused = await guide.call("kustom_refund_order", believed, "not_sent", code="CONFIRMATION_INVALID")
     guide.need(refused["order"]["refunded_amount"] == 0, "nothing was refunded")
+
+
+async def many_orders(guide: Guide) -> None:
+    """Scene 8: a question over many orders, and how sure the answer is."""
+    guide.scene(
+        "8. Which orders expire this week?",
+        "Kustom finds an order by its id only. So the server remembers the orders it has met, without personal data, "
+        "reads again what may have changed, and says of how many orders it speaks.",
+    )
+    guide.person("Which orders expire this week?")
+    week = datetime.now(UTC) + timedelta(days=7)
+    asked = {"expires_before": f"{week:%Y-%m-%d}", "order_by": "expires_at"}
+    found = await guide.call("kustom_find_orders", asked, "ok")
+    names = {order_id: name for name, order_id in guide.seen.orders.items()}
+    rows = found["orders"]
+    guide.need([names.get(row["order_id"]) for row in rows] == ["expiring-soon-sek"], "one order expires this week")
+    left = money.show(rows[0]["remaining_authorized_amount"], rows[0]["purchase_currency"])
+    guide.assistant(f"Of the orders I know, expiring-soon-sek: {left} can be captured until {rows[0]['expires_at']}.")
 
 
 def _confirm(preview: Content) -> dict[str, str]:

@@ -4,7 +4,7 @@ From the rules outwards: `states` (what is possible when, tables), `limits` (wha
 `allocation` (which capture a refund belongs to), `drafts` (an order from any part of one), `store` (orders, clock,
 keys), `calls` (the eighteen calls), `routes`, `app` (a request in, a response out, no I/O), `control` (the
 sandbox's own endpoints), `faults` and `exchange` (a line that breaks on demand), `serve` (a port on loopback),
-`seeds` (demo orders), `behaviours` (what of all this is documented, observed or assumed).
+`seeds` (demo orders), `crowd` (many more), `behaviours` (what of all this is documented, observed or assumed).
 
 It is written apart from the API client on purpose: a wrong idea about the API cannot hide by being wrong on both
 sides.

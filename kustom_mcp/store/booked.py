@@ -5,8 +5,8 @@ these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQ
 
 What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
 by, and an order names its kind by a number. So every index begins with the kind, and whatever is asked for is found
-by walking a few indexes in order. `book_sums` counts the orders of a kind by the day of their creation; with it totals
-over a million orders are a sum over some thousand rows.
+by walking a few indexes in order. `book_sums` counts the orders of a kind by the day of their creation, by blocks of
+days and altogether (days below zero, see `book.writing`); with it totals over a million orders are a sum over few rows.
 """
 
 from __future__ import annotations

@@ -1,0 +1,120 @@
+"""The order book with a million orders in SQLite: seconds to put them in, bytes for each, and how long each find takes.
+
+    uv run python -m benchmarks.book [--orders 1000000]
+
+The orders are made up as three years of a shop: most have been captured long ago, those of the last four weeks are
+open. No order is read: this is the bookkeeping alone. A find is what kustom_find_orders asks the book: a page, totals,
+coverage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from kustom_mcp.book.entry import DAY, Entry, Kind
+from kustom_mcp.book.finding import By, Search, Wanted
+from kustom_mcp.book.shelf import LocalShelf, Page
+from kustom_mcp.book.writing import account_number, put
+
+NOW = 1_770_000_000_000
+DAYS = 1095
+REPEATS = 15
+BATCH = 5_000
+
+
+def orders(count: int) -> Iterator[Entry]:
+    """Invented orders, the oldest first."""
+    chance = random.Random(7)
+    for number in range(count):
+        created = NOW - DAYS * DAY + number * DAYS * DAY // count
+        expires = created + 28 * DAY
+        amount = chance.randrange(1_00, 5000_00)
+        young = expires > NOW
+        status = chance.choices(
+            ["AUTHORIZED", "CAPTURED", "PART_CAPTURED", "CLOSED", "CANCELLED"] if young else
+            ["EXPIRED", "CAPTURED", "PART_CAPTURED", "CLOSED", "CANCELLED"],
+            [40, 45, 5, 5, 5] if young else [3, 80, 1, 10, 6],
+        )[0]  # fmt: skip
+        captured = {"CAPTURED": amount, "CLOSED": amount, "PART_CAPTURED": amount // 2}.get(status, 0)
+        left = amount - captured if status in ("AUTHORIZED", "PART_CAPTURED") else 0
+        currency = chance.choices(["SEK", "EUR", "NOK", "DKK", "PLN", "JPY"], [60, 20, 10, 5, 4, 0.01])[0]
+        fraud = chance.choices(["ACCEPTED", "PENDING", "REJECTED"], [98, 1.9, 0.1])[0]
+        kind = Kind(currency, status, fraud, left > 0, chance.random() < 0.05, chance.random() < 0.001, "import")
+        references = (f"SE-{10_000_000 + number}", None if number % 3 else f"web{number}", f"K{number:09}")
+        yield Entry(
+            str(UUID(int=chance.getrandbits(128))), kind, *references, chance.choice(["CARD", "INVOICE", "SWISH"]),
+            *(amount, amount, captured, 0, left),
+            *(created, expires, (created + DAY) * (captured > 0), 0, NOW - number % DAY),
+        )  # fmt: skip
+
+
+def finds(some: Entry) -> dict[str, tuple[Wanted, By]]:
+    """What people ask."""
+    week, recent = NOW + 7 * DAY, NOW - 7 * DAY - 1234
+    return {
+        "everything": (Wanted(), "created_at"),
+        "everything, largest left": (Wanted(), "remaining_authorized_amount"),
+        "everything, soonest": (Wanted(), "expires_at"),
+        "a reference": (Wanted(reference=some.merchant_reference1), "created_at"),
+        "the start of an id": (Wanted(reference=some.order_id[:8]), "created_at"),
+        "a status": (Wanted(status="CAPTURED"), "created_at"),
+        "a status, soonest": (Wanted(status="CANCELLED"), "expires_at"),
+        "a rare currency": (Wanted(currency="JPY"), "created_at"),
+        "rare facts, largest left": (Wanted(fraud_status="REJECTED", disputed=True), "remaining_authorized_amount"),
+        "expires this week": (Wanted(expires_before=week), "expires_at"),
+        "expires this week, in euro": (Wanted(expires_before=week, currency="EUR"), "expires_at"),
+        "all that is open": (Wanted(min_remaining=1), "created_at"),
+        "left above 4,000.00": (Wanted(min_remaining=400_000), "remaining_authorized_amount"),
+        "unshipped since last week": (Wanted(unshipped=True, created_from=recent), "created_at"),
+        "since last week, soonest": (Wanted(created_from=recent), "expires_at"),
+        "a year ago, a month": (Wanted(created_from=NOW - 365 * DAY + 1, created_to=NOW - 335 * DAY), "created_at"),
+        "since two years, largest left": (Wanted(created_from=NOW - 730 * DAY + 1), "remaining_authorized_amount"),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--orders", type=int, default=1_000_000)
+    count: int = parser.parse_args().orders
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "state" / "book" / "book.sqlite3"
+        shelf = LocalShelf(path)
+        account = shelf.write(lambda page: account_number(page, "production/M1"))
+        spent, some, given = 0.0, None, orders(count)
+        while batch := [entry for _, entry in zip(range(BATCH), given, strict=False)]:
+            some = batch[len(batch) // 2]
+            before = time.perf_counter()
+            shelf.write(lambda page, batch=batch: put(page, account, batch))
+            spent += time.perf_counter() - before
+        shelf.close()
+        print(f"put in: {count / spent:,.0f} orders a second; {path.stat().st_size / count:.0f} bytes an order")
+        assert some is not None
+        for name, (wanted, by) in finds(some).items():
+            matching, times = 0, list[float]()
+
+            def find(page: Page, wanted: Wanted = wanted, by: By = by) -> int:
+                search = Search(page, account, wanted, None)
+                search.page(by, 100, read_before=NOW - 3600_000)
+                search.page(by, 21)
+                search.known(NOW - 3600_000)
+                return sum(group["orders"] for group in search.totals())
+
+            for _ in range(REPEATS):
+                before = time.perf_counter()
+                matching = shelf.read(find)
+                times.append((time.perf_counter() - before) * 1000)
+            print(
+                f"{name:32} {matching:9,} match  median {statistics.median(times):7.1f} ms  worst {max(times):7.1f} ms"
+            )
+        shelf.close()
+
+
+if __name__ == "__main__":
+    main()
