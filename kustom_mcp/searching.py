@@ -17,8 +17,9 @@ import anyio
 
 from kustom_mcp.book import BookUnavailable, Entry
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.finding import By, Known, Search, Wanted
+from kustom_mcp.book.finding import Known, Search
 from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError
@@ -175,6 +176,5 @@ def _unusable(place: str, error: BookUnavailable) -> Failure:
     return Failure(
         Code.AUDIT_UNAVAILABLE,
         f"The order book cannot be used ({error}), so nothing can be looked up. Nothing was sent.",
-        next_step=f"Orders can still be read by their id. Tell the operator to look at {place}; "
-        "`kustom-mcp book status` says more.",
+        next_step=f"Orders can still be read by their id. Tell the operator to look at {place}.",
     )

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from kustom_mcp.book.entry import DAY, Entry, Kind, folded
+from kustom_mcp.book.entry import DAY, Entry, folded
 from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 from kustom_mcp.oms.models import AMOUNTS
-
-By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
 
 _INDEXES = {
     "created_at": "book_by_created",
@@ -30,34 +28,6 @@ _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
 _FEW = 20_000
 """Orders that are rather fetched and sorted than looked for in another order."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is looked for; None is not asked. Times in unix milliseconds: from included, to and before not."""
-
-    reference: str | None = None
-    status: str | None = None
-    fraud_status: str | None = None
-    currency: str | None = None
-    expires_before: int | None = None
-    created_from: int | None = None
-    created_to: int | None = None
-    min_remaining: int | None = None
-    unshipped: bool | None = None
-    disputed: bool | None = None
-
-    def fits(self, kind: Kind) -> bool:
-        """Whether orders of this kind can be among the matches."""
-        asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
-        same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
-        return same and (self.expires_before is None or kind.open) and (not self.min_remaining or kind.remains)
-
-    @property
-    def of_kinds(self) -> bool:
-        """Whether kind and time of creation decide alone."""
-        alone = {"reference", "expires_before"}
-        return not self.min_remaining and all(getattr(self, f.name) is None for f in fields(self) if f.name in alone)
 
 
 class Known(NamedTuple):
@@ -90,8 +60,7 @@ class Search:
 
         `read_before`: only open ones that were read before this time.
         """
-        rising = order_by in _RISING
-        direction, beyond = ("ASC", ">") if rising else ("DESC", "<")
+        beyond = ">" if order_by in _RISING else "<"
         conditions, values = list(self._which), {**self._values, "limit": limit}
         matching = self._matching
         if after is not None:
@@ -103,6 +72,18 @@ class Search:
             matching = [number for number in matching if self._kinds[number].open]
         if not matching:
             return []
+        leading = [number for number in matching if self._kinds[number].remains]
+        if order_by == "remaining_authorized_amount" and 0 < len(leading) < len(matching):
+            found = self._first(order_by, leading, conditions, values)
+            if len(found) >= limit:  # those with nothing left come after
+                return found
+        return self._first(order_by, matching, conditions, values)
+
+    def _first(
+        self, order_by: By, matching: list[int], conditions: list[str], values: dict[str, Any]
+    ) -> list[tuple[int, Entry]]:
+        """The first orders of these kinds."""
+        direction = "ASC" if order_by in _RISING else "DESC"
         sorted_by = f"ORDER BY {order_by} {direction}, number {direction} LIMIT :limit"
         if self._direct or self._few(order_by):
             where = " AND ".join([self._of(matching), *conditions])
@@ -111,11 +92,12 @@ class Search:
         else:
             index, rest = self._page.by(_INDEXES[order_by]), "".join(f" AND {one}" for one in conditions)
             parts = [
-                f"SELECT * FROM (SELECT {_COLUMNS} FROM book {index} "
+                f"SELECT * FROM (SELECT number, {order_by} FROM book {index} "
                 f"WHERE account = :account AND kind = {number}{rest} {sorted_by}) AS part{number}"
                 for number in matching
             ]
-            statement = f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts {sorted_by}"
+            first = f"SELECT number FROM (SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts {sorted_by}) AS first"
+            statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
         return [
             (number, Entry(order_id, self._kinds[kind], *rest))
             for number, order_id, kind, *rest in self._page.rows(statement, values)
@@ -268,7 +250,7 @@ class Search:
             hold("created_at >= :created_from", created_from=max(wanted.created_from or 1, 1))
         if wanted.created_to is not None:
             hold("created_at < :created_to", created_to=wanted.created_to)
-        if wanted.min_remaining:
+        if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
             hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
         return found
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from kustom_mcp.arguments import Moment, beginning, ending
-from kustom_mcp.book.finding import By, Wanted
+from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.limits import MAX_AMOUNT

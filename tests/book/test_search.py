@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.finding import By, Search, Wanted
+from kustom_mcp.book.finding import Search
 from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
+from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import account_number, forget, put
 from kustom_mcp.oms.models import Order
 from kustom_mcp.simulator.app import Simulator

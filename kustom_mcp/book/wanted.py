@@ -1,0 +1,39 @@
+"""What can be asked of the order book, as plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kustom_mcp.book.entry import Kind
+
+By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
+"""Orders of a page: newest first, soonest first, largest first."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for; None is not asked. Times in unix milliseconds: from included, to and before not."""
+
+    reference: str | None = None
+    status: str | None = None
+    fraud_status: str | None = None
+    currency: str | None = None
+    expires_before: int | None = None
+    created_from: int | None = None
+    created_to: int | None = None
+    min_remaining: int | None = None
+    unshipped: bool | None = None
+    disputed: bool | None = None
+
+    def fits(self, kind: Kind) -> bool:
+        """Whether orders of this kind can be among the matches."""
+        asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
+        same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
+        return same and (self.expires_before is None or kind.open) and (not self.min_remaining or kind.remains)
+
+    @property
+    def of_kinds(self) -> bool:
+        """Whether kind and time of creation decide alone."""
+        alone = (self.reference, self.expires_before)
+        return (self.min_remaining or 0) <= 1 and alone == (None, None)
