@@ -67,7 +67,8 @@ class _Sums:
             if any(change)
         ]
         page.many(_SUM, rows)
-        page.rows("DELETE FROM book_sums WHERE account = :account AND orders <= 0", {"account": self._account})
+        emptied = "DELETE FROM book_sums WHERE account = :account AND kind = :kind AND day = :day AND orders <= 0"
+        page.many(emptied, [row for row in rows if row["orders"] < 0])
 
 
 def account_number(page: Page, name: str) -> int:

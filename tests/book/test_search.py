@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -28,7 +28,7 @@ AMOUNTS = (
 )
 NOW = datetime.fromisoformat("2026-03-15T12:00:00+00:00")
 DAY = 86_400_000
-MOMENTS = st.integers(-40, 40).map(lambda half: int(NOW.timestamp() * 1000) + half * DAY // 2)
+MOMENTS = st.integers(-7, 7).map(lambda half: int(NOW.timestamp() * 1000) + half * DAY // 2)
 REFERENCES = st.sampled_from(["A-1", "a1", "B 2", "é-3", "#"])
 Json = dict[str, Any]
 
@@ -49,7 +49,7 @@ DRAFTS = st.fixed_dictionaries(
     },
 )
 MAYBE = st.none()
-WANTED = st.builds(
+ANY = st.builds(
     Wanted,
     reference=MAYBE | MAYBE | REFERENCES,
     status=MAYBE | MAYBE | st.sampled_from(["AUTHORIZED", "CAPTURED", "CLOSED"]),
@@ -62,6 +62,7 @@ WANTED = st.builds(
     unshipped=MAYBE | MAYBE | st.booleans(),
     disputed=MAYBE | MAYBE | MAYBE | st.booleans(),
 )
+WANTED = ANY | st.builds(Wanted, created_from=MAYBE | MOMENTS, created_to=MAYBE | MOMENTS)
 BY = st.sampled_from(["created_at", "expires_at", "remaining_authorized_amount"])
 
 
@@ -159,6 +160,19 @@ def hold(
     shelf.read(ask)
 
 
+NOON = int(NOW.timestamp() * 1000)
+HALF_DAYS: list[Json] = [
+    {
+        "status": "CAPTURED",
+        "purchase_currency": "SEK",
+        "order_amount": 1000,
+        "created_at": stamp(datetime.fromtimestamp((NOON + half * DAY // 2) / 1000, NOW.tzinfo)),
+        "expires_at": "2026-04-20T00:00:00Z",
+    }
+    for half in range(-80, 80)
+]
+"""Orders of many days, so that whole blocks, whole days and parts of a day are added up."""
+
 HISTORY = given(
     drafts=st.lists(DRAFTS, min_size=1, max_size=8),
     changes=st.lists(st.tuples(st.integers(0, 9), DRAFTS), max_size=3),
@@ -170,6 +184,8 @@ HISTORY = given(
 
 
 @HISTORY
+@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_from=NOON), by="created_at")
+@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_to=NOON), by="expires_at")
 @settings(max_examples=150, deadline=None)
 def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> None:
     shelf = LocalShelf(None)
