@@ -98,11 +98,17 @@ class Book:
             yield
             return
         self._noted = anyio.Event()
+        problem: Exception | None = None
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep)
-                yield
+                try:
+                    yield
+                except Exception as error:  # a task group would pass it on wrapped
+                    problem = error
                 group.cancel_scope.cancel()
+            if problem is not None:
+                raise problem
         finally:
             self._noted = None
             if not self._failing:
