@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -189,8 +190,12 @@ def test_it_is_not_ready_when_the_state_directory_cannot_be_written(kustom: Kust
     with serving(kustom, tmp_path / "file" / "state") as served:
         ready = httpx.get(f"{served.base}/readyz", trust_env=False)
         read = httpx.post(served.url, headers=MODERN, json=GET_ORDER, trust_env=False)
+        served.signal(signal.SIGTERM)
+        code, _ = served.ended()
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "because": ["the store cannot be written"]})
     assert read.json()["result"]["structuredContent"]["outcome"] == "ok"
+    assert code == 0
+    assert "the order book cannot be written" in served.stderr
 
 
 def test_a_session_is_not_another_ones(http: httpx.Client) -> None:
