@@ -41,7 +41,7 @@ from kustom_mcp.tools import CATALOG
 FOLDER = Path(__file__).parent.parent / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))
 WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "ship-and-capture")
-READING = ("explain-error", "review-orders", "where-is-my-order")
+READING = ("explain-error", "review-orders", "what-expires", "where-is-my-order")
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 
 CATALOGUE: Mapping[str, set[str]] = {
