@@ -62,6 +62,15 @@ SCENES: dict[str, Scene] = {
             Calls("get_order", "authorized-sek"),
         ]
     ),
+    "by-number": Scene(
+        [
+            Says("The customer has no order id, only the number 20451 from our mail."),
+            Calls("find_orders", "", {"reference": "20451"}),
+            Says("I know no order 20451. Has the number some letters before it, perhaps SE-?", "Assistant"),
+            Says("Yes, SE-20451."),
+            Calls("find_orders", "", {"reference": "se 20451"}),
+        ]
+    ),
     "refund": Scene(
         [
             Says("The linen towel of captured-sek came back. Refund it, please."),
@@ -85,6 +94,12 @@ SCENES: dict[str, Scene] = {
         [
             Says("Which of these three need me today?"),
             Calls("get_orders", "", {"order_ids": ["authorized-sek", "expiring-soon-sek", "part-captured-eur"]}),
+        ]
+    ),
+    "expires": Scene(
+        [
+            Says("What expires this week and is not captured?"),
+            Calls("find_orders", "", {"expires_before": "2026-03-09", "order_by": "expires_at"}),
         ]
     ),
     "ship": Scene(
