@@ -102,7 +102,7 @@ def main() -> None:
 
             def find(page: Page, wanted: Wanted = wanted, by: By = by) -> int:
                 search = Search(page, account, wanted, None)
-                search.page(by, 100, read_before=NOW - 3600_000)
+                search.stale(by, 100, NOW - 3600_000)
                 search.page(by, 21)
                 search.known(NOW - 3600_000)
                 return sum(group["orders"] for group in search.totals())

@@ -7,7 +7,7 @@ write in flight is finished or cut at the drain limit, never abandoned because a
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -70,6 +70,7 @@ class App:
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     lanes: Lanes = field(default_factory=Lanes)
     pace: Pace | None = None
     draining: bool = False

@@ -185,10 +185,11 @@ class Call(Reading):
             await self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
             self.sent = False
             raise failure from None
+        finally:
+            self.app.book.doubt(order.order_id)  # what was read meanwhile may be from before
         if scope.cancelled_caught:
             self._unknown(self._pledge, None)
-        facts = {"status": written.status, "settled": written.settled}
-        await self._ledger.done(self._pledge, "applied", self.gate.ttl, **facts)
+        await self._ledger.done(self._pledge, "applied", self.gate.ttl, status=written.status, settled=written.settled)
         return written
 
     async def applied(
@@ -207,8 +208,7 @@ class Call(Reading):
             notes.append(NOT_AS_SENT)
         changes = view.difference(before, after)
         whole = f"{summary} {view.summary(after, self.app.now())}"
-        result = Result("applied", whole, self.facts(after), changes=changes, warnings=notes, next_step=next_step)
-        return result, after
+        return Result("applied", whole, self.facts(after), None, changes, notes, next_step=next_step), after
 
     @property
     def change(self) -> Failure | None:

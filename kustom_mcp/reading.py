@@ -47,13 +47,14 @@ class Reading:
         """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
         try:
             async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
+                asked_at = self.app.wall()
                 found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
             raise self._failure(error, entry=entry) from None
         except Crowded:
             raise too_many() from None
         if isinstance(found, Order):
-            self.app.book.note(found)
+            self.app.book.note(found, read_at=asked_at)
         return found
 
     async def order(self, order_id: str) -> Order:

@@ -17,7 +17,7 @@ import anyio
 
 from kustom_mcp.book import BookUnavailable, Entry
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.finding import Known, Search
+from kustom_mcp.book.finding import Known, Place, Search, place
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
@@ -31,13 +31,13 @@ AT_MOST = 100
 PAUSE = 0.2
 """Seconds between two of these reads: about five a second leave Kustom's rate limit to others."""
 _RESERVE = 3.0
-"""Seconds of the call's time that are kept for the answer."""
+"""Seconds of the call's time that are kept for the answer; a quarter of it where that is less."""
 
 
 class Found(NamedTuple):
     """What a search found, of one state of the book."""
 
-    entries: list[tuple[int, Entry]]
+    entries: list[Entry]
     totals: list[dict[str, Json]]
     known: Known
 
@@ -50,7 +50,7 @@ class Searching:
     wanted: Wanted
     order_by: By
     limit: int
-    after: tuple[int, int] | None
+    after: Place | None
     oldest: int
 
     async def found(self) -> Found:
@@ -59,8 +59,7 @@ class Searching:
         scope = self.call.policy.scope
 
         def stale(page: Page, account: int) -> list[str]:
-            search = Search(page, account, self.wanted, scope)
-            return [entry.order_id for _, entry in search.page(self.order_by, AT_MOST, read_before=self.oldest)]
+            return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest)
 
         def all_of_it(page: Page, account: int) -> Found:
             search = Search(page, account, self.wanted, scope)
@@ -85,12 +84,16 @@ class Searching:
             done += 1
             await self.call.context.session.report_progress(done, len(order_ids))
 
-        async with anyio.create_task_group() as group:
-            for order_id in order_ids:
-                if stopped or self.call.time_left < _RESERVE:
-                    break
-                group.start_soon(read, order_id)
-                await anyio.sleep(0 if self.call.app.settings.sandboxed else PAUSE)
+        app = self.call.app
+        reserve = min(_RESERVE, app.settings.timeout / 4)
+        with anyio.move_on_after(max(0.0, self.call.time_left - reserve)):  # a read that hangs is given up
+            async with anyio.create_task_group() as group:
+                for index, order_id in enumerate(order_ids):
+                    if index:
+                        await app.sleep(0 if app.settings.sandboxed else PAUSE)
+                    if stopped or self.call.time_left < reserve:
+                        break
+                    group.start_soon(read, order_id)
 
     def rows(self, entries: list[Entry]) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
@@ -100,7 +103,7 @@ class Searching:
         ]
 
     def is_stale(self, entry: Entry) -> bool:
-        return entry.kind.open and entry.read_at < self.oldest
+        return entry.read_at < (self.oldest if entry.kind.open else 0)
 
     def coverage(self, known: Known) -> dict[str, Json]:
         since = self.call.app.book.complete_since
@@ -129,19 +132,20 @@ def next_step(found: Found, payload: dict[str, Json]) -> str | None:
     )
 
 
-def place(arguments: Mapping[str, Any], entry: tuple[int, Entry], order_by: By) -> str:
-    """Where the next page of this search begins. No secret: whoever makes one up sees what the search shows anyway."""
-    number, values = entry
-    last = [_digest(arguments), getattr(values, order_by), number]
+def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By) -> str:
+    """Where the next page of this search begins. No secret: it holds what the row shows, and whoever makes one up sees
+    what the search shows anyway."""
+    last = [_digest(arguments), *place(order_by, entry)]
     return base64.urlsafe_b64encode(json.dumps(last, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def place_of(text: str, arguments: Mapping[str, Any]) -> tuple[int, int]:
-    """Value and number of the last order that was shown. Failure INVALID_ARGUMENT."""
+def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
+    """The last order that was shown. Failure INVALID_ARGUMENT."""
     try:
-        digest, value, number = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if digest == _digest(arguments) and all(type(one) is int and abs(one) < 2**62 for one in (value, number)):
-            return value, number
+        digest, part, value, order_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        numbers = all(type(one) is int and abs(one) < 2**62 for one in (part, value))
+        if digest == _digest(arguments) and numbers and type(order_id) is str and order_id.isprintable():
+            return Place(part, value, order_id)
     except (ValueError, TypeError, RecursionError):
         pass
     raise Failure(

@@ -37,6 +37,8 @@ _PAUSE = 0.25
 """Seconds that notes are collected before they are written together."""
 _MOST_NOTES = 5_000
 _PURGE_EVERY = 3600.0  # seconds
+_CLOCKS_DIFFER = 60_000
+"""Milliseconds. What was read later than so long from now was read by a clock that was wrong: it is in doubt."""
 
 
 class Book:
@@ -53,7 +55,8 @@ class Book:
         self._account = account
         self._days = days
         self._wall = wall
-        self._notes: dict[str, Entry | None] = {}
+        self._notes: dict[str, Entry | int] = {}
+        """What is to be written, by order id: what an order is like, or the time since when that is in doubt."""
         self._noted: anyio.Event | None = None
         self._purged = float("-inf")
         self._failing = False
@@ -64,19 +67,28 @@ class Book:
         shelf = SharedShelf(shared) if shared else LocalShelf(state / "book" / FILE if state else None)
         return cls(shelf, account, days, wall)
 
-    def note(self, order: Order, source: str = "call") -> None:
-        """Keep what an order is like now. Returns at once."""
+    def note(self, order: Order, source: str = "call", *, read_at: float | None = None) -> None:
+        """Keep what an order is like. Returns at once.
+
+        `read_at`: when it was asked for, in unix seconds; now where that is not given. An answer that took long is as
+        old as its question: it must not win over what has been asked for since.
+        """
         if not self.on:
             return
         source = self.hints.pop(order.order_id.lower(), source)
-        entry = entry_of(order, source, self._wall())
+        entry = entry_of(order, source, self._wall() if read_at is None else read_at)
         if entry is not None:
-            self._note(entry.order_id, entry)
+            known = self._notes.get(entry.order_id, 0)
+            if isinstance(known, int):
+                self._note(entry.order_id, entry if known <= entry.read_at else entry.doubted(known))
+            elif abs(known.read_at) <= entry.read_at:
+                self._note(entry.order_id, entry)
 
     def doubt(self, order_id: str) -> None:
-        """What is kept of this order may have changed. Returns at once."""
+        """What is kept of this order may have changed: only what is asked for from now on counts. Returns at once."""
         if self.on:
-            self._note(order_id, None)
+            now, known = int(self._wall() * 1000), self._notes.get(order_id, 0)
+            self._note(order_id, now if isinstance(known, int) else known.doubted(now))
 
     async def ask(self, questions: Callable[[Page, int], T]) -> T:
         """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and
@@ -116,9 +128,9 @@ class Book:
                     await self._tolerantly()
             self._shelf.close()
 
-    def _note(self, order_id: str, entry: Entry | None) -> None:
+    def _note(self, order_id: str, note: Entry | int) -> None:
         self._notes.pop(order_id, None)
-        self._notes[order_id] = entry
+        self._notes[order_id] = note
         if len(self._notes) > _MOST_NOTES:  # the book has not been writable for long
             del self._notes[next(iter(self._notes))]
         if self._noted is not None:
@@ -154,7 +166,7 @@ class Book:
             self._notes = notes | self._notes
             raise
 
-    def _write(self, notes: Mapping[str, Entry | None]) -> None:
+    def _write(self, notes: Mapping[str, Entry | int]) -> None:
         from kustom_mcp.book import writing
 
         now = self._wall()
@@ -163,10 +175,11 @@ class Book:
 
         def work(page: Page) -> None:
             account = writing.account_number(page, self._account)
-            writing.doubt(page, account, [order_id for order_id, entry in notes.items() if entry is None])
+            writing.doubt(page, account, {name: since for name, since in notes.items() if isinstance(since, int)})
             writing.put(page, account, kept(notes.values(), oldest))
             if due:
                 writing.forget_before(page, account, oldest)
+                writing.doubt_after(page, account, int(now * 1000) + _CLOCKS_DIFFER)
 
         self._shelf.write(work)
         if due:
@@ -182,6 +195,7 @@ class Book:
         return int(found[0][0]) if found else 0
 
 
-def kept(entries: Iterable[Entry | None], oldest: int) -> list[Entry]:
-    """Those that are young enough. One whose creation is not known counts from when it was read."""
-    return [entry for entry in entries if entry is not None and (entry.created_at or entry.read_at) >= oldest]
+def kept(notes: Iterable[Entry | int], oldest: int) -> list[Entry]:
+    """The orders that are young enough. One whose creation is not known counts from when it was read."""
+    entries = (note for note in notes if not isinstance(note, int))
+    return [entry for entry in entries if (entry.created_at or abs(entry.read_at)) >= oldest]

@@ -57,6 +57,11 @@ class Entry(NamedTuple):
     captured_at: int
     refunded_at: int
     read_at: int
+    """When Kustom was asked for it; below zero when it is in doubt since that time: it may have changed."""
+
+    def doubted(self, since: int) -> Entry:
+        """The same, in doubt since this time."""
+        return self._replace(read_at=-since)
 
     @property
     def amounts(self) -> tuple[int, ...]:

@@ -2,16 +2,17 @@
 
 Scope comes before everything: of orders out of scope nothing is counted. A page is put together from the first orders
 of each kind that fits, so that it takes the same time among a thousand orders as among a million; totals come from
-the sums where the filter allows.
+the sums where the filter allows. Of what nothing is left to capture neither the amount left nor the expiry tells
+anything: where one of them gives the order these follow after the others, newest first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kustom_mcp.book.entry import DAY, Entry, folded
+from kustom_mcp.book.entry import DAY, Entry, Kind, folded
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
@@ -22,12 +23,29 @@ _INDEXES = {
     "expires_at": "book_by_expires",
     "remaining_authorized_amount": "book_by_remaining",
 }
-_RISING = frozenset({"expires_at"})
-_COLUMNS = ", ".join(("number", "order_id", "kind", *Entry._fields[2:]))
+_LEADS: Mapping[By, Callable[[Kind], bool]] = {
+    "created_at": lambda kind: False,
+    "expires_at": lambda kind: kind.open,
+    "remaining_authorized_amount": lambda kind: kind.remains,
+}
+_LEFT = "remaining_authorized_amount > 0"
+"""As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
+_COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
-_FEW = 20_000
-"""Orders that are rather fetched and sorted than looked for in another order."""
+
+
+class Place(NamedTuple):
+    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there."""
+
+    part: int
+    value: int
+    order_id: str
+
+
+def place(order_by: By, entry: Entry) -> Place:
+    leads = _LEADS[order_by](entry.kind)
+    return Place(0 if leads else 1, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
 
 
 class Known(NamedTuple):
@@ -38,7 +56,7 @@ class Known(NamedTuple):
     oldest_read: int
     """Unix milliseconds; 0 when nothing is known, or something is in doubt."""
     stale: int
-    """Open orders, matches or not, that were read before the time that was asked for."""
+    """Orders, matches or not, that are in doubt, or open and read before the time that was asked for."""
 
 
 class Search:
@@ -53,55 +71,61 @@ class Search:
         self._scope = self._scoped(scope)
         self._which = self._conditions()
 
-    def page(
-        self, order_by: By, limit: int, after: tuple[int, int] | None = None, read_before: int | None = None
-    ) -> list[tuple[int, Entry]]:
-        """The first orders, or the first after this one (by its value and number): each with its number.
+    def page(self, order_by: By, limit: int, after: Place | None = None) -> list[Entry]:
+        """The first orders, or the first after this place."""
+        found: list[Entry] = []
+        for part, by in enumerate((order_by, "created_at")):
+            leading = [kind for kind in self._matching if _LEADS[order_by](self._kinds[kind]) == (part == 0)]
+            if len(found) < limit and (after is None or after.part <= part):
+                conditions, values = list(self._which), self._values | {"limit": limit - len(found)}
+                if after is not None and after.part == part:
+                    conditions.append(f"({by}, number) {_beyond(by)} (:after, :number)")
+                    values |= {"after": after.value, "number": self._number(after.order_id, by)}
+                found += self._first(by, leading, conditions, values)
+        return found
 
-        `read_before`: only open ones that were read before this time.
-        """
-        beyond = ">" if order_by in _RISING else "<"
-        conditions, values = list(self._which), {**self._values, "limit": limit}
-        matching = self._matching
-        if after is not None:
-            conditions.append(f"({order_by}, number) {beyond} (:after, :number)")
-            values |= {"after": after[0], "number": after[1]}
-        if read_before is not None:
-            conditions.append("read_at < :read_before")
-            values["read_before"] = read_before
-            matching = [number for number in matching if self._kinds[number].open]
-        if not matching:
-            return []
-        leading = [number for number in matching if self._kinds[number].remains]
-        if order_by == "remaining_authorized_amount" and 0 < len(leading) < len(matching):
-            found = self._first(order_by, leading, conditions, values)
-            if len(found) >= limit:  # those with nothing left come after
-                return found
-        return self._first(order_by, matching, conditions, values)
+    def stale(self, order_by: By, limit: int, read_before: int) -> list[str]:
+        """The ids of what should be read again: what is in doubt, whatever it is like, and then the first open matches
+        that were read before this time."""
+        values = self._values | {"limit": limit, "read_before": read_before}
+        index = self._page.by("book_by_read") if self._scope is None else ""
+        which = self._scope or f"kind IN ({_list(self._kinds)})"
+        where = f"account = :account AND {which} AND read_at < 0"
+        doubted = self._page.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", values)
+        opened = [kind for kind in self._matching if self._kinds[kind].open]
+        first = self._first(order_by, opened, [*self._which, _LEFT, "read_at < :read_before"], values)
+        return list(dict.fromkeys((*(row[0] for row in doubted), *(entry.order_id for entry in first))))[:limit]
 
-    def _first(
-        self, order_by: By, matching: list[int], conditions: list[str], values: dict[str, Any]
-    ) -> list[tuple[int, Entry]]:
+    def _first(self, by: By, matching: Iterable[int], conditions: list[str], values: Mapping[str, Any]) -> list[Entry]:
         """The first orders of these kinds."""
-        direction = "ASC" if order_by in _RISING else "DESC"
-        sorted_by = f"ORDER BY {order_by} {direction}, number {direction} LIMIT :limit"
-        if self._direct or self._few(order_by):
-            where = " AND ".join([self._of(matching), *conditions])
-            index = "" if self._direct else self._page.by("book_by_created")
-            statement = f"SELECT {_COLUMNS} FROM book {index} WHERE {where} {sorted_by}"
-        else:
-            index, rest = self._page.by(_INDEXES[order_by]), "".join(f" AND {one}" for one in conditions)
+        numbers = list(matching)
+        if not numbers:
+            return []
+        direction = "ASC" if _beyond(by) == ">" else "DESC"
+        sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
+        if self._direct or (by == "created_at" and _LEFT in conditions):
+            index = "" if self._direct else self._page.by("book_by_expires")
+            where = " AND ".join([self._of(numbers), *conditions])
+            first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
+        else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
+            index = self._page.by(_INDEXES[by])
+            rest = "".join(f" AND {one}" for one in (*conditions, *([] if by == "created_at" else [_LEFT])))
             parts = [
-                f"SELECT * FROM (SELECT number, {order_by} FROM book {index} "
-                f"WHERE account = :account AND kind = {number}{rest} {sorted_by}) AS part{number}"
-                for number in matching
+                f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
+                for number in numbers
             ]
-            first = f"SELECT number FROM (SELECT * FROM ({' UNION ALL '.join(parts)}) AS parts {sorted_by}) AS first"
-            statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
+            first = f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
+        statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
         return [
-            (number, Entry(order_id, self._kinds[kind], *rest))
-            for number, order_id, kind, *rest in self._page.rows(statement, values)
+            Entry(order_id, self._kinds[kind], *rest) for order_id, kind, *rest in self._page.rows(statement, values)
         ]
+
+    def _number(self, order_id: str, by: By) -> int:
+        """The number of the last order that was shown. Where it is gone, its equals may be shown twice."""
+        scope = f" AND {self._scope}" if self._scope is not None else ""
+        which = f"account = :account AND order_id = :order_id{scope}"
+        found = self._page.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
+        return int(found[0][0]) if found else 0 if _beyond(by) == ">" else 2**31 - 1
 
     def totals(self) -> list[dict[str, Any]]:
         """Per currency and status, as `view.Totals`: how many orders match, and the sums of their amounts."""
@@ -137,10 +161,9 @@ class Search:
             source = self._kinds[kind].source
             sources[source] = sources.get(source, 0) + int(orders)
         there = [kind for kind, _ in counted]
-        opened = [kind for kind in there if self._kinds[kind].open]
-        oldest = [self._over_read("min(read_at)", kind, 0) for kind in there]
-        stale = [self._over_read("count(*)", kind, read_before) for kind in opened]
-        return Known(sum(sources.values()), dict(sorted(sources.items())), min(oldest, default=0), sum(stale))
+        oldest = min((self._over_read("min(read_at)", kind) for kind in there), default=0)
+        stale = sum(self._stale(kind, read_before) for kind in there if self._kinds[kind].open or oldest < 0)
+        return Known(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
 
     @property
     def _direct(self) -> bool:
@@ -152,23 +175,13 @@ class Search:
         plus = "+" if self._direct else ""
         return f"{plus}account = :account AND {plus}kind IN ({_list(matching)})"
 
-    def _few(self, order_by: By) -> bool:
-        """Whether a time of creation narrows it down so far that sorting is quicker than walking in order."""
-        wanted = self._wanted
-        if order_by == "created_at" or (wanted.created_from is None and wanted.created_to is None):
-            return False
-        of_kinds = f"account = :account AND kind IN ({_list(self._matching)})"
-        first, last = (wanted.created_from or 0) // DAY, (wanted.created_to or 2**53) // DAY
-        days = {"first": first, "last": last}
-        found = self._page.rows(
-            f"SELECT coalesce(sum(orders), 0) FROM book_sums WHERE {of_kinds} AND day >= :first AND day <= :last",
-            self._values | days,
-        )
-        return int(found[0][0]) <= _FEW
+    def _stale(self, kind: int, read_before: int) -> int:
+        """How many of this kind may have changed since they were read."""
+        return self._over_read("count(*)", kind, read_before if self._kinds[kind].open else 0)
 
-    def _over_read(self, what: str, kind: int, before: int) -> int:
+    def _over_read(self, what: str, kind: int, before: int | None = None) -> int:
         where = f"account = :account AND kind = {kind}"
-        if before:
+        if before is not None:
             where += " AND read_at < :read_before"
         if self._scope is not None:
             where += f" AND {self._scope}"
@@ -178,19 +191,12 @@ class Search:
         )
         return int(found[0][0] or 0)
 
-    def _by_rows(self, conditions: Iterable[str]) -> list[tuple[Any, ...]]:
+    def _by_rows(self, conditions: list[str]) -> list[tuple[Any, ...]]:
         where = " AND ".join([self._of(self._matching), *conditions])
-        index = "" if self._direct else self._page.by(self._narrow)
+        index = "" if self._direct else self._page.by("book_by_expires" if _LEFT in conditions else "book_by_created")
         return self._page.rows(
             f"SELECT kind, count(*), {_SUMS} FROM book {index} WHERE {where} GROUP BY kind", self._values
         )
-
-    @property
-    def _narrow(self) -> str:
-        """The index that leaves the fewest orders to look at."""
-        if self._wanted.expires_before is not None:
-            return "book_by_expires"
-        return "book_by_remaining" if self._wanted.min_remaining else "book_by_created"
 
     def _by_sums(self) -> list[tuple[Any, ...]]:
         """Whole days from the sums, and the orders of the days of which only a part is asked for."""
@@ -250,6 +256,8 @@ class Search:
             hold("created_at >= :created_from", created_from=max(wanted.created_from or 1, 1))
         if wanted.created_to is not None:
             hold("created_at < :created_to", created_to=wanted.created_to)
+        if not wanted.of_kinds and wanted.reference is None:  # so something must be left
+            hold(_LEFT)
         if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
             hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
         return found
@@ -275,6 +283,11 @@ class Search:
         ids: Mapping[str, str] = {f"scope{index}": order_id for index, order_id in enumerate(sorted(scope))}
         self._values |= ids
         return f"order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else "1 = 0"
+
+
+def _beyond(by: str) -> str:
+    """How what comes later compares: soonest first, but newest and largest first."""
+    return ">" if by == "expires_at" else "<"
 
 
 def _list(numbers: Iterable[int]) -> str:

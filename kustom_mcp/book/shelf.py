@@ -58,7 +58,7 @@ class Shelf(Protocol):
     """What an operator has to look at when this fails."""
 
     def read(self, work: Callable[[Page], T]) -> T:
-        """BookUnavailable."""
+        """Of one state, whoever writes meanwhile. BookUnavailable."""
         ...
 
     def write(self, work: Callable[[Page], T]) -> T:
@@ -230,16 +230,16 @@ class SharedShelf:
         self._store = store
 
     def read(self, work: Callable[[Page], T]) -> T:
-        return self._run(work)
+        return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
 
     def write(self, work: Callable[[Page], T]) -> T:
-        return self._run(work, "book")
+        return self._run(lambda leaf: self._store.run(leaf, alone=["book"]), work)
 
     def close(self) -> None:
         """The store is closed by who made it."""
 
-    def _run(self, work: Callable[[Page], T], *alone: str) -> T:
+    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Page], T]) -> T:
         try:
-            return self._store.run(lambda connection: work(_Leaf(connection)), alone=alone)
+            return run(lambda connection: work(_Leaf(connection)))
         except (StoreBusy, StoreUnavailable) as error:
             raise BookUnavailable(str(error) or "busy") from None

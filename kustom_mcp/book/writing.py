@@ -6,7 +6,7 @@ An older reading never replaces a newer one, whoever writes last. The way by whi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -94,7 +94,7 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
     names_of = {number: kind for kind, number in known.items()}
     free = int(page.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
     new, given = 0, iter(entries)
-    while some := {entry.order_id: entry for entry in islice(given, _AT_ONCE)}:
+    while some := {one.order_id: one for one in sorted(islice(given, _AT_ONCE), key=lambda one: abs(one.read_at))}:
         there = {row[0]: row[1:] for row in _found(page, account, list(some))}
         rows: list[dict[str, Any]] = []
         renamed: list[tuple[int, Entry]] = []
@@ -106,7 +106,7 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
                 renamed.append((number, entry))
             else:
                 number, old_kind, created_at, read_at, *rest = old
-                if read_at > entry.read_at:
+                if abs(read_at) > abs(entry.read_at):
                     continue
                 was = names_of[old_kind]
                 kind = entry.kind._replace(source=was.source, disputed=was.disputed or entry.kind.disputed)
@@ -128,10 +128,17 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
     return new
 
 
-def doubt(page: Page, account: int, order_ids: Iterable[str]) -> None:
-    """What is known of these orders may not be so any more: they count as read long ago."""
-    doubted = [{"account": account, "order_id": order_id} for order_id in order_ids]
-    page.many("UPDATE book SET read_at = 0 WHERE account = :account AND order_id = :order_id", doubted)
+def doubt(page: Page, account: int, since: Mapping[str, int]) -> None:
+    """What is known of these orders may not be so any more, each since its time; only later readings count."""
+    doubted = [{"account": account, "order_id": name, "since": moment} for name, moment in since.items()]
+    which = "account = :account AND order_id = :order_id AND abs(read_at) <= :since"
+    page.many(f"UPDATE book SET read_at = -:since WHERE {which}", doubted)
+
+
+def doubt_after(page: Page, account: int, moment: int) -> None:
+    """Doubt what was read after this time, which has not come yet: that clock was wrong, and nothing would win."""
+    mine = {"account": account, "moment": moment}
+    page.rows("UPDATE book SET read_at = -1 WHERE account = :account AND abs(read_at) > :moment", mine)
 
 
 def forget(page: Page, account: int, order_ids: Iterable[str]) -> int:

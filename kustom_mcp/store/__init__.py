@@ -115,8 +115,10 @@ class Store:
         """Seconds that the store's clock is ahead of ours, as measured when it was opened; 0 before."""
         return self._database.skew() if self._database else 0.0
 
-    def run(self, work: Callable[[Connection], T], *, alone: Sequence[str] = ()) -> T:
+    def run(self, work: Callable[[Connection], T], *, alone: Sequence[str] = (), steady: bool = False) -> T:
         """Do this in one transaction; alone among all who name one of the same things.
+
+        `steady`: whatever others write meanwhile, every statement sees the same state; for what only reads.
 
         StoreBusy, StoreUnavailable: it was not done, or in the worst case nobody knows.
         """
@@ -129,6 +131,8 @@ class Store:
         try:
             engine, database = self._opened()
             database.hurry()
+            if steady and self.shared:  # in SQLite it is so anyway
+                engine = engine.execution_options(isolation_level="REPEATABLE READ")
             with engine.begin() as connection:
                 database.begin(connection, sorted(alone))
                 return work(connection)

@@ -5,7 +5,8 @@ these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQ
 
 What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
 by, and an order names its kind by a number. So every index begins with the kind, and whatever is asked for is found
-by walking a few indexes in order. `book_sums` counts the orders of a kind by the day of their creation, by blocks of
+by walking a few indexes in order. Those of what is left to capture hold nothing else, and so few orders that they
+can carry all that is asked of them. `book_sums` counts the orders of a kind by the day of their creation, by blocks of
 days and altogether (days below zero, see `book.writing`); with it totals over a million orders are a sum over few rows.
 """
 
@@ -27,8 +28,11 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "captured_at BIGINT NOT NULL, refunded_at BIGINT NOT NULL, read_at BIGINT NOT NULL)",
         "CREATE UNIQUE INDEX book_by_id ON {}book (account, order_id)",
         "CREATE INDEX book_by_created ON {}book (account, kind, created_at)",
-        "CREATE INDEX book_by_expires ON {}book (account, kind, expires_at)",
-        "CREATE INDEX book_by_remaining ON {}book (account, kind, remaining_authorized_amount)",
+        "CREATE INDEX book_by_expires ON {}book (account, kind, expires_at, remaining_authorized_amount, created_at, "
+        "read_at, order_amount, original_order_amount, captured_amount, refunded_amount) "
+        "WHERE remaining_authorized_amount > 0",
+        "CREATE INDEX book_by_remaining ON {}book (account, kind, remaining_authorized_amount, expires_at, created_at, "
+        "read_at) WHERE remaining_authorized_amount > 0",
         "CREATE INDEX book_by_read ON {}book (account, kind, read_at)",
         "CREATE TABLE {}book_names (number INTEGER NOT NULL, name VARCHAR NOT NULL)",
         "CREATE INDEX book_names_by_name ON {}book_names (name)",

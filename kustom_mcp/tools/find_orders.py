@@ -12,7 +12,7 @@ from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.limits import MAX_AMOUNT
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Json, Result
-from kustom_mcp.searching import Searching, next_step, place, place_of, summary
+from kustom_mcp.searching import Searching, cursor_at, next_step, place_of, summary
 
 DEFAULT_LIMIT = 20
 DEFAULT_MAX_AGE = 3600  # seconds
@@ -91,12 +91,12 @@ async def find_orders(
     found = await search.found()
     shown = found.entries[: search.limit]
     payload: dict[str, Json] = {
-        "orders": search.rows([entry for _, entry in shown]),
+        "orders": search.rows(shown),
         "totals": found.totals,
         "now": call.app.now().isoformat(timespec="seconds"),
         "coverage": search.coverage(found.known),
     }
     if len(found.entries) > search.limit:
-        payload["next_cursor"] = place(asked, shown[-1], by)
-    stale = sum(search.is_stale(entry) for _, entry in shown)
+        payload["next_cursor"] = cursor_at(asked, shown[-1], by)
+    stale = sum(map(search.is_stale, shown))
     return Result("ok", summary(found, len(shown), stale), payload=payload, next_step=next_step(found, payload))

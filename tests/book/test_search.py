@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.finding import Search
+from kustom_mcp.book.finding import Search, place
 from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import account_number, forget, put
@@ -96,6 +96,16 @@ def matches(order: Json, wanted: Wanted) -> bool:
     return all(fits(getattr(wanted, name)) for name, fits in asked.items() if getattr(wanted, name) is not None)
 
 
+def rank(order: Json, by: By) -> tuple[bool, int]:
+    """The order of a search, written by itself: what it concerns comes first, and of the rest the newest."""
+    left, ended = order["remaining_authorized_amount"], order["status"] in ("CANCELLED", "EXPIRED", "CLOSED")
+    if by == "expires_at" and left > 0 and not ended:
+        return False, instant(order, "expires_at")
+    if by == "remaining_authorized_amount" and left > 0:
+        return False, -left
+    return True, -instant(order, "created_at")
+
+
 def hold(
     shelf: Shelf,
     drafts: list[Json],
@@ -139,12 +149,12 @@ def hold(
     def ask(page: Any) -> None:
         search = Search(page, account, wanted, scope)
         pages: list[Any] = []
-        while part := search.page(by, 2, (getattr(pages[-1][1], by), pages[-1][0]) if pages else None):
+        while part := search.page(by, 2, place(by, pages[-1]) if pages else None):
             pages += part
-        found = [entry.order_id for _, entry in pages]
+        found = [entry.order_id for entry in pages]
         assert sorted(found) == sorted(expected)
-        values = [getattr(entry, by) for _, entry in pages]
-        assert values == sorted(values, reverse=by != "expires_at")
+        ranks = [rank(expected[order_id], by) for order_id in found]
+        assert ranks == sorted(ranks)
         groups: dict[tuple[str, str], list[int]] = {}
         for order in expected.values():
             group = groups.setdefault((order["purchase_currency"].upper(), order["status"]), [0] * 6)

@@ -38,7 +38,7 @@ class Time:
 
     def run(self, app: App) -> None:
         """Give an app this time, before it is served."""
-        app.clock, app.wall = self.clock, self.wall
+        app.clock, app.wall, app.sleep = self.clock, self.wall, self.sleep
         assert app.simulator is not None
         app.client = KustomClient(
             base_url=SANDBOX_URL if app.settings.sandboxed else app.settings.base_url,
