@@ -164,6 +164,14 @@ def hold(
             (t["purchase_currency"], t["status"]): [t["orders"], *(t[n] for n in AMOUNTS)] for t in search.totals()
         }
         assert totals == groups
+        opened = {
+            order_id
+            for order_id, order in expected.items()
+            if order["status"] not in ("CANCELLED", "EXPIRED", "CLOSED") and order["remaining_authorized_amount"] > 0
+        }
+        stale = search.stale(by, 100, 2001)
+        assert (set(stale), search.stale(by, 100, 2000)) == (opened, [])
+        assert stale == [order_id for order_id in found if order_id in opened]
         known = search.known(3000)
         assert (known.orders, known.sources) == (len(visible), {"call": len(visible)} if visible else {})
 
