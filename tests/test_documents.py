@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ def test_a_command_of_the_readme_has_the_options_that_it_is_shown_with(
 ) -> None:
     words = command.split()
     with pytest.raises(SystemExit) as left:
-        run([*words[:1], "--help"] if words and not words[0].startswith("--") else ["--help"])
+        run([*takewhile(lambda word: not word.startswith("--"), words), "--help"])
     usage = capsys.readouterr().out
     assert left.value.code == 0
     assert [word for word in words if word.startswith("--") and word not in usage] == []

@@ -21,7 +21,8 @@ import anyio
 
 from kustom_mcp.aside import aside
 from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.shelf import FILE, BookUnavailable, LocalShelf, Page, SharedShelf, Shelf
+from kustom_mcp.book.shared import SharedShelf
+from kustom_mcp.book.shelf import FILE, BookUnavailable, LocalShelf, Page, Shelf
 from kustom_mcp.store import Store
 
 if TYPE_CHECKING:
@@ -102,6 +103,19 @@ class Book:
 
         await self._write_notes()
         return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
+
+    async def there(self) -> bool:
+        """Whether there is a book to read; looking makes none."""
+        return await aside(self._shelf.there)
+
+    async def size(self) -> int:
+        """Bytes that it takes. BookUnavailable."""
+        return await aside(self._shelf.size)
+
+    async def tidy(self) -> bool:
+        """Let what was taken out leave the file as well. False where others kept that from happening now, and in a
+        shared database, which does that by itself. BookUnavailable."""
+        return await aside(self._shelf.tidy)
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:

@@ -1,10 +1,9 @@
-"""Where the book stands: an SQLite file of this machine, memory, or the PostgreSQL database of KUSTOM_STORE.
+"""Where the book stands: an SQLite file of this machine, or memory. For several machines see `shared`.
 
 The file is opened with Python's own sqlite3, without SQLAlchemy: every server keeps a book, also one that only reads,
 and it shall not pay 11 MiB and a fifth of a second for a handful of statements that both databases take as they are.
 It is a file of its own, so that a broken book breaks nothing else, and it is written without waiting for the disk:
-what is lost with the power is read again. In PostgreSQL the book's tables stand beside the others and use their
-store.
+what is lost with the power is read again.
 
 Everything here blocks, for `patience` seconds at most: call it in a thread.
 """
@@ -19,13 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kustom_mcp.audit import private_directory
-from kustom_mcp.store import PATIENCE, Store, StoreBusy, StoreUnavailable
+from kustom_mcp.store import PATIENCE
 from kustom_mcp.store.booked import BOOK_STEPS
 
 if TYPE_CHECKING:
     import sqlite3
-
-    from sqlalchemy import Connection
 
 T = TypeVar("T")
 Values = Mapping[str, Any]
@@ -33,9 +30,18 @@ Values = Mapping[str, Any]
 LATEST = len(BOOK_STEPS)
 FILE = "book.sqlite3"
 
+_PRAGMAS = (
+    *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
+    "secure_delete = ON",  # what is taken out shall be gone
+)
+
 
 class BookUnavailable(Exception):
     """The book can be neither read nor written. Says why, without a path."""
+
+
+class BookBusy(BookUnavailable):
+    """Others hold it for longer than we wait."""
 
 
 class Page(Protocol):
@@ -63,6 +69,18 @@ class Shelf(Protocol):
 
     def write(self, work: Callable[[Page], T]) -> T:
         """In one transaction, one writer at a time. BookUnavailable."""
+        ...
+
+    def there(self) -> bool:
+        """Whether there is anything to read; looking makes nothing."""
+        ...
+
+    def size(self) -> int:
+        """Bytes that it takes; 0 in memory. OSError, BookUnavailable."""
+        ...
+
+    def tidy(self) -> bool:
+        """Let what was taken out leave the file as well. False where others kept that from happening now."""
         ...
 
     def close(self) -> None: ...
@@ -98,38 +116,50 @@ class LocalShelf:
         self._identity: tuple[int, int] | None = None
 
     def read(self, work: Callable[[Page], T]) -> T:
-        return self._run("BEGIN", work)
+        return self._run(lambda connection: _transaction(connection, "BEGIN", work))
 
     def write(self, work: Callable[[Page], T]) -> T:
-        return self._run("BEGIN IMMEDIATE", work)
+        return self._run(lambda connection: _transaction(connection, "BEGIN IMMEDIATE", work))
+
+    def there(self) -> bool:
+        return self._path is None or self._path.exists()
+
+    def size(self) -> int:
+        parts = [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")] if self._path else []
+        return sum(part.stat().st_size for part in parts if part.exists())
+
+    def tidy(self) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            pages, free = (connection.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "freelist_count"))
+            if free * 4 > pages:
+                connection.execute("VACUUM")
+            blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not blocked
+
+        try:
+            return self._run(work)
+        except BookBusy:
+            return False
 
     def close(self) -> None:
         with self._turn:
             self._drop()
 
-    def _run(self, begin: str, work: Callable[[Page], T]) -> T:
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         import sqlite3
 
         if not self._turn.acquire(timeout=self._patience):
-            raise BookUnavailable("busy")
+            raise BookBusy("busy")
         try:
-            connection = self._opened()
-            connection.execute(begin)
-            try:
-                result = work(_Sheet(connection))
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-            return result
+            return work(self._opened())
         except (OSError, sqlite3.Error) as error:
             why = str(getattr(error, "sqlite_errorname", type(error).__name__))
-            if not why.startswith("SQLITE_BUSY"):
+            busy = why.startswith("SQLITE_BUSY")
+            if not busy:
                 self._drop()
         finally:
             self._turn.release()
-        raise BookUnavailable(why)
+        raise BookBusy(why) if busy else BookUnavailable(why)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None or (self._path is not None and self._identity != self._found()):
@@ -149,7 +179,7 @@ class LocalShelf:
             self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
-            for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             _bring_up_to_date(connection)
         except BaseException:
@@ -173,6 +203,20 @@ class LocalShelf:
         return found.st_dev, found.st_ino
 
 
+def _transaction(connection: sqlite3.Connection, begin: str, work: Callable[[Page], T]) -> T:
+    import sqlite3
+
+    connection.execute(begin)
+    try:
+        result = work(_Sheet(connection))
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Apply the steps that are missing. BookUnavailable for a book of a newer version."""
 
@@ -194,52 +238,3 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-class _Leaf:
-    """A transaction in PostgreSQL."""
-
-    binary = ' COLLATE "C"'
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")
-
-    def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
-        from sqlalchemy import text
-
-        found = self._connection.execute(text(statement), values)
-        return [tuple(row) for row in found] if found.returns_rows else []
-
-    def many(self, statement: str, values: Sequence[Values]) -> None:
-        from sqlalchemy import text
-
-        if values:
-            self._connection.execute(text(statement), list(values))
-
-    def by(self, index: str) -> str:
-        return ""
-
-
-class SharedShelf:
-    """The tables beside the others of KUSTOM_STORE."""
-
-    place = "the database of KUSTOM_STORE"
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def read(self, work: Callable[[Page], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
-
-    def write(self, work: Callable[[Page], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, alone=["book"]), work)
-
-    def close(self) -> None:
-        """The store is closed by who made it."""
-
-    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Page], T]) -> T:
-        try:
-            return run(lambda connection: work(_Leaf(connection)))
-        except (StoreBusy, StoreUnavailable) as error:
-            raise BookUnavailable(str(error) or "busy") from None

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from kustom_mcp.commands.book import line as book
 from kustom_mcp.commands.hosts import HOSTS
 from kustom_mcp.environment import Loaded, load
 from kustom_mcp.settings import ConfigError
@@ -70,6 +71,8 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         from kustom_mcp.commands import audit
 
         return audit.run(None, loaded.settings)
+    if given.command == "book":
+        return book.run(given, loaded.settings, loaded.telemetry)
     from kustom_mcp.commands import serve
 
     orders: int = getattr(given, "orders", 0)
@@ -123,6 +126,7 @@ def _parse(argv: Sequence[str]) -> Namespace:
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
+    book.add(commands, _Parser, after)
     given = parser.parse_args(argv)
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")

@@ -42,6 +42,6 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "captured_amount BIGINT NOT NULL, refunded_amount BIGINT NOT NULL, "
         "remaining_authorized_amount BIGINT NOT NULL, PRIMARY KEY (account, kind, day))",
         "CREATE TABLE {}book_imports (account INTEGER NOT NULL, file VARCHAR NOT NULL, done INTEGER NOT NULL, "
-        "PRIMARY KEY (account, file))",
+        "at BIGINT NOT NULL, PRIMARY KEY (account, file))",
     ),
 )

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.finding import Search, place
-from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
+from kustom_mcp.book.shared import SharedShelf
+from kustom_mcp.book.shelf import LocalShelf, Shelf
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import account_number, forget, put
 from kustom_mcp.oms.models import Order

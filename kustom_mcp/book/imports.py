@@ -1,0 +1,66 @@
+"""How far the import of a file has got, and which orders need not be read again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import NamedTuple
+
+from kustom_mcp.book.shelf import Page
+
+_AT_ONCE = 200  # ids in one statement
+
+
+class Unfinished(NamedTuple):
+    """An import that was cut off. `file`: a digest. `done`: the line up to which it is done. `at`: unix
+    milliseconds."""
+
+    file: str
+    done: int
+    at: int
+
+
+def done(page: Page, account: int, file: str) -> int:
+    """The line up to which this file has been dealt with; 0 when it is new, or was finished."""
+    found = page.rows(
+        "SELECT done FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file}
+    )
+    return int(found[0][0]) if found else 0
+
+
+def keep(page: Page, account: int, file: str, line: int, now: float) -> None:
+    """Note that the file has been dealt with up to this line. `now` in unix seconds."""
+    page.rows(
+        "INSERT INTO book_imports (account, file, done, at) VALUES (:account, :file, :done, :at) "
+        "ON CONFLICT (account, file) DO UPDATE SET done = excluded.done, at = excluded.at",
+        {"account": account, "file": file, "done": line, "at": int(now * 1000)},
+    )
+
+
+def finish(page: Page, account: int, file: str) -> None:
+    """Nothing of the file is left: the next time it begins anew."""
+    page.rows("DELETE FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file})
+
+
+def unfinished(page: Page, account: int) -> list[Unfinished]:
+    """The latest first."""
+    found = page.rows(
+        "SELECT file, done, at FROM book_imports WHERE account = :account ORDER BY at DESC", {"account": account}
+    )
+    return [Unfinished(str(file), int(line), int(at)) for file, line, at in found]
+
+
+def read_since(page: Page, account: int, order_ids: Iterable[str], moment: int) -> set[str]:
+    """Those of the orders that were read at this time (unix milliseconds) or later."""
+    found, given = set[str](), iter(order_ids)
+    while some := list(islice(given, _AT_ONCE)):
+        marks = ", ".join(f":id{index}" for index in range(len(some)))
+        values = {"account": account, "moment": moment, **{f"id{index}": one for index, one in enumerate(some)}}
+        found.update(
+            str(order_id)
+            for (order_id,) in page.rows(
+                f"SELECT order_id FROM book WHERE account = :account AND order_id IN ({marks}) AND read_at >= :moment",
+                values,
+            )
+        )
+    return found

@@ -1,0 +1,70 @@
+"""`kustom-mcp book forget`: orders are taken out of the book, and out of its file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kustom_mcp import identifiers
+from kustom_mcp.app import App
+from kustom_mcp.aside import aside
+from kustom_mcp.book import writing
+from kustom_mcp.book.shelf import Page
+from kustom_mcp.commands.book.running import NOT_ALL, note
+from kustom_mcp.gathering import patiently
+from kustom_mcp.settings import ConfigError
+
+
+class Wanted(NamedTuple):
+    """Either ids, or a time of creation (unix milliseconds), or everything. `yes`: without asking."""
+
+    order_ids: tuple[str, ...]
+    before: int | None
+    everything: bool
+    yes: bool
+
+
+async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = print) -> int:
+    """Take them out; 1 where one that was named is not there, or the person said no. ConfigError, BookUnavailable."""
+    order_ids = {_order_id(text) for text in wanted.order_ids}
+    if not await app.book.there():
+        say("The book has no orders, so nothing was forgotten.")
+        return NOT_ALL if order_ids else 0
+    if wanted.everything and not wanted.yes and not await _agreed(app):
+        say("Nothing was forgotten.")
+        return NOT_ALL
+
+    def work(page: Page, account: int) -> int:
+        if wanted.everything:
+            return writing.forget_all(page, account)
+        if wanted.before is not None:
+            return writing.forget_before(page, account, wanted.before)
+        return writing.forget(page, account, order_ids)
+
+    gone = await patiently(lambda: app.book.change(work))
+    tidy = not gone or await app.book.tidy()
+    missing = len(order_ids) - gone if order_ids else 0
+    some = f"Forgot {gone:,} order{'' if gone == 1 else 's'}"
+    say(f"{some}; {missing:,} {'was' if missing == 1 else 'were'} not in the book." if missing else f"{some}.")
+    if not tidy and app.store is not None:
+        note("PostgreSQL removes them from its files with its next VACUUM of the tables kustom_mcp.book*")
+    elif not tidy:
+        note("another process is busy with the book: run this again, so that nothing of them stays in its files")
+    return NOT_ALL if missing else 0
+
+
+def _order_id(text: str) -> str:
+    try:
+        return identifiers.order_id(text.strip())
+    except identifiers.IdentifierError as error:
+        problem = str(error).partition(". ")[0]
+    raise ConfigError("ORDER_ID", f"{problem[:1].upper()}{problem[1:]}.")
+
+
+async def _agreed(app: App) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("--all", "Nobody can be asked here: add --yes.")
+    place, account = app.book.place, app.settings.account.rstrip("/")
+    answer = await aside(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,79 @@
+"""What the commands of the order book share: an app without a server, a way to stop it, and what to say where there is
+no book."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import anyio
+
+from kustom_mcp.app import App
+from kustom_mcp.book import BookUnavailable
+from kustom_mcp.ending import end_on_signals
+from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.telemetry import start
+
+NOT_ALL = 1
+UNUSABLE = 3
+"""The book can be neither read nor written, so nothing was done, or not everything."""
+_FAREWELL = 1.5  # seconds
+INTERRUPTED = "interrupted"
+
+
+def running(settings: Settings, telemetry: Mapping[str, str], work: Callable[[App], Awaitable[int]]) -> int:
+    """Do it with an app, and return the exit code. ConfigError."""
+    if settings.book_days == 0:
+        raise ConfigError("KUSTOM_BOOK_DAYS", "It is 0, so there is no order book.")
+    app = App.of(settings, telemetry=start(telemetry))
+    try:
+        return anyio.run(_run, app, work)
+    except KeyboardInterrupt:  # where signals cannot be listened to, or before that
+        note(f"{INTERRUPTED}; the same command goes on from there")
+        return NOT_ALL
+
+
+async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
+    """Problems are put into words inside, because a task group around would wrap them."""
+    async with app.lifespan():
+        try:
+            return await work(app)
+        except BookUnavailable as error:
+            note(f"the order book cannot be used ({error}): look at {app.book.place}")
+            return UNUSABLE
+        except ConfigError as error:
+            problem = error
+        finally:
+            await app.farewell(_FAREWELL)
+    raise problem
+
+
+@asynccontextmanager
+async def stoppable(stop: Callable[[str], None]) -> AsyncGenerator[None]:
+    """Let the first SIGINT or SIGTERM stop what is inside in good order, and the second end the process."""
+
+    async def in_order() -> None:
+        stop(INTERRUPTED)
+
+    problem: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(end_on_signals, in_order)
+        try:
+            yield
+        except Exception as error:
+            problem = error
+        group.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+
+
+def note(sentence: str) -> None:
+    """A line on stderr."""
+    print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+
+
+def in_memory(app: App) -> None:
+    """Say that nothing will stay, where that is so."""
+    if app.settings.state_path is None and app.store is None:
+        note("the sandbox keeps its order book in memory, so it ends with this command; KUSTOM_STATE_DIR keeps it")

@@ -1,0 +1,49 @@
+"""What `book sync` brings up to date: a list of sources, each of which yields order ids with how they became known.
+
+A further source is one more asynchronous generator in `SOURCES`. An order that two of them name is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+
+from kustom_mcp.app import App
+from kustom_mcp.book.finding import Search
+from kustom_mcp.book.wanted import Wanted
+from kustom_mcp.gathering import patiently
+
+PAGE = 500
+
+Ids = AsyncGenerator[tuple[str, str]]
+"""Order ids, each with the source that the book keeps for an order that it has not met before."""
+
+
+async def hinted(app: App, _: int) -> Ids:
+    """Orders that somebody has named and nobody has read."""
+    if app.simulator is not None:
+        for order_id in app.simulator.store.announced():
+            app.book.hints[order_id] = "webhook"
+    for order_id, source in list(app.book.hints.items()):
+        yield order_id, source
+
+
+async def stale(app: App, before: int) -> Ids:
+    """Open orders that were read before this time (unix milliseconds), the soonest to expire first."""
+    after: tuple[int, int] | None = None
+    while True:
+        found = await patiently(
+            lambda after=after: app.book.ask(
+                lambda page, account: Search(page, account, Wanted(), app.settings.order_scope).page(
+                    "expires_at", PAGE, after, read_before=before
+                )
+            )
+        )
+        for _, entry in found:
+            yield entry.order_id, entry.kind.source
+        if len(found) < PAGE:
+            return
+        number, entry = found[-1]
+        after = entry.expires_at, number
+
+
+SOURCES: tuple[Callable[[App, int], Ids], ...] = (hinted, stale)

@@ -1,0 +1,61 @@
+"""`kustom-mcp book sync`: open orders that were read too long ago are read again, and what was only announced is read.
+
+It needs no record of how far it got: what it has read is not stale any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from kustom_mcp.app import App
+from kustom_mcp.book.finding import Search
+from kustom_mcp.book.wanted import Wanted
+from kustom_mcp.commands.book.progress import progress
+from kustom_mcp.commands.book.running import NOT_ALL, in_memory, stoppable
+from kustom_mcp.commands.book.sources import SOURCES
+from kustom_mcp.gathering import Ends, Gathering, Piece, patiently
+
+
+async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], None] = print) -> int:
+    """Read them; 0 when all could be read. `max_age` in seconds, `rate` in reads a second. BookUnavailable."""
+    in_memory(app)
+    before = int((app.wall() - max_age) * 1000)
+    counts: Counter[Ends] = Counter()
+    scope = app.settings.order_scope
+
+    def settled(piece: Piece, ends: Ends, why: str) -> None:
+        counts[ends] += 1
+        if ends is not Ends.READ:
+            say(f"order {piece.order_id}: {'not read: ' * (ends is Ends.UNREAD)}{why}")
+        app.book.hints.pop(piece.order_id, None)
+        advance(counts.total(), _words(counts))
+
+    known = await patiently(
+        lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
+    )
+    gathering = Gathering(app, settled, per_second=rate)
+    with progress(known.stale, "orders") as advance:
+        async with stoppable(gathering.stop):
+            await gathering.run(_pieces(app, before))
+    if gathering.stopped is not None:
+        say(f"Stopped ({gathering.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
+        return NOT_ALL
+    say(f"Done. {_words(counts)}.")
+    return 0 if counts.total() == counts[Ends.READ] else NOT_ALL
+
+
+async def _pieces(app: App, before: int) -> AsyncGenerator[Piece]:
+    asked = set[str]()
+    for source in SOURCES:
+        async with aclosing(source(app, before)) as ids:
+            async for order_id, known_by in ids:
+                if order_id not in asked:
+                    asked.add(order_id)
+                    yield Piece(len(asked), order_id, known_by)
+
+
+def _words(counts: Counter[Ends]) -> str:
+    missed = counts[Ends.REJECTED] + counts[Ends.UNREAD]
+    return f"{counts[Ends.READ]:,} read{f', {missed:,} could not be read' if missed else ''}"

@@ -1,0 +1,27 @@
+"""A record of a file as it was read, and what its cells are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+_AROUND = " \t\r\n\v\f\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff"
+_QUOTES = "'\"\u2018\u2019\u201c\u201d`"
+
+
+class Unreadable(Exception):
+    """The file cannot be read as a table. A sentence without anything from the file."""
+
+
+class Record(NamedTuple):
+    """`line`: where it begins. `flaw`: why its cells cannot be trusted."""
+
+    line: int
+    cells: Sequence[str]
+    flaw: str | None = None
+
+
+def plain(cell: str) -> str:
+    """A cell without what programs put around a value so that Excel leaves it as it is: `="..."`, quotes, spaces."""
+    text = cell.strip(_AROUND)
+    return text.removeprefix("=").strip(_QUOTES + _AROUND) if text else text
