@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -55,7 +56,7 @@ def dialect_of(head: bytes) -> Dialect:
     text = head.decode(encoding, "replace").removeprefix("\ufeff")
     if sum(mark < " " and mark not in "\t\n\r\f\x1a" for mark in text) > len(text) // 1000:
         raise Unreadable("this is neither a text file (CSV) nor an Excel file (.xlsx)")
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))
     if len(lines) > 1 and len(head) == HEAD:
         lines.pop()  # it may be cut
     named = _SEP.fullmatch(lines[0]) if lines else None

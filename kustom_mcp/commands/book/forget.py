@@ -11,7 +11,7 @@ from kustom_mcp.app import App
 from kustom_mcp.aside import aside
 from kustom_mcp.book import writing
 from kustom_mcp.book.shelf import Page
-from kustom_mcp.commands.book.running import NOT_ALL, note
+from kustom_mcp.commands.book.running import NOT_ALL, note, result
 from kustom_mcp.gathering import patiently
 from kustom_mcp.settings import ConfigError
 
@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
     yes: bool
 
 
-async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = print) -> int:
+async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) -> int:
     """Take them out; 1 where one that was named is not there, or the person said no. ConfigError, BookUnavailable."""
     order_ids = {_order_id(text) for text in wanted.order_ids}
     if not await app.book.there():

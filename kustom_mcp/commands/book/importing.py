@@ -17,7 +17,7 @@ from kustom_mcp.aside import aside
 from kustom_mcp.book import imports
 from kustom_mcp.commands.book.progress import Advance, progress
 from kustom_mcp.commands.book.reckoning import Reckoning
-from kustom_mcp.commands.book.running import NOT_ALL, in_memory, note, stoppable
+from kustom_mcp.commands.book.running import NOT_ALL, in_memory, note, result, stoppable
 from kustom_mcp.exports import Export, NoColumn, Unreadable, opened
 from kustom_mcp.gathering import Along, Ends, Gathering, Piece, patiently
 from kustom_mcp.settings import ConfigError
@@ -38,7 +38,7 @@ class Options(NamedTuple):
     restart: bool
 
 
-async def bring_in(app: App, options: Options, say: Callable[[str], None] = print) -> int:
+async def bring_in(app: App, options: Options, say: Callable[[str], None] = result) -> int:
     """Import; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
     export = await aside(lambda: _opened(options))
     after = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))

@@ -68,6 +68,11 @@ async def stoppable(stop: Callable[[str], None]) -> AsyncGenerator[None]:
         raise problem
 
 
+def result(line: str) -> None:
+    """A line on stdout, at once: whoever reads it may be a program that waits for it."""
+    print(line, flush=True)
+
+
 def note(sentence: str) -> None:
     """A line on stderr."""
     print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)

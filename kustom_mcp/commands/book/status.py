@@ -12,12 +12,13 @@ from kustom_mcp.app import App
 from kustom_mcp.book import FILE
 from kustom_mcp.book.entry import stamp
 from kustom_mcp.book.standing import Standing, standing
+from kustom_mcp.commands.book.running import result
 from kustom_mcp.gathering import patiently
 
 _UNITS = ("bytes", "kB", "MB", "GB")
 
 
-async def report(app: App, max_age: int, *, as_json: bool, say: Callable[[str], None] = print) -> int:
+async def report(app: App, max_age: int, *, as_json: bool, say: Callable[[str], None] = result) -> int:
     """Print it. `max_age`: seconds after which an open order counts as stale. BookUnavailable."""
     book, before = app.book, int((app.wall() - max_age) * 1000)
     scope = app.settings.order_scope

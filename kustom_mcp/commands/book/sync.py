@@ -13,12 +13,12 @@ from kustom_mcp.app import App
 from kustom_mcp.book.finding import Search
 from kustom_mcp.book.wanted import Wanted
 from kustom_mcp.commands.book.progress import progress
-from kustom_mcp.commands.book.running import NOT_ALL, in_memory, stoppable
+from kustom_mcp.commands.book.running import NOT_ALL, in_memory, result, stoppable
 from kustom_mcp.commands.book.sources import SOURCES
 from kustom_mcp.gathering import Ends, Gathering, Piece, patiently
 
 
-async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], None] = print) -> int:
+async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], None] = result) -> int:
     """Read them; 0 when all could be read. `max_age` in seconds, `rate` in reads a second. BookUnavailable."""
     in_memory(app)
     before = int((app.wall() - max_age) * 1000)

@@ -1,0 +1,244 @@
+"""`kustom-mcp book sync`, `status` and `forget`, and what all of them say where there is no book."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import sqlite3
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kustom_mcp.book.shelf import LATEST
+from kustom_mcp.simulator.seeds import demo_orders
+from tests.commands.conftest import Command
+from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
+from tests.conversation import conversation, demo
+from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+
+__all__ = ["shop"]
+
+EVERY = [
+    ("import", "x.csv"),
+    ("sync",),
+    ("status",),
+    ("forget", "--all", "--yes"),
+]
+
+
+def filled(command: Command, shop: dict[str, str], tmp_path: Path, *ids: str) -> None:
+    assert command("book", "import", csv_of(tmp_path / "fill.csv", *ids), *FAST, **shop).code == 0
+
+
+def everything(shop: dict[str, str]) -> bytes:
+    return b"".join(path.read_bytes() for path in book_of(shop).parent.iterdir())
+
+
+def test_sync_reads_again_what_is_open_and_old(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    gone = kustom.add(status="AUTHORIZED", order_amount=500)
+    opened, ended = demo("authorized-sek"), demo("captured-sek")
+    filled(command, shop, tmp_path, opened, ended, gone)
+    kustom.reset()
+    kustom.change("POST", f"/orders/{opened}/cancel")
+    assert command("book", "sync", *FAST, **shop).out == "Done. 0 read.\n"
+    ran = command("book", "sync", "--max-age", "0", *FAST, **shop)
+    assert (ran.code, ran.err) == (1, "")
+    assert ran.out == (
+        f"order {gone}: Kustom has no such order for these credentials: it does not exist, or is another merchant's\n"
+        "Done. 1 read, 1 could not be read.\n"
+    )
+    reads = Counter(seen["path"].rpartition("/")[2] for seen in kustom.requests if seen["method"] == "GET")
+    assert reads == {opened: 1, gone: 1}
+    assert status(command, shop)["by_status"] == {"AUTHORIZED": 1, "CANCELLED": 1, "CAPTURED": 1}
+    assert command("book", "forget", gone, **shop).code == 0
+    assert command("book", "sync", "--max-age", "0", **shop).out == "Done. 0 read.\n"
+
+
+def test_sync_keeps_to_the_scope(command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path) -> None:
+    ids = [demo("authorized-sek"), demo("part-captured-eur")]
+    filled(command, shop, tmp_path, *ids)
+    kustom.reset()
+    ran = command("book", "sync", "--max-age", "0", *FAST, **shop, KUSTOM_ORDER_SCOPE=ids[1])
+    assert (ran.out, asked(kustom)) == ("Done. 1 read.\n", Counter([ids[1]]))
+    assert (
+        "1 order within KUSTOM_ORDER_SCOPE, 1 open" in command("book", "status", KUSTOM_ORDER_SCOPE=ids[1], **shop).out
+    )
+
+
+def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp_path: Path) -> None:
+    empty = command("book", "status", **shop)
+    assert (empty.code, empty.err) == (0, "")
+    assert empty.out.splitlines() == [
+        "The order book of playground, merchant demo: 0 orders, 0 open",
+        f"  place     {book_of(shop)}",
+        "  kept      400 days after its creation (KUSTOM_BOOK_DAYS)",
+    ]
+    assert not book_of(shop).parent.exists()
+    filled(command, shop, tmp_path, *DEMO)
+    with closing(sqlite3.connect(book_of(shop))) as book, book:
+        book.execute("UPDATE book SET read_at = 0 WHERE order_id = ?", (demo("authorized-sek"),))
+    found = status(command, shop)
+    seeds = Counter(seed.order["status"] for seed in demo_orders())
+    assert found["by_status"] == dict(seeds)
+    assert sum(found["by_currency"].values()) == found["orders"] == len(DEMO)
+    assert (found["by_source"], found["in_doubt"], found["stale"]) == ({"import": len(DEMO)}, 1, 1)
+    assert found["bytes"] >= book_of(shop).stat().st_size
+    assert found["oldest_read"] <= found["newest_read"]
+    text = command("book", "status", **shop).out
+    assert "  stale     1 of the open orders were read more than 3,600 seconds ago: book sync\n" in text
+    assert "  in doubt  1 order written to after the last reading\n" in text
+    assert "CAPTURED 7" in text
+
+
+def test_what_is_forgotten_is_gone_from_the_files_too(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    ids = [kustom.add(status="CAPTURED", merchant_reference1=f"CANARY-{number}") for number in range(6)]
+    filled(command, shop, tmp_path, *ids)
+    assert b"CANARY-0" in everything(shop)
+    with closing(sqlite3.connect(book_of(shop))) as beside:  # as a server has it open
+        assert beside.execute("SELECT count(*) FROM book").fetchone() == (6,)
+        link = f"https://portal.playground.kustom.co/orders/list/{ids[1]}"
+        ran = command("book", "forget", ids[0].upper(), link, **shop)
+        assert (ran.code, ran.out, ran.err) == (0, "Forgot 2 orders.\n", "")
+        left = everything(shop)
+        for one, words in zip(ids, (f"CANARY-{number}".encode() for number in range(6)), strict=True):
+            assert (one.encode() in left, words in left) == ((one not in ids[:2]),) * 2
+        again = command("book", "forget", ids[0], ids[2], **shop)
+        assert (again.code, again.out) == (1, "Forgot 1 order; 1 was not in the book.\n")
+        assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 3 orders.\n"
+    left = everything(shop)
+    assert [one for one in ids if one.encode() in left] == []
+    assert b"CANARY" not in left.upper()
+    assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 0 orders.\n"
+
+
+def test_forgetting_by_date_takes_what_was_created_before(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    created = ["2026-03-01T10:00:00Z", "2026-03-02T00:00:00Z"]
+    ids = [kustom.add(status="CAPTURED", created_at=moment) for moment in created]
+    shop["KUSTOM_BOOK_DAYS"] = "3650"
+    filled(command, shop, tmp_path, *ids)
+    assert command("book", "forget", "--before", "2026-03-02", **shop).out == "Forgot 1 order.\n"
+    assert command("book", "forget", "--before", "2026-03-02T00:00:01Z", **shop).out == "Forgot 1 order.\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "why"),
+    [
+        ((), "book forget: Give either order ids, or --before DATE, or --all."),
+        (("--all", "--before", "2026-01-01"), "book forget: Give either order ids, or --before DATE, or --all."),
+        (("--all", DEMO[0]), "book forget: Give either order ids, or --before DATE, or --all."),
+        (("--before", "soon"), "argument --before: a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z"),
+        ((DEMO[0][:-1],), "ORDER_ID: The last group has 11 characters, 12 expected."),
+        (("--all",), "--all: Nobody can be asked here: add --yes."),
+    ],
+)
+def test_forgetting_says_what_is_missing(
+    argv: tuple[str, ...], why: str, command: Command, shop: dict[str, str], tmp_path: Path
+) -> None:
+    filled(command, shop, tmp_path, DEMO[0])
+    ran = command("book", "forget", *argv, **shop)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith(f"kustom-mcp: {why}")
+    assert status(command, shop)["orders"] == 1
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", 0), ("", 1)])
+def test_forgetting_everything_asks_on_a_terminal(
+    answer: str, left: int, command: Command, shop: dict[str, str], tmp_path: Path
+) -> None:
+    filled(command, shop, tmp_path, DEMO[0])
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        [*PROGRAM, "book", "forget", "--all"],
+        stdin=theirs, env=shop, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    for end in (ours, theirs):
+        os.close(end)
+    assert "Forget all orders of playground/demo in book.sqlite3 in the state directory? [y/N]" in done.stdout
+    assert done.returncode == left
+    assert status(command, shop)["orders"] == left
+
+
+def _broken(path: Path) -> None:
+    path.write_bytes(b"this is no database " * 1000)
+
+
+def _newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as book:
+        book.execute(f"PRAGMA user_version = {LATEST + 1}")
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (_broken, "SQLITE_NOTADB"),
+        (_newer, "a newer version of kustom-mcp has written it; update this one"),
+        (Path.mkdir, "SQLITE_CANTOPEN"),
+    ],
+)
+@pytest.mark.parametrize("argv", EVERY, ids=lambda argv: argv[0])
+def test_a_book_that_cannot_be_used_is_one_line(
+    argv: tuple[str, ...], harm: Callable[[Path], None], why: str, command: Command, kustom: Kustom,
+    shop: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    csv_of(tmp_path / "x.csv", *DEMO)
+    book_of(shop).parent.mkdir(parents=True)
+    harm(book_of(shop))
+    ran = command("book", *argv, **shop)
+    line = f"kustom-mcp: the order book cannot be used ({why}): look at book.sqlite3 in the state directory\n"
+    assert (ran.code, ran.out, ran.err) == (3, "", line)
+    assert kustom.requests == []
+
+
+@pytest.mark.parametrize("argv", EVERY, ids=lambda argv: argv[0])
+def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, shop: dict[str, str]) -> None:
+    ran = command("book", *argv, **shop, KUSTOM_BOOK_DAYS="0")
+    assert (ran.code, ran.out, ran.err) == (
+        2,
+        "",
+        "kustom-mcp: KUSTOM_BOOK_DAYS: It is 0, so there is no order book.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("book",), ("book", "burn"), ("book", "import"), ("book", "import", "x", "--rate", "21"),
+     ("book", "import", "x", "--rate", "0"), ("book", "sync", "--max-age", "-1")],
+)  # fmt: skip
+def test_a_wrong_command_line_is_one_line(argv: tuple[str, ...], command: Command) -> None:
+    ran = command(*argv)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+
+
+async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path) -> None:
+    file = csv_of(tmp_path / "x.csv", *DEMO)
+
+    def strangers(app: object) -> None:
+        setattr(app, "simulator", None)  # noqa: B010 - no new orders are announced
+
+    async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
+        await talk.call("get_order", order_id=DEMO[0])
+        assert (await talk.call("find_orders"))["coverage"]["sources"] == {"call": 1}
+        done = subprocess.run(  # noqa: ASYNC221 - the server shall wait
+            [*PROGRAM, "book", "import", file, "--max-age", "0"],
+            env={"KUSTOM_STATE_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=30, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (
+            0,
+            f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n",
+        )
+        found = await talk.call("find_orders", max_age=10**8)
+        assert found["coverage"]["sources"] == {"call": 1, "import": len(DEMO) - 1}
+        assert json.dumps(found["orders"]).count("order_id") == 20
