@@ -28,22 +28,26 @@ async def hinted(app: App, _: int) -> Ids:
 
 
 async def stale(app: App, before: int) -> Ids:
-    """Open orders that were read before this time (unix milliseconds), the soonest to expire first."""
-    after: tuple[int, int] | None = None
+    """Orders in doubt, and open ones that were read before this time (unix milliseconds), the soonest to expire first.
+
+    What was read again is stale no more. What could not be read is met again, and passed over."""
+    seen, most = set[str](), PAGE
     while True:
         found = await patiently(
-            lambda after=after: app.book.ask(
-                lambda page, account: Search(page, account, Wanted(), app.settings.order_scope).page(
-                    "expires_at", PAGE, after, read_before=before
+            lambda most=most: app.book.ask(
+                lambda page, account: Search(page, account, Wanted(), app.settings.order_scope).stale(
+                    "expires_at", most, before
                 )
             )
         )
-        for _, entry in found:
-            yield entry.order_id, entry.kind.source
-        if len(found) < PAGE:
-            return
-        number, entry = found[-1]
-        after = entry.expires_at, number
+        new = [order_id for order_id in found if order_id not in seen]
+        seen.update(new)
+        for order_id in new:
+            yield order_id, "call"
+        if not new:
+            if len(found) < most:
+                return
+            most += PAGE
 
 
 SOURCES: tuple[Callable[[App, int], Ids], ...] = (hinted, stale)
