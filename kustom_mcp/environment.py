@@ -151,7 +151,7 @@ def _resembling(name: str, known: list[str]) -> str | None:
 
 
 def _settings(values: dict[str, str]) -> Settings:
-    for secret in ("api_key", "http_token", "store"):
+    for secret in ("api_key", "http_token", "store", "hooks_path", "hooks_secret"):
         name = f"{PREFIX}{secret.upper()}"
         if f"{secret}_file" in values:
             if secret in values:

@@ -70,6 +70,7 @@ PAYLOADS: dict[str, Json] = {
                 **dict.fromkeys(AMOUNTS, _INTEGER),
                 **dict.fromkeys(("expires_at", "merchant_reference1", "error"), _STRING),
                 "days_left": _INTEGER,
+                "disputed": {"type": "boolean"},
                 "stale": {"type": "boolean"},
             },
             ["order_id"],

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from kustom_mcp.book import BookUnavailable, Entry
+from kustom_mcp.book import BookUnavailable, Entry, feed
 from kustom_mcp.book.entry import order_of, stamp
 from kustom_mcp.book.finding import Known, Place, Search, place
 from kustom_mcp.book.shelf import Page
@@ -40,6 +40,8 @@ class Found(NamedTuple):
     entries: list[Entry]
     totals: list[dict[str, Json]]
     known: Known
+    complete_since: int | None
+    """Unix milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Searching:
     async def found(self) -> Found:
         """Read again what is stale, then search. Failure when the book cannot be used."""
         await _learn(self.call)
-        scope = self.call.policy.scope
+        scope, book = self.call.policy.scope, self.call.app.book
 
         def stale(page: Page, account: int) -> list[str]:
             return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest)
@@ -64,13 +66,14 @@ class Searching:
         def all_of_it(page: Page, account: int) -> Found:
             search = Search(page, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
-            return Found(entries, search.totals(), search.known(self.oldest))
+            since = feed.complete_since(page, account, book.listening, book.time())
+            return Found(entries, search.totals(), search.known(self.oldest), since)
 
         try:
-            await self._refresh(await self.call.app.book.ask(stale))
-            return await self.call.app.book.ask(all_of_it)
+            await self._refresh(await book.ask(stale))
+            return await book.ask(all_of_it)
         except BookUnavailable as error:
-            raise _unusable(self.call.app.book.place, error) from None
+            raise _unusable(book.place, error) from None
 
     async def _refresh(self, order_ids: list[str]) -> None:
         done, stopped = 0, False
@@ -99,15 +102,18 @@ class Searching:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
         now = self.call.app.now()
         return [
-            row("ok", order_of(entry), now=now) | ({"stale": True} if self.is_stale(entry) else {}) for entry in entries
+            row("ok", order_of(entry), now=now)
+            | ({"disputed": True} if entry.kind.disputed else {})
+            | ({"stale": True} if self.is_stale(entry) else {})
+            for entry in entries
         ]
 
     def is_stale(self, entry: Entry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
 
-    def coverage(self, known: Known) -> dict[str, Json]:
-        since = self.call.app.book.complete_since
-        complete: dict[str, Json] = {} if since is None else {"complete_since": stamp(int(since * 1000))}
+    def coverage(self, found: Found) -> dict[str, Json]:
+        known, since = found.known, found.complete_since
+        complete: dict[str, Json] = {} if since is None else {"complete_since": stamp(since)}
         oldest = {"oldest_read": stamp(known.oldest_read)} if known.oldest_read else {}
         return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
 
@@ -162,13 +168,11 @@ async def _learn(call: Call) -> None:
     if app.simulator is None or not app.book.on:
         return
     for order_id in app.simulator.store.announced():
-        app.book.hints[order_id] = "webhook"
         try:
             order = await app.client.read(GET_ORDER, deadline=app.clock() + call.time_left, order_id=order_id)
         except OmsError:
-            app.book.complete_since = None
             continue
-        app.book.note(order)
+        app.book.note(order, feed.WEBHOOK)
 
 
 def _digest(arguments: Mapping[str, Any]) -> str:

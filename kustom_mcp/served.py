@@ -61,3 +61,29 @@ class Served(BaseModel):
         default="on",
         description="`off` for replicas without affinity: handshake clients then get codes instead of forms.",
     )
+    hooks_path: Annotated[SecretStr, AfterValidator(values.hooks_path)] | None = Field(
+        default=None,
+        description="`serve --http` takes Kustom's webhooks and push callbacks at `/hooks/kustom/` and this: a random "
+        "text of at least 24 letters, digits, hyphens and underscores.",
+    )
+    hooks_path_file: Path | None = Field(
+        default=None, description="File to read that from, instead of KUSTOM_HOOKS_PATH."
+    )
+    hooks_secret: Annotated[tuple[SecretStr, ...], BeforeValidator(values.hooks_secrets)] = Field(
+        default=(),
+        description="Secret that webhooks are signed with, as the portal shows it; while it changes, the new one and "
+        "the old one as a comma list. A webhook without a good signature is then refused.",
+    )
+    hooks_secret_file: Path | None = Field(
+        default=None, description="File to read the secret from, instead of KUSTOM_HOOKS_SECRET."
+    )
+    hooks_header: Annotated[str, AfterValidator(values.header)] = Field(
+        default="Kustom-Signature",
+        description="Header that has the signature of a webhook (HMAC-SHA256 of the body). Assumed: Kustom publishes "
+        "neither its name nor its form.",
+    )
+    hooks_encoding: Annotated[Literal["hex", "base64"], BeforeValidator(values.lower)] = Field(
+        default="hex",
+        description="How that signature is written: `hex` or `base64`, with or without a prefix such as `sha256=`. "
+        "Assumed.",
+    )

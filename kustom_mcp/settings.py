@@ -159,12 +159,20 @@ class Settings(Served):
         return {**given, "environment": told or "playground"}
 
     @model_validator(mode="after")
-    def _nothing_contradicts(self) -> Settings:
+    def _what_is_served_fits(self) -> Settings:
         if self.http_token and self.oauth_issuer:
             raise ConfigError("KUSTOM_HTTP_TOKEN", "Give either this or KUSTOM_OAUTH_ISSUER, not both.")
         if bool(self.oauth_issuer) != bool(self.oauth_audience):
             missing = "KUSTOM_OAUTH_AUDIENCE" if self.oauth_issuer else "KUSTOM_OAUTH_ISSUER"
             raise ConfigError(missing, "KUSTOM_OAUTH_ISSUER and KUSTOM_OAUTH_AUDIENCE are needed together.")
+        if self.hooks_path and not self.book_days:
+            raise ConfigError("KUSTOM_HOOKS_PATH", "Webhooks are for the order book, and KUSTOM_BOOK_DAYS is 0.")
+        if self.hooks_secret and not self.hooks_path:
+            raise ConfigError("KUSTOM_HOOKS_SECRET", "It means nothing without KUSTOM_HOOKS_PATH.")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_contradicts(self) -> Settings:
         if self.environment == "sandbox":
             if self.api_url:
                 raise ConfigError("KUSTOM_API_URL", "The sandbox is embedded and has no URL; unset one of the two.")

@@ -69,6 +69,28 @@ def token(value: SecretStr) -> SecretStr:
     return value
 
 
+def hooks_path(value: SecretStr) -> SecretStr:
+    """A part of a path that nobody guesses."""
+    path = value.get_secret_value()
+    if not re.fullmatch(r"[A-Za-z0-9_-]{24,200}", path) or len(set(path)) < 8:
+        raise ValueError("It is a random text of 24 to 200 letters, digits, hyphens and underscores.")
+    return value
+
+
+def hooks_secrets(value: object) -> object:
+    found = _checked(value, lambda secret: len(secret.encode()) >= 16, "at least 16 bytes long")
+    if isinstance(value, str) and len(cast("tuple[str, ...]", found)) > 2:
+        raise ValueError("There are at most two secrets, the new one and the old one.")
+    return found
+
+
+def header(value: str) -> str:
+    """The name of a header."""
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,100}", value):
+        raise ValueError("It is the name of a header: letters, digits and hyphens.")
+    return value
+
+
 def http_hosts(value: object) -> object:
     return _checked(lower(value), _HOST_HEADER.fullmatch, "a Host header like mcp.example.com or mcp.example.com:8443")
 

@@ -38,6 +38,8 @@ from kustom_mcp.door import Door
 from kustom_mcp.ending import end_on_signals
 from kustom_mcp.fairness import ALL_CALLS, Pace
 from kustom_mcp.gate import operating_user
+from kustom_mcp.hooks.endpoint import hook_routes
+from kustom_mcp.hooks.inbox import Inbox
 from kustom_mcp.principal import KEY, Principal
 from kustom_mcp.protected import metadata_routes
 from kustom_mcp.server import build_server
@@ -102,9 +104,11 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
+    inbox = Inbox(app) if settings.hooks_path else None
+
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with manager.run():
+        async with manager.run(), inbox.opened() if inbox else contextlib.nullcontext():
             yield
 
     if access is None:
@@ -118,6 +122,7 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
     routes = [
         Route(PATH, behind_the_door(endpoint)),
         *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
+        *hook_routes(app, inbox, hosts=hosts, origins=origins),
         Route("/healthz", alive),
         Route("/readyz", ready),
     ]

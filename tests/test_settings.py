@@ -207,6 +207,16 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"http_origins": "CANARY.example"}, "KUSTOM_HTTP_ORIGINS", "Entry 1 of the list is not an origin"),
     ({"http_origins": "https://CANARY.example/"}, "KUSTOM_HTTP_ORIGINS", "Entry 1 of the list is not an origin"),
     ({"http_sessions": "CANARY"}, "KUSTOM_HTTP_SESSIONS", "'on' or 'off'"),
+    ({"hooks_path": "CANARY"}, "KUSTOM_HOOKS_PATH", "random text of 24"),
+    ({"hooks_path": "CANARY/../CANARY-0123456789"}, "KUSTOM_HOOKS_PATH", "random text of 24"),
+    ({"hooks_path": "CANARY" * 5}, "KUSTOM_HOOKS_PATH", "random text of 24"),
+    ({"hooks_path": "CANARY-0123456789-abcdefgh", "book_days": "0"}, "KUSTOM_HOOKS_PATH", "KUSTOM_BOOK_DAYS is 0"),
+    ({"hooks_path_file": os.devnull}, "KUSTOM_HOOKS_PATH_FILE", "is empty"),
+    ({"hooks_secret": "CANARY"}, "KUSTOM_HOOKS_SECRET", "Entry 1 of the list is not at least 16 bytes"),
+    ({"hooks_secret": ",".join(["CANARY" * 4] * 3)}, "KUSTOM_HOOKS_SECRET", "at most two"),
+    ({"hooks_secret": "CANARY" * 4}, "KUSTOM_HOOKS_SECRET", "means nothing without KUSTOM_HOOKS_PATH"),
+    ({"hooks_header": "CANARY: x"}, "KUSTOM_HOOKS_HEADER", "the name of a header"),
+    ({"hooks_encoding": "CANARY"}, "KUSTOM_HOOKS_ENCODING", "'hex' or 'base64'"),
 ]
 
 

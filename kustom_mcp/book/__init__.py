@@ -48,10 +48,8 @@ class Book:
     def __init__(self, shelf: Shelf, account: str, days: int, wall: Callable[[], float]) -> None:
         self.on = days > 0
         self.place = shelf.place
-        self.hints: dict[str, str] = {}
-        """Order ids that somebody has named and nobody has read yet, with how they became known."""
-        self.complete_since: float | None = None
-        """Unix seconds since when every new order was announced, as far as can be known; None when it cannot."""
+        self.listening: str | None = None
+        """The name under which this process hears what Kustom announces: see `feed`."""
         self._shelf = shelf
         self._account = account
         self._days = days
@@ -76,7 +74,6 @@ class Book:
         """
         if not self.on:
             return
-        source = self.hints.pop(order.order_id.lower(), source)
         entry = entry_of(order, source, self._wall() if read_at is None else read_at)
         if entry is not None:
             known = self._notes.get(entry.order_id, 0)
@@ -202,6 +199,14 @@ class Book:
     def oldest_kept(self, now: float) -> int:
         """Unix milliseconds: what was created before is not kept."""
         return int(now * 1000) - self._days * DAY
+
+    def time(self) -> int:
+        """Unix milliseconds by the clock of the store, once it has been opened."""
+        return int((self._wall() + self._shelf.skew) * 1000)
+
+    def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[Entry]:
+        """What is kept of an order that was asked for at this time (unix seconds): one entry, or none."""
+        return kept([entry_of(order, source, read_at, disputed=disputed)], self.oldest_kept(self._wall()))
 
     def _number(self, page: Page) -> int:
         """The account's number; 0, which nobody has, while nothing of it is known."""

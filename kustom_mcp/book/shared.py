@@ -52,6 +52,10 @@ class SharedShelf:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def skew(self) -> float:
+        return self._store.skew
+
     def read(self, work: Callable[[Page], T]) -> T:
         return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
 

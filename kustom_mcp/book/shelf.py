@@ -63,6 +63,11 @@ class Shelf(Protocol):
     place: str
     """What an operator has to look at when this fails."""
 
+    @property
+    def skew(self) -> float:
+        """What to add to this machine's time of day, in seconds, to get the store's."""
+        ...
+
     def read(self, work: Callable[[Page], T]) -> T:
         """Of one state, whoever writes meanwhile. BookUnavailable."""
         ...
@@ -106,6 +111,8 @@ class _Sheet:
 
 class LocalShelf:
     """A private file, or memory without a path. It is opened by the first use, and again after a failure."""
+
+    skew = 0.0
 
     def __init__(self, path: Path | None, *, patience: float = PATIENCE) -> None:
         self.place = f"{FILE} in the state directory" if path else "memory"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from kustom_mcp.book import feed
 from kustom_mcp.book.entry import DAY, Entry, Kind
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.oms.models import AMOUNTS
@@ -93,7 +94,8 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
     known, sums = kinds(page), _Sums(account)
     names_of = {number: kind for kind, number in known.items()}
     free = int(page.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
-    new, given = 0, iter(entries)
+    fresh: list[Entry] = []
+    given = iter(entries)
     while some := {one.order_id: one for one in sorted(islice(given, _AT_ONCE), key=lambda one: abs(one.read_at))}:
         there = {row[0]: row[1:] for row in _found(page, account, list(some))}
         rows: list[dict[str, Any]] = []
@@ -102,7 +104,8 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
         for entry in some.values():
             old = there.get(entry.order_id)
             if old is None:
-                number, free, new, kind = free, free + 1, new + 1, entry.kind
+                number, free, kind = free, free + 1, entry.kind
+                fresh.append(entry)
                 renamed.append((number, entry))
             else:
                 number, old_kind, created_at, read_at, *rest = old
@@ -125,7 +128,8 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
         names = [{"number": number, "name": name} for number, entry in renamed for name in sorted(entry.names)]
         page.many("INSERT INTO book_names VALUES (:number, :name)", names)
     sums.write(page)
-    return new
+    feed.unannounced(page, account, fresh)
+    return len(fresh)
 
 
 def doubt(page: Page, account: int, since: Mapping[str, int]) -> None:
@@ -151,6 +155,8 @@ def forget(page: Page, account: int, order_ids: Iterable[str]) -> int:
         numbers = [{"number": row[1]} for row in rows]
         page.many("DELETE FROM book_names WHERE number = :number", numbers)
         page.many("DELETE FROM book WHERE number = :number", numbers)
+        hinted = [{"account": account, "order_id": row[0]} for row in rows]
+        page.many("DELETE FROM book_hints WHERE account = :account AND order_id = :order_id", hinted)
         gone += len(rows)
     sums.write(page)
     return gone
@@ -161,7 +167,7 @@ def forget_all(page: Page, account: int) -> int:
     mine = {"account": account}
     orders = int(page.rows("SELECT count(*) FROM book WHERE account = :account", mine)[0][0])
     page.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
-    for table in ("book", "book_sums", "book_imports"):
+    for table in ("book", "book_sums", "book_imports", "book_hints"):
         page.rows(f"DELETE FROM {table} WHERE account = :account", mine)
     return orders
 

@@ -43,5 +43,14 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "remaining_authorized_amount BIGINT NOT NULL, PRIMARY KEY (account, kind, day))",
         "CREATE TABLE {}book_imports (account INTEGER NOT NULL, file VARCHAR NOT NULL, done INTEGER NOT NULL, "
         "at BIGINT NOT NULL, PRIMARY KEY (account, file))",
+        # Orders that somebody has named from outside, until they have been read: see `book.hints`.
+        "CREATE TABLE {}book_hints (account INTEGER NOT NULL, order_id VARCHAR NOT NULL, source VARCHAR NOT NULL, "
+        "verified INTEGER NOT NULL, disputed INTEGER NOT NULL, state INTEGER NOT NULL, due BIGINT NOT NULL, "
+        "tries INTEGER NOT NULL, news INTEGER NOT NULL, PRIMARY KEY (account, order_id))",
+        # Since when every new order was announced, and who listens: see `book.feed`.
+        "CREATE TABLE {}book_feeds (account INTEGER NOT NULL PRIMARY KEY, since BIGINT NOT NULL, "
+        "next_read BIGINT NOT NULL)",
+        "CREATE TABLE {}book_listeners (account INTEGER NOT NULL, name VARCHAR NOT NULL, until BIGINT NOT NULL, "
+        "proven INTEGER NOT NULL, PRIMARY KEY (account, name))",
     ),
 )

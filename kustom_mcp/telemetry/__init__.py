@@ -72,6 +72,9 @@ class Telemetry:
     def refused(self, tool: str, setting: str) -> None:
         """That the operator's setting refused a call."""
 
+    def hooked(self, kind: str, result: str) -> None:
+        """That a webhook or a push came, and what became of it."""
+
     def in_flight(self, change: int) -> None:
         """That a write has left, or has come back."""
 

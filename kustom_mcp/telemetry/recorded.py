@@ -104,6 +104,9 @@ class Recorded(Telemetry):
         self._refusals = meter.create_counter(
             "kustom.policy.refusals", "{refusal}", "Calls refused by a setting of the operator."
         )
+        self._hooks = meter.create_counter(
+            "kustom.hooks", "{hook}", "Webhooks and push callbacks, by what became of them."
+        )
         self._flying = meter.create_up_down_counter("kustom.writes.in_flight", "{write}", "Writes that have left.")
         self._exhausted = meter.create_counter(
             "kustom.retry_budget.exhausted", "{retry}", "Retries that were due and not made."
@@ -161,6 +164,9 @@ class Recorded(Telemetry):
 
     def refused(self, tool: str, setting: str) -> None:
         self._refusals.add(1, {"gen_ai.tool.name": tool, "kustom.setting": setting})
+
+    def hooked(self, kind: str, result: str) -> None:
+        self._hooks.add(1, {"kustom.hook.kind": kind, "kustom.hook.result": result})
 
     def in_flight(self, change: int) -> None:
         self._flying.add(change)

@@ -94,7 +94,7 @@ async def find_orders(
         "orders": search.rows(shown),
         "totals": found.totals,
         "now": call.app.now().isoformat(timespec="seconds"),
-        "coverage": search.coverage(found.known),
+        "coverage": search.coverage(found),
     }
     if len(found.entries) > search.limit:
         payload["next_cursor"] = cursor_at(asked, shown[-1], by)

@@ -1,0 +1,150 @@
+"""Hints: order ids that somebody has named from outside, kept until the order has been read.
+
+They are in the book's store before the sender gets its answer, so that a crash loses none, and any replica can follow
+them. One order is one hint, however often it is named. All who share the store read at one pace, one order every PACE
+milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where a signed
+webhook says that something happened.
+
+`state`: 0 was followed, and is kept until it may be read again; 1 waits; 2 waits although Kustom had no such order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kustom_mcp.book import feed
+from kustom_mcp.book.entry import Entry
+from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.writing import put
+
+PACE = 200
+AGAIN = 60_000
+SOON = 5_000
+CLAIM = 60_000
+"""How long a hint that somebody reads is nobody else's."""
+MOST = {True: 10_000, False: 1_000}
+"""Hints that wait, verified or not: a flood of forged ones takes no room from the others."""
+TRIES = 60
+"""With the longest pause between them these take about two days."""
+_LONGEST_PAUSE = 3_600_000
+_FIRST_PAUSE = 5_000
+_WHICH = "account = :account AND order_id = :order_id"
+
+
+class Hint(NamedTuple):
+    """`verified`: a webhook whose signature was good. `source`: webhook or push."""
+
+    order_id: str
+    source: str
+    verified: bool = False
+    disputed: bool = False
+
+
+class Claimed(NamedTuple):
+    """A hint that is being followed. `news`: changes when it is hinted again meanwhile."""
+
+    hint: Hint
+    tries: int
+    news: int
+
+
+def add(page: Page, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
+    """Keep hints; those for which there is no room."""
+    counts = page.rows(
+        "SELECT verified, count(*) FROM book_hints WHERE account = :account AND state > 0 GROUP BY verified",
+        {"account": account},
+    )
+    waiting = {bool(verified): int(count) for verified, count in counts}
+    refused: set[Hint] = set()
+    for hint in given:
+        which = {"account": account, "order_id": hint.order_id}
+        there = page.rows(f"SELECT state, verified FROM book_hints WHERE {_WHICH}", which)
+        counted = bool(there) and there[0][0] > 0 and bool(there[0][1]) >= hint.verified
+        if not counted and waiting.get(hint.verified, 0) >= MOST[hint.verified]:
+            refused.add(hint)
+            continue
+        if not counted:
+            waiting[hint.verified] = waiting.get(hint.verified, 0) + 1
+        page.rows(_ADD, which | hint._asdict() | _as_numbers(hint) | {"now": now, "soon": now + SOON})
+    return refused
+
+
+_KEPT = "book_hints.state > 0 AND book_hints"
+_ADD = (
+    "INSERT INTO book_hints VALUES (:account, :order_id, :source, :verified, :disputed, 1, :now, 0, 0) "
+    "ON CONFLICT (account, order_id) DO UPDATE SET state = 1, news = book_hints.news + 1, "
+    f"source = CASE WHEN {_KEPT}.verified > excluded.verified THEN book_hints.source ELSE excluded.source END, "
+    f"disputed = CASE WHEN {_KEPT}.disputed = 1 THEN 1 ELSE excluded.disputed END, "
+    # One that is new and signed need not wait for as long as one that failed again and again.
+    "due = CASE WHEN excluded.verified = 1 AND book_hints.due > :soon THEN :soon ELSE book_hints.due END, "
+    "tries = CASE WHEN book_hints.state > 0 THEN book_hints.tries ELSE 0 END, "
+    f"verified = CASE WHEN {_KEPT}.verified = 1 THEN 1 ELSE excluded.verified END"
+)
+
+
+def claim(page: Page, account: int, now: int) -> tuple[Claimed | None, int]:
+    """The next hint to follow, if one is due; else milliseconds until one may be."""
+    mine = {"account": account, "now": now}
+    page.rows("DELETE FROM book_hints WHERE account = :account AND state = 0 AND due <= :now", mine)
+    pace = page.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
+    if pace and now < pace[0][0] <= now + PACE:
+        return None, int(pace[0][0]) - now
+    found = page.rows(
+        "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
+        "WHERE account = :account AND state > 0 AND due <= :now ORDER BY verified DESC, due, order_id LIMIT 1",
+        mine,
+    )
+    if not found:
+        first = page.rows("SELECT min(due) FROM book_hints WHERE account = :account AND state > 0", mine)[0][0]
+        return None, int(first) - now if first else _LONGEST_PAUSE
+    order_id, source, verified, disputed, tries, news = found[0]
+    claimed = Claimed(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
+    _set(page, account, claimed, "due = :due", due=now + CLAIM)
+    page.rows(
+        "INSERT INTO book_feeds VALUES (:account, 0, :next) "
+        "ON CONFLICT (account) DO UPDATE SET next_read = excluded.next_read",
+        {"account": account, "next": now + PACE},
+    )
+    return claimed, 0
+
+
+def followed(page: Page, account: int, claimed: Claimed, entries: list[Entry], now: int) -> None:
+    """The order was read, and is what these say: at most one, none where it is not kept."""
+    put(page, account, entries)
+    _done(page, account, claimed, now)
+
+
+def absent(page: Page, account: int, claimed: Claimed, now: int) -> None:
+    """Kustom has no such order for us. One that was announced well is looked for once more."""
+    if claimed.hint.verified and not claimed.tries:
+        _set(page, account, claimed, "state = 2, tries = 1, due = :due", due=now + AGAIN)
+    else:
+        _done(page, account, claimed, now)
+
+
+def unread(page: Page, account: int, claimed: Claimed, now: int) -> None:
+    """It could not be read now."""
+    tries = claimed.tries + 1
+    if tries < TRIES:
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(tries, 20))
+        _set(page, account, claimed, "tries = :tries, due = :due", tries=tries, due=now + pause)
+        return
+    if claimed.hint.verified:
+        feed.interrupt(page, account)
+    _done(page, account, claimed, now)
+
+
+def _done(page: Page, account: int, claimed: Claimed, now: int) -> None:
+    """Followed, unless it was hinted again meanwhile: then it is followed again, in a while."""
+    _set(page, account, claimed, "due = :due", due=now + AGAIN)
+    _set(page, account, claimed, "state = 0, tries = 0", " AND news = :news", news=claimed.news)
+
+
+def _set(page: Page, account: int, claimed: Claimed, change: str, only: str = "", **values: int) -> None:
+    which = {"account": account, "order_id": claimed.hint.order_id}
+    page.rows(f"UPDATE book_hints SET {change} WHERE {_WHICH}{only}", which | values)
+
+
+def _as_numbers(hint: Hint) -> dict[str, int]:
+    return {"verified": int(hint.verified), "disputed": int(hint.disputed)}

@@ -1,0 +1,219 @@
+"""The inbox: hints are kept in the book's store before their sender is answered, and followed one after the other.
+
+A 2xx is a promise: Kustom does not send that event again. So it is given only when the hint is in the store, and a hint
+for which there is no room, or no store, is answered with 503. Requests that wait for the store are written together; so
+many may wait, and of those that nobody signed only some. One task reads, at the pace that `book.hints` gives to all
+replicas together, in a lane like any other caller's, and longer apart while Kustom does not answer well.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from kustom_mcp.app import App
+from kustom_mcp.book import BookUnavailable, feed, hints
+from kustom_mcp.book.hints import Claimed, Hint
+from kustom_mcp.book.shelf import Page
+from kustom_mcp.fairness import Crowded
+from kustom_mcp.hooks.complaints import Complaints
+from kustom_mcp.hooks.notice import Notice
+from kustom_mcp.oms.endpoints import GET_ORDER
+from kustom_mcp.oms.errors import NotFound, OmsError, ProtocolError, Refused
+
+CALLER = "webhooks"
+READ_SECONDS = 20.0
+LOOK_EVERY = 5.0
+"""Seconds after which hints of other replicas are looked for."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two reads while Kustom does not answer well."""
+AT_ONCE = 200
+MOST_WAITING = {True: 1_000, False: 100}
+"""Requests that wait for the store."""
+
+log = logging.getLogger(__name__)
+
+
+class NoRoom(Exception):
+    """The hint was not kept."""
+
+
+class _Given:
+    """A notice that waits for the store."""
+
+    def __init__(self, notice: Notice, hint: Hint) -> None:
+        self.notice = notice
+        self.hint = hint
+        self.kept = False
+        self.done = anyio.Event()
+
+
+class Inbox:
+    """The hints of one process. Use `keep` while `opened()` is entered, which needs the app's lifespan around it."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._book = app.book
+        self._listens = bool(app.settings.hooks_secret)
+        """Whether what is heard can be verified; otherwise nothing is complete."""
+        self._name = secrets.token_hex(8)
+        self._given: list[_Given] = []
+        self._came = anyio.Event()
+        self._kept = anyio.Event()
+        self._complaints = Complaints(app.clock)
+        self._missed = False
+        """Whether something was lost that the store does not know of yet."""
+
+    async def keep(self, notice: Notice) -> None:
+        """Keep the hint, safely. NoRoom."""
+        hint = notice.hint
+        scope = self._app.settings.order_scope
+        if hint is None or (scope is not None and hint.order_id not in scope):
+            return
+        waiting = sum(given.hint.verified == hint.verified for given in self._given)
+        if waiting >= MOST_WAITING[hint.verified]:
+            self.miss(hint)
+            raise NoRoom
+        given = _Given(notice, hint)
+        self._given.append(given)
+        self._came.set()
+        await given.done.wait()
+        if not given.kept:
+            raise NoRoom
+
+    def miss(self, hint: Hint | None = None) -> None:
+        """An event was lost; nothing is complete any more, unless it was only a hint of nobody knows whom."""
+        if self._listens and (hint is None or hint.verified):
+            self._missed = True
+            self._came.set()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        """Keep and follow hints for as long as this is entered."""
+        if self._listens:
+            self._book.listening = self._name
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._write)
+            group.start_soon(self._read)
+            if self._listens:
+                group.start_soon(self._listen)
+            try:
+                yield
+            finally:
+                group.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await self._leave()
+
+    async def _write(self) -> None:
+        while True:
+            await self._came.wait()
+            self._came = anyio.Event()
+            while self._given or self._missed:
+                batch, self._given = self._given[:AT_ONCE], self._given[AT_ONCE:]
+                try:
+                    works = await self._write_down(batch)
+                finally:
+                    for given in batch:
+                        given.done.set()
+                self._kept.set()
+                if not works:
+                    break
+
+    async def _write_down(self, batch: list[_Given]) -> bool:
+        """Whether the store works."""
+        missed, self._missed = self._missed, False
+        try:
+            refused = await self._put(batch, missed)
+        except BookUnavailable as error:
+            self._missed = missed or (self._listens and any(given.hint.verified for given in batch))
+            self._complaints.about(f"webhooks cannot be kept now ({self._book.place}: {error})")
+            return False
+        for given in batch:
+            given.kept = given.hint not in refused
+        if refused:
+            self._complaints.about("too many orders were named at once; some are not followed")
+        return True
+
+    async def _put(self, batch: list[_Given], missed: bool) -> set[Hint]:
+        """Those for which there was no room."""
+
+        def work(page: Page, account: int) -> set[Hint]:
+            now = self._book.time()
+            refused = hints.add(page, account, [given.hint for given in batch], now)
+            if missed or any(hint.verified for hint in refused):
+                feed.interrupt(page, account)
+            elif any(given.notice.created and given.hint.verified for given in batch):
+                feed.begin(page, account, self._name, now)
+            return refused
+
+        return await self._book.change(work)
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._book.change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
+            except BookUnavailable:
+                log.debug("the lease of this listener cannot be renewed now")
+            if self._missed:
+                self._came.set()
+            await anyio.sleep(feed.RENEW_EVERY)
+
+    async def _leave(self) -> None:
+        for given in self._given:
+            given.done.set()
+        if self._listens:
+            self._book.listening = None
+            try:
+                await self._book.change(lambda page, account: feed.leave(page, account, self._name, self._book.time()))
+            except BookUnavailable:
+                log.debug("the lease of this listener runs out by itself")
+
+    async def _read(self) -> None:
+        pause = 0.0
+        while True:
+            self._kept = anyio.Event()
+            try:
+                claimed, wait = await self._claim()
+            except BookUnavailable:
+                claimed, wait = None, LOOK_EVERY
+            if claimed is None:
+                await anyio.sleep(hints.PACE / 1000)  # a flood of news does not turn this faster
+                with anyio.move_on_after(min(wait, LOOK_EVERY) - hints.PACE / 1000):
+                    await self._kept.wait()
+                continue
+            try:
+                answered = await self._follow(claimed)
+            except BookUnavailable:  # its claim runs out, and it is followed again
+                answered = True
+            pause = 0.0 if answered else min(LONGEST_PAUSE, 2 * pause + 1)
+            await anyio.sleep(pause)
+
+    async def _claim(self) -> tuple[Claimed | None, float]:
+        """The next hint, or seconds until there may be one. BookUnavailable."""
+        claimed, wait = await self._book.change(lambda page, account: hints.claim(page, account, self._book.time()))
+        return claimed, wait / 1000
+
+    async def _follow(self, claimed: Claimed) -> bool:
+        """Read the order of a hint; whether Kustom answered. BookUnavailable."""
+        hint, app, book = claimed.hint, self._app, self._book
+        try:
+            async with app.lanes.lane(CALLER, within=READ_SECONDS):
+                order = await app.client.read(GET_ORDER, deadline=app.clock() + READ_SECONDS, order_id=hint.order_id)
+        except (OmsError, Crowded) as error:
+            end = hints.absent if _absent(error) else hints.unread
+            await book.change(lambda page, account: end(page, account, claimed, book.time()))
+            return end is hints.absent or isinstance(error, ProtocolError)
+        entries = book.entry(order, hint.source, disputed=hint.disputed)
+        await book.change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))
+        return True
+
+
+def _absent(error: Exception) -> bool:
+    """Whether Kustom said that there is no such order for these credentials."""
+    return isinstance(error, NotFound) or (
+        isinstance(error, Refused) and error.status == 403 and bool(error.error_code)
+    )
