@@ -30,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "simulate":
         from kustom_mcp.commands import simulate
 
-        return simulate.run(given.port, given.orders)
+        return simulate.run(given.port, given.orders, given.hooks)
     if given.command == "demo":
         from kustom_mcp.commands import demo
 
@@ -106,6 +106,7 @@ def _parse(argv: Sequence[str]) -> Namespace:
     commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
+    simulate.add_argument("--hooks", default=None, metavar="URL", help="send webhooks to this http URL on loopback")
     for sandboxed in (serve, simulate):
         sandboxed.add_argument(
             "--orders", type=_orders, default=0, metavar="N", help="in the sandbox: so many more invented orders"

@@ -9,15 +9,22 @@ import signal
 import sys
 
 from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.events import SECRET, Outbox
 from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.sending import Address, send_events
 from kustom_mcp.simulator.serve import serve
 
 DEFAULT_PORT = 8090
 HOST = "127.0.0.1"
 
 
-async def simulate(port: int, orders: int = 0) -> None:
+async def simulate(port: int, orders: int = 0, hooks: Address | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Port 0 takes any free one. Raises OSError where the port cannot be had."""
+    simulator = crowded(orders)
+    sending = None
+    if hooks is not None:
+        simulator.outbox = Outbox()
+        sending = asyncio.create_task(send_events(simulator.outbox, hooks))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -25,11 +32,13 @@ async def simulate(port: int, orders: int = 0) -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # Windows: the loop cannot be told, the interpreter can
             signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(stop.set))
-    serving = asyncio.create_task(serve(crowded(orders), HOST, port, _announce))
+    serving = asyncio.create_task(serve(simulator, HOST, port, _announce))
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     serving.cancel()
+    if sending is not None:
+        sending.cancel()
     try:
         await serving
     except asyncio.CancelledError:
@@ -43,10 +52,17 @@ def crowded(orders: int) -> Simulator:
     return Simulator(seeds=(*demo_orders(), *invented_orders(orders)))
 
 
-def run(port: int = DEFAULT_PORT, orders: int = 0) -> int:
+def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> int:
     """The command: exit code 0 after a signal, 2 with one line on stderr where the port cannot be had."""
     try:
-        asyncio.run(simulate(port, orders))
+        address = Address.of(hooks) if hooks else None
+    except ValueError:
+        print("kustom-mcp: --hooks: events are sent to an http URL on loopback only", file=sys.stderr)
+        return 2
+    if address is not None:
+        print(f"webhooks are signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
+    try:
+        asyncio.run(simulate(port, orders, address))
     except (OSError, OverflowError) as problem:
         code = getattr(problem, "errno", None)
         reason = os.strerror(code) if code else str(problem)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from kustom_mcp.simulator import control, states
+from kustom_mcp.simulator import control, events, states
 from kustom_mcp.simulator.calls import Call
 from kustom_mcp.simulator.drafts import Json, made_up_id
 from kustom_mcp.simulator.faults import Faults
@@ -64,6 +64,8 @@ class Simulator:
         self.store = Store(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
         self.faults = Faults()
         self.requests: list[Seen] = []
+        self.outbox: events.Outbox | None = None
+        """What is told by webhook and push, where somebody sends it."""
         self._errors = 0
 
     def handle(self, request: Request) -> Response:
@@ -119,7 +121,9 @@ class Simulator:
     def _perform(self, request: Request) -> Response:
         try:
             route, call = self._prepare(request)
-            return route.perform(call)
+            response = route.perform(call)
+            events.caused(self, route.operation, call.record.order["order_id"], response)
+            return response
         except ErrorAnswer as problem:
             return self.error(problem.status, problem.code, *problem.messages)
         except states.Refused as refusal:

@@ -131,6 +131,11 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _assumed(
         "due_date", "Due dates move for invoice-like methods only, by 14, 30 or 60 days, in any state with a capture."
     ),
+    _documented("hooks.events", "Webhooks tell of order.created, capture.created, refund.created and dispute.created."),
+    _assumed("hooks.signature", "A webhook is signed with HMAC-SHA256 of its body, in hex, in `Kustom-Signature`."),
+    _documented("hooks.again", "A webhook that is not answered with 2xx is sent again."),
+    _assumed("hooks.pauses", "It is sent again after half a second, then after twice as long each time, 11 times."),
+    _assumed("hooks.push", "A push is sent on request, for an order that is not acknowledged."),
     *_permissions(),
 )
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from kustom_mcp.simulator import events
 from kustom_mcp.simulator.faults import KINDS, Fault
 from kustom_mcp.simulator.limits import Items, Rule, Shape, Text, Whole
 from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
@@ -65,6 +66,8 @@ class _Wrong(Exception):
 def answer(simulator: Simulator, request: Request) -> Response:
     """Follow one request to /sandbox."""
     call = f"{request.method} {request.path}"
+    if request.segments[:2] == ("sandbox", "hooks"):
+        return events.answer(simulator, request)
     try:
         if call == "GET /sandbox/orders":
             return json_response(200, _list(simulator))
@@ -101,6 +104,7 @@ def _add(simulator: Simulator, given: dict[str, Any]) -> Response:
         record = simulator.add_order(given, name)
     except (ValueError, TypeError, AttributeError) as problem:
         raise _Wrong(f"The order cannot be made up from this: {problem}") from problem
+    events.tell(simulator, "order.created", record.order["order_id"])
     return json_response(201, record.order)
 
 

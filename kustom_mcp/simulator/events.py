@@ -1,0 +1,114 @@
+"""What the sandbox tells a shop by webhook and by push: events that wait to be sent, and what became of them.
+
+The contents of an event and that it is signed are documented; header, encoding and the times of repetition are assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from kustom_mcp.simulator.drafts import made_up_id, stamp
+from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
+
+if TYPE_CHECKING:
+    from kustom_mcp.simulator.app import Simulator
+
+SECRET: Final = "kco_test_webhooks_sandbox"
+HEADER: Final = "Kustom-Signature"
+MERCHANT: Final = "PM00000"
+MAX_EVENTS: Final = 10_000
+
+CAUSED_BY: Final[Mapping[str, tuple[str, str, str]]] = {
+    "captureOrder": ("capture.created", "Capture-Id", "capture_id"),
+    "refundOrder": ("refund.created", "Refund-Id", "refund_id"),
+}
+"""By operation: the event, the header of the answer that has the new id, and how the event calls that id."""
+
+
+@dataclass(slots=True)
+class Event:
+    """One webhook, or one push: then `kind` is push. `status` is the last answer, 0 where there was none."""
+
+    id: str
+    kind: str
+    order_id: str
+    body: bytes
+    attempts: int = 0
+    status: int | None = None
+
+    @property
+    def query(self) -> str:
+        return f"order_id={self.order_id}" if self.kind == "push" else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self.kind == "push":
+            return {}
+        signature = hmac.new(SECRET.encode(), self.body, hashlib.sha256).hexdigest()
+        return {"Content-Type": "application/json", HEADER: f"sha256={signature}"}
+
+
+@dataclass
+class Outbox:
+    """The events of one simulator, the oldest first; `waiting` are those that nobody has begun to send."""
+
+    events: list[Event] = field(default_factory=list[Event])
+    waiting: asyncio.Queue[Event] = field(default_factory=asyncio.Queue[Event])
+    _told: int = 0
+
+    def add(self, kind: str, order_id: str, timestamp: str, data: Mapping[str, str]) -> Event:
+        """Let an event be sent."""
+        self._told += 1
+        number = f"kevt_{made_up_id('event', self._told)}"
+        told = {"id": number, "merchant_id": MERCHANT, "timestamp": timestamp, "type": kind}
+        body = b"" if kind == "push" else json.dumps(told | {"data": {"order_id": order_id, **data}}).encode()
+        event = Event(number, kind, order_id, body)
+        self.events.append(event)
+        if len(self.events) > MAX_EVENTS:
+            del self.events[: MAX_EVENTS // 10]
+        self.waiting.put_nowait(event)
+        return event
+
+
+def caused(simulator: Simulator, operation: str, order_id: str, response: Response) -> None:
+    """Tell of what an operation has done, if that is told at all."""
+    if operation in CAUSED_BY:
+        kind, header, name = CAUSED_BY[operation]
+        tell(simulator, kind, order_id, **{name: response.headers[header]})
+
+
+def tell(simulator: Simulator, kind: str, order_id: str, **data: str) -> None:
+    if simulator.outbox is not None:
+        simulator.outbox.add(kind, order_id, stamp(simulator.store.now()), data)
+
+
+def answer(simulator: Simulator, request: Request) -> Response:
+    """Follow one request to /sandbox/hooks."""
+    outbox = simulator.outbox
+    if outbox is None:
+        return simulator.error(404, "RESOURCE_NOT_FOUND", "Webhooks are sent with --hooks only.")
+    call = f"{request.method} {request.path}"
+    if call == "GET /sandbox/hooks":
+        names = ("id", "kind", "order_id", "attempts", "status")
+        return json_response(200, [{name: getattr(event, name) for name in names} for event in outbox.events])
+    kind = {"POST /sandbox/hooks/disputes": "dispute.created", "POST /sandbox/hooks/pushes": "push"}.get(call)
+    if kind is None:
+        return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
+    try:
+        given: Any = parse_json(request.body)
+        record = simulator.store.find(str(given["order_id"]))
+    except (NotJson, KeyError, TypeError):
+        return simulator.error(400, "INVALID_REQUEST_PARAMETERS", "order_id: must be given")
+    if record is None:
+        return simulator.error(404, "NO_SUCH_ORDER", "There is no such order.")
+    if kind == "push" and record.acknowledged:
+        return simulator.error(403, "NOT_ALLOWED", "An acknowledged order is not pushed.")
+    more = {} if kind == "push" else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
+    tell(simulator, kind, str(record.order["order_id"]), **more)
+    return Response(202)

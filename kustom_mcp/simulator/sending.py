@@ -1,0 +1,95 @@
+"""How the sandbox sends its events: real HTTP to an address on loopback, again and again until the answer is 2xx.
+
+Written on h11 like the port, so that the simulator needs no HTTP library of the server's.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+import h11
+
+from kustom_mcp.simulator.events import Event, Outbox
+
+AT_ONCE: Final = 4
+ATTEMPTS: Final = 12
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 60.0
+ANSWER_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where events go: an http URL on loopback."""
+
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """ValueError for anything else."""
+        parts = urlsplit(url)
+        host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
+        if parts.scheme != "http" or parts.query or not url.isascii() or not ipaddress.ip_address(host).is_loopback:
+            raise ValueError("events are sent to an http URL on loopback only")
+        return cls(host, parts.port or 80, parts.path or "/")
+
+    @property
+    def name(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+async def send_events(
+    outbox: Outbox, address: Address, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Send what happens until cancelled. `sleep` is how a repetition is waited for."""
+    lanes = asyncio.Semaphore(AT_ONCE)
+
+    async def send(event: Event) -> None:
+        pause = FIRST_PAUSE
+        while event.attempts < ATTEMPTS:
+            async with lanes:
+                event.status = await _post(event, address)
+                event.attempts += 1
+            if 200 <= event.status < 300:
+                return
+            await sleep(pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    async with asyncio.TaskGroup() as group:
+        while True:
+            group.create_task(send(await outbox.waiting.get()))
+
+
+async def _post(event: Event, address: Address) -> int:
+    """The status of the answer; 0 where none came."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection(address.host, address.port)
+            try:
+                return await _exchange(event, address, reader, writer)
+            finally:
+                writer.transport.abort()
+    except (OSError, h11.ProtocolError):
+        return 0
+
+
+async def _exchange(event: Event, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    http = h11.Connection(h11.CLIENT)
+    headers = {"Host": address.name, "Content-Length": str(len(event.body)), "Connection": "close", **event.headers}
+    target = f"{address.path}?{event.query}" if event.query else address.path
+    out = http.send(h11.Request(method="POST", target=target, headers=[*headers.items()])) or b""
+    out += (http.send(h11.Data(data=event.body)) or b"") + (http.send(h11.EndOfMessage()) or b"")
+    writer.write(out)
+    while True:
+        found = http.next_event()
+        if isinstance(found, h11.Response):
+            return found.status_code
+        if found is h11.NEED_DATA:
+            http.receive_data(await reader.read(65536))
+        elif isinstance(found, h11.ConnectionClosed):
+            return 0
