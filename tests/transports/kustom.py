@@ -93,10 +93,10 @@ class Kustom:
 
 
 @contextmanager
-def simulating() -> Generator[Kustom, None, None]:
-    """A simulator process, on any free port, for as long as the block runs."""
+def simulating(*words: str) -> Generator[Kustom, None, None]:
+    """A simulator process, on any free port, for as long as the block runs. `words`: more options."""
     process = subprocess.Popen(
-        [*PROGRAM, "simulate", "--port", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [*PROGRAM, "simulate", "--port", "0", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
         assert process.stdout is not None

@@ -1,0 +1,172 @@
+"""Since when the book is complete: servers that start, end, crash and freeze, and what proves that something is gone.
+
+Times are milliseconds and given; 10,000 is a third of a lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kustom_mcp.book import feed, hints
+from kustom_mcp.book.entry import entry_of, stamp
+from kustom_mcp.book.hints import Hint
+from kustom_mcp.book.shelf import LocalShelf, Page
+from kustom_mcp.book.writing import account_number, put
+from kustom_mcp.oms.models import Order
+
+T0 = 1_750_000_000_000
+ORDER = "00000000-0000-4000-8000-000000000001"
+
+
+class Told:
+    """A feed of one account, in memory."""
+
+    def __init__(self) -> None:
+        self._shelf = LocalShelf(None)
+        self.account = self.do(lambda page: account_number(page, "sandbox/"))
+
+    def do(self, work: Callable[[Page], Any]) -> Any:
+        return self._shelf.write(work)
+
+    def listen(self, name: str, at: int) -> None:
+        self.do(lambda page: feed.listen(page, self.account, name, T0 + at))
+
+    def leave(self, name: str, at: int) -> None:
+        self.do(lambda page: feed.leave(page, self.account, name, T0 + at))
+
+    def created(self, name: str, at: int) -> None:
+        self.do(lambda page: feed.begin(page, self.account, name, T0 + at))
+
+    def since(self, name: str | None, at: int) -> int | None:
+        found = self.do(lambda page: feed.complete_since(page, self.account, name, T0 + at))
+        return None if found is None else found - T0
+
+    def close(self) -> None:
+        self._shelf.close()
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    made = Told()
+    yield made
+    made.close()
+
+
+def test_it_begins_with_the_first_new_order_that_is_heard(told: Told) -> None:
+    told.listen("one", 0)
+    assert told.since("one", 1) is None
+    told.created("one", 500)
+    told.created("one", 900)
+    assert (told.since("one", 1000), told.since(None, 1000)) == (500, 500)
+
+
+def test_for_others_it_ends_with_the_lease_of_the_last_who_listens(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    assert told.since(None, 30_000) == 500
+    assert told.since(None, 30_501) is None
+
+
+def test_an_orderly_end_of_the_only_one_is_a_gap(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.leave("one", 600)
+    told.listen("two", 601)
+    assert (told.since("two", 602), told.since(None, 602)) == (None, None)
+    told.created("two", 700)
+    assert told.since("two", 701) == 700
+
+
+def test_one_that_starts_after_a_crash_claims_nothing_and_begins_anew(told: Told) -> None:
+    told.listen("crashed", 0)
+    told.created("crashed", 500)
+    told.listen("new", 5_000)
+    assert told.since("new", 5_001) is None
+    told.created("new", 6_000)
+    assert told.since("new", 6_001) is None, "the other may still live, and then nothing is lost"
+    told.listen("new", 15_000)
+    assert told.since("new", 15_001) is None
+    told.listen("new", 36_001)
+    assert told.since(None, 36_002) is None
+    told.created("new", 40_000)
+    assert told.since("new", 40_001) == 40_000
+
+
+def test_a_replica_that_starts_beside_others_joins_them(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.listen("two", 5_000)
+    assert (told.since("one", 5_001), told.since("two", 5_001)) == (500, None)
+    told.listen("one", 10_000)
+    assert told.since("two", 10_001) == 500
+    told.leave("one", 11_000)
+    told.listen("two", 15_000)
+    assert told.since("two", 40_000) == 500
+
+
+def test_one_that_was_frozen_for_longer_than_its_lease_has_missed_something(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.listen("one", 31_000)
+    assert told.since("one", 31_001) is None
+    told.created("one", 32_000)
+    assert told.since("one", 32_001) == 32_000
+
+
+def test_while_an_announced_order_is_not_in_the_book_nothing_is_claimed(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
+    assert told.since("one", 601) is None
+    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 700))
+    entries = [entry_of(order(), "webhook", (T0 + 700) / 1000)]
+    told.do(lambda page: hints.followed(page, told.account, claimed, [e for e in entries if e], T0 + 710))
+    assert told.since("one", 711) == 500
+    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 800))
+    assert told.since("one", 801) == 500, "the order is known, and will be read again"
+    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 70_000))
+    told.listen("one", 20_000)
+    told.do(lambda page: hints.unread(page, told.account, claimed, T0 + 20_100))
+    assert told.since("one", 20_101) is None, "it could not be read"
+
+
+def test_hints_that_nobody_signed_and_orders_that_are_not_ours_are_no_gap(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "push")], T0 + 600))
+    assert told.since("one", 601) == 500
+    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 700))
+    assert told.since("one", 701) is None
+    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 800))
+    told.do(lambda page: hints.absent(page, told.account, claimed, T0 + 810))
+    assert told.since("one", 811) == 500
+
+
+def test_an_order_that_turns_up_by_itself_and_should_have_been_announced_is_a_gap(told: Told) -> None:
+    def met(source: str, created: int, read: int) -> None:
+        entry = entry_of(order(created), source, (T0 + read) / 1000)
+        assert entry is not None
+        told.do(lambda page: put(page, told.account, [entry]))
+
+    for source, created, read, gap in (
+        ("import", -1_000, 9_000_000, False),  # from before
+        ("call", 9_000_000, 9_001_000, False),  # too new to tell
+        ("webhook", 1_000, 9_000_000, False),
+        ("import", 1_000, 9_000_000, True),
+    ):
+        told.do(lambda page: page.rows("DELETE FROM book"))
+        told.listen("one", read)
+        told.created("one", read)
+        told.do(lambda page: page.rows("UPDATE book_feeds SET since = :since", {"since": T0}))
+        met(source, created, read)
+        assert (told.since("one", read) is None) is gap, (source, created)
+
+
+def order(created: int | None = None) -> Order:
+    at = None if created is None else T0 + created
+    return Order.model_validate(
+        {"order_id": ORDER, "status": "AUTHORIZED", "remaining_authorized_amount": 1, "created_at": at and stamp(at)}
+    )

@@ -1,0 +1,175 @@
+"""Hints in the store: one order is one hint, at one pace, and a flood of forged ones takes nothing from the others.
+
+Times are milliseconds and given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kustom_mcp.book import hints
+from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, Claimed, Hint
+from kustom_mcp.book.shelf import LocalShelf, Page
+from kustom_mcp.book.writing import account_number, forget_all
+
+T0 = 1_750_000_000_000
+
+
+class Kept:
+    """The hints of one account, in memory, and the time."""
+
+    def __init__(self) -> None:
+        self._shelf = LocalShelf(None)
+        self.account = self.do(lambda page: account_number(page, "sandbox/"))
+        self.now = T0
+
+    def do(self, work: Callable[[Page], Any]) -> Any:
+        return self._shelf.write(work)
+
+    def add(self, *given: Hint) -> set[Hint]:
+        return self.do(lambda page: hints.add(page, self.account, given, self.now))
+
+    def claim(self) -> tuple[Claimed | None, int]:
+        return self.do(lambda page: hints.claim(page, self.account, self.now))
+
+    def next(self) -> Claimed:
+        """The next hint, whenever that is."""
+        while True:
+            claimed, wait = self.claim()
+            if claimed is not None:
+                return claimed
+            self.now += wait
+
+    def end(self, what: Any, claimed: Claimed) -> None:
+        self.do(lambda page: what(page, self.account, claimed, self.now))
+
+    def close(self) -> None:
+        self._shelf.close()
+
+
+def followed(page: Page, account: int, claimed: Claimed, now: int) -> None:
+    """The order was read, and is not to be kept."""
+    hints.followed(page, account, claimed, [], now)
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    made = Kept()
+    yield made
+    made.close()
+
+
+def number(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def signed(of: int, *, disputed: bool = False) -> Hint:
+    return Hint(number(of), "webhook", verified=True, disputed=disputed)
+
+
+def forged(of: int) -> Hint:
+    return Hint(number(of), "push")
+
+
+def test_however_often_an_order_is_named_it_is_read_once_and_later_once_more(kept: Kept) -> None:
+    for _ in range(100):
+        kept.add(forged(1), forged(1))
+    kept.end(followed, kept.next())
+    read = kept.now
+    for _ in range(100):
+        kept.add(forged(1))
+    again = kept.next()
+    assert kept.now - read == AGAIN
+    kept.end(followed, again)
+    kept.now += AGAIN
+    assert kept.claim() == (None, 3_600_000)
+    assert kept.do(lambda page: page.rows("SELECT count(*) FROM book_hints")) == [(0,)]
+
+
+def test_something_new_that_is_signed_is_read_soon(kept: Kept) -> None:
+    kept.add(signed(1))
+    kept.end(followed, kept.next())
+    read = kept.now
+    kept.add(signed(1))
+    kept.next()
+    assert kept.now - read == SOON
+
+
+def test_what_is_said_while_the_order_is_read_is_read_again(kept: Kept) -> None:
+    kept.add(signed(1))
+    claimed = kept.next()
+    kept.add(signed(1, disputed=True))
+    kept.end(followed, claimed)
+    assert kept.next().hint == signed(1, disputed=True)
+
+
+def test_signed_ones_come_first_and_all_at_one_pace(kept: Kept) -> None:
+    kept.add(*[forged(of) for of in range(10)])
+    kept.now += 1
+    kept.add(*[signed(of) for of in range(10, 20)])
+    began = kept.now
+    order = [kept.next().hint for _ in range(20)]
+    assert [hint.verified for hint in order] == [True] * 10 + [False] * 10
+    assert kept.now - began == 19 * PACE
+
+
+def test_a_hint_is_followed_by_one_reader_at_a_time_and_by_another_if_that_one_dies(kept: Kept) -> None:
+    kept.add(signed(1))
+    kept.next()
+    began = kept.now
+    kept.next()
+    assert kept.now - began == CLAIM
+
+
+def test_forged_hints_leave_room_for_signed_ones(kept: Kept) -> None:
+    assert len(kept.add(*[forged(of) for of in range(MOST[False] + 7)])) == 7
+    assert kept.add(forged(0), signed(5000), signed(0)) == set()
+    assert kept.next().hint.verified
+
+
+def test_signed_ones_have_an_end_too(kept: Kept) -> None:
+    kept.add(*[signed(of) for of in range(MOST[True])])
+    assert kept.add(signed(0), signed(MOST[True])) == {signed(MOST[True])}
+
+
+def test_a_push_makes_no_signed_hint_forged_and_borrows_nothing_of_an_old_one(kept: Kept) -> None:
+    kept.add(signed(1, disputed=True))
+    kept.add(forged(1))
+    claimed = kept.next()
+    assert claimed.hint == signed(1, disputed=True)
+    kept.end(followed, claimed)
+    kept.add(forged(1))
+    assert kept.next().hint == forged(1)
+
+
+def test_an_order_that_is_not_ours_is_looked_for_once_or_twice_where_it_was_announced(kept: Kept) -> None:
+    for hint, reads in ((forged(1), 1), (signed(2), 2)):
+        kept.add(hint)
+        for _ in range(reads):
+            kept.end(hints.absent, kept.next())
+        kept.now += 10 * AGAIN
+        assert kept.claim()[0] is None
+
+
+def test_what_cannot_be_read_is_tried_ever_more_seldom_and_given_up_after_two_days(kept: Kept) -> None:
+    kept.add(signed(1))
+    kept.do(lambda page: page.rows("UPDATE book_feeds SET since = 1"))
+    tried: list[int] = []
+    for _ in range(TRIES):
+        claimed = kept.next()
+        tried.append(kept.now - T0)
+        kept.end(hints.unread, claimed)
+    assert tried[:3] == [0, 10_000, 30_000]
+    assert 2 < tried[-1] / 86_400_000 < 3
+    kept.now += AGAIN
+    assert kept.claim()[0] is None
+    assert kept.do(lambda page: page.rows("SELECT since FROM book_feeds")) == [(0,)]
+
+
+def test_who_forgets_the_book_forgets_what_was_hinted(kept: Kept) -> None:
+    kept.add(signed(1))
+    kept.do(lambda page: forget_all(page, kept.account))
+    assert kept.claim()[0] is None

@@ -1,0 +1,305 @@
+"""Webhooks and pushes over real HTTP, to the server's own process: what is believed, what is read, and what is not."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+import pytest
+
+from kustom_mcp.book import hints
+from kustom_mcp.book.hints import MOST, Hint
+from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.writing import account_number
+from kustom_mcp.simulator.events import SECRET
+from tests.hooks.hearing import HOOKS, PATH, free_port, hearing, reads, signature, told, until
+from tests.transports.kustom import Kustom, demo, simulating
+from tests.transports.serving import Served
+
+TOWEL = demo("captured-sek")
+NOBODY = "00000000-0000-4000-8000-000000000404"
+CANARY = "Ingrid Canarysdotter"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Kustom]:
+    with simulating() as kustom:
+        yield kustom
+
+
+@pytest.fixture
+def kustom(simulator: Kustom) -> Kustom:
+    simulator.reset()
+    return simulator
+
+
+def said(served: Served) -> str:
+    """Everything that the server has said, now that it has ended well."""
+    served.signal(signal.SIGTERM)
+    assert served.ended()[0] == 0
+    return served.stderr
+
+
+def test_from_the_event_to_the_answer(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        simulating("--hooks", f"http://127.0.0.1:{port}{HOOKS}") as kustom,
+        hearing(kustom, tmp_path, "--port", str(port)) as ear,
+    ):
+        assert ear.coverage == {"known": 0, "sources": {}, "stale": 0}
+        order_id = kustom.add(merchant_reference1="SHOP-77", order_amount=5000)
+        until(lambda: ear.complete)
+        found = ear.find(reference="shop77")
+        assert [row["order_id"] for row in found["orders"]] == [order_id]
+        assert found["coverage"]["sources"] == {"webhook": 1}
+        since = found["coverage"]["complete_since"]
+        captured = demo("authorized-sek")
+        kustom.change("POST", f"/orders/{captured}/captures", {"captured_amount": 5000})
+        until(lambda: [row["captured_amount"] for row in ear.find(reference=captured)["orders"]] == [5000])
+        tell = httpx.Client(base_url=kustom.url, trust_env=False)
+        assert tell.post("/sandbox/hooks/disputes", json={"order_id": TOWEL}).status_code == 202
+        until(lambda: len(ear.find(disputed=True)["orders"]) == 1)
+        (disputed,) = ear.find(disputed=True)["orders"]
+        assert (disputed["order_id"], disputed["disputed"]) == (TOWEL, True)
+        assert tell.post("/sandbox/hooks/pushes", json={"order_id": demo("expiring-soon-sek")}).status_code == 202
+        until(lambda: ear.coverage["known"] == 4)
+        assert ear.coverage["sources"] == {"webhook": 3, "push": 1}
+        assert ear.coverage["complete_since"] == since
+        assert {(event["attempts"], event["status"]) for event in tell.get("/sandbox/hooks").json()} == {(1, 200)}
+        assert [seen["method"] for seen in kustom.requests if seen["method"] != "GET"] == ["POST"]
+        tell.close()
+
+
+UNDERSTOOD = told("order.created", TOWEL)
+WRONG_IDS = [
+    f"{TOWEL}/cancel",
+    f"../{TOWEL}",
+    f"{TOWEL[:-7]}%2F..%2F",
+    TOWEL.replace("e", "\u0435"),
+    f"{TOWEL}\n",
+    TOWEL * 1000,
+    f"https://portal.kustom.co/orders/list/{TOWEL}",
+    "",
+    None,
+    7,
+    [TOWEL],
+    {"order_id": TOWEL},
+]
+
+
+def test_what_is_refused_causes_nothing_and_says_nothing(kustom: Kustom, tmp_path: Path) -> None:
+    good = {"Kustom-Signature": signature(UNDERSTOOD)}
+    with hearing(kustom, tmp_path) as ear:
+        nowhere = ear.http.post("/nowhere", content=UNDERSTOOD)
+        for path in (f"{HOOKS}x", HOOKS[:-1], "/hooks/kustom/", "/hooks/kustom", f"{HOOKS}/", "/hooks/kustom/%F0%9F"):
+            for method in ("POST", "GET"):
+                elsewhere = ear.http.request(method, path, content=UNDERSTOOD, headers={**good, "host": "evil.example"})
+                assert (elsewhere.status_code, elsewhere.content) == (404, nowhere.content)
+                assert {name for name in elsewhere.headers if name != "date"} == {
+                    name for name in nowhere.headers if name != "date"
+                }
+        assert ear.http.get(HOOKS).status_code == 405
+        assert ear.http.post(HOOKS, content=UNDERSTOOD).status_code == 401
+        assert ear.event("order.created", TOWEL, secret="somebody-elses-secret") == 401
+        assert ear.http.post(HOOKS, content=UNDERSTOOD + b" ", headers=good).status_code == 401
+        assert ear.http.post(HOOKS, content=UNDERSTOOD, headers={**good, "host": "evil.example"}).status_code == 421
+        assert [ear.event("order.created", wrong) for wrong in WRONG_IDS] == [400] * len(WRONG_IDS)
+        assert [ear.push(wrong) for wrong in WRONG_IDS if isinstance(wrong, str)] == [400] * 8
+        assert ear.http.post(f"{HOOKS}?order_id={TOWEL}&order_id={TOWEL}").status_code == 400
+        for body in (b"", b"[]", b"null", b"{" * 60_000, b"\xff\xfe", b'{"type": 7}', b'{"type": "order.created"}'):
+            assert ear.post(body).status_code == 400, body[:20]
+        for other in ("ipp.session.updated", "order.updated", "something.else"):
+            assert ear.event(other, TOWEL) == 200
+        assert (reads(kustom), ear.coverage["known"]) == ([], 0)
+        ear.event("order.created", TOWEL)
+        until(lambda: ear.coverage["known"] == 1)
+        text = said(ear.served)
+    assert reads(kustom) == [TOWEL]
+    assert "no good signature" in text
+    for secret in (PATH, SECRET, TOWEL):
+        assert secret not in text
+
+
+def test_ten_megabytes_are_refused_before_they_are_read(kustom: Kustom, tmp_path: Path) -> None:
+    big = told("order.created", TOWEL, text="x" * 10_000_000)
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.post(big).status_code == 413
+        headers = {"Kustom-Signature": signature(big)}
+        parts = ear.http.post(HOOKS, content=iter([big[:65_000], big[65_000:130_000]]), headers=headers)
+        assert parts.status_code == 413
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.coverage["known"] == 1)
+
+
+def test_while_the_secret_changes_both_are_good_and_a_signature_may_be_in_base64(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    new = "the-secret-after-this-one"
+    other = demo("authorized-sek")
+    with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET=f"{new},{SECRET}", KUSTOM_HOOKS_HEADER="X-Sig") as ear:
+        for order_id, secret in ((TOWEL, new), (other, SECRET)):
+            body = told("order.created", order_id)
+            assert ear.http.post(HOOKS, content=body, headers={"x-sig": signature(body, secret)}).status_code == 200
+        until(lambda: ear.coverage["known"] == 2)
+        assert ear.event("order.created", TOWEL) == 401, "in the header of the default"
+        assert "no good signature" in said(ear.served)
+
+
+def test_ten_thousand_replays_are_one_read(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        head = f"POST {HOOKS} HTTP/1.1\r\nHost: {urlsplit(ear.served.base).netloc}\r\n"
+        head += f"Kustom-Signature: {signature(UNDERSTOOD)}\r\nContent-Length: {len(UNDERSTOOD)}\r\n\r\n"
+        request = head.encode() + UNDERSTOOD
+        address = urlsplit(ear.served.base)
+        answered = 0
+        with socket.create_connection((address.hostname or "", address.port or 0)) as line:
+            for _ in range(100):
+                line.sendall(request * 100)
+                got = b""
+                while got.count(b"\r\n\r\nok\n") < 100:
+                    got += line.recv(65536)
+                answered += got.count(b"HTTP/1.1 200 OK")
+        assert answered == 10_000
+        assert ear.event("capture.created", TOWEL) == 200
+        until(lambda: len(reads(kustom)) == 2)
+        assert ear.complete
+    assert reads(kustom) == [TOWEL, TOWEL], "one for the replays, one for what was new"
+
+
+def test_an_order_of_somebody_else_is_answered_like_any_other_and_never_known(kustom: Kustom, tmp_path: Path) -> None:
+    hidden = demo("authorized-sek")
+    with hearing(kustom, tmp_path, KUSTOM_ORDER_SCOPE=f"{TOWEL},{NOBODY}") as ear:
+        answers = [ear.http.post(f"{HOOKS}?order_id={order_id}") for order_id in (NOBODY, hidden, TOWEL)]
+        assert {(answer.status_code, answer.content) for answer in answers} == {(200, b"ok\n")}
+        assert [ear.event("order.created", order_id) for order_id in (NOBODY, hidden)] == [200, 200]
+        until(lambda: ear.coverage["known"] == 1)
+        until(lambda: ear.complete)
+        assert [row["order_id"] for row in ear.find()["orders"]] == [TOWEL]
+    assert set(reads(kustom)) == {NOBODY, TOWEL}
+
+
+def test_a_flood_of_forged_pushes_is_a_trickle_of_reads_and_signed_events_go_first(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        began = time.monotonic()
+        answers = {ear.push(str(uuid.uuid4())) for _ in range(300)}
+        assert answers == {200}
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: TOWEL in reads(kustom))
+        behind = len(reads(kustom))
+        until(lambda: len(reads(kustom)) >= behind + 5)
+        took = time.monotonic() - began
+        read = reads(kustom)
+        assert len(read) <= 1 + took / 0.2
+        assert len(read) < 100
+        assert ear.complete
+
+
+def test_what_an_event_says_besides_reaches_neither_book_nor_log(kustom: Kustom, tmp_path: Path) -> None:
+    told_too = {"customer": CANARY, "merchant_id": CANARY, CANARY: {"status": CANARY, "order_amount": 1}}
+    with hearing(kustom, tmp_path, KUSTOM_LOG_LEVEL="debug") as ear:
+        body = json.dumps({"type": "dispute.created", "data": {"order_id": TOWEL, **told_too}, **told_too}).encode()
+        assert ear.post(body).status_code == 200
+        assert ear.http.post(HOOKS, params={"order_id": TOWEL, "email": CANARY}, content=CANARY).status_code == 200
+        assert ear.post(json.dumps({"type": CANARY, "data": CANARY}).encode()).status_code == 200
+        assert ear.post(json.dumps({"type": 1, "data": CANARY}).encode()).status_code == 400
+        assert ear.http.post(HOOKS, content=body.replace(b"{", b"[")).status_code == 401
+        until(lambda: ear.coverage["known"] == 1)
+        text = said(ear.served)
+    files = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert TOWEL.encode() in files
+    assert CANARY.encode() not in files
+    for hidden in (CANARY, PATH, SECRET):
+        assert hidden not in text
+
+
+def test_a_dispute_that_nobody_signed_disputes_nothing(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET="") as ear:
+        assert ear.http.post(HOOKS, content=told("dispute.created", TOWEL)).status_code == 200
+        until(lambda: ear.coverage["known"] == 1)
+        assert ear.http.post(HOOKS, content=told("order.created", NOBODY)).status_code == 200
+        (row,) = ear.find()["orders"]
+        assert ("disputed" in row, ear.complete) == (False, False)
+
+
+def test_a_kept_hint_outlives_a_crash_and_completeness_does_not(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        kustom.fault("GET", "/orders/{order_id}", "delay", seconds=30)
+        assert ear.event("dispute.created", NOBODY) == 200
+        until(lambda: kustom.met)
+        assert ear.event("order.created", demo("authorized-sek")) == 200
+        ear.served.signal(signal.SIGKILL)
+        ear.served.ended()
+    with hearing(kustom, tmp_path) as ear:
+        until(lambda: ear.coverage["known"] == 2)
+        assert not ear.complete
+
+
+def test_a_restart_takes_completeness_away_and_the_next_new_order_brings_it_back(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("capture.created", TOWEL) == 200
+        until(lambda: ear.coverage["known"] == 1)
+        assert not ear.complete
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        first = ear.coverage["complete_since"]
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.coverage == {**ear.coverage, "known": 1}
+        assert not ear.complete
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        assert ear.coverage["complete_since"] > first
+
+
+def test_a_signed_event_that_cannot_be_understood_is_a_gap(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        for lost in (told("order.created", "SHOP-77"), b"{"):
+            assert ear.event("order.created", TOWEL, at=lost.decode()) == 200
+            until(lambda: ear.complete)
+            assert ear.http.post(HOOKS, content=lost).status_code == 401
+            assert ear.push("SHOP-77") == 400
+            assert ear.complete
+            assert ear.post(lost).status_code == 400
+            until(lambda: not ear.complete)
+        assert "neither an event" in said(ear.served)
+
+
+def test_too_many_hints_are_refused_and_end_completeness(kustom: Kustom, tmp_path: Path) -> None:
+    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    waiting = [Hint(str(uuid.uuid4()), "webhook", verified=True) for _ in range(MOST[True])]
+    later = 10_000_000_000_000
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        shelf.write(lambda page: hints.add(page, account_number(page, "playground/demo"), waiting, later))
+        assert ear.event("order.created", demo("authorized-sek")) == 503
+        shelf.write(lambda page: page.rows("DELETE FROM book_hints"))
+        assert not ear.complete
+        assert ear.event("order.created", demo("authorized-sek")) == 200
+        until(lambda: ear.complete)
+        text = said(ear.served)
+    assert text.count("could not be kept") == 1
+    shelf.close()
+
+
+def test_an_announced_order_that_cannot_be_read_is_a_gap(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        kustom.fault("GET", "/orders/{order_id}", "status", status=503, times=3)
+        other = demo("authorized-sek")
+        assert ear.event("order.created", other) == 200
+        until(lambda: kustom.met)
+        assert not ear.complete
