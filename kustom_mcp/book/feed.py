@@ -67,11 +67,11 @@ def listen(page: Page, account: int, name: str, now: int) -> None:
 
 
 def leave(page: Page, account: int, name: str, now: int) -> None:
-    """Say that one listens no more."""
+    """Say that one listens no more, but did until now."""
     mine = {"account": account, "name": name}
+    if _live(page, account, now).get(name):
+        page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
     page.rows("DELETE FROM book_listeners WHERE account = :account AND name = :name", mine)
-    if not _live(page, account, now):
-        interrupt(page, account)
 
 
 def begin(page: Page, account: int, name: str, now: int) -> None:

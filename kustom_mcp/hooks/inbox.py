@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import anyio
 
@@ -24,6 +25,8 @@ from kustom_mcp.hooks.complaints import Complaints
 from kustom_mcp.hooks.notice import Notice
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import NotFound, OmsError, ProtocolError, Refused
+
+T = TypeVar("T")
 
 CALLER = "webhooks"
 READ_SECONDS = 20.0
@@ -150,12 +153,12 @@ class Inbox:
                 feed.begin(page, account, self._name, now)
             return refused
 
-        return await self._book.change(work)
+        return await self._change(work)
 
     async def _listen(self) -> None:
         while True:
             try:
-                await self._book.change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
+                await self._change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
             if self._missed:
@@ -168,7 +171,7 @@ class Inbox:
         if self._listens:
             self._book.listening = None
             try:
-                await self._book.change(lambda page, account: feed.leave(page, account, self._name, self._book.time()))
+                await self._change(lambda page, account: feed.leave(page, account, self._name, self._book.time()))
             except BookUnavailable:
                 log.debug("the lease of this listener runs out by itself")
 
@@ -194,8 +197,18 @@ class Inbox:
 
     async def _claim(self) -> tuple[Claimed | None, float]:
         """The next hint, or seconds until there may be one. BookUnavailable."""
-        claimed, wait = await self._book.change(lambda page, account: hints.claim(page, account, self._book.time()))
+        claimed, wait = await self._change(lambda page, account: hints.claim(page, account, self._book.time()))
         return claimed, wait / 1000
+
+    async def _change(self, work: Callable[[Page, int], T]) -> T:
+        """Do this in the book. BookUnavailable, whatever goes wrong: these tasks live as long as the server."""
+        try:
+            return await self._book.change(work)
+        except BookUnavailable:
+            raise
+        except Exception:
+            log.exception("the hints of the order book failed; everything else goes on")
+        raise BookUnavailable("it failed")
 
     async def _follow(self, claimed: Claimed) -> bool:
         """Read the order of a hint; whether Kustom answered. BookUnavailable."""
@@ -203,12 +216,14 @@ class Inbox:
         try:
             async with app.lanes.lane(CALLER, within=READ_SECONDS):
                 order = await app.client.read(GET_ORDER, deadline=app.clock() + READ_SECONDS, order_id=hint.order_id)
-        except (OmsError, Crowded) as error:
+        except Exception as error:
+            if not isinstance(error, OmsError | Crowded):
+                log.exception("reading an order that was named failed")
             end = hints.absent if _absent(error) else hints.unread
-            await book.change(lambda page, account: end(page, account, claimed, book.time()))
+            await self._change(lambda page, account: end(page, account, claimed, book.time()))
             return end is hints.absent or isinstance(error, ProtocolError)
         entries = book.entry(order, hint.source, disputed=hint.disputed)
-        await book.change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))
+        await self._change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))
         return True
 
 

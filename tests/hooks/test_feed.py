@@ -102,9 +102,12 @@ def test_a_replica_that_starts_beside_others_joins_them(told: Told) -> None:
     assert (told.since("one", 5_001), told.since("two", 5_001)) == (500, None)
     told.listen("one", 10_000)
     assert told.since("two", 10_001) == 500
+    told.listen("three", 10_500)
     told.leave("one", 11_000)
-    told.listen("two", 15_000)
-    assert told.since("two", 40_000) == 500
+    assert told.since("three", 11_001) == 500
+    told.leave("two", 12_000)
+    told.listen("three", 20_000)
+    assert told.since("three", 49_000) == 500
 
 
 def test_one_that_was_frozen_for_longer_than_its_lease_has_missed_something(told: Told) -> None:
