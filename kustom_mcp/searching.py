@@ -18,7 +18,7 @@ import anyio
 from kustom_mcp.book import BookUnavailable, Entry, feed
 from kustom_mcp.book.entry import order_of, stamp
 from kustom_mcp.book.finding import Known, Place, Search, place
-from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.shelf import DAMAGED, Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
 from kustom_mcp.oms.endpoints import GET_ORDER
@@ -180,9 +180,13 @@ def _digest(arguments: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
+_REMEDY = {False: "", True: ", and to delete the folder `book` there: then a new book is begun"}
+
+
 def _unusable(place: str, error: BookUnavailable) -> Failure:
+    damaged = str(error).startswith(DAMAGED)
     return Failure(
         Code.AUDIT_UNAVAILABLE,
         f"The order book cannot be used ({error}), so nothing can be looked up. Nothing was sent.",
-        next_step=f"Orders can still be read by their id. Tell the operator to look at {place}.",
+        next_step=f"Orders can still be read by their id. Tell the operator to look at {place}{_REMEDY[damaged]}.",
     )

@@ -29,6 +29,8 @@ Values = Mapping[str, Any]
 
 LATEST = len(BOOK_STEPS)
 FILE = "book.sqlite3"
+DAMAGED = "the file is damaged"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "UnicodeDecodeError", "OperationalError", "KeyError")
 
 _PRAGMAS = (
     *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
@@ -159,11 +161,15 @@ class LocalShelf:
             raise BookBusy("busy")
         try:
             return work(self._opened())
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, UnicodeDecodeError, LookupError) as error:
+            # The last two, too, are what a damaged file comes to: a text that is none, a row whose kind is missing. And
+            # an error of SQLite without a name is one of Python's own, about a text that it cannot read.
             why = str(getattr(error, "sqlite_errorname", type(error).__name__))
             busy = why.startswith("SQLITE_BUSY")
             if not busy:
                 self._drop()
+            if why.startswith(_DAMAGED):
+                why = f"{DAMAGED}: {why}"
         finally:
             self._turn.release()
         raise BookBusy(why) if busy else BookUnavailable(why)

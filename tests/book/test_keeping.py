@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from kustom_mcp.app import App
 from kustom_mcp.book import Book
 from kustom_mcp.book.entry import DAY, entry_of
-from kustom_mcp.book.shelf import LATEST, LocalShelf, Page
+from kustom_mcp.book.finding import Search
+from kustom_mcp.book.shelf import LATEST, BookUnavailable, LocalShelf, Page
+from kustom_mcp.book.wanted import Wanted
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
-from kustom_mcp.oms.models import Order
 from kustom_mcp.simulator.app import Simulator
+from tests.book.writers import EACH, order, started
 from tests.conversation import conversation, demo
 from tests.hostile.test_personal_data import PERSONAL
 
@@ -30,11 +35,6 @@ def file_of(state: Path) -> Path:
 
 def strangers(app: App) -> None:
     app.simulator = None
-
-
-def order(number: int, **more: Any) -> Order:
-    made = {"order_id": f"00000000-0000-4000-8000-{number:012}", "status": "AUTHORIZED", "purchase_currency": "SEK"}
-    return Order.model_validate(made | {"order_amount": 100, "remaining_authorized_amount": 100} | more)
 
 
 async def test_no_personal_data_reaches_the_file(tmp_path: Path) -> None:
@@ -63,6 +63,35 @@ def _broken(path: Path) -> None:
     path.write_bytes(b"this is no database " * 1000)
 
 
+def _written(path: Path) -> bytearray:
+    """The bytes of a good book."""
+    shelf = LocalShelf(path)
+    entries = [entry_of(order(number, merchant_reference1=f"A-{number}"), "call", 1e9) for number in range(300)]
+    shelf.write(lambda page: put(page, account_number(page, "sandbox/"), [entry for entry in entries if entry]))
+    shelf.close()
+    return bytearray(path.read_bytes())
+
+
+def _header(path: Path) -> None:
+    good = _written(path)
+    good[100:108] = b"\xff" * 8
+    path.write_bytes(good)
+
+
+def _middle(path: Path) -> None:
+    good = _written(path)
+    good[4096:] = b"\xa7" * len(good[4096:])
+    path.write_bytes(good)
+
+
+def _text(path: Path) -> None:
+    path.write_bytes(bytes(_written(path)).replace(b"AUTHORIZED", b"AUTHORI\xff\xff\xff"))
+
+
+def _truncated(path: Path) -> None:
+    path.write_bytes(_written(path)[:10_000])
+
+
 def _newer(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -76,7 +105,15 @@ def _directory(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("harm", "why"),
-    [(_broken, "SQLITE_NOTADB"), (_newer, "a newer version"), (_directory, "SQLITE_CANTOPEN")],
+    [
+        (_broken, "damaged: SQLITE_NOTADB"),
+        (_header, "damaged: SQLITE_CORRUPT"),
+        (_middle, "damaged: SQLITE_CORRUPT"),
+        (_truncated, "damaged: SQLITE_CORRUPT"),
+        (_text, "damaged: "),
+        (_newer, "a newer version"),
+        (_directory, "SQLITE_CANTOPEN"),
+    ],
 )
 async def test_a_book_that_cannot_be_used_stops_the_search_only(
     harm: Callable[[Path], None], why: str, tmp_path: Path
@@ -91,7 +128,69 @@ async def test_a_book_that_cannot_be_used_stops_the_search_only(
         assert "book.sqlite3 in the state directory" in refused["next_step"]
         assert (await talk.call("get_order", order_id=KNOWN))["outcome"] == "ok"
         assert (await talk.confirmed("cancel_order", order_id=demo("authorized-sek")))["outcome"] == "applied"
+        assert ("delete the folder `book`" in refused["next_step"]) is ("damaged" in why)
     assert before == (file_of(tmp_path).read_bytes() if file_of(tmp_path).is_file() else b"")
+
+
+def test_a_row_whose_kind_is_missing_is_damage_as_well(tmp_path: Path) -> None:
+    file_of(tmp_path).parent.mkdir(parents=True)
+    _written(file_of(tmp_path))
+    with sqlite3.connect(file_of(tmp_path)) as connection:
+        connection.execute("DELETE FROM book_kinds")
+    connection.close()
+    shelf = LocalShelf(file_of(tmp_path))
+    with pytest.raises(BookUnavailable, match="damaged: KeyError"):
+        shelf.read(lambda page: Search(page, 1, Wanted(), None).known(0))
+    shelf.close()
+
+
+async def test_the_folder_of_a_damaged_book_may_be_deleted_while_the_server_runs(tmp_path: Path) -> None:
+    file_of(tmp_path).parent.mkdir(parents=True)
+    _middle(file_of(tmp_path))
+    async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
+        assert "damaged" in (await talk.call("find_orders"))["summary"]
+        shutil.rmtree(file_of(tmp_path).parent)
+        await talk.call("get_order", order_id=KNOWN)
+        assert [row["order_id"] for row in (await talk.call("find_orders"))["orders"]] == [KNOWN]
+        shutil.rmtree(file_of(tmp_path).parent)  # one that is in use
+        assert (await talk.call("find_orders"))["coverage"]["known"] == 0
+
+
+def test_a_file_from_before_there_were_tables_is_brought_up_to_date(tmp_path: Path) -> None:
+    file_of(tmp_path).parent.mkdir(parents=True)
+    sqlite3.connect(file_of(tmp_path)).execute("PRAGMA journal_mode = WAL").close()
+    assert len(_written(file_of(tmp_path))) > 0
+    with sqlite3.connect(file_of(tmp_path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (LATEST,)
+        assert connection.execute("SELECT count(*) FROM book").fetchone() == (300,)
+    connection.close()
+
+
+async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_path: Path) -> None:
+    """No file may grow beyond 40 KiB, as if the disk were full: that is too little for the book's notes."""
+    async with conversation(KUSTOM_STATE_DIR=str(tmp_path)) as talk:  # makes the files
+        await talk.call("acknowledge_order", order_id=demo("captured-sek"))
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40960, 40960)); "
+        "sys.argv = ['kustom-mcp']; runpy.run_module('kustom_mcp', run_name='__main__')"
+    )
+    env = {"KUSTOM_STATE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    program = StdioServerParameters(command=sys.executable, args=["-c", limited], env=env)
+    async with Client(stdio_client(program)) as client:
+
+        async def call(tool: str, **arguments: Any) -> dict[str, Any]:
+            with anyio.fail_after(20):
+                answer: Any = (await client.call_tool(f"kustom_{tool}", arguments)).structured_content
+            return answer
+
+        given = {"order_id": demo("authorized-sek")}
+        assert (await call("get_order", order_id=KNOWN))["outcome"] == "ok"
+        for _ in range(2):
+            refused = await call("find_orders")
+            assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "AUDIT_UNAVAILABLE")
+            assert "SQLITE_" in refused["summary"]
+        assert (await call("acknowledge_order", **given))["outcome"] == "applied"
+        assert (await call("get_order", **given))["outcome"] == "ok"
 
 
 def test_a_disk_that_is_full_loses_no_order_that_is_already_there(tmp_path: Path) -> None:
@@ -116,33 +215,33 @@ def test_a_disk_that_is_full_loses_no_order_that_is_already_there(tmp_path: Path
     shelf.close()
 
 
-async def test_a_second_process_writes_meanwhile(tmp_path: Path) -> None:
-    program = (
-        "import sys; from pathlib import Path; from tests.book.test_keeping import write_many;"
-        "write_many(Path(sys.argv[1]), int(sys.argv[2]))"
-    )
-    others = [started(program, str(file_of(tmp_path)), str(first)) for first in (0, 1000)]
-    async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
-        for name in ("captured-sek", "authorized-sek", "closed-eur"):
-            assert (await talk.call("get_order", order_id=demo(name)))["outcome"] == "ok"
-            assert (await talk.call("find_orders"))["outcome"] == "ok"
-        assert [other.wait(30) for other in others] == [0, 0]
-        found = await talk.call("find_orders", max_age=10**8)
-        assert found["coverage"]["known"] == sum(group["orders"] for group in found["totals"]) == 403
+def _local(state: Path, _: str) -> tuple[str, dict[str, str]]:
+    return str(file_of(state)), {"KUSTOM_STATE_DIR": str(state)}
 
 
-def started(program: str, *arguments: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", program, *arguments])
+def _shared(_: Path, url: str) -> tuple[str, dict[str, str]]:
+    return url, {"KUSTOM_STORE": url}
 
 
-def write_many(path: Path, first: int) -> None:
-    """200 orders, one at a time, as another server of this machine would."""
-    shelf = LocalShelf(path)
-    for number in range(first, first + 200):
-        entry = entry_of(order(number), "call", 1e9)
-        assert entry is not None
-        shelf.write(lambda page, entry=entry: put(page, account_number(page, "sandbox/"), [entry]))
-    shelf.close()
+@pytest.mark.parametrize("where", [_local, _shared])
+async def test_other_processes_write_meanwhile_and_every_answer_is_of_one_state(
+    where: Callable[[Path, str], tuple[str, dict[str, Any]]], tmp_path: Path, shared_database: str
+) -> None:
+    place, settings = where(tmp_path, shared_database)
+    others = [started(place, first) for first in (0, 1000)]
+    counted: list[int] = []
+    async with conversation(host=strangers, **settings) as talk:
+        await talk.call("get_order", order_id=KNOWN)
+        for ended in (False, True):
+            while ended or any(other.poll() is None for other in others):
+                found = await talk.call("find_orders", max_age=10**8, order_by="remaining_authorized_amount", limit=50)
+                counted.append(found["coverage"]["known"])
+                assert counted[-1] == sum(group["orders"] for group in found["totals"])
+                assert len(found["orders"]) == min(50, counted[-1])
+                if ended:
+                    break
+    assert [other.wait(30) for other in others] == [0, 0]
+    assert (counted, counted[-1]) == (sorted(counted), 2 * EACH + 1)
 
 
 def test_what_is_older_than_the_operator_keeps_is_forgotten_with_its_sums() -> None:

@@ -1,0 +1,41 @@
+"""Another process that writes to the same book, as another server of this machine or another replica would."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from kustom_mcp.book.entry import entry_of
+from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
+from kustom_mcp.book.writing import account_number, put
+from kustom_mcp.oms.models import Order
+from kustom_mcp.store import Store
+
+EACH = 50
+
+
+def order(number: int, **more: Any) -> Order:
+    made = {"order_id": f"00000000-0000-4000-8000-{number:012}", "status": "AUTHORIZED", "purchase_currency": "SEK"}
+    return Order.model_validate(made | {"order_amount": 100, "remaining_authorized_amount": 100} | more)
+
+
+def started(place: str, first: int) -> subprocess.Popen[bytes]:
+    """A process that puts in so many orders, each by itself. `place`: a path, or the URL of a database."""
+    program = "import sys; from tests.book.writers import write_many; write_many(sys.argv[1], int(sys.argv[2]))"
+    return subprocess.Popen([sys.executable, "-c", program, place, str(first)])
+
+
+def write_many(place: str, first: int) -> None:
+    store = Store.postgres(SecretStr(place)) if place.startswith("postgresql:") else None
+    shelf: Shelf = SharedShelf(store) if store else LocalShelf(Path(place))
+    for number in range(first, first + EACH):
+        entry = entry_of(order(number), "call", 1e9)
+        assert entry is not None
+        shelf.write(lambda page, entry=entry: put(page, account_number(page, "sandbox/"), [entry]))
+    shelf.close()
+    if store:
+        store.close()
