@@ -102,7 +102,7 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
         renamed: list[tuple[int, Entry]] = []
         unnamed: list[int] = []
         for entry in some.values():
-            old = there.get(entry.order_id)
+            old, before = there.get(entry.order_id), None
             if old is None:
                 number, free, kind = free, free + 1, entry.kind
                 fresh.append(entry)
@@ -113,14 +113,18 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
                     continue
                 was = names_of[old_kind]
                 kind = entry.kind._replace(source=was.source, disputed=was.disputed or entry.kind.disputed)
-                sums.add(old_kind, created_at, rest[:5], -1)
+                before = old_kind, created_at, tuple(rest[:5])
                 if tuple(rest[5:]) != entry[2:5]:
                     renamed.append((number, entry))
                     unnamed.append(number)
             if kind not in known:
                 known[kind] = _add_kind(page, kind)
                 names_of[known[kind]] = kind
-            sums.add(known[kind], entry.created_at, entry.amounts)
+            after = known[kind], entry.created_at, entry.amounts
+            if before != after:
+                if before:
+                    sums.add(*before, orders=-1)
+                sums.add(*after)
             values = (number, account, entry.order_id, known[kind], *entry[2:])
             rows.append(dict(zip(_COLUMNS, values, strict=True)))
         page.many(_PUT, rows)

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import SecretStr
 
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.shelf import LocalShelf, SharedShelf, Shelf
+from kustom_mcp.book.shared import SharedShelf
+from kustom_mcp.book.shelf import LocalShelf, Shelf
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.oms.models import Order
 from kustom_mcp.store import Store
