@@ -8,7 +8,7 @@ from a gateway that blocks callers by region before anyone looks at the credenti
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict, TypeVar
 
@@ -30,6 +30,7 @@ from kustom_mcp.oms.errors import (
 )
 from kustom_mcp.oms.models import ErrorBody
 from kustom_mcp.oms.outcome import Outcome
+from kustom_mcp.oms.payouts import Payout, Payouts, Transaction, Transactions
 from kustom_mcp.oms.settlement import Written
 
 T = TypeVar("T")
@@ -155,8 +156,19 @@ def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
         found = None
     if found is None:
         raise ProtocolError("not_the_promised_json")
+    if isinstance(found, Payouts | Transactions):
+        _about_what_was_asked(found.entries, path)
+        return found
     for name, asked in path.items():
         told = getattr(found, name, None)
         if told is not None and str(told).lower() != asked.lower():
             raise ProtocolError("another_" + name)
     return found
+
+
+def _about_what_was_asked(entries: Sequence[Payout | Transaction], asked: Mapping[str, str]) -> None:
+    """Hold each entry of a list to what was asked for: a filter that was ignored would show what is somebody else's."""
+    for entry in entries:
+        for name in type(entry).model_fields.keys() & asked.keys():
+            if str(getattr(entry, name) or "").lower() != asked[name].lower():
+                raise ProtocolError("another_" + name)

@@ -3,7 +3,7 @@
 Ids come from a model, and a model repeats what a web page told it. On a naive builder the order id `<uuid>/cancel#`,
 given to the harmless acknowledge call, cancels the order. So an id must match its pattern whole, is percent-encoded,
 and the finished URL is compared, part by part, with the template's literal parts and the expected origin before
-anything may leave.
+anything may leave. What goes into a query is held to its pattern in the same way.
 
 A write cannot be asked for without an `Authority`: the type checker refuses the call, and so does the client.
 """
@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2 as httpx
 from pydantic import TypeAdapter
@@ -26,59 +26,84 @@ from kustom_mcp.oms.errors import InvalidIdentifier
 T = TypeVar("T")
 
 PREFIX: Final = "/ordermanagement/v1"
+SETTLEMENTS: Final = "/settlements/v1"
+
+_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", re.ASCII)
 
 PATTERNS: Final = {
     "order_id": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII),
     "capture_id": re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII),
     "refund_id": re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII),
+    "payment_reference": re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII),
+    "currency_code": re.compile(r"[A-Z]{3}", re.ASCII),
+    "start_date": _TIME,
+    "end_date": _TIME,
+    "size": re.compile(r"[1-9][0-9]{0,2}", re.ASCII),
+    "offset": re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII),
 }
-"""What each path parameter must match whole. An order id has the shape of a UUID, with any version digit (C)."""
+"""What each parameter of a path or a query must match whole. An order id has the shape of a UUID, with any version
+digit (C)."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What reads and writes share. `name` is Kustom's operation id, `path` is relative to PREFIX."""
+    """What reads and writes share. `name` is Kustom's operation id, `path` is relative to `prefix`, `query` names what
+    may be asked for behind it."""
 
     name: str
     method: str
     path: str
     placeholders: tuple[str, ...] = field(init=False)
+    prefix: str = field(default=PREFIX, kw_only=True)
+    query: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        """Fill in the placeholders; one without a pattern is a mistake in this package."""
+        """Fill in the placeholders; a parameter without a pattern is a mistake in this package."""
         names = tuple(_PLACEHOLDER.findall(self.path))
-        unknown = [name for name in names if name not in PATTERNS]
+        unknown = [name for name in (*names, *self.query) if name not in PATTERNS]
         if unknown:
-            raise TypeError(f"{self.name} has placeholders without a pattern: {', '.join(unknown)}")
+            raise TypeError(f"{self.name} has parameters without a pattern: {', '.join(unknown)}")
         object.__setattr__(self, "placeholders", names)
 
     @property
     def template(self) -> str:
-        """The path with its placeholders, `PREFIX` included."""
-        return PREFIX + self.path
+        """The path with its placeholders, `prefix` included."""
+        return self.prefix + self.path
 
     def path_for(self, **ids: str) -> str:
-        """The path with its parameters filled in, `PREFIX` included.
+        """The path with its parameters filled in, `prefix` included, and what is asked for behind it.
 
         Raises InvalidIdentifier for a value that does not match its pattern, and TypeError for a missing or extra one.
         """
-        if set(ids) != set(self.placeholders):
+        if set(ids) - set(self.query) != set(self.placeholders):
             raise TypeError(f"{self.name} takes the path parameters {', '.join(self.placeholders)}")
         for name, value in ids.items():
             if not PATTERNS[name].fullmatch(value):
                 raise InvalidIdentifier(name)
-        return PREFIX + _PLACEHOLDER.sub(lambda found: quote(ids[found[1]], safe=""), self.path)
+        asked = "&".join(f"{name}={quote(ids[name], safe='')}" for name in self.query if name in ids)
+        path = self.prefix + _PLACEHOLDER.sub(lambda found: quote(ids[found[1]], safe=""), self.path)
+        return f"{path}?{asked}" if asked else path
 
     def fits(self, path: str) -> bool:
         """Whether a finished path is this endpoint's: literal parts equal, parameters whole, nothing around them."""
+        path, mark, asked = path.partition("?")
         wanted = self.template.split("/")
         parts = path.split("/")
-        return len(parts) == len(wanted) and all(
-            PATTERNS[literal[1:-1]].fullmatch(part) if literal.startswith("{") else part == literal
-            for literal, part in zip(wanted, parts, strict=True)
+        return (
+            len(parts) == len(wanted)
+            and all(
+                PATTERNS[literal[1:-1]].fullmatch(part) if literal.startswith("{") else part == literal
+                for literal, part in zip(wanted, parts, strict=True)
+            )
+            and (not mark or all(self._asks(part) for part in asked.split("&")))
         )
+
+    def _asks(self, part: str) -> bool:
+        """Whether a part of a query is one of this endpoint's: its name, and a value that is whole."""
+        name, _, value = part.partition("=")
+        return name in self.query and PATTERNS[name].fullmatch(unquote(value)) is not None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from kustom_mcp.simulator import control, events, states
+from kustom_mcp.simulator import control, events, payout_calls, states
 from kustom_mcp.simulator.calls import Call
 from kustom_mcp.simulator.drafts import Json, made_up_id
 from kustom_mcp.simulator.faults import Faults
@@ -120,6 +120,8 @@ class Simulator:
 
     def _perform(self, request: Request) -> Response:
         try:
+            if request.segments[: len(payout_calls.PREFIX)] == payout_calls.PREFIX:
+                return payout_calls.answer(self.store, request)
             route, call = self._prepare(request)
             response = route.perform(call)
             events.caused(self, route.operation, call.record.order["order_id"], response)

@@ -136,6 +136,17 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _documented("hooks.again", "A webhook that is not answered with 2xx is sent again."),
     _assumed("hooks.pauses", "It is sent again after half a second, then after twice as long each time, 11 times."),
     _assumed("hooks.push", "A push is sent on request, for an order that is not acknowledged."),
+    _documented("payouts.pages", "Payouts and transactions come 20 at a time, or as many as asked for, 500 at most."),
+    _assumed("payouts.days", "What is captured or refunded is paid out on the second day after it, at 06:00 UTC."),
+    _assumed("payouts.signs", "Every settlement transaction has a positive amount, fees and returns too."),
+    _assumed(
+        "payouts.fees", "A sale costs a fee of 2.48 % and a quarter of that as tax; a return gives none of it back."
+    ),
+    _assumed("payouts.debt", "A payout that would be negative is 0, and the next one repays the rest."),
+    _assumed(
+        "payouts.unknown", "A payment reference or order that nobody knows has no transactions; its payout gets 404."
+    ),
+    _documented("payouts.date_only", "A date without a time in start_date or end_date is the start of that day."),
     *_permissions(),
 )
 

@@ -159,11 +159,11 @@ def _amount_for(given: Json, lines: list[Json]) -> int:
 def _captures(order: Json, given: Json, now: datetime) -> list[Json]:
     if "captures" in given:
         listed: list[Json] = given["captures"]
-        return [_complete_capture(order, entry, now, place) for place, entry in enumerate(listed, 1)]
+        return [_complete_capture(order, entry, given, now, place) for place, entry in enumerate(listed, 1)]
     amount = given.get("captured_amount")
     if amount is None:
         amount = _captured_for(given, order["order_amount"])
-    return [_complete_capture(order, {"captured_amount": amount}, now, 1)] if amount else []
+    return [_complete_capture(order, {"captured_amount": amount}, given, now, 1)] if amount else []
 
 
 def _captured_for(given: Json, ordered: int) -> int:
@@ -178,7 +178,16 @@ def _captured_for(given: Json, ordered: int) -> int:
     return max(ordered // 2, refunded) if status == Status.PART_CAPTURED else refunded
 
 
-def _complete_capture(order: Json, entry: Json, now: datetime, place: int) -> Json:
+def _some_time_after(given: Json, now: datetime, hours: int, at_latest: int) -> datetime:
+    """So many hours after a purchase whose time is given, but so many hours ago at the latest."""
+    latest = now - timedelta(hours=at_latest)
+    if "created_at" not in given:
+        return latest
+    created = datetime.fromisoformat(given["created_at"].replace("Z", "+00:00"))
+    return min(latest, (created if created.tzinfo else created.replace(tzinfo=UTC)) + timedelta(hours=hours))
+
+
+def _complete_capture(order: Json, entry: Json, given: Json, now: datetime, place: int) -> Json:
     lines = _lines(entry)
     amount = entry.get("captured_amount", sum(map(line_total, lines)) or order["order_amount"])
     if "order_lines" not in entry:
@@ -187,7 +196,7 @@ def _complete_capture(order: Json, entry: Json, now: datetime, place: int) -> Js
         "capture_id": made_up_id(order["order_id"], "capture", place),
         "klarna_reference": f"{order['klarna_reference']}-{place}",
         "captured_amount": amount,
-        "captured_at": stamp(now - timedelta(hours=12)),
+        "captured_at": stamp(_some_time_after(given, now, hours=36, at_latest=12)),
         "shipping_info": [],
     }
     made_up |= {name: dict(order[name]) for name in ("billing_address", "shipping_address") if name in order}
@@ -215,7 +224,7 @@ def _refunds(order: Json, given: Json, now: datetime) -> list[Json]:
         {
             "refund_id": made_up_id(order["order_id"], "refund", place),
             "refunded_amount": sum(map(line_total, _lines(entry))),
-            "refunded_at": stamp(now - timedelta(hours=6)),
+            "refunded_at": stamp(_some_time_after(given, now, hours=84, at_latest=6)),
         }
         | entry
         | {"order_lines": _lines(entry)}

@@ -18,11 +18,13 @@ from kustom_mcp.simulator.routes import PREFIX, match_template
 
 KINDS: Final = ("status", "delay", "lose_response", "reset", "late_status", "truncate")
 _PREFIX: Final = "/" + "/".join(PREFIX)
+_PREFIXES: Final = (_PREFIX, "/settlements/v1")
 
 
 @dataclass(slots=True)
 class Fault:
-    """One mishap waiting for its requests. `path` is a template as in `routes`; /ordermanagement/v1 may precede it."""
+    """One mishap waiting for its requests. `path` is a template as in `routes`; /ordermanagement/v1 may precede it,
+    and /settlements/v1 must where it is meant."""
 
     method: str
     path: str
@@ -36,7 +38,7 @@ class Fault:
 
     def meets(self, method: str, segments: tuple[str, ...]) -> bool:
         """Whether this fault is for such a request. The method * is every method."""
-        template = self.path if self.path.startswith(_PREFIX) else _PREFIX + self.path
+        template = self.path if self.path.startswith(_PREFIXES) else _PREFIX + self.path
         return self.method.upper() in (method, "*") and match_template(template, segments) is not None
 
 

@@ -27,5 +27,7 @@ class Switches:
     """Status of a body that breaks a limit: 400 (INVALID_REQUEST_PARAMETERS) or Klarna's 422 (UNPROCESSABLE_ENTITY)."""
     malformed_order_id_is_400: bool = False
     """An order id without UUID shape gets 400 INVALID_REQUEST_PARAMETERS instead of 404 NO_SUCH_ORDER."""
+    signed_transactions: bool = False
+    """Settlement transactions that reduce a payout have negative amounts; otherwise every amount is positive."""
     max_body: int = 8 * 1024 * 1024
     """Largest request body in bytes; above it the answer is 413."""

@@ -21,7 +21,7 @@ async def test_a_capture_is_read_with_its_items_and_shipments(mode: Mode) -> Non
             "summary": "This capture of order 7972a36d… took 249.00 EUR, of which 0.00 EUR was refunded.",
             "capture": {
                 "capture_id": capture_id,
-                "captured_at": "2026-03-01T21:00:00.000Z",
+                "captured_at": "2026-02-26T17:48:00.000Z",
                 "captured_amount": 24900,
                 "refunded_amount": 0,
             },

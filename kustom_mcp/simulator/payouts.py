@@ -1,0 +1,146 @@
+"""What has been paid out: made up from captures and refunds whenever somebody asks, and kept nowhere.
+
+A capture and its fee, or a refund, is paid out in the morning of the second day after it, together with everything else
+of that day in the same currency. What a payout cannot cover - more came back than was sold - is a debt that the next
+one repays. So the transactions of a payout add up to its totals, and those to its settlement_amount, to the unit.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from kustom_mcp.simulator.drafts import Json, stamp
+from kustom_mcp.simulator.store import Record, Store, parse_time
+
+DAYS_TO_PAYOUT: Final = 2
+PAID_AT: Final = time(6, tzinfo=UTC)
+FEE_RATE: Final = 248  # of ten thousand
+VAT_RATE: Final = 2500  # percent times 100
+MERCHANT: Final = "M000000"
+
+_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_TOTALS: Final = (
+    *("sale_amount", "return_amount", "reversal_amount", "fee_amount", "fee_correction_amount", "fee_refund_amount"),
+    *("tax_amount", "tax_refund_amount", "commission_amount", "charge_amount", "credit_amount", "holdback_amount"),
+    *("release_amount", "repay_amount", "deposit_amount", "opening_debt_balance_amount"),
+    *("closing_debt_balance_amount", "settlement_amount"),
+)
+_TOTAL_OF: Final = {"SALE": "sale_amount", "RETURN": "return_amount", "FEE": "fee_amount"}
+
+
+def transactions(store: Store, origin: str, order_id: str | None = None) -> list[Json]:
+    """The transactions of one order, or of all, oldest first. Those that are not paid out yet name no payout."""
+    if order_id is None:
+        records = store.records()
+    else:
+        record = store.find(order_id)
+        records = [record] if record else []
+    now, signed = store.now(), store.switches.signed_transactions
+    return [_shown(entry, origin, now, signed=signed) for record in records for entry in _entries(record)]
+
+
+def payouts(store: Store, origin: str) -> list[Json]:
+    """Every payout so far, oldest first."""
+    runs: dict[tuple[datetime, str], Json] = {}
+    now = store.now()
+    for record in store.records():
+        for entry in _entries(record):
+            due: datetime = entry["due"]
+            if due <= now:
+                totals = runs.setdefault((due, entry["currency_code"]), dict.fromkeys(_TOTALS, 0))
+                totals[_TOTAL_OF[entry["type"]]] += entry["amount"]
+                totals["tax_amount"] += entry.get("vat_amount", 0)
+    return list(_paid(sorted(runs.items()), origin))
+
+
+def _paid(runs: Iterable[tuple[tuple[datetime, str], Json]], origin: str) -> Iterator[Json]:
+    """What each run comes to, given the debt that the one before has left."""
+    debts: dict[str, int] = {}
+    for (due, currency), totals in runs:
+        debt = debts.get(currency, 0)
+        earned = totals["sale_amount"] - totals["return_amount"] - totals["fee_amount"] - totals["tax_amount"]
+        repaid, missing = min(debt, max(earned, 0)), max(-earned, 0)
+        debts[currency] = debt - repaid + missing
+        totals |= {
+            "repay_amount": repaid,
+            "deposit_amount": missing,
+            "opening_debt_balance_amount": debt,
+            "closing_debt_balance_amount": debts[currency],
+            "settlement_amount": earned - repaid + missing,
+        }
+        reference = payment_reference(due, currency)
+        yield {
+            "totals": totals,
+            "payment_reference": reference,
+            "payout_date": stamp(due),
+            "currency_code": currency,
+            "currency_code_of_registration_country": "SEK",
+            "merchant_settlement_type": "NET",
+            "merchant_id": MERCHANT,
+            "transactions": f"{origin}/transactions?payment_reference={reference}",
+        }
+
+
+def payment_reference(due: datetime, currency: str) -> str:
+    """Eight letters and digits, the same for the same day and currency."""
+    digest = sha256(f"{due.date()}/{currency}".encode()).digest()
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:8])
+
+
+def _entries(record: Record) -> Iterator[Json]:
+    """A sale and a fee for each capture, a return for each refund; `due` is when each is paid out."""
+    first: datetime | None = None
+    for capture in record.order["captures"]:
+        due, amount = _run_after(capture["captured_at"]), int(capture["captured_amount"])
+        first = min(first or due, due)
+        fee = (amount * FEE_RATE + 5_000) // 10_000
+        sale = _entry(record, capture["captured_at"], due) | {"capture_id": capture["capture_id"]}
+        if "reference" in capture:
+            sale["merchant_capture_reference"] = capture["reference"]
+        yield sale | {"type": "SALE", "detailed_type": "PURCHASE", "amount": amount}
+        yield sale | {
+            "type": "FEE",
+            "detailed_type": "PURCHASE_FEE_PERCENTAGE",
+            "amount": fee,
+            "vat_rate": VAT_RATE,
+            "vat_amount": (fee * VAT_RATE + 5_000) // 10_000,
+        }
+    for refund in record.order["refunds"]:
+        due = max(_run_after(refund["refunded_at"]), first or _run_after(refund["refunded_at"]))
+        back = _entry(record, refund["refunded_at"], due) | {"capture_id": "", "refund_id": refund["refund_id"]}
+        if "reference" in refund:
+            back["merchant_refund_reference"] = refund["reference"]
+        yield back | {"type": "RETURN", "detailed_type": "PURCHASE_RETURN", "amount": int(refund["refunded_amount"])}
+
+
+def _entry(record: Record, happened_at: str, due: datetime) -> Json:
+    order = record.order
+    entry: Json = {
+        "due": due,
+        "order_id": order["order_id"],
+        "short_order_id": order.get("klarna_reference"),
+        "merchant_reference1": order.get("merchant_reference1"),
+        "merchant_reference2": order.get("merchant_reference2"),
+        "sale_date": order["created_at"],
+        "capture_date": happened_at,
+        "currency_code": str(order["purchase_currency"]).upper(),
+        "purchase_country": record.country,
+        "initial_payment_method_type": record.payment_type.lower() or None,
+    }
+    return {name: value for name, value in entry.items() if value is not None}
+
+
+def _shown(entry: Json, origin: str, now: datetime, *, signed: bool) -> Json:
+    """A transaction as the API shows it."""
+    due: Any = entry.pop("due")
+    if due <= now:
+        reference = payment_reference(due, entry["currency_code"])
+        entry |= {"payment_reference": reference, "payout": f"{origin}/payouts/{reference}"}
+    if signed and entry["type"] != "SALE":
+        entry |= {name: -entry[name] for name in ("amount", "vat_amount") if name in entry}
+    return entry
+
+
+def _run_after(happened_at: str) -> datetime:
+    return datetime.combine(parse_time(happened_at).date() + timedelta(days=DAYS_TO_PAYOUT), PAID_AT)
