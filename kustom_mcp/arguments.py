@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from kustom_mcp import identifiers
+from kustom_mcp.oms.endpoint import PATTERNS
 from kustom_mcp.oms.limits import (
     BODIES,
     LINE_TYPES,
@@ -57,6 +58,13 @@ def _identifier(parse: Callable[[str], str]) -> AfterValidator:
             raise PydanticCustomError("INVALID_IDENTIFIER", "{why}", {"why": str(error)}) from None
 
     return AfterValidator(check)
+
+
+def _fitting(parameter: str, value: str) -> str:
+    """A value that may stand in a URL as this parameter."""
+    if not PATTERNS[parameter].fullmatch(value):
+        raise PydanticCustomError("INVALID_ARGUMENT", "it is 1 to 64 letters, digits, hyphens and underscores")
+    return value
 
 
 def _no_url(value: str) -> str:
@@ -114,6 +122,11 @@ def _text(kind: str, field: str) -> Any:
 OrderId = Annotated[str, _identifier(identifiers.order_id), Field(description="Order id (UUID) or portal link.")]
 CaptureId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Capture id from kustom_get_order.")]
 RefundId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Refund id from kustom_get_order.")]
+PaymentReference = Annotated[
+    str,
+    AfterValidator(lambda value: _fitting("payment_reference", value)),
+    Field(max_length=64, description="Reference of a payout, as on the bank statement."),
+]
 Currency = Annotated[
     str,
     Field(pattern="^[A-Za-z]{3}$", description="The order's currency, only as a check."),

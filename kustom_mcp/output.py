@@ -98,7 +98,39 @@ PAYLOADS: dict[str, Json] = {
         ["known", "sources", "stale"],
     ),
     "next_cursor": _STRING,
+    "transactions": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("type", "detailed_type"), _STRING),
+                **dict.fromkeys(("amount", "vat_amount"), _INTEGER),
+                **dict.fromkeys(("currency_code", "order_id", "capture_id", "refund_id"), _STRING),
+                **dict.fromkeys(("payment_reference", "capture_date"), _STRING),
+            },
+            ["type", "amount"],
+        )
+    ),
+    "payouts": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("payment_reference", "currency_code", "payout_date"), _STRING),
+                "merchant_settlement_type": _STRING,
+                **dict.fromkeys(("transactions", "sales", "returns", "fees", "other", "net"), _INTEGER),
+                "settlement_amount": _INTEGER,
+            },
+            ["payment_reference"],
+        )
+    ),
+    "totals settled": _list_of(
+        _object(
+            {
+                "currency_code": _STRING,
+                **dict.fromkeys(("transactions", "payouts", "sales", "returns", "fees", "other", "net"), _INTEGER),
+                **dict.fromkeys(("not_paid_out", "settlement_amount"), _INTEGER),
+            }
+        )
+    ),
 }
+"""The parts by name. A second word tells two parts of the same name apart."""
 PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
 
 
@@ -113,9 +145,11 @@ def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[
         "outcome": {"type": "string", "enum": [outcome for outcome in OUTCOMES if outcome in possible]},
         "environment": _STRING,
         "summary": _STRING,
-        **{name: PAYLOADS[name] for name in payload},
+        **{name.partition(" ")[0]: PAYLOADS[name] for name in payload},
     }
-    if "orders" not in payload:
+    if "payouts" in payload:
+        properties |= {"third_party": _OBJECT}
+    elif "orders" not in payload:
         properties |= {"order": _ORDER, "third_party": _OBJECT}
     if writes:
         properties |= {

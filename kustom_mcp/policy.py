@@ -31,7 +31,7 @@ from kustom_mcp.text import nearest
 log = logging.getLogger(__name__)
 
 DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
-TOOLSETS = (*DEFAULT_TOOLSETS, "klarna")
+TOOLSETS = (*DEFAULT_TOOLSETS, "settlements", "klarna")
 
 TOKEN = "token"
 """What refuses a caller where no setting does: the access token's scopes and orders."""
@@ -105,6 +105,18 @@ class Policy:
         """The only order ids that exist for this caller; None when all do."""
         configured, token = self._settings.order_scope, self._principal.orders
         return token if configured is None else configured if token is None else configured & token
+
+    def require_all_orders(self) -> None:
+        """Refuse what shows many orders together where only some exist for this caller. Failure NOT_PERMITTED."""
+        if self.scope is not None:
+            configured = self._settings.order_scope is not None
+            why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
+            raise Failure(
+                Code.NOT_PERMITTED,
+                f"Payouts hold many orders, and {why} allows certain ones only. Nothing was sent.",
+                next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
+                setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
+            )
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""

@@ -13,7 +13,7 @@ from kustom_mcp.answers import still_running, too_many
 from kustom_mcp.app import Busy
 from kustom_mcp.fairness import Crowded
 from kustom_mcp.gate import Gate
-from kustom_mcp.oms.endpoint import Read
+from kustom_mcp.oms.endpoint import SETTLEMENTS, Read
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError
 from kustom_mcp.oms.models import Order
@@ -50,6 +50,8 @@ class Reading:
                 asked_at = self.app.wall()
                 found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
+            if endpoint.prefix == SETTLEMENTS:
+                raise upstream.unsettled(error, payout=bool(endpoint.placeholders)) from None
             raise self._failure(error, entry=entry) from None
         except Crowded:
             raise too_many() from None

@@ -6,9 +6,6 @@ shown, and where that was not possible the row says so.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,6 +18,8 @@ from kustom_mcp.book.finding import Known, Place, Search, place
 from kustom_mcp.book.shelf import DAMAGED, Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
+from kustom_mcp.cursor import NEXT, next_cursor
+from kustom_mcp.cursor import place_of as read_cursor
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import OmsError
 from kustom_mcp.result import Code, Failure, Json
@@ -129,7 +128,7 @@ def summary(found: Found, shown: int, stale: int) -> str:
 
 def next_step(found: Found, payload: dict[str, Json]) -> str | None:
     if "next_cursor" in payload:
-        return "For more, repeat the same arguments with `cursor` set to `next_cursor`."
+        return NEXT
     if found.totals:
         return None
     return (
@@ -139,27 +138,13 @@ def next_step(found: Found, payload: dict[str, Json]) -> str | None:
 
 
 def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By) -> str:
-    """Where the next page of this search begins. No secret: it holds what the row shows, and whoever makes one up sees
-    what the search shows anyway."""
-    last = [_digest(arguments), *place(order_by, entry)]
-    return base64.urlsafe_b64encode(json.dumps(last, separators=(",", ":")).encode()).decode().rstrip("=")
+    """Where the next page of this search begins. It holds what the row shows."""
+    return next_cursor(arguments, *place(order_by, entry))
 
 
 def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
     """The last order that was shown. Failure INVALID_ARGUMENT."""
-    try:
-        digest, part, value, order_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        numbers = all(type(one) is int and abs(one) < 2**62 for one in (part, value))
-        if digest == _digest(arguments) and numbers and type(order_id) is str and order_id.isprintable():
-            return Place(part, value, order_id)
-    except (ValueError, TypeError, RecursionError):
-        pass
-    raise Failure(
-        Code.INVALID_ARGUMENT,
-        "cursor: it is not from the last answer to this same search. Nothing was sent.",
-        field="cursor",
-        next_step="Send the same arguments with `next_cursor` of the answer before, or start again without a cursor.",
-    )
+    return Place(*read_cursor(text, arguments, int, int, str))
 
 
 async def _learn(call: Call) -> None:
@@ -173,11 +158,6 @@ async def _learn(call: Call) -> None:
         except OmsError:
             continue
         app.book.note(order, feed.WEBHOOK)
-
-
-def _digest(arguments: Mapping[str, Any]) -> str:
-    asked = {name: value for name, value in arguments.items() if name not in ("limit", "cursor", "max_age")}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
 
 
 _REMEDY = {False: "", True: ", and to delete the folder `book` there: then a new book is begun"}

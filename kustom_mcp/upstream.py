@@ -56,6 +56,28 @@ def failure(error: errors.OmsError, *, writing: bool, entry: str | None = None, 
     )
 
 
+def unsettled(error: errors.OmsError, *, payout: bool) -> Failure:
+    """The Failure for an error of the Settlements API, which has a permission of its own. `payout`: one was asked for
+    by its reference, so that 404 says that there is none."""
+    if isinstance(error, errors.NotFound) and payout:
+        return Failure(
+            Code.NOT_FOUND,
+            "There is no payout with this payment_reference for these credentials. Nothing was changed.",
+            next_step="Compare it with the bank statement, or look for it by its date with kustom_list_payouts.",
+            field="payment_reference",
+            upstream=_upstream(error),
+        )
+    if isinstance(error, errors.Refused) and error.status in (403, 404):
+        return Failure(
+            Code.AUTHENTICATION_FAILED,
+            f"Kustom does not let these credentials read settlements (HTTP {error.status}). Nothing was changed.",
+            next_step="Tell the operator that the Settlements API needs its own permission for the API credentials, "
+            "which Kustom's support can give; everything else works without it.",
+            upstream=_upstream(error),
+        )
+    return failure(error, writing=False)
+
+
 def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) -> Failure:
     if entry is None or error.error_code == "NO_SUCH_ORDER":
         return order_not_found(sandboxed=sandboxed)

@@ -82,6 +82,11 @@ class Book:
             elif abs(known.read_at) <= entry.read_at:
                 self._note(entry.order_id, entry)
 
+    def hint(self, order_id: str, source: str) -> None:
+        """Somebody has named an order that may not be known. Returns at once."""
+        if self.on and len(self.hints) < _MOST_NOTES:
+            self.hints.setdefault(order_id.lower(), source)
+
     def doubt(self, order_id: str) -> None:
         """What is kept of this order may have changed: only what is asked for from now on counts. Returns at once."""
         if self.on:

@@ -15,6 +15,8 @@ from kustom_mcp.tools.get_order import get_order
 from kustom_mcp.tools.get_orders import get_orders
 from kustom_mcp.tools.get_refund import get_refund
 from kustom_mcp.tools.list_captures import list_captures
+from kustom_mcp.tools.list_payouts import list_payouts
+from kustom_mcp.tools.list_transactions import list_transactions
 from kustom_mcp.tools.refund_order import refund_order
 from kustom_mcp.tools.release_remaining_authorization import release_remaining_authorization
 from kustom_mcp.tools.trigger_send_out import trigger_send_out
@@ -42,6 +44,8 @@ CATALOG: dict[str, Operation] = {
         add_capture_shipping_info,
         refund_order,
         get_refund,
+        list_transactions,
+        list_payouts,
         trigger_send_out,
         get_due_date_options,
         extend_due_date,

@@ -1,0 +1,85 @@
+"""kustom_list_payouts: what Kustom has paid to the shop's bank account."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from kustom_mcp import settled
+from kustom_mcp.arguments import Moment, PaymentReference, beginning, ending
+from kustom_mcp.call import Call
+from kustom_mcp.collecting import all_payouts
+from kustom_mcp.cursor import NEXT, next_cursor, place_of
+from kustom_mcp.oms.payouts import GET_PAYOUT, LIST_PAYOUTS
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Code, Failure, Json, Result
+
+USUAL = 20
+USUAL_DAYS = 30
+
+StartDate = Annotated[Moment, Field(description="Date (UTC) or time. Default 30 days ago.")]
+EndDate = Annotated[Moment, Field(description="Date (UTC, that day included) or time.")]
+InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
+Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
+Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
+
+
+@operation(LIST_PAYOUTS, Effect.READS, toolset="settlements", payload=("payouts", "totals settled", "next_cursor"))
+async def list_payouts(
+    call: Call,
+    start_date: StartDate | None = None,
+    end_date: EndDate | None = None,
+    currency: InCurrency | None = None,
+    payment_reference: PaymentReference | None = None,
+    limit: Limit | None = None,
+    cursor: Cursor | None = None,
+) -> Result:
+    """List Kustom's payouts to the bank account in a period, newest first, with totals, or one payout by its
+    `payment_reference`. What is in one: kustom_list_transactions."""
+    asked: dict[str, Json] = {
+        "start_date": start_date,
+        "end_date": end_date,
+        "currency": currency,
+        "payment_reference": payment_reference,
+    }
+    start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
+    end = start + (limit or USUAL)
+    call.policy.require_all_orders()
+    if payment_reference is not None:
+        return await _one(call, asked)
+    first, last = beginning(start_date), ending(end_date)
+    if first is None:
+        until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else call.app.now()
+        first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)
+    wanted = {"start_date": _time(first)}
+    if last is not None:
+        wanted["end_date"] = _time(last - 1 if len(end_date or "") == 10 else last)
+    if currency is not None:
+        wanted["currency_code"] = currency
+    found, complete = await all_payouts(call, **wanted)
+    found.sort(key=lambda payout: payout.payout_date or "", reverse=True)
+    rows = [settled.payout_row(payout) for payout in found]
+    payload: dict[str, Json] = {"payouts": rows[start:end], "totals": settled.payout_totals(rows) if complete else []}
+    if end < len(rows):
+        payload["next_cursor"] = next_cursor(asked, end)
+    summary = settled.payouts_in_words(payload["totals"], len(rows), complete=complete)
+    summary = f"{summary} (from {wanted['start_date'][:10]} on)." if start_date is None else f"{summary}."
+    return Result("ok", summary, payload=payload, next_step=NEXT if end < len(rows) else None)
+
+
+async def _one(call: Call, asked: dict[str, Json]) -> Result:
+    others = [name for name in ("start_date", "end_date", "currency") if asked[name] is not None]
+    if others:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            f"payment_reference names one payout: leave {' and '.join(others)} out. Nothing was sent.",
+            field=others[0],
+        )
+    row = settled.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))
+    payload = {"payouts": [row], "totals": settled.payout_totals([row])}
+    return Result("ok", settled.payout_in_words(row), payload=payload)
+
+
+def _time(moment: int) -> str:
+    """Unix milliseconds as the API takes them: to the second, since without a time it means the start of a day."""
+    return datetime.fromtimestamp(moment // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,98 @@
+"""kustom_list_transactions: was an order paid out, when, minus which fees?"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kustom_mcp import settled, view
+from kustom_mcp.arguments import OrderId, PaymentReference
+from kustom_mcp.call import Call
+from kustom_mcp.collecting import all_transactions, more_after, page_of, payouts_of
+from kustom_mcp.cursor import NEXT, next_cursor, place_of
+from kustom_mcp.oms.payouts import LIST_TRANSACTIONS
+from kustom_mcp.operation import Effect, operation
+from kustom_mcp.result import Code, Failure, Json, Result
+
+USUAL = 20
+
+Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
+Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
+
+
+@operation(
+    LIST_TRANSACTIONS,
+    Effect.READS,
+    toolset="settlements",
+    payload=("transactions", "payouts", "totals settled", "next_cursor"),
+)
+async def list_transactions(
+    call: Call,
+    order_id: OrderId | None = None,
+    payment_reference: PaymentReference | None = None,
+    limit: Limit | None = None,
+    cursor: Cursor | None = None,
+) -> Result:
+    """Was an order paid out to the shop, when, in which payout, minus which fees? Needs `order_id`, or
+    `payment_reference` for everything in one payout. How amounts add up to a net is assumed."""
+    asked: dict[str, Json] = {"order_id": order_id, "payment_reference": payment_reference}
+    start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
+    end = start + (limit or USUAL)
+    if order_id is not None:
+        return await _of_order(call, order_id, asked, start, end)
+    if payment_reference is None:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Either order_id or payment_reference is needed. Nothing was sent.",
+            field="order_id",
+            next_step="Ask the person which order, or for the payment reference on the bank statement.",
+        )
+    call.policy.require_all_orders()
+    payout, page = await page_of(call, payment_reference, start, end - start)
+    row = settled.payout_row(payout)
+    further = more_after(page, start + len(page.transactions))
+    payload: dict[str, Json] = {
+        "transactions": [settled.transaction_row(entry, of_order=False) for entry in page.transactions],
+        "payouts": [row],
+    }
+    if further:
+        payload["next_cursor"] = next_cursor(asked, start + len(page.transactions))
+    summary = f"{settled.payout_in_words(row)} {_shown(len(page.transactions), page.pagination.total)}"
+    return Result("ok", summary, None, settled.typed(page.transactions), payload=payload, next_step=_next(payload))
+
+
+async def _of_order(call: Call, order_id: str, asked: dict[str, Json], start: int, end: int) -> Result:
+    """Everything of one order is read, so that its totals are those of the order, whatever part of it is shown."""
+    call.require_scope(order_id)
+    found, complete = await all_transactions(call, **{name: value for name, value in asked.items() if value})
+    if not found:
+        order = await call.order(order_id)
+        summary = f"Not paid out as far as Kustom lists transactions: there are none. {view.summary(order)}"
+        return Result("ok", summary, payload={"transactions": [], "payouts": [], "totals": []})
+    read = await payouts_of(call, found)
+    totals, payouts = settled.order_totals(found), settled.order_payouts(found, read)
+    # What else is in a payout is nothing for somebody to whom only certain orders exist.
+    all_orders = call.policy.scope is None
+    whole = {name: payout.totals.settlement_amount for name, payout in read.items() if all_orders}
+    shown = found[start:end]
+    payload: dict[str, Json] = {
+        "transactions": [settled.transaction_row(entry, of_order=True) for entry in shown],
+        "payouts": payouts if complete else [],
+        "totals": totals if complete else [],
+    }
+    if end < len(found):
+        payload["next_cursor"] = next_cursor(asked, end)
+    summary = settled.paid_out(totals, payouts, whole, call.app.now().date().isoformat())
+    if not complete:
+        summary = f"Too many transactions to add up: {len(found):,} were read, and there are more."
+    if len(shown) < len(found):
+        summary = f"{summary} {_shown(len(shown), len(found))}"
+    return Result("ok", summary, None, settled.typed(shown), payload=payload, next_step=_next(payload))
+
+
+def _shown(shown: int, total: int | None) -> str:
+    count = f" of {total:,}" if total is not None and total != shown else ""
+    return f"{shown}{count} transaction{'' if (total or shown) == 1 else 's'} shown."
+
+
+def _next(payload: dict[str, Json]) -> str | None:
+    return NEXT if "next_cursor" in payload else None
