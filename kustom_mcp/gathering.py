@@ -159,7 +159,7 @@ class Gathering:
         tries = 0
         while True:
             tries += 1
-            deadline = self._app.clock() + self._app.settings.timeout
+            asked, deadline = self._app.wall(), self._app.clock() + self._app.settings.timeout
             try:
                 order = await self._app.client.read(GET_ORDER, deadline=deadline, order_id=piece.order_id)
             except NotFound:
@@ -174,7 +174,7 @@ class Gathering:
                     return _Result(Ends.REJECTED, str(error))
                 return self._not_read(error)
             else:
-                return self._found(entry_of(order, piece.source, self._app.wall()))
+                return self._found(entry_of(order, piece.source, asked))
 
     def _found(self, entry: Entry | None) -> _Result:
         if entry is None:

@@ -19,9 +19,9 @@ class Standing:
     orders: int = 0
     open: int = 0
     stale: int = 0
-    """Open orders that were read before the time that was asked for."""
+    """Orders that are in doubt, and open ones that were read before the time that was asked for."""
     in_doubt: int = 0
-    """Orders that were written to after they were read."""
+    """Orders that may have changed since they were read."""
     oldest_read: int = 0
     newest_read: int = 0
     by_status: Counter[str] = field(default_factory=Counter[str])
@@ -42,7 +42,7 @@ def standing(page: Page, account: int, before: int, scope: Iterable[str] | None 
         values |= ids
     rows = page.rows(
         "SELECT kind, count(*), sum(CASE WHEN read_at < :before THEN 1 ELSE 0 END), "
-        "sum(CASE WHEN read_at = 0 THEN 1 ELSE 0 END), min(CASE WHEN read_at > 0 THEN read_at END), max(read_at) "
+        "sum(CASE WHEN read_at < 0 THEN 1 ELSE 0 END), min(CASE WHEN read_at > 0 THEN read_at END), max(read_at) "
         f"FROM book WHERE account = :account{scoped} GROUP BY kind",
         values,
     )
@@ -51,7 +51,7 @@ def standing(page: Page, account: int, before: int, scope: Iterable[str] | None 
         kind = known[number]
         found.orders += int(orders)
         found.open += int(orders) * kind.open
-        found.stale += int(old) * kind.open
+        found.stale += int(old) if kind.open else int(doubted)
         found.in_doubt += int(doubted)
         found.newest_read = max(found.newest_read, int(last))
         oldest += [int(first)] if first else []

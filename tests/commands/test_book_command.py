@@ -83,7 +83,7 @@ def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp
     assert not book_of(shop).parent.exists()
     filled(command, shop, tmp_path, *DEMO)
     with closing(sqlite3.connect(book_of(shop))) as book, book:
-        book.execute("UPDATE book SET read_at = 0 WHERE order_id = ?", (demo("authorized-sek"),))
+        book.execute("UPDATE book SET read_at = -read_at WHERE order_id = ?", (demo("captured-sek"),))
     found = status(command, shop)
     seeds = Counter(seed.order["status"] for seed in demo_orders())
     assert found["by_status"] == dict(seeds)
@@ -92,9 +92,13 @@ def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp
     assert found["bytes"] >= book_of(shop).stat().st_size
     assert found["oldest_read"] <= found["newest_read"]
     text = command("book", "status", **shop).out
-    assert "  stale     1 of the open orders were read more than 3,600 seconds ago: book sync\n" in text
-    assert "  in doubt  1 order written to after the last reading\n" in text
+    assert "  stale     1 order that may have changed: kustom-mcp book sync\n" in text
     assert "CAPTURED 7" in text
+    old = len([seed for seed in demo_orders() if seed.order["status"] in ("AUTHORIZED", "PART_CAPTURED")])
+    text = command("book", "status", "--max-age", "0", **shop).out
+    assert f"  stale     {old} open orders read more than 0 seconds ago, 1 order that may have changed: kustom" in text
+    assert command("book", "sync", *FAST, **shop).out == "Done. 1 read.\n"
+    assert status(command, shop)["stale"] == 0
 
 
 def test_what_is_forgotten_is_gone_from_the_files_too(

@@ -79,8 +79,6 @@ def _as_text(app: App, found: Standing, size: int, max_age: int) -> list[str]:
             ("currency", _counted(found.by_currency)),
             ("source", _counted(found.by_source)),
         ]
-    if found.in_doubt:
-        rows.append(("in doubt", f"{_many(found.in_doubt, 'order')} written to after the last reading"))
     rows += [
         ("import", f"unfinished: done to line {one.done:,} of a file, {_when(one.at)}; import it again to go on")
         for one in found.imports
@@ -90,8 +88,11 @@ def _as_text(app: App, found: Standing, size: int, max_age: int) -> list[str]:
 
 def _stale(found: Standing, max_age: int) -> str:
     if not found.stale:
-        return "none of the open orders"
-    return f"{found.stale:,} of the open orders were read more than {_many(max_age, 'second')} ago: book sync"
+        return "none"
+    old = found.stale - found.in_doubt
+    parts = [f"{_many(old, 'open order')} read more than {_many(max_age, 'second')} ago"] if old else []
+    parts += [f"{_many(found.in_doubt, 'order')} that may have changed"] if found.in_doubt else []
+    return f"{', '.join(parts)}: kustom-mcp book sync"
 
 
 def _counted(counts: Counter[str]) -> str:
