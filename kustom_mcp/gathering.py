@@ -53,12 +53,18 @@ class Ends(Enum):
     UNREAD = "unread"
 
 
+Then = Callable[[Page, int, Ends], None]
+"""What else is written about an order, in the same transaction; with the account's number, and what came of it."""
+
+
 class Piece(NamedTuple):
-    """An order to read. `key` is the caller's own: a line, or a number."""
+    """An order to read. `key` is the caller's own: a line, or a number. `disputed`: a dispute was announced."""
 
     key: int
     order_id: str
     source: str
+    disputed: bool = False
+    then: Then | None = None
 
 
 Settled = Callable[[Piece, Ends, str], None]
@@ -86,6 +92,7 @@ class Gathering:
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
         self._entries: list[Entry] = []
+        self._thens: list[tuple[Then, Ends]] = []
         self._dirty = False
         self._failures = 0
         self._stopping = anyio.Event()
@@ -174,7 +181,7 @@ class Gathering:
                     return _Result(Ends.REJECTED, str(error))
                 return self._not_read(error)
             else:
-                return self._found(entry_of(order, piece.source, asked))
+                return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed))
 
     def _found(self, entry: Entry | None) -> _Result:
         if entry is None:
@@ -194,6 +201,8 @@ class Gathering:
             self._failures = 0
         if result.entry is not None:
             self._entries.append(result.entry)
+        if piece.then is not None:
+            self._thens.append((piece.then, result.ends))
         self._dirty = True
         self._settled(piece, result.ends, result.why)
 
@@ -217,10 +226,13 @@ class Gathering:
         if not self._dirty:
             return
         entries, self._entries, self._dirty = self._entries, [], False
+        thens, self._thens = self._thens, []
         along = self._along() if self._along else None
 
         def work(page: Page, account: int) -> None:
             put(page, account, entries)
+            for then, ends in thens:
+                then(page, account, ends)
             if along is not None:
                 along(page, account)
 

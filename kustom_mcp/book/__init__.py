@@ -56,6 +56,8 @@ class Book:
         self._wall = wall
         self._notes: dict[str, Entry | int] = {}
         """What is to be written, by order id: what an order is like, or the time since when that is in doubt."""
+        self._named: dict[str, str] = {}
+        """Orders that become hints if the book does not know them, each with its source."""
         self._noted: anyio.Event | None = None
         self._purged = float("-inf")
         self._failing = False
@@ -83,9 +85,11 @@ class Book:
                 self._note(entry.order_id, entry)
 
     def hint(self, order_id: str, source: str) -> None:
-        """Somebody has named an order that may not be known. Returns at once."""
-        if self.on and len(self.hints) < _MOST_NOTES:
-            self.hints.setdefault(order_id.lower(), source)
+        """Kustom itself has named an order that may not be known. Returns at once."""
+        if self.on and len(self._named) < _MOST_NOTES:
+            self._named.setdefault(order_id.lower(), source)
+            if self._noted is not None:
+                self._noted.set()
 
     def doubt(self, order_id: str) -> None:
         """What is kept of this order may have changed: only what is asked for from now on counts. Returns at once."""
@@ -174,16 +178,17 @@ class Book:
 
     async def _write_notes(self) -> None:
         notes, self._notes = self._notes, {}
-        if not notes:
+        named, self._named = self._named, {}
+        if not notes and not named:
             return
         try:
-            await aside(lambda: self._write(notes))
+            await aside(lambda: self._write(notes, named))
         except BookUnavailable:
-            self._notes = notes | self._notes
+            self._notes, self._named = notes | self._notes, named | self._named
             raise
 
-    def _write(self, notes: Mapping[str, Entry | int]) -> None:
-        from kustom_mcp.book import writing
+    def _write(self, notes: Mapping[str, Entry | int], named: Mapping[str, str]) -> None:
+        from kustom_mcp.book import hints, imports, writing
 
         now = self._wall()
         due = now - self._purged > _PURGE_EVERY
@@ -193,6 +198,9 @@ class Book:
             account = writing.account_number(page, self._account)
             writing.doubt(page, account, {name: since for name, since in notes.items() if isinstance(since, int)})
             writing.put(page, account, kept(notes.values(), oldest))
+            known = imports.read_since(page, account, named, 0) if named else ()
+            new = [hints.Hint(order_id, source) for order_id, source in named.items() if order_id not in known]
+            hints.add(page, account, new, self.time())
             if due:
                 writing.forget_before(page, account, oldest)
                 writing.doubt_after(page, account, int(now * 1000) + _CLOCKS_DIFFER)

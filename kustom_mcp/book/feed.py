@@ -100,7 +100,8 @@ def unannounced(page: Page, account: int, new: Iterable[Entry]) -> None:
         old = abs(entry.read_at) - entry.created_at > ANNOUNCED_WITHIN
         if entry.kind.source != WEBHOOK and old and entry.created_at >= since:
             hint = {"account": account, "order_id": entry.order_id}
-            if not page.rows("SELECT 1 FROM book_hints WHERE account = :account AND order_id = :order_id", hint):
+            announced = "account = :account AND order_id = :order_id AND source <> 'settlement'"
+            if not page.rows(f"SELECT 1 FROM book_hints WHERE {announced}", hint):
                 interrupt(page, account)
                 return
 

@@ -109,6 +109,19 @@ def claim(page: Page, account: int, now: int) -> tuple[Claimed | None, int]:
     return claimed, 0
 
 
+def waiting(page: Page, account: int) -> list[Claimed]:
+    """All that wait, due or not, for one who follows them without a server; nobody is kept from following them too."""
+    found = page.rows(
+        "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
+        "WHERE account = :account AND state > 0 ORDER BY verified DESC, due, order_id",
+        {"account": account},
+    )
+    return [
+        Claimed(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
+        for order_id, source, verified, disputed, tries, news in found
+    ]
+
+
 def followed(page: Page, account: int, claimed: Claimed, entries: list[Entry], now: int) -> None:
     """The order was read, and is what these say: at most one, none where it is not kept."""
     put(page, account, entries)

@@ -8,6 +8,7 @@ import pty
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,7 +20,6 @@ import pytest
 from openpyxl import Workbook
 
 from kustom_mcp.simulator.seeds import demo_orders
-from tests.book.test_keeping import started
 from tests.commands.conftest import Command
 from tests.hostile.test_personal_data import PERSONAL
 from tests.transports.kustom import API, PATIENCE, PROGRAM, Kustom
@@ -28,6 +28,20 @@ DEMO = [seed.order_id for seed in demo_orders()]
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 FAST = ("--rate", "20")
 MISSING = "Kustom has no such order for these credentials: it does not exist, or is another merchant's"
+
+ANOTHER_WRITER = """
+import sys
+from pathlib import Path
+from kustom_mcp.book.entry import Entry, Kind
+from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.writing import account_number, put
+
+shelf = LocalShelf(Path(sys.argv[1]))
+kind = Kind("SEK", "CAPTURED", "", False, False, False, "call")
+for number in range(200):
+    entry = Entry(f"00000000-0000-4000-8000-{number:012}", kind, None, None, None, None, *[0] * 9, 1)
+    shelf.write(lambda page: put(page, account_number(page, "sandbox/"), [entry]))
+"""
 
 
 @pytest.fixture
@@ -302,11 +316,7 @@ def test_restart_begins_at_the_first_line(
 def test_others_write_to_the_book_meanwhile(
     command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
 ) -> None:
-    program = (
-        "import sys; from pathlib import Path; from tests.book.test_keeping import write_many;"
-        "write_many(Path(sys.argv[1]), int(sys.argv[2]))"
-    )
-    other = started(program, str(book_of(shop)), "0")
+    other = subprocess.Popen([sys.executable, "-c", ANOTHER_WRITER, str(book_of(shop))])
     ran = command("book", "import", csv_of(tmp_path / "x.csv", *DEMO), *FAST, **shop)
     assert ran.out == f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n"
     assert other.wait(30) == 0

@@ -1,6 +1,7 @@
 """What `book sync` brings up to date: a list of sources, each of which yields order ids with how they became known.
 
-A further source is one more asynchronous generator in `SOURCES`. An order that two of them name is read once.
+A further source is one more asynchronous generator in `SOURCES`. An order that two of them name is read once. Hints
+come before all of them: see `hinted`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,6 @@ PAGE = 500
 
 Ids = AsyncGenerator[tuple[str, str]]
 """Order ids, each with the source that the book keeps for an order that it has not met before."""
-
-
-async def hinted(app: App, _: int) -> Ids:
-    """Orders that somebody has named and nobody has read."""
-    if app.simulator is not None:
-        for order_id in app.simulator.store.announced():
-            app.book.hints[order_id] = "webhook"
-    for order_id, source in list(app.book.hints.items()):
-        yield order_id, source
 
 
 async def stale(app: App, before: int) -> Ids:
@@ -50,4 +42,4 @@ async def stale(app: App, before: int) -> Ids:
             most += PAGE
 
 
-SOURCES: tuple[Callable[[App, int], Ids], ...] = (hinted, stale)
+SOURCES: tuple[Callable[[App, int], Ids], ...] = (stale,)

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from kustom_mcp.app import App
 from kustom_mcp.book.finding import Search
 from kustom_mcp.book.wanted import Wanted
+from kustom_mcp.commands.book.hinted import hinted
 from kustom_mcp.commands.book.progress import progress
 from kustom_mcp.commands.book.running import NOT_ALL, in_memory, result, stoppable
 from kustom_mcp.commands.book.sources import SOURCES
@@ -29,7 +30,6 @@ async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], Non
         counts[ends] += 1
         if ends is not Ends.READ:
             say(f"order {piece.order_id}: {'not read: ' * (ends is Ends.UNREAD)}{why}")
-        app.book.hints.pop(piece.order_id, None)
         advance(counts.total(), _words(counts))
 
     known = await patiently(
@@ -48,6 +48,11 @@ async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], Non
 
 async def _pieces(app: App, before: int) -> AsyncGenerator[Piece]:
     asked = set[str]()
+    async with aclosing(hinted(app)) as pieces:
+        async for piece in pieces:
+            if piece.order_id not in asked:
+                asked.add(piece.order_id)
+                yield piece
     for source in SOURCES:
         async with aclosing(source(app, before)) as ids:
             async for order_id, known_by in ids:
