@@ -84,6 +84,8 @@ def calls(pipe: Pipe) -> list[tuple[str, Arguments]]:
         ("kustom_add_capture_shipping_info", on_capture | SHIPPED),
         ("kustom_refund_order", of("captured-sek", lines=LINE_1)),
         ("kustom_get_refund", of("partly-refunded-pln", refund_id=refund)),
+        ("kustom_list_transactions", of("partly-refunded-pln")),
+        ("kustom_list_payouts", {}),
         ("kustom_trigger_send_out", on_capture),
         ("kustom_get_due_date_options", on_capture),
         ("kustom_extend_due_date", on_capture | {"number_of_days": 14}),

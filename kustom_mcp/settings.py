@@ -80,7 +80,8 @@ class Settings(Served):
     )
     tools: Annotated[tuple[str, ...], BeforeValidator(values.items)] = Field(
         default=("orders", "captures", "refunds"),
-        description="Comma list of toolsets and tool names to expose, or `all`.",
+        description="Comma list of toolsets (`orders`, `captures`, `refunds`, `settlements`, `klarna`) and tool names "
+        "to expose, or `all`.",
     )
     confirm_ttl: int = Field(
         default=900,

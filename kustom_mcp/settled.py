@@ -15,6 +15,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from kustom_mcp.money import show
+from kustom_mcp.oms.endpoint import PATTERNS
 from kustom_mcp.oms.payouts import Payout, Transaction
 from kustom_mcp.result import Json
 from kustom_mcp.text import clean
@@ -166,7 +167,7 @@ def payout_in_words(row: dict[str, Json]) -> str:
     """One payout, as `payout_row` gives it."""
     currency, day = row["currency_code"], _day(row)
     amount = f": {show(row['settlement_amount'], currency)}" if "settlement_amount" in row else ""
-    return f"Payout {clean(row['payment_reference'], 20)}{f' of {day}' if day else ''}{amount}{_less([row], currency)}."
+    return f"{_payout(row, 'Payout')}{f' of {day}' if day else ''}{amount}{_less([row], currency)}."
 
 
 def payouts_in_words(totals: Sequence[dict[str, Json]], found: int, *, complete: bool) -> str:
@@ -187,13 +188,13 @@ def _of_currency(
     waiting = total["transactions"] - sum(row["transactions"] for row in payouts)
     later = ""
     if waiting:
-        known = show(total["not_paid_out"], currency) if "not_paid_out" in total else f"{waiting} transactions"
+        known = show(total["not_paid_out"], currency) if "not_paid_out" in total else _counted(waiting)
         later = f"Not yet paid out: {known}{'' if payouts else _less([total], currency)}."
     if not payouts:
         return later
     where = _where(payouts)
     if all("net" in row and row.get("merchant_settlement_type") == NET for row in payouts):
-        reached = all((whole.get(row["payment_reference"]) or 0) >= row["net"] for row in payouts)
+        reached = all(_reached(row["net"], whole.get(row["payment_reference"]) or 0) for row in payouts)
         paid = sum(row["net"] for row in payouts)
         verb = "Paid out" if reached and paid > 0 else "Settled"
         if any(_day(row) > today for row in payouts):
@@ -208,6 +209,15 @@ def _of_currency(
     ).rstrip()
 
 
+def _counted(transactions: int) -> str:
+    return "1 transaction" if transactions == 1 else f"{transactions:,} transactions"
+
+
+def _reached(net: int, whole: int) -> bool:
+    """Whether a payout that came to `whole` can have brought, or taken off, all of this."""
+    return whole >= net if net >= 0 else whole > 0
+
+
 def _less(rows: Sequence[dict[str, Json]], currency: str) -> str:
     """What was taken off, in words."""
     amounts = {name: sum(row[name] for row in rows) for name in ("fees", "returns")}
@@ -219,7 +229,13 @@ def _where(payouts: Sequence[dict[str, Json]]) -> str:
     days = sorted(day for row in payouts if (day := _day(row)))
     if len(payouts) > 1:
         return f" in {len(payouts)} payouts{f', the last on {days[-1]}' if days else ''}"
-    return f"{f' on {days[0]}' if days else ''} in payout {clean(payouts[0]['payment_reference'], 20)}"
+    return f"{f' on {days[0]}' if days else ''} in {_payout(payouts[0])}"
+
+
+def _payout(row: dict[str, Json], word: str = "payout") -> str:
+    """A payout in words; its reference only where it looks like one."""
+    reference = row["payment_reference"]
+    return f"{word} {reference}" if PATTERNS["payment_reference"].fullmatch(reference) else word
 
 
 def _day(row: dict[str, Json]) -> str:

@@ -46,4 +46,4 @@ async def test_trusted_automation_sees_the_same_tools_but_for_a_boolean_confirm(
 
 
 async def test_the_list_is_in_the_order_of_the_contents_page_whatever_the_settings_name_first() -> None:
-    assert list(await listed(TOOLS="klarna,refunds,captures,orders")) == list(CATALOG)
+    assert list(await listed(TOOLS="klarna,settlements,refunds,captures,orders")) == list(CATALOG)

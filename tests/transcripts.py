@@ -102,6 +102,12 @@ SCENES: dict[str, Scene] = {
             Calls("find_orders", "", {"expires_before": "2026-03-09", "order_by": "expires_at"}),
         ]
     ),
+    "paid-out": Scene(
+        [
+            Says("Was captured-sek paid out to us?"),
+            Calls("list_transactions", "captured-sek"),
+        ]
+    ),
     "ship": Scene(
         [
             Says("Line 1 of authorized-sek left with DHL, number 1234567890. Take the money for it."),
@@ -181,7 +187,7 @@ async def _run() -> dict[str, str]:
 
 async def _played(scene: Scene) -> list[str]:
     lines: list[str] = []
-    async with steady("auto", scene.person, tools="orders,captures,refunds", **scene.settings) as talk:
+    async with steady("auto", scene.person, tools="orders,captures,refunds,settlements", **scene.settings) as talk:
         code = ""
         for step in scene.steps:
             if isinstance(step, Says):

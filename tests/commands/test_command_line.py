@@ -58,8 +58,8 @@ def test_an_env_file_fills_in_what_is_not_set(argv: tuple[str, ...], command: Co
     file = tmp_path / "settings.env"
     file.write_text("KUSTOM_TOOLS=orders\nKUSTOM_WRITES=deny\nPATH=/nowhere\n")
     argv = tuple(str(file) if argument == "FILE" else argument for argument in argv)
-    assert command(*argv).out.count("off: ") == 20 - 3
-    assert command(*argv, KUSTOM_TOOLS="all").out.count("off: ") == 20 - 7
+    assert command(*argv).out.count("off: ") == 22 - 3
+    assert command(*argv, KUSTOM_TOOLS="all").out.count("off: ") == 22 - 9
     file.write_text("KUSTOM_WRITES deny\n")
     refused = command(*argv)
     assert (refused.code, refused.err) == (2, "kustom-mcp: --env-file: Line 1 is not NAME=value.\n")

@@ -24,7 +24,7 @@ def test_every_tool_has_a_line_that_says_what_it_does_or_why_it_is_off(command: 
         *("reads", "writes", "confirmed"),
     )
     off = [line.split()[0] for line in lines if "off: " in line]
-    assert off == [name for name, tool in CATALOG.items() if tool.toolset in ("refunds", "klarna")]
+    assert off == [name for name, tool in CATALOG.items() if tool.toolset in ("refunds", "settlements", "klarna")]
     assert all("KUSTOM_TOOLS" in line for line in lines if "off: " in line)
 
 

@@ -39,6 +39,8 @@ HINTS = {
     "kustom_add_capture_shipping_info": ADD,
     "kustom_refund_order": MOVE,
     "kustom_get_refund": READ,
+    "kustom_list_transactions": READ,
+    "kustom_list_payouts": READ,
     "kustom_trigger_send_out": ADD,
     "kustom_get_due_date_options": READ,
     "kustom_extend_due_date": MOVE,
@@ -76,12 +78,14 @@ REQUIRED_AND_OPTIONAL = {
         "refunded_amount lines order_lines currency description reference confirm",
     ),
     "kustom_get_refund": ("order_id refund_id", ""),
+    "kustom_list_transactions": ("", "order_id payment_reference limit cursor"),
+    "kustom_list_payouts": ("", "start_date end_date currency payment_reference limit cursor"),
     "kustom_trigger_send_out": ("order_id capture_id", ""),
     "kustom_get_due_date_options": ("order_id capture_id", ""),
     "kustom_extend_due_date": ("order_id capture_id number_of_days", "confirm"),
 }
 
-TOOLSETS = {"orders": 11, "captures": 4, "refunds": 2, "klarna": 3}
+TOOLSETS = {"orders": 11, "captures": 4, "refunds": 2, "settlements": 2, "klarna": 3}
 PORTABLE = frozenset(
     {
         *("type", "description", "enum", "pattern", "maxLength", "minimum", "maximum"),
@@ -126,7 +130,7 @@ async def test_all_tools_are_listed_in_the_order_a_model_should_meet_them(mode: 
     assert [tool["name"] for tool in tools] == list(HINTS)
 
 
-async def test_the_tools_that_only_klarna_describes_are_off_by_default() -> None:
+async def test_settlements_and_what_only_klarna_describes_are_off_by_default() -> None:
     assert [tool["name"] for tool in await listed(tools="")] == list(HINTS)[:17]
 
 

@@ -85,7 +85,7 @@ async def test_earlier_refunds_and_missing_lines_are_warned_of() -> None:
     async with steady() as talk:
         preview = await talk.call("refund_order", order_id=demo("partly-refunded-pln"), refunded_amount=1500)
         assert preview["warnings"] == [
-            "159.00 PLN was refunded on this order already on 2026-03-02.",
+            "159.00 PLN was refunded on this order already on 2026-02-19.",
             "Without lines this refund is not allocated to items.",
         ]
 

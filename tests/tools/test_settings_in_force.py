@@ -18,12 +18,13 @@ ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")
 READS = [
     *("kustom_get_order", "kustom_get_orders", "kustom_find_orders"),
     *("kustom_list_captures", "kustom_get_capture", "kustom_get_refund"),
+    *("kustom_list_transactions", "kustom_list_payouts"),
 ]
 KEYS = "a" * 32
 
 
 def calls(order_id: str) -> dict[str, dict[str, Any]]:
-    """A call of every tool but kustom_get_orders."""
+    """A call of every tool that takes one order."""
     given: dict[str, dict[str, Any]] = {
         "get_order": {},
         "acknowledge_order": {},
@@ -40,6 +41,7 @@ def calls(order_id: str) -> dict[str, dict[str, Any]]:
         "add_capture_shipping_info": {"capture_id": "c", "shipping_info": [DHL]},
         "refund_order": {"refunded_amount": 100},
         "get_refund": {"refund_id": "r"},
+        "list_transactions": {},
         "trigger_send_out": {"capture_id": "c"},
         "get_due_date_options": {"capture_id": "c"},
         "extend_due_date": {"capture_id": "c", "number_of_days": 14},

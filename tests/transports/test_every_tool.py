@@ -82,6 +82,8 @@ async def _capture_and_refund(talk: Talk, kustom: Kustom) -> list[str]:
             "refund_order", order_id=TOWEL, refunded_amount=19900, lines=[{"line": 1, "quantity": 1}], reference="RET-1"
         ),
         await talk.call("get_refund", order_id=KETTLE, refund_id=refund["refund_id"]),
+        await talk.call("list_transactions", order_id=KETTLE),
+        await talk.call("list_payouts", currency="PLN"),
         await talk.call("trigger_send_out", this),
         options,
         await talk.agreed("extend_due_date", this, number_of_days=options["options"][0]["number_of_days"]),
@@ -120,10 +122,10 @@ async def test_every_tool_does_the_same_and_says_the_same_over_every_wire_in_bot
     for wire, mode in WAYS:
         kustom.reset()
         async with hosting(kustom, tmp_path / wire / mode, mode, person, wire) as talk:
-            assert len((await talk.client.list_tools()).tools) == 20
+            assert len((await talk.client.list_tools()).tools) == 22
             assert await _look_after_orders(talk) == ["ok", "ok", *["applied"] * 8]
             assert await _capture_and_refund(talk, kustom) == [
-                *["applied", "ok", "ok", "applied", "applied", "ok", "applied", "ok", "applied"]
+                *["applied", "ok", "ok", "applied", "applied", "ok", "ok", "ok", "applied", "ok", "applied"]
             ]
             assert len(talk.questions) == (7 if person else 0)
             _as_expected(kustom)

@@ -50,7 +50,7 @@ async def test_what_was_asked_is_answered_although_stdin_ends_at_once(era: Era, 
         code, _ = await pipe.ended()
     outcomes = [pipe.answers[number]["result"]["structuredContent"]["outcome"] for number in range(5)]
     assert (code, outcomes, pipe.stderr) == (0, ["ok"] * 5, "")
-    assert len(pipe.answers["list"]["result"]["tools"]) == 20
+    assert len(pipe.answers["list"]["result"]["tools"]) == 22
 
 
 @pytest.mark.parametrize("how", [None, *SIGNALS])
