@@ -18,7 +18,6 @@ from kustom_mcp.oms.payouts import (
     LIST_PAYOUTS,
     LIST_TRANSACTIONS,
     Payout,
-    Payouts,
     Transaction,
     Transactions,
 )
@@ -39,7 +38,7 @@ async def all_transactions(call: Call, **asked: str) -> tuple[list[Transaction],
         page = await call.read(LIST_TRANSACTIONS, size=str(LARGEST_PAGE), offset=str(len(found)), **asked)
         hint(call, page.transactions)
         found += page.transactions
-        if not more_after(page, len(found)):
+        if not page.more_after(len(found)):
             return found, True
     return found, False
 
@@ -50,7 +49,7 @@ async def all_payouts(call: Call, **asked: str) -> tuple[list[Payout], bool]:
     for _ in range(MOST_PAGES):
         page = await call.read(LIST_PAYOUTS, size=str(LARGEST_PAGE), offset=str(len(found)), **asked)
         found += page.payouts
-        if not more_after(page, len(found)):
+        if not page.more_after(len(found)):
             return found, True
     return found, False
 
@@ -94,14 +93,6 @@ async def payouts_of(call: Call, transactions: Sequence[Transaction]) -> dict[st
             except Failure:
                 continue
     return found
-
-
-def more_after(page: Payouts | Transactions, seen: int) -> bool:
-    """Whether there is a page behind this one, with so many entries seen."""
-    if not page.entries:
-        return False
-    total = page.pagination.total
-    return page.pagination.next is not None if total is None else seen < total
 
 
 def hint(call: Call, transactions: Iterable[Transaction]) -> None:

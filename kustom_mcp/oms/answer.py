@@ -30,8 +30,9 @@ from kustom_mcp.oms.errors import (
 )
 from kustom_mcp.oms.models import ErrorBody
 from kustom_mcp.oms.outcome import Outcome
-from kustom_mcp.oms.payouts import Payout, Payouts, Transaction, Transactions
+from kustom_mcp.oms.payouts import Listed
 from kustom_mcp.oms.settlement import Written
+from kustom_mcp.oms.wire import Wire
 
 T = TypeVar("T")
 
@@ -156,7 +157,7 @@ def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
         found = None
     if found is None:
         raise ProtocolError("not_the_promised_json")
-    if isinstance(found, Payouts | Transactions):
+    if isinstance(found, Listed):
         _about_what_was_asked(found.entries, path)
         return found
     for name, asked in path.items():
@@ -166,7 +167,7 @@ def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
     return found
 
 
-def _about_what_was_asked(entries: Sequence[Payout | Transaction], asked: Mapping[str, str]) -> None:
+def _about_what_was_asked(entries: Sequence[Wire], asked: Mapping[str, str]) -> None:
     """Hold each entry of a list to what was asked for: a filter that was ignored would show what is somebody else's."""
     for entry in entries:
         for name in type(entry).model_fields.keys() & asked.keys():

@@ -6,6 +6,7 @@ What a transaction does to a payout is not said by the description; who adds amo
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
@@ -90,10 +91,27 @@ class Pagination(Wire):
     next: str | None = None
 
 
-class Payouts(Wire):
-    """A page of payouts."""
+class Listed(Wire, ABC):
+    """A page of a list."""
 
     pagination: Pagination = Field(default_factory=Pagination)
+
+    @property
+    @abstractmethod
+    def entries(self) -> Sequence[Wire]:
+        """What the page holds."""
+
+    def more_after(self, seen: int) -> bool:
+        """Whether there is a page behind this one, with so many entries seen."""
+        if not self.entries:
+            return False
+        total = self.pagination.total
+        return self.pagination.next is not None if total is None else seen < total
+
+
+class Payouts(Listed):
+    """A page of payouts."""
+
     payouts: Many[Payout] = Field(default_factory=list[Payout])
 
     @property
@@ -101,10 +119,9 @@ class Payouts(Wire):
         return self.payouts
 
 
-class Transactions(Wire):
+class Transactions(Listed):
     """A page of transactions."""
 
-    pagination: Pagination = Field(default_factory=Pagination)
     transactions: Many[Transaction] = Field(default_factory=list[Transaction])
 
     @property

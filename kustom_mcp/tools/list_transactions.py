@@ -7,7 +7,7 @@ from pydantic import Field
 from kustom_mcp import settled, view
 from kustom_mcp.arguments import OrderId, PaymentReference
 from kustom_mcp.call import Call
-from kustom_mcp.collecting import all_transactions, more_after, page_of, payouts_of
+from kustom_mcp.collecting import all_transactions, page_of, payouts_of
 from kustom_mcp.cursor import NEXT, next_cursor, place_of
 from kustom_mcp.oms.payouts import LIST_TRANSACTIONS
 from kustom_mcp.operation import Effect, operation
@@ -49,7 +49,7 @@ async def list_transactions(
     call.policy.require_all_orders()
     payout, page = await page_of(call, payment_reference, start, end - start)
     row = settled.payout_row(payout)
-    further = more_after(page, start + len(page.transactions))
+    further = page.more_after(start + len(page.transactions))
     payload: dict[str, Json] = {
         "transactions": [settled.transaction_row(entry, of_order=False) for entry in page.transactions],
         "payouts": [row],

@@ -10,6 +10,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
 from tests.conversation import conversation, demo
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import API, PATIENCE, PROGRAM, Kustom
 
 __all__ = ["shop"]
 
@@ -246,3 +247,41 @@ async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path)
         found = await talk.call("find_orders", max_age=10**8)
         assert found["coverage"]["sources"] == {"call": 1, "import": len(DEMO) - 1}
         assert json.dumps(found["orders"]).count("order_id") == 20
+
+
+PAID_OUT = ("sync", "--settlements-from", f"{datetime.now(UTC) - timedelta(days=7):%Y-%m-%d}")
+
+
+def test_sync_reads_what_was_paid_out_and_the_book_does_not_know(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    known, unknown = demo("captured-sek"), demo("two-captures-nok")
+    filled(command, shop, tmp_path, known)
+    kustom.reset()
+    ran = command("book", *PAID_OUT, *FAST, **shop)
+    read = {seen["path"].removeprefix(f"{API}/orders/") for seen in kustom.requests if seen["path"].startswith(API)}
+    assert (ran.code, ran.out) == (0, f"Done. {len(read)} read.\n")
+    assert unknown in read
+    assert known not in read
+    assert demo("authorized-sek") not in read
+    assert {seen["method"] for seen in kustom.requests} == {"GET"}
+    assert status(command, shop)["by_source"] == {"import": 1, "settlement": len(read)}
+    assert command("book", *PAID_OUT, *FAST, **shop).out == "Done. 0 read.\n"
+
+
+def test_sync_reads_nothing_that_was_paid_out_before_or_is_out_of_scope(
+    command: Command, kustom: Kustom, shop: dict[str, str]
+) -> None:
+    assert command("book", "sync", "--settlements-from", "2100-01-01", *FAST, **shop).out == "Done. 0 read.\n"
+    ran = command("book", *PAID_OUT, *FAST, **shop, KUSTOM_ORDER_SCOPE=demo("captured-sek"))
+    assert (ran.code, ran.out) == (0, "Done. 1 read.\n")
+
+
+def test_sync_without_the_permission_for_settlements_says_so(
+    command: Command, kustom: Kustom, shop: dict[str, str]
+) -> None:
+    kustom.fault("GET", "/settlements/v1/payouts", "status", status=403)
+    ran = command("book", *PAID_OUT, *FAST, **shop)
+    assert ran.code == 1
+    assert ran.out.startswith("Stopped (Kustom does not let these credentials read settlements (HTTP 403).")
+    assert "needs its own permission" in ran.out

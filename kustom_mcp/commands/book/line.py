@@ -33,6 +33,9 @@ def add(commands: Any, parser: type[ArgumentParser], settings_file: ArgumentPars
     into.add_argument("--restart", action="store_true", help="begin at the first line, whatever was done before")
     sync = part("sync", "read again the open orders that were read too long ago, and what was only announced")
     _age(sync, STALE_AFTER, "read again what was read before so many seconds, default an hour")
+    sync.add_argument(
+        "--settlements-from", type=_moment, metavar="DATE", help="read the orders that were paid out since then, too"
+    )
     for reading in (into, sync):
         reading.add_argument(
             "--rate", type=_rate, default=5, metavar="N", help=f"orders read a second, 1 to {FASTEST}, default 5"
@@ -61,7 +64,8 @@ def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> i
     if given.part == "sync":
         from kustom_mcp.commands.book.sync import catch_up
 
-        return running(settings, telemetry, lambda app: catch_up(app, given.max_age, given.rate))
+        since: int | None = given.settlements_from
+        return running(settings, telemetry, lambda app: catch_up(app, given.max_age, given.rate, since))
     if given.part == "status":
         from kustom_mcp.commands.book.status import report
 

@@ -6,7 +6,7 @@ It needs no record of how far it got: what it has read is not stale any more.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 from kustom_mcp.app import App
@@ -15,12 +15,17 @@ from kustom_mcp.book.wanted import Wanted
 from kustom_mcp.commands.book.hinted import hinted
 from kustom_mcp.commands.book.progress import progress
 from kustom_mcp.commands.book.running import NOT_ALL, in_memory, result, stoppable
-from kustom_mcp.commands.book.sources import SOURCES
+from kustom_mcp.commands.book.sources import SOURCES, Source, paid_out
 from kustom_mcp.gathering import Ends, Gathering, Piece, patiently
+from kustom_mcp.oms.errors import OmsError
+from kustom_mcp.upstream import unsettled
 
 
-async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], None] = result) -> int:
-    """Read them; 0 when all could be read. `max_age` in seconds, `rate` in reads a second. BookUnavailable."""
+async def catch_up(
+    app: App, max_age: int, rate: float, settlements_from: int | None = None, say: Callable[[str], None] = result
+) -> int:
+    """Read them; 0 when all could be read. `max_age` in seconds, `rate` in reads a second; with `settlements_from`
+    (unix milliseconds) what was paid out since then, too. BookUnavailable."""
     in_memory(app)
     before = int((app.wall() - max_age) * 1000)
     counts: Counter[Ends] = Counter()
@@ -36,9 +41,10 @@ async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], Non
         lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
     )
     gathering = Gathering(app, settled, per_second=rate)
+    sources = SOURCES if settlements_from is None else (*SOURCES, paid_out(settlements_from))
     with progress(known.stale, "orders") as advance:
         async with stoppable(gathering.stop):
-            await gathering.run(_pieces(app, before))
+            await gathering.run(_pieces(app, before, sources, gathering.stop))
     if gathering.stopped is not None:
         say(f"Stopped ({gathering.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
         return NOT_ALL
@@ -46,19 +52,25 @@ async def catch_up(app: App, max_age: int, rate: float, say: Callable[[str], Non
     return 0 if counts.total() == counts[Ends.READ] else NOT_ALL
 
 
-async def _pieces(app: App, before: int) -> AsyncGenerator[Piece]:
+async def _pieces(
+    app: App, before: int, sources: Sequence[Source], stop: Callable[[str], None]
+) -> AsyncGenerator[Piece]:
     asked = set[str]()
     async with aclosing(hinted(app)) as pieces:
         async for piece in pieces:
             if piece.order_id not in asked:
                 asked.add(piece.order_id)
                 yield piece
-    for source in SOURCES:
+    for source in sources:
         async with aclosing(source(app, before)) as ids:
-            async for order_id, known_by in ids:
-                if order_id not in asked:
-                    asked.add(order_id)
-                    yield Piece(len(asked), order_id, known_by)
+            try:
+                async for order_id, known_by in ids:
+                    if order_id not in asked:
+                        asked.add(order_id)
+                        yield Piece(len(asked), order_id, known_by)
+            except OmsError as error:
+                failure = unsettled(error, payout=False)
+                stop(f"{failure.message} {failure.next_step}")
 
 
 def _words(counts: Counter[Ends]) -> str:
