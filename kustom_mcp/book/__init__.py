@@ -219,7 +219,8 @@ class Book:
 
     def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[Entry]:
         """What is kept of an order that was asked for at this time (unix seconds): one entry, or none."""
-        return kept([entry_of(order, source, read_at, disputed=disputed)], self.oldest_kept(self._wall()))
+        made = entry_of(order, source, read_at, disputed=disputed)
+        return kept([made] if made else [], self.oldest_kept(self._wall()))
 
     def _number(self, page: Page) -> int:
         """The account's number; 0, which nobody has, while nothing of it is known."""

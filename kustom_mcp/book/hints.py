@@ -32,6 +32,12 @@ _FIRST_PAUSE = 5_000
 _WHICH = "account = :account AND order_id = :order_id"
 
 
+_DISPUTED = (
+    "SELECT 1 FROM book JOIN book_kinds ON book_kinds.kind = book.kind "
+    "WHERE account = :account AND order_id = :order_id AND book_kinds.disputed = 1"
+)
+
+
 class Hint(NamedTuple):
     """`verified`: a webhook whose signature was good. `source`: webhook or push."""
 
@@ -55,17 +61,17 @@ def add(page: Page, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
         "SELECT verified, count(*) FROM book_hints WHERE account = :account AND state > 0 GROUP BY verified",
         {"account": account},
     )
-    waiting = {bool(verified): int(count) for verified, count in counts}
+    there_are = {bool(verified): int(count) for verified, count in counts}
     refused: set[Hint] = set()
     for hint in given:
         which = {"account": account, "order_id": hint.order_id}
         there = page.rows(f"SELECT state, verified FROM book_hints WHERE {_WHICH}", which)
         counted = bool(there) and there[0][0] > 0 and bool(there[0][1]) >= hint.verified
-        if not counted and waiting.get(hint.verified, 0) >= MOST[hint.verified]:
+        if not counted and there_are.get(hint.verified, 0) >= MOST[hint.verified]:
             refused.add(hint)
             continue
         if not counted:
-            waiting[hint.verified] = waiting.get(hint.verified, 0) + 1
+            there_are[hint.verified] = there_are.get(hint.verified, 0) + 1
         page.rows(_ADD, which | hint._asdict() | _as_numbers(hint) | {"now": now, "soon": now + SOON})
     return refused
 
@@ -126,6 +132,9 @@ def followed(page: Page, account: int, claimed: Claimed, entries: list[Entry], n
     """The order was read, and is what these say: at most one, none where it is not kept."""
     put(page, account, entries)
     _done(page, account, claimed, now)
+    if entries and claimed.hint.disputed and not page.rows(_DISPUTED, {"account": account, "order_id": entries[0][0]}):
+        # What the book knows is newer than this reading, which was left out; so the next one has to say it.
+        _set(page, account, claimed, "state = 1, due = :due", due=now + SOON)
 
 
 def absent(page: Page, account: int, claimed: Claimed, now: int) -> None:

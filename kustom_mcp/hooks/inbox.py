@@ -213,8 +213,10 @@ class Inbox:
     async def _follow(self, claimed: Claimed) -> bool:
         """Read the order of a hint; whether Kustom answered. BookUnavailable."""
         hint, app, book = claimed.hint, self._app, self._book
+        asked = app.wall()
         try:
             async with app.lanes.lane(CALLER, within=READ_SECONDS):
+                asked = app.wall()
                 order = await app.client.read(GET_ORDER, deadline=app.clock() + READ_SECONDS, order_id=hint.order_id)
         except Exception as error:
             if not isinstance(error, OmsError | Crowded):
@@ -222,7 +224,7 @@ class Inbox:
             end = hints.absent if _absent(error) else hints.unread
             await self._change(lambda page, account: end(page, account, claimed, book.time()))
             return end is hints.absent or isinstance(error, ProtocolError)
-        entries = book.entry(order, hint.source, disputed=hint.disputed)
+        entries = book.entry(order, hint.source, asked, disputed=hint.disputed)
         await self._change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))
         return True
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from kustom_mcp.book import hints
+from kustom_mcp.book.entry import Entry, entry_of
 from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, Claimed, Hint
 from kustom_mcp.book.shelf import LocalShelf, Page
-from kustom_mcp.book.writing import account_number, forget_all
+from kustom_mcp.book.writing import account_number, forget_all, put
+from kustom_mcp.oms.models import Order
 
 T0 = 1_750_000_000_000
 
@@ -34,6 +36,11 @@ class Kept:
 
     def claim(self) -> tuple[Claimed | None, int]:
         return self.do(lambda page: hints.claim(page, self.account, self.now))
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """Each order with how it became known."""
+        found: list[Claimed] = self.do(lambda page: hints.waiting(page, self.account))
+        return [(claimed.hint.order_id, claimed.hint.source) for claimed in found]
 
     def next(self) -> Claimed:
         """The next hint, whenever that is."""
@@ -107,6 +114,28 @@ def test_what_is_said_while_the_order_is_read_is_read_again(kept: Kept) -> None:
     assert kept.next().hint == signed(1, disputed=True)
 
 
+def test_a_dispute_is_not_lost_where_the_book_knows_the_order_from_later_than_it_was_read(kept: Kept) -> None:
+    known, read = [made] if (made := order(T0 + 9_000)) else [], [made] if (made := order(T0)) else []
+    kept.do(lambda page: put(page, kept.account, known))
+    kept.add(signed(1, disputed=True))
+    for entries, at in ((read, 0), ([entry._replace(read_at=T0 + 20_000) for entry in read], SOON)):
+        claimed = kept.next()
+        assert (kept.now - T0, claimed.hint.disputed) == (at, True)
+        kept.do(
+            lambda page, claimed=claimed, entries=entries: hints.followed(
+                page, kept.account, claimed, entries, kept.now
+            )
+        )
+    assert kept.do(lambda page: page.rows("SELECT disputed FROM book JOIN book_kinds USING (kind)")) == [(1,)]
+    kept.now += AGAIN
+    assert kept.claim()[0] is None
+
+
+def order(read_at: int) -> Entry | None:
+    made = {"order_id": number(1), "status": "AUTHORIZED", "remaining_authorized_amount": 1}
+    return entry_of(Order.model_validate(made), "webhook", read_at / 1000, disputed=read_at == T0)
+
+
 def test_signed_ones_come_first_and_all_at_one_pace(kept: Kept) -> None:
     kept.add(*[forged(of) for of in range(10)])
     kept.now += 1
@@ -123,6 +152,13 @@ def test_a_hint_is_followed_by_one_reader_at_a_time_and_by_another_if_that_one_d
     began = kept.now
     kept.next()
     assert kept.now - began == CLAIM
+
+
+def test_what_waits_is_listed_until_it_was_followed(kept: Kept) -> None:
+    kept.add(forged(1), signed(2))
+    assert kept.waiting() == [(number(2), "webhook"), (number(1), "push")]
+    kept.end(followed, kept.next())
+    assert kept.waiting() == [(number(1), "push")]
 
 
 def test_forged_hints_leave_room_for_signed_ones(kept: Kept) -> None:

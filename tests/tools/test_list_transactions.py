@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.book.hints import waiting
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.switches import Switches
@@ -15,6 +16,11 @@ from tests.tools.steady import NOBODY, NOT_FOUND, NOW, steady, without
 
 ORDER, RETURNED = demo("captured-sek"), demo("partly-refunded-pln")
 TRANSACTIONS, PAYOUT = "/settlements/v1/transactions", "/settlements/v1/payouts/{payment_reference}"
+
+
+async def hinted(talk: Talk) -> list[tuple[str, str]]:
+    """Orders that wait to be read, each with how it became known."""
+    return [(claimed.hint.order_id, claimed.hint.source) for claimed in await talk.app.book.ask(waiting)]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -55,7 +61,7 @@ async def test_each_payout_is_read_once_and_the_ids_are_remembered_for_the_book(
         answer = await talk.call("list_transactions", order_id=RETURNED)
         assert [row["net"] for row in answer["payouts"]] == [32267, -15900]
         assert len(talk.requests) == 3
-        assert talk.app.book.hints == {RETURNED: "settlement"}
+        assert await hinted(talk) == [(RETURNED, "settlement")]
         assert answer["third_party"]["transactions"] == [{"transaction": 3, "merchant_refund_reference": "RET-118"}]
 
 
@@ -229,7 +235,7 @@ async def test_another_orders_transaction_is_not_believed() -> None:
     async with steady() as talk:
         answer = await scripted(talk, [{"type": "SALE", "amount": 1, "order_id": RETURNED}])
         assert answer["error"]["code"] == "UPSTREAM_PROTOCOL"
-        assert RETURNED not in talk.app.book.hints
+        assert await hinted(talk) == []
 
 
 async def test_where_only_certain_orders_exist_nothing_of_others_is_told() -> None:
