@@ -7,15 +7,20 @@ import os
 import pty
 import sqlite3
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import anyio
 import pytest
 
-from kustom_mcp.book.shelf import LATEST
+from kustom_mcp.book import Book, hints
+from kustom_mcp.book.hints import Hint
+from kustom_mcp.book.shelf import LATEST, LocalShelf, Page
+from kustom_mcp.book.writing import account_number
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
@@ -24,6 +29,7 @@ from tests.transports.kustom import API, PATIENCE, PROGRAM, Kustom
 
 __all__ = ["shop"]
 
+LOOK = "look at book.sqlite3 in the state directory"
 EVERY = [
     ("import", "x.csv"),
     ("sync",),
@@ -187,9 +193,12 @@ def _newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
-        (_broken, "SQLITE_NOTADB"),
-        (_newer, "a newer version of kustom-mcp has written it; update this one"),
-        (Path.mkdir, "SQLITE_CANTOPEN"),
+        (
+            _broken,
+            f"(the file is damaged: SQLITE_NOTADB): {LOOK}, or delete the folder `book` there to begin a new one",
+        ),
+        (_newer, f"(a newer version of kustom-mcp has written it; update this one): {LOOK}"),
+        (Path.mkdir, f"(SQLITE_CANTOPEN): {LOOK}"),
     ],
 )
 @pytest.mark.parametrize("argv", EVERY, ids=lambda argv: argv[0])
@@ -202,8 +211,7 @@ def test_a_book_that_cannot_be_used_is_one_line(
     book_of(shop).parent.mkdir(parents=True)
     harm(book_of(shop))
     ran = command("book", *argv, **shop)
-    line = f"kustom-mcp: the order book cannot be used ({why}): look at book.sqlite3 in the state directory\n"
-    assert (ran.code, ran.out, ran.err) == (3, "", line)
+    assert (ran.code, ran.out, ran.err) == (3, "", f"kustom-mcp: the order book cannot be used {why}\n")
     assert kustom.requests == []
 
 
@@ -285,3 +293,36 @@ def test_sync_without_the_permission_for_settlements_says_so(
     assert ran.code == 1
     assert ran.out.startswith("Stopped (Kustom does not let these credentials read settlements (HTTP 403).")
     assert "needs its own permission" in ran.out
+
+
+def test_sync_follows_what_was_hinted_and_settles_the_hints(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    known, signed, paid, hidden = DEMO[:4]
+    missing = "00000000-0000-4000-8000-000000000000"
+    filled(command, shop, tmp_path, known)
+    kustom.reset()
+    shelf = LocalShelf(book_of(shop))
+    mine = shelf.write(lambda page: account_number(page, "playground/demo"))
+    given = [Hint(signed, "webhook", verified=True, disputed=True), Hint(missing, "push"), Hint(hidden, "push")]
+    shelf.write(lambda page: hints.add(page, mine, given, 1))
+    shelf.close()
+    book = Book(LocalShelf(book_of(shop)), "playground/demo", 400, time.time)
+    for named in (paid, known):
+        book.hint(named.upper(), "settlement")
+
+    def nothing(page: Page, account: int) -> None:
+        """What was named is written before anything is asked."""
+
+    anyio.run(book.ask, nothing)
+    scope = {"KUSTOM_ORDER_SCOPE": ",".join([known, signed, paid, missing])}
+    ran = command("book", "sync", *FAST, **shop, **scope)
+    assert ran.out.splitlines()[-1] == "Done. 2 read, 1 could not be read."
+    assert asked(kustom) == Counter([signed, paid, missing])
+    assert status(command, shop)["by_source"] == {"import": 1, "webhook": 1, "settlement": 1}
+    with closing(sqlite3.connect(book_of(shop))) as stored:
+        assert stored.execute("SELECT order_id FROM book_hints WHERE state > 0").fetchall() == [(hidden,)]
+        assert stored.execute("SELECT order_id FROM book JOIN book_kinds USING (kind) WHERE disputed").fetchall() == [
+            (signed,)
+        ]
+    assert command("book", "sync", *FAST, **shop, **scope).out == "Done. 0 read.\n"

@@ -11,6 +11,7 @@ import anyio
 
 from kustom_mcp.app import App
 from kustom_mcp.book import BookUnavailable
+from kustom_mcp.book.shelf import DAMAGED
 from kustom_mcp.ending import end_on_signals
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.telemetry import start
@@ -40,7 +41,8 @@ async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
         try:
             return await work(app)
         except BookUnavailable as error:
-            note(f"the order book cannot be used ({error}): look at {app.book.place}")
+            remedy = ", or delete the folder `book` there to begin a new one" if str(error).startswith(DAMAGED) else ""
+            note(f"the order book cannot be used ({error}): look at {app.book.place}{remedy}")
             return UNUSABLE
         except ConfigError as error:
             problem = error
