@@ -53,8 +53,9 @@ class Ends(Enum):
     UNREAD = "unread"
 
 
-Then = Callable[[Page, int, Ends], None]
-"""What else is written about an order, in the same transaction; with the account's number, and what came of it."""
+Then = Callable[[Page, int, Ends, list[Entry]], None]
+"""What else is written about an order, in the same transaction; with the account's number, what came of it, and what
+was put into the book: one entry or none."""
 
 
 class Piece(NamedTuple):
@@ -92,7 +93,7 @@ class Gathering:
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
         self._entries: list[Entry] = []
-        self._thens: list[tuple[Then, Ends]] = []
+        self._thens: list[tuple[Then, Ends, list[Entry]]] = []
         self._dirty = False
         self._failures = 0
         self._stopping = anyio.Event()
@@ -202,7 +203,7 @@ class Gathering:
         if result.entry is not None:
             self._entries.append(result.entry)
         if piece.then is not None:
-            self._thens.append((piece.then, result.ends))
+            self._thens.append((piece.then, result.ends, [result.entry] if result.entry else []))
         self._dirty = True
         self._settled(piece, result.ends, result.why)
 
@@ -231,8 +232,8 @@ class Gathering:
 
         def work(page: Page, account: int) -> None:
             put(page, account, entries)
-            for then, ends in thens:
-                then(page, account, ends)
+            for then, ends, put_in in thens:
+                then(page, account, ends, put_in)
             if along is not None:
                 along(page, account)
 

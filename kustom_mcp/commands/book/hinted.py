@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 
 from kustom_mcp.app import App
-from kustom_mcp.book import feed, hints
+from kustom_mcp.book import Entry, feed, hints
 from kustom_mcp.book.hints import Claimed
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.gathering import Ends, Piece, Then, patiently
@@ -28,10 +28,10 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
 
 
 def _then(app: App, claimed: Claimed) -> Then:
-    def then(page: Page, account: int, ends: Ends) -> None:
+    def then(page: Page, account: int, ends: Ends, entries: list[Entry]) -> None:
         now = app.book.time()
         if ends is Ends.READ:
-            hints.followed(page, account, claimed, [], now)
+            hints.followed(page, account, claimed, entries, now)
         elif ends is Ends.REJECTED:
             hints.absent(page, account, claimed, now)
         else:
