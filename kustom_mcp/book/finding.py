@@ -291,4 +291,5 @@ def _beyond(by: str) -> str:
 
 
 def _list(numbers: Iterable[int]) -> str:
-    return ", ".join(map(str, numbers))
+    """For IN, of which PostgreSQL wants at least one; nothing is equal to NULL."""
+    return ", ".join(map(str, numbers)) or "NULL"
