@@ -41,7 +41,8 @@ NOW = 1_767_355_200.0
 SANDBOX: dict[str, Any] = {"KUSTOM_CONFIRM": "flag", "KUSTOM_MAX_DAILY": "SEK:1000000"}
 
 BOOK = ", ".join(
-    f"kustom_mcp.{name}" for name in ("book", "book_accounts", "book_kinds", "book_names", "book_sums", "book_imports")
+    f"kustom_mcp.book{name}"
+    for name in ("", "_accounts", "_kinds", "_names", "_sums", "_imports", "_hints", "_feeds", "_listeners")
 )
 
 
