@@ -11,6 +11,7 @@ from kustom_mcp.oms.endpoint import Approved
 from kustom_mcp.oms.endpoints import CANCEL_ORDER
 from kustom_mcp.oms.errors import WritesOff
 from kustom_mcp.policy import Kind, Policy
+from kustom_mcp.principal import Principal
 from kustom_mcp.result import Failure
 from kustom_mcp.server import KINDS
 from kustom_mcp.settings import ConfigError, Settings
@@ -211,3 +212,16 @@ def test_what_is_off_is_required_in_vain() -> None:
     policy.require("kustom_get_order")
     with pytest.raises(Failure):
         policy.require("kustom_refund_order")
+
+
+def test_what_shows_many_orders_together_is_refused_where_only_some_exist() -> None:
+    narrowed = Principal("customer", orders=frozenset({NEVER_THERE}))
+    for settings, principal, setting in (
+        (Settings(), narrowed, "token"),
+        (Settings(), Principal("nobody", orders=frozenset()), "token"),
+        (Settings(order_scope=frozenset({NEVER_THERE})), Principal("all"), "KUSTOM_ORDER_SCOPE"),
+    ):
+        with pytest.raises(Failure) as caught:
+            Policy(settings, KINDS).for_caller(principal).require_all_orders()
+        assert (caught.value.code, caught.value.setting) == ("NOT_PERMITTED", setting)
+    Policy(Settings(), KINDS).for_caller(Principal("all")).require_all_orders()
