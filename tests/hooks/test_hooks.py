@@ -256,7 +256,7 @@ def test_a_restart_takes_completeness_away_and_the_next_new_order_brings_it_back
         until(lambda: ear.complete)
         first = ear.coverage["complete_since"]
     with hearing(kustom, tmp_path) as ear:
-        assert ear.coverage == {**ear.coverage, "known": 1}
+        assert ear.coverage["known"] == 1
         assert not ear.complete
         assert ear.event("order.created", TOWEL) == 200
         until(lambda: ear.complete)
