@@ -142,7 +142,6 @@ class Search:
             ({"purchase_currency": currency} if currency else {})
             | {"status": status, "orders": sums[0], **dict(zip(AMOUNTS, sums[1:], strict=True))}
             for (currency, status), sums in sorted(groups.items())
-            if sums[0]
         ]
 
     def known(self, read_before: int) -> Known:
@@ -204,8 +203,6 @@ class Search:
         if first is None and last is None:
             return self._summed(f"day = {ALL_DAYS}")
         first, last = max(first or 1, 1), 2**53 if last is None else last
-        if last <= first:
-            return []
         begins, ends = -(-first // DAY), min(last // DAY, 2**31 - 1)
         if begins >= ends:
             return self._part(first, last)
@@ -272,10 +269,9 @@ class Search:
         if not _ID_START.fullmatch(start):
             hold(named, name=folded(reference))
             return
-        beyond = start[:-1] + chr(ord(start[-1]) + 1)
         by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
         either = f"SELECT number FROM book_names WHERE name = :name UNION SELECT number FROM book WHERE {by_id}"
-        hold(f"number IN ({either})", name=folded(reference), start=start, beyond=beyond)
+        hold(f"number IN ({either})", name=folded(reference), start=start, beyond=f"{start}~")
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
         if scope is None:

@@ -1,0 +1,204 @@
+"""The edges of a search, each by itself: what is just inside and just outside, and what is not known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kustom_mcp.book.entry import DAY, Entry, entry_of
+from kustom_mcp.book.finding import Known, Search, place
+from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.writing import account_number, doubt, forget, put
+from tests.book.writers import order
+
+NOON = 1_772_452_800_000
+TIME = "2026-03-02T12:00:00Z"
+LATER = "2026-03-02T12:00:00.001Z"
+
+
+class Books:
+    """A book in memory whose orders go by their numbers."""
+
+    def __init__(self) -> None:
+        self.shelf = LocalShelf(None)
+        self.account = self.shelf.write(lambda page: account_number(page, "a"))
+
+    def add(
+        self, number: int, source: str = "call", *, read_at: float = 1.0, disputed: bool = False, **more: Any
+    ) -> None:
+        entry = entry_of(order(number, **more), source, read_at, disputed=disputed)
+        assert entry is not None
+        self.shelf.write(lambda page: put(page, self.account, [entry]))
+
+    def page(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[Entry]:
+        here = None if after is None else place(by, after)
+        return self.shelf.read(
+            lambda page: Search(page, self.account, Wanted(**wanted), None).page(by, limit, after=here)
+        )
+
+    def numbers(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[int]:
+        return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
+
+    def counted(self, **wanted: Any) -> int:
+        search: Any = self.shelf.read(lambda page: Search(page, self.account, Wanted(**wanted), None).totals())
+        return sum(group["orders"] for group in search)
+
+    def known(self, read_before: int) -> Known:
+        return self.shelf.read(lambda page: Search(page, self.account, Wanted(), None).known(read_before))
+
+    def stale(self, limit: int, read_before: int, scope: list[str] | None = None) -> list[int]:
+        found = self.shelf.read(
+            lambda page: Search(page, self.account, Wanted(), scope).stale("created_at", limit, read_before)
+        )
+        return [number_of(order_id) for order_id in found]
+
+    def doubt(self, *numbers: int) -> None:
+        ids = {order(number).order_id: 2_000 for number in numbers}
+        self.shelf.write(lambda page: doubt(page, self.account, ids))
+
+
+def number_of(order_id: str) -> int:
+    return int(order_id[-12:])
+
+
+def both(books: Books, **wanted: Any) -> list[int]:
+    """What a page shows, which must be what the totals count."""
+    shown = books.numbers(**wanted)
+    assert books.counted(**wanted) == len(shown)
+    return sorted(shown)
+
+
+@pytest.fixture
+def books() -> Books:
+    return Books()
+
+
+def test_a_time_includes_where_it_begins_and_not_where_it_ends(books: Books) -> None:
+    books.add(1, created_at=TIME, expires_at=TIME)
+    books.add(2, created_at=LATER, expires_at=LATER)
+    assert both(books, created_from=NOON) == [1, 2]
+    assert both(books, created_from=NOON + 1) == [2]
+    assert both(books, created_to=NOON + 1) == [1]
+    assert both(books, created_to=NOON) == []
+    assert both(books, created_from=NOON + DAY, created_to=NOON - DAY) == []
+    assert both(books, expires_before=NOON + 1) == [1]
+    assert both(books, expires_before=NOON) == []
+
+
+def test_what_has_no_time_is_in_no_period_and_does_not_expire(books: Books) -> None:
+    books.add(1)
+    assert both(books) == [1]
+    assert both(books, created_to=NOON) == both(books, created_from=0) == both(books, expires_before=NOON) == []
+
+
+def test_the_least_amount_left_is_included(books: Books) -> None:
+    books.add(1, remaining_authorized_amount=100)
+    books.add(2, remaining_authorized_amount=1)
+    books.add(3, remaining_authorized_amount=0)
+    amounts = (0, 1, 2, 100, 101)
+    assert [both(books, min_remaining=least) for least in amounts] == [[1, 2, 3], [1, 2], [1], [1], []]
+
+
+def test_an_id_is_known_by_four_characters_and_not_by_fewer(books: Books) -> None:
+    books.add(1)
+    one = order(1).order_id
+    assert both(books, reference=one[:3]) == []
+    for start in (one[:4], one[:20], one[:9], one):
+        assert both(books, reference=start) == [1]
+    assert both(books, reference="0001") == both(books, reference=one[:-1] + "0") == []
+
+
+def test_what_can_be_captured_comes_first_and_of_the_rest_the_newest(books: Books) -> None:
+    books.add(1, remaining_authorized_amount=50, expires_at="2026-05-01T00:00:00Z", created_at="2026-03-01T00:00:00Z")
+    books.add(2, remaining_authorized_amount=90, expires_at="2026-06-01T00:00:00Z", created_at="2026-03-02T00:00:00Z")
+    ended: dict[str, Any] = {"status": "EXPIRED", "expires_at": "2026-02-01T00:00:00Z"}
+    books.add(3, remaining_authorized_amount=70, created_at="2026-01-03T00:00:00Z", **ended)
+    books.add(4, remaining_authorized_amount=0, created_at="2026-01-04T00:00:00Z", **ended)
+    books.add(5, remaining_authorized_amount=0, created_at="2026-01-02T00:00:00Z", **ended)
+    orders: dict[By, list[int]] = {
+        "expires_at": [1, 2, 4, 3, 5],
+        "remaining_authorized_amount": [2, 3, 1, 4, 5],
+        "created_at": [2, 1, 4, 3, 5],
+    }
+    for by, expected in orders.items():
+        for limit in range(1, 6):
+            assert books.numbers(by, limit) == expected[:limit]
+            walked: list[Entry] = []
+            while part := books.page(by, limit, walked[-1] if walked else None):
+                walked += part
+            assert [number_of(entry.order_id) for entry in walked] == expected
+
+
+@pytest.mark.parametrize("by", ["created_at", "expires_at"])
+def test_where_the_last_order_shown_is_gone_its_equals_are_not_lost(by: By, books: Books) -> None:
+    for number in (1, 2, 3):
+        books.add(number, created_at=TIME, expires_at=TIME)
+    first = books.page(by, 2)[1]
+    rest = books.numbers(by, 50, first)
+    books.shelf.write(lambda page: forget(page, books.account, [first.order_id]))
+    assert set(rest) < set(books.numbers(by, 50, first)) == {1, 2, 3} - {number_of(first.order_id)}
+
+
+@pytest.mark.parametrize("by", ["created_at", "expires_at", "remaining_authorized_amount"])
+def test_pages_show_nothing_twice_and_lose_nothing_that_did_not_move(by: By, books: Books) -> None:
+    """Between pages orders are added, changed, forgotten and read again: those that stayed are shown once."""
+
+    def given(number: int) -> dict[str, Any]:
+        day = f"2026-03-{1 + number % 4:02}T00:00:00Z"
+        return {"created_at": day, "expires_at": day, "remaining_authorized_amount": number % 3 * 10}
+
+    for number in range(24):
+        books.add(number, **given(number))
+    shown: list[Entry] = []
+    turn = 0
+    while part := books.page(by, 5, shown[-1] if shown else None):
+        shown += part
+        turn += 1
+        books.add(100 + turn, **given(turn))
+        books.add(turn, read_at=turn + 2.0, **given(turn), merchant_reference1=f"new {turn}")
+        gone = [order(20 + turn).order_id] if number_of(shown[-1].order_id) != 20 + turn else []
+        books.shelf.write(lambda page, gone=gone: forget(page, books.account, gone))
+    numbers = [number_of(entry.order_id) for entry in shown]
+    assert len(numbers) == len(set(numbers))
+    assert set(range(20)) <= set(numbers)
+
+
+def test_what_is_in_doubt_is_read_again_first_and_counts_as_stale(books: Books) -> None:
+    books.add(1, status="CLOSED", remaining_authorized_amount=0)
+    books.add(2, status="CLOSED", remaining_authorized_amount=0)
+    books.add(3, read_at=2.0)
+    assert (books.stale(9, 2_000), books.known(2_000).stale, books.known(2_000).oldest_read) == ([], 0, 1_000)
+    books.doubt(1)
+    assert (books.stale(9, 2_000), books.known(2_000).stale, books.known(2_000).oldest_read) == ([1], 1, 0)
+    assert (books.stale(9, 2_001), books.stale(1, 2_001), books.known(2_001).stale) == ([1, 3], [1], 2)
+    assert books.stale(9, 2_001, [order(3).order_id]) == [3]
+    assert books.stale(9, 2_001, []) == []
+
+
+def test_how_an_order_became_known_and_a_dispute_stay(books: Books) -> None:
+    books.add(1, "import", disputed=True)
+    books.add(1, "call", read_at=2.0)
+    (entry,) = books.page(disputed=True)
+    assert (entry.kind.source, entry.read_at) == ("import", 2_000)
+    assert books.known(0).sources == {"import": 1}
+
+
+def test_a_new_reference_replaces_the_old_one_and_what_is_forgotten_has_none(books: Books) -> None:
+    books.add(1, merchant_reference1="A-1", merchant_reference2="B-1")
+    books.add(2, merchant_reference1="A-1")
+    books.add(1, read_at=2.0, merchant_reference1="C-1", merchant_reference2="B-1")
+    assert [both(books, reference=name) for name in ("A-1", "B-1", "C-1")] == [[2], [1], [1]]
+    books.shelf.write(lambda page: forget(page, books.account, [order(1).order_id]))
+    books.add(3)
+    assert [both(books, reference=name) for name in ("A-1", "B-1", "C-1")] == [[2], [], []]
+    assert books.shelf.read(lambda page: page.rows("SELECT count(*) FROM book_names")) == [(1,)]
+
+
+def test_of_two_readings_put_in_together_the_later_one_counts(books: Books) -> None:
+    later, earlier = entry_of(order(1, order_amount=200), "call", 2.0), entry_of(order(1), "call", 1.0)
+    assert later is not None
+    assert earlier is not None
+    assert books.shelf.write(lambda page: put(page, books.account, [later, earlier])) == 1
+    assert [entry.order_amount for entry in books.page()] == [200]
