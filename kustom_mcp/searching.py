@@ -6,9 +6,11 @@ shown, and where that was not possible the row says so.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import anyio
 
@@ -139,12 +141,20 @@ def next_step(found: Found, payload: dict[str, Json]) -> str | None:
 
 def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By) -> str:
     """Where the next page of this search begins. It holds what the row shows."""
-    return next_cursor(arguments, *place(order_by, entry))
+    part, value, order_id = place(order_by, entry)
+    short = base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip("=")
+    return next_cursor(arguments, part, value, short)
 
 
 def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
     """The last order that was shown. Failure INVALID_ARGUMENT."""
-    return Place(*read_cursor(text, arguments, int, int, str))
+    part, value, short = read_cursor(text, arguments, int, int, _order_id)
+    return Place(part, value, short)
+
+
+def _order_id(short: str) -> str:
+    """ValueError for what is none."""
+    return str(UUID(bytes=base64.urlsafe_b64decode(f"{short}==")))
 
 
 async def _learn(call: Call) -> None:

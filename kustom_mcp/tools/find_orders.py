@@ -32,11 +32,11 @@ CreatedTo = Annotated[Moment, Field(description="Date (UTC, that day included) o
 MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture, minor units.")]
 Unshipped = Annotated[bool, Field(description="No shipment reported, not ended.")]
 Disputed = Annotated[bool, Field(description="A dispute was announced.")]
-OrderBy = Annotated[By, Field(description="Newest, soonest or largest first. Default created_at.")]
+OrderBy = Annotated[By, Field(description="Newest (default), soonest or largest first; what has nothing left last.")]
 Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
 MaxAge = Annotated[
-    int, Field(ge=0, le=10**8, description="Seconds, default 3600: open orders read before are read again.")
+    int, Field(ge=0, le=10**8, description="Seconds, default 3600. Open orders read earlier are read again.")
 ]
 
 
@@ -63,8 +63,9 @@ async def find_orders(
     cursor: Cursor | None = None,
     max_age: MaxAge | None = None,
 ) -> Result:
-    """Find orders by reference, state or date among those that this server knows, with totals. There may be others at
-    Kustom: see `coverage`."""
+    """Search the orders that this server has met, not all of Kustom's: find where one is by its reference, or which
+    expire first, before a week or month is out, have something open, are unshipped, disputed, created or came in
+    since; with totals by currency, how much. See `coverage`."""
     wanted = Wanted(
         reference=reference,
         status=status,

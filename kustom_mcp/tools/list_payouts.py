@@ -34,8 +34,7 @@ async def list_payouts(
     limit: Limit | None = None,
     cursor: Cursor | None = None,
 ) -> Result:
-    """Payouts from Kustom to the bank account in a period, newest first, latest date, totals; or one payout. What is
-    inside: kustom_list_transactions."""
+    """Payouts from Kustom to the bank account in a period, newest first, latest date, totals; or one payout."""
     asked: dict[str, Json] = {
         "start_date": start_date,
         "end_date": end_date,

@@ -32,8 +32,8 @@ async def list_transactions(
     limit: Limit | None = None,
     cursor: Cursor | None = None,
 ) -> Result:
-    """Show how an order was settled: payout of its money done or not yet, when, minus which fees and returns. Without
-    order_id: what is inside a payout. The net is assumed from the types."""
+    """Show how an order was settled: payout done or not yet, when, minus which fees and returns. Without order_id:
+    break a payout down to all that is inside. The net is assumed from the types."""
     asked: dict[str, Json] = {"order_id": order_id, "payment_reference": payment_reference}
     start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
     end = start + (limit or USUAL)

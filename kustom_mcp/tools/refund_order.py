@@ -51,7 +51,7 @@ async def refund_order(
     reference: Mark | None = None,
 ) -> Result:
     """Refund an order: pay, reimburse or give money back for a return or complaint, lost or broken goods, credit or
-    compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
+    agreed compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
