@@ -19,6 +19,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp import __version__
+from kustom_mcp.policy import DEFAULT_TOOLSETS
 from kustom_mcp.tools import CATALOG
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +87,9 @@ def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path
 
 def test_the_installed_command_lists_the_tools_without_settings(installed: Path, tmp_path: Path) -> None:
     listed = json.loads(run([installed, "tools", "--json"], cwd=tmp_path, env=surroundings(tmp_path)))
-    assert [tool["name"] for tool in listed] == [tool.name for tool in CATALOG.values() if tool.toolset != "klarna"]
+    assert [tool["name"] for tool in listed] == [
+        tool.name for tool in CATALOG.values() if tool.toolset in DEFAULT_TOOLSETS
+    ]
 
 
 async def test_the_installed_server_answers_over_stdio_with_its_prompts_and_texts(
