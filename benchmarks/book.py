@@ -45,14 +45,15 @@ def orders(count: int) -> Iterator[Entry]:
         )[0]  # fmt: skip
         captured = {"CAPTURED": amount, "CLOSED": amount, "PART_CAPTURED": amount // 2}.get(status, 0)
         left = amount - captured if status in ("AUTHORIZED", "PART_CAPTURED") else 0
+        refunded, refunded_at = (amount, created + 9 * DAY) if status == "CLOSED" else (0, 0)
         currency = chance.choices(["SEK", "EUR", "NOK", "DKK", "PLN", "JPY"], [60, 20, 10, 5, 4, 0.01])[0]
         fraud = chance.choices(["ACCEPTED", "PENDING", "REJECTED"], [98, 1.9, 0.1])[0]
         kind = Kind(currency, status, fraud, left > 0, chance.random() < 0.05, chance.random() < 0.001, "import")
         references = (f"SE-{10_000_000 + number}", None if number % 3 else f"web{number}", f"K{number:09}")
         yield Entry(
             str(UUID(int=chance.getrandbits(128))), kind, *references, chance.choice(["CARD", "INVOICE", "SWISH"]),
-            *(amount, amount, captured, 0, left),
-            *(created, expires, (created + DAY) * (captured > 0), 0, NOW - number % DAY),
+            *(amount, amount, captured, refunded, left),
+            *(created, expires, (created + DAY) * (captured > 0), refunded_at, NOW - number % DAY),
         )  # fmt: skip
 
 
@@ -65,6 +66,10 @@ def finds(some: Entry) -> dict[str, tuple[Wanted, By]]:
         "everything, soonest": (Wanted(), "expires_at"),
         "a reference": (Wanted(reference=some.merchant_reference1), "created_at"),
         "the start of an id": (Wanted(reference=some.order_id[:8]), "created_at"),
+        "the end of an id": (Wanted(reference=some.order_id[-8:]), "created_at"),
+        "an unknown number": (Wanted(reference="15632423"), "created_at"),
+        "refunded since last week, in euro": (Wanted(refunded_from=recent, currency="EUR"), "created_at"),
+        "refunded this quarter": (Wanted(refunded_from=NOW - 90 * DAY), "created_at"),
         "a status": (Wanted(status="CAPTURED"), "created_at"),
         "a status, soonest": (Wanted(status="CANCELLED"), "expires_at"),
         "a rare currency": (Wanted(currency="JPY"), "created_at"),
@@ -112,7 +117,7 @@ def main() -> None:
                 matching = shelf.read(find)
                 times.append((time.perf_counter() - before) * 1000)
             print(
-                f"{name:32} {matching:9,} match  median {statistics.median(times):7.1f} ms  worst {max(times):7.1f} ms"
+                f"{name:33} {matching:9,} match  median {statistics.median(times):7.1f} ms  worst {max(times):7.1f} ms"
             )
         shelf.close()
 

@@ -16,7 +16,8 @@ import anyio
 
 from kustom_mcp.book import BookUnavailable, Entry, feed
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.finding import Known, Place, Search, place
+from kustom_mcp.book.finding import Known, Search
+from kustom_mcp.book.ordering import Place, place
 from kustom_mcp.book.shelf import DAMAGED, Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.call import Call
@@ -119,13 +120,15 @@ class Searching:
         return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
 
 
-def summary(found: Found, shown: int, stale: int) -> str:
+def summary(found: Found, wanted: Wanted, shown: int, stale: int) -> str:
     """How many match of how many that are known; never that there are no others."""
     matching = sum(group["orders"] for group in found.totals)
     known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
     part = f", {shown} are shown" if shown < matching else ""
     old = f"; {stale} of those shown could not be read again and may have changed" if stale else ""
-    return f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{old}."
+    whole = " Amounts are of whole orders: refunded_amount counts earlier refunds too."
+    sums = whole if matching and wanted.refunded_from is not None else ""
+    return f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{old}.{sums}"
 
 
 def next_step(found: Found, payload: dict[str, Json]) -> str | None:

@@ -2,50 +2,29 @@
 
 Scope comes before everything: of orders out of scope nothing is counted. A page is put together from the first orders
 of each kind that fits, so that it takes the same time among a thousand orders as among a million; totals come from
-the sums where the filter allows. Of what nothing is left to capture neither the amount left nor the expiry tells
-anything: where one of them gives the order these follow after the others, newest first.
+the sums where the filter allows. In which order they come is in `ordering`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kustom_mcp.book.entry import DAY, Entry, Kind, folded
+from kustom_mcp.book.entry import DAY, Entry, folded
+from kustom_mcp.book.ordering import INDEXES, LEADS, Place, beyond
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 from kustom_mcp.oms.models import AMOUNTS
 
-_INDEXES = {
-    "created_at": "book_by_created",
-    "expires_at": "book_by_expires",
-    "remaining_authorized_amount": "book_by_remaining",
-}
-_LEADS: Mapping[By, Callable[[Kind], bool]] = {
-    "created_at": lambda kind: False,
-    "expires_at": lambda kind: kind.open,
-    "remaining_authorized_amount": lambda kind: kind.remains,
-}
 _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
-_ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
-
-
-class Place(NamedTuple):
-    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there."""
-
-    part: int
-    value: int
-    order_id: str
-
-
-def place(order_by: By, entry: Entry) -> Place:
-    leads = _LEADS[order_by](entry.kind)
-    return Place(0 if leads else 1, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
+_ID_PART = re.compile(r"[0-9a-f-]{4,36}")
+_TELLING = 6
+"""Characters of an id that hardly stand in another one by chance, wherever they stand."""
 
 
 class Known(NamedTuple):
@@ -75,11 +54,11 @@ class Search:
         """The first orders, or the first after this place."""
         found: list[Entry] = []
         for part, by in enumerate((order_by, "created_at")):
-            leading = [kind for kind in self._matching if _LEADS[order_by](self._kinds[kind]) == (part == 0)]
+            leading = [kind for kind in self._matching if LEADS[order_by](self._kinds[kind]) == (part == 0)]
             if len(found) < limit and (after is None or after.part <= part):
                 conditions, values = list(self._which), self._values | {"limit": limit - len(found)}
                 if after is not None and after.part == part:
-                    conditions.append(f"({by}, number) {_beyond(by)} (:after, :number)")
+                    conditions.append(f"({by}, number) {beyond(by)} (:after, :number)")
                     values |= {"after": after.value, "number": self._number(after.order_id, by)}
                 found += self._first(by, leading, conditions, values)
         return found
@@ -101,14 +80,14 @@ class Search:
         numbers = list(matching)
         if not numbers:
             return []
-        direction = "ASC" if _beyond(by) == ">" else "DESC"
+        direction = "ASC" if beyond(by) == ">" else "DESC"
         sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
         if self._direct or (by == "created_at" and _LEFT in conditions):
             index = "" if self._direct else self._page.by("book_by_expires")
             where = " AND ".join([self._of(numbers), *conditions])
             first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
         else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
-            index = self._page.by(_INDEXES[by])
+            index = self._page.by(INDEXES[by])
             rest = "".join(f" AND {one}" for one in (*conditions, *([] if by == "created_at" else [_LEFT])))
             parts = [
                 f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
@@ -125,7 +104,7 @@ class Search:
         scope = f" AND {self._scope}" if self._scope is not None else ""
         which = f"account = :account AND order_id = :order_id{scope}"
         found = self._page.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
-        return int(found[0][0]) if found else 0 if _beyond(by) == ">" else 2**31 - 1
+        return int(found[0][0]) if found else 0 if beyond(by) == ">" else 2**31 - 1
 
     def totals(self) -> list[dict[str, Any]]:
         """Per currency and status, as `view.Totals`: how many orders match, and the sums of their amounts."""
@@ -166,8 +145,8 @@ class Search:
 
     @property
     def _direct(self) -> bool:
-        """Whether ids or names lead to the few orders that can match."""
-        return self._scope is not None or self._wanted.reference is not None
+        """Whether ids, names or refunds lead to the few orders that can match."""
+        return self._scope is not None or self._wanted.reference is not None or self._wanted.refunded_from is not None
 
     def _of(self, matching: Iterable[int]) -> str:
         """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
@@ -253,25 +232,30 @@ class Search:
             hold("created_at >= :created_from", created_from=max(wanted.created_from or 1, 1))
         if wanted.created_to is not None:
             hold("created_at < :created_to", created_to=wanted.created_to)
-        if not wanted.of_kinds and wanted.reference is None:  # so something must be left
+        if wanted.refunded_from is not None:
+            refunded = "account = :account AND refunded_at > 0 AND refunded_at >= :refunded_from"
+            hold(f"number IN (SELECT number FROM book WHERE {refunded})", refunded_from=wanted.refunded_from)
+        if not wanted.of_kinds and not self._direct:  # so something must be left
             hold(_LEFT)
         if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
             hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
         return found
 
     def _named(self, reference: str, hold: Any) -> None:
-        """By a whole reference, or by the beginning of an id."""
-        named, binary, start = (
-            "number IN (SELECT number FROM book_names WHERE name = :name)",
-            self._page.binary,
-            reference.lower(),
-        )
-        if not _ID_START.fullmatch(start):
-            hold(named, name=folded(reference))
-            return
-        by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
-        either = f"SELECT number FROM book_names WHERE name = :name UNION SELECT number FROM book WHERE {by_id}"
-        hold(f"number IN ({either})", name=folded(reference), start=start, beyond=f"{start}~")
+        """By a whole reference, or by the beginning of an id; where neither is known, by a longer part of one."""
+        start = reference.lower()
+        found = "SELECT number FROM book_names WHERE name = :name"
+        values = {"name": folded(reference), "start": start, "beyond": f"{start}~", "part": f"%{start}%"}
+        if _ID_PART.fullmatch(start):
+            binary = self._page.binary
+            by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
+            found += f" UNION SELECT number FROM book WHERE {by_id}"
+            scope = f" AND {self._scope}" if self._scope is not None else ""
+            known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){scope} LIMIT 1"
+            if len(start) >= _TELLING and not self._page.rows(known, self._values | values):
+                index = self._page.by("book_by_id")
+                found = f"SELECT number FROM book {index} WHERE account = :account AND order_id LIKE :part"
+        hold(f"number IN ({found})", **values)
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
         if scope is None:
@@ -279,11 +263,6 @@ class Search:
         ids: Mapping[str, str] = {f"scope{index}": order_id for index, order_id in enumerate(sorted(scope))}
         self._values |= ids
         return f"order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else "1 = 0"
-
-
-def _beyond(by: str) -> str:
-    """How what comes later compares: soonest first, but newest and largest first."""
-    return ">" if by == "expires_at" else "<"
 
 
 def _list(numbers: Iterable[int]) -> str:

@@ -22,6 +22,8 @@ class Wanted:
     expires_before: int | None = None
     created_from: int | None = None
     created_to: int | None = None
+    refunded_from: int | None = None
+    """The last refund."""
     min_remaining: int | None = None
     unshipped: bool | None = None
     disputed: bool | None = None
@@ -35,5 +37,5 @@ class Wanted:
     @property
     def of_kinds(self) -> bool:
         """Whether kind and time of creation decide alone."""
-        alone = (self.reference, self.expires_before)
-        return (self.min_remaining or 0) <= 1 and alone == (None, None)
+        others = (self.reference, self.expires_before, self.refunded_from)
+        return (self.min_remaining or 0) <= 1 and others == (None, None, None)

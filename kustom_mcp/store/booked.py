@@ -34,6 +34,7 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX book_by_remaining ON {}book (account, kind, remaining_authorized_amount, expires_at, created_at, "
         "read_at) WHERE remaining_authorized_amount > 0",
         "CREATE INDEX book_by_read ON {}book (account, kind, read_at)",
+        "CREATE INDEX book_by_refunded ON {}book (account, refunded_at) WHERE refunded_at > 0",
         "CREATE TABLE {}book_names (number INTEGER NOT NULL, name VARCHAR NOT NULL)",
         "CREATE INDEX book_names_by_name ON {}book_names (name)",
         "CREATE INDEX book_names_by_number ON {}book_names (number)",

@@ -29,10 +29,11 @@ InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency
 ExpiresBefore = Annotated[Moment, Field(description="Date (UTC) or time; only what can still be captured.")]
 CreatedFrom = Annotated[Moment, Field(description="Date (UTC) or time.")]
 CreatedTo = Annotated[Moment, Field(description="Date (UTC, that day included) or time.")]
+RefundedFrom = Annotated[Moment, Field(description="Date (UTC) or time of the last refund.")]
 MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture, minor units.")]
 Unshipped = Annotated[bool, Field(description="No shipment reported, not ended.")]
 Disputed = Annotated[bool, Field(description="A dispute was announced.")]
-OrderBy = Annotated[By, Field(description="Newest (default), soonest or largest first; what has nothing left last.")]
+OrderBy = Annotated[By, Field(description="Newest (default), soonest or largest first.")]
 Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
 MaxAge = Annotated[
@@ -55,6 +56,7 @@ async def find_orders(
     expires_before: ExpiresBefore | None = None,
     created_from: CreatedFrom | None = None,
     created_to: CreatedTo | None = None,
+    refunded_from: RefundedFrom | None = None,
     min_remaining: MinRemaining | None = None,
     unshipped: Unshipped | None = None,
     disputed: Disputed | None = None,
@@ -74,6 +76,7 @@ async def find_orders(
         expires_before=beginning(expires_before),
         created_from=beginning(created_from),
         created_to=ending(created_to),
+        refunded_from=beginning(refunded_from),
         min_remaining=min_remaining,
         unshipped=unshipped,
         disputed=disputed,
@@ -100,4 +103,4 @@ async def find_orders(
     if len(found.entries) > search.limit:
         payload["next_cursor"] = cursor_at(asked, shown[-1], by)
     stale = sum(map(search.is_stale, shown))
-    return Result("ok", summary(found, len(shown), stale), payload=payload, next_step=next_step(found, payload))
+    return Result("ok", summary(found, wanted, len(shown), stale), payload=payload, next_step=next_step(found, payload))

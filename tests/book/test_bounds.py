@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.finding import Known, Search, place
+from kustom_mcp.book.finding import Known, Search
+from kustom_mcp.book.ordering import place
 from kustom_mcp.book.shelf import LocalShelf
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import account_number, doubt, forget, put
@@ -16,6 +17,10 @@ from tests.book.writers import order
 NOON = 1_772_452_800_000
 TIME = "2026-03-02T12:00:00Z"
 LATER = "2026-03-02T12:00:00.001Z"
+
+
+def refund(moment: str) -> dict[str, Any]:
+    return {"refund_id": "r", "refunded_amount": 1, "refunded_at": moment}
 
 
 class Books:
@@ -85,6 +90,26 @@ def test_a_time_includes_where_it_begins_and_not_where_it_ends(books: Books) -> 
     assert both(books, created_from=NOON + DAY, created_to=NOON - DAY) == []
     assert both(books, expires_before=NOON + 1) == [1]
     assert both(books, expires_before=NOON) == []
+
+
+def test_a_refund_counts_from_its_moment_and_the_last_one_counts(books: Books) -> None:
+    books.add(1, refunds=[refund(TIME)])
+    books.add(2, refunds=[refund(LATER), refund(TIME)])
+    books.add(3)
+    assert both(books, refunded_from=NOON) == [1, 2]
+    assert both(books, refunded_from=NOON + 1) == [2]
+    assert both(books, refunded_from=NOON + 2) == []
+    assert both(books, refunded_from=0) == [1, 2]
+
+
+def test_a_part_of_an_id_is_looked_for_where_nothing_is_called_or_begins_so(books: Books) -> None:
+    books.add(34567891)
+    books.add(34567892)
+    books.add(7, merchant_reference1="345678")
+    assert both(books, reference="456789") == [34567891, 34567892]
+    assert both(books, reference="456789", status="CLOSED") == []
+    assert both(books, reference="345678") == [7]
+    assert both(books, reference="56789") == []  # too short to tell
 
 
 def test_what_has_no_time_is_in_no_period_and_does_not_expire(books: Books) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.finding import Search, place
+from kustom_mcp.book.finding import Search
+from kustom_mcp.book.ordering import place
 from kustom_mcp.book.shared import SharedShelf
 from kustom_mcp.book.shelf import LocalShelf, Shelf
 from kustom_mcp.book.wanted import By, Wanted
@@ -47,6 +48,7 @@ DRAFTS = st.fixed_dictionaries(
         "klarna_reference": REFERENCES,
         "fraud_status": st.sampled_from(["ACCEPTED", "PENDING", "REJECTED"]),
         "shipping_info": st.just([{"tracking_number": "1"}]),
+        "refunded_amount": st.just(500),
     },
 )
 MAYBE = st.none()
@@ -59,6 +61,7 @@ ANY = st.builds(
     expires_before=MAYBE | MOMENTS,
     created_from=MAYBE | MOMENTS,
     created_to=MAYBE | MOMENTS,
+    refunded_from=MAYBE | MAYBE | MOMENTS,
     min_remaining=MAYBE | st.sampled_from([0, 1, 2500]),
     unshipped=MAYBE | MAYBE | st.booleans(),
     disputed=MAYBE | MAYBE | MAYBE | st.booleans(),
@@ -81,7 +84,7 @@ def matches(order: Json, wanted: Wanted) -> bool:
     shipments = order.get("shipping_info", []) + [one for entry in order["captures"] for one in entry["shipping_info"]]
     names = {same(order.get(name) or "") for name in ("merchant_reference1", "merchant_reference2", "klarna_reference")}
     asked: dict[str, Callable[[Any], bool]] = {
-        "reference": lambda value: bool(same(value)) and same(value) in names,
+        "reference": lambda value: bool(same(value)) and same(value) in names,  # parts of an id: see test_bounds
         "status": lambda value: order["status"] == value,
         "fraud_status": lambda value: order.get("fraud_status") == value,
         "currency": lambda value: order["purchase_currency"].upper() == value,
@@ -90,6 +93,7 @@ def matches(order: Json, wanted: Wanted) -> bool:
         ),
         "created_from": lambda value: instant(order, "created_at") >= value,
         "created_to": lambda value: instant(order, "created_at") < value,
+        "refunded_from": lambda value: any(instant(refund, "refunded_at") >= value for refund in order["refunds"]),
         "min_remaining": lambda value: order["remaining_authorized_amount"] >= value,
         "unshipped": lambda value: (not shipments and not ended) is value,
         "disputed": lambda value: value is False,

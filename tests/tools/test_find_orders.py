@@ -56,6 +56,21 @@ async def test_references_are_compared_by_letters_and_digits_and_all_that_match_
         assert found["summary"] == "2 of the 3 orders I know match."
 
 
+async def test_refunds_since_a_day_are_found_and_what_their_sums_count_is_said() -> None:
+    async with conversation(host=strangers) as talk:
+        order_id = demo("captured-sek")
+        await talk.call("get_order", order_id=order_id)
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        assert ids(await talk.call("find_orders", refunded_from=today)) == []
+        await talk.confirmed("refund_order", order_id=order_id, refunded_amount=100)
+        found = await talk.call("find_orders", refunded_from=today, currency="SEK")
+        assert ids(found) == [order_id]
+        assert found["totals"][0]["refunded_amount"] == talk.stored(order_id)["refunded_amount"] == 100
+        assert found["summary"] == (
+            "1 of the 1 order I know matches. Amounts are of whole orders: refunded_amount counts earlier refunds too."
+        )
+
+
 async def test_what_was_written_is_known_as_it_is_now() -> None:
     async with conversation(host=strangers) as talk:
         order_id = demo("authorized-sek")
