@@ -50,6 +50,25 @@ async def test_no_personal_data_reaches_the_file(tmp_path: Path) -> None:
     assert file_of(tmp_path).stat().st_mode & 0o077 == 0
 
 
+def test_what_is_kept_of_an_order_is_exactly_this() -> None:
+    shelf = LocalShelf(None)
+    columns = {
+        table: [row[1] for row in shelf.read(lambda page, table=table: page.rows(f"PRAGMA table_info({table})"))]
+        for table in ("book", "book_kinds", "book_names")
+    }
+    shelf.close()
+    assert columns == {
+        "book": [
+            *("number", "account", "order_id", "kind"),
+            *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
+            *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),
+            *("remaining_authorized_amount", "created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
+        ],
+        "book_kinds": ["kind", "currency", "status", "fraud_status", "remains", "unshipped", "disputed", "source"],
+        "book_names": ["number", "name"],
+    }
+
+
 async def test_what_was_noted_is_there_after_a_restart(tmp_path: Path) -> None:
     async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
         await talk.call("get_order", order_id=KNOWN)
