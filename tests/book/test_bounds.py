@@ -11,7 +11,7 @@ from kustom_mcp.book.finding import Known, Search
 from kustom_mcp.book.ordering import place
 from kustom_mcp.book.shelf import LocalShelf
 from kustom_mcp.book.wanted import By, Wanted
-from kustom_mcp.book.writing import account_number, doubt, forget, put
+from kustom_mcp.book.writing import account_number, doubt, forget, forget_all, put
 from tests.book.writers import order
 
 NOON = 1_772_452_800_000
@@ -219,6 +219,14 @@ def test_a_new_reference_replaces_the_old_one_and_what_is_forgotten_has_none(boo
     books.add(3)
     assert [both(books, reference=name) for name in ("A-1", "B-1", "C-1")] == [[2], [], []]
     assert books.shelf.read(lambda page: page.rows("SELECT count(*) FROM book_names")) == [(1,)]
+
+
+def test_what_is_forgotten_altogether_leaves_no_reference(books: Books) -> None:
+    books.add(1, merchant_reference1="A-1")
+    assert books.shelf.write(lambda page: forget_all(page, books.account)) == 1
+    tables = ("book", "book_names", "book_sums")
+    left = [books.shelf.read(lambda page, of=of: page.rows(f"SELECT count(*) FROM {of}")) for of in tables]
+    assert left == [[(0,)]] * 3
 
 
 def test_of_two_readings_put_in_together_the_later_one_counts(books: Books) -> None:
