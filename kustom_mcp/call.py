@@ -68,9 +68,7 @@ class Call(Reading):
 
     async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
         """The order, if it is in scope. With a `watch` this call is a write: what an earlier one left is settled first.
-
-        A function is given where what to watch depends on what Kustom returns.
-        """
+        A function is given where what to watch depends on what Kustom returns."""
         if watch is None:
             return await super().order(order_id)
         self.require_scope(order_id)
@@ -81,10 +79,7 @@ class Call(Reading):
             self._decline()
         if self._round.commits:
             await self._take_turn(order_id)
-        self.before = await self.read(GET_ORDER, order_id=order_id)
-        self._round.watch = watch if isinstance(watch, Watch) else watch(self.before)
-        await self._hold(self._round, self.before)
-        return self.before
+        return await self._held(self._round, order_id, watch)
 
     def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
         """Refuse what Kustom documents as impossible for this order. Failure ACTION_NOT_ALLOWED."""
@@ -235,9 +230,14 @@ class Call(Reading):
         assert self.before is not None
         raise Answer(already_applied(summary, self.facts(self.before)))
 
-    async def _hold(self, gate: Round, order: Order) -> None:
+    async def _held(self, gate: Round, order_id: str, watch: Watch | Callable[[Order], Watch]) -> Order:
+        """The order as it is now, after it was compared with what this call brought."""
         try:
-            await gate.hold_to(order)
+            while True:
+                order = self.before = await self.read(GET_ORDER, order_id=order_id)
+                gate.watch = watch if isinstance(watch, Watch) else watch(order)
+                if await gate.hold_to(order):
+                    return order
         except Done as done:
             self._done(str(done))
         except StillUnknown:
@@ -270,9 +270,8 @@ class Call(Reading):
             self._decline()
         self.policy.require(self._asked.tool)
         await self._take_turn(order.order_id)
-        self.before = await self.read(GET_ORDER, order_id=order.order_id)
         gate.pledge = pledge
-        await self._hold(gate, self.before)
+        await self._held(gate, order.order_id, gate.watch)
         if gate.objection is not None:
             raise gate.objection  # the proposal was about the order as it was: there is nothing fresh to preview
         self._pledge = pledge

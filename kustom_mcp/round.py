@@ -69,6 +69,7 @@ class Round:
         self._caller = caller
         self._previewed: str | None = None
         self._by_card = False
+        self._read_again = False
 
     async def admit(self, asked: Asked) -> None:
         """A write. An open intent of the identical call is settled first. Raises Declined when the answer that came
@@ -92,14 +93,15 @@ class Round:
         else:
             await self._settle()
 
-    async def hold_to(self, order: Order) -> None:
-        """Compare what was brought with the order as it is now. Raises Done or StillUnknown."""
+    async def hold_to(self, order: Order) -> bool:
+        """Compare what was brought with the order as it is now. False where it has to be read again: another process
+        may have carried this approval out since. Raises Done or StillUnknown."""
         pledge = self.pledge
         if pledge is None:
             if self._previewed not in (None, self.state(order)):
                 raise not_as_previewed()
             await self._hold_to_repeats()
-            return
+            return True
         landed = judge(pledge, self.watch, order)
         if self.means == "settle" and self.watch.shows is not None:
             self.gate.app.telemetry.found(landed.value)
@@ -114,8 +116,12 @@ class Round:
             raise StillUnknown
         if landed is Landed.UNCLEAR:
             self._object(state_changed(pledge.figures, figures(order), order.currency))
+        elif used and not self._read_again:
+            self._read_again = True
+            return False
         elif used:
             self._object(used_up())
+        return True
 
     def state(self, order: Order) -> str:
         """What stands for this call on the order as it is. It proves nothing and opens nothing: the order card shows it

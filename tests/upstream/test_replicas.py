@@ -14,7 +14,7 @@ from tests.postgres import query
 from tests.upstream.mishaps import done_but, hang
 from tests.upstream.operations import CAPTURE, DUE_DATE, REFUND
 from tests.upstream.processes import Process, spawned
-from tests.upstream.scripted import Upstream, kustom
+from tests.upstream.scripted import Exchange, Upstream, kustom
 from tests.upstream.story import Story, begin
 
 
@@ -48,6 +48,26 @@ async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process,
         assert refused["error"]["code"] == "LIMIT_EXCEEDED"
 
 
+async def an_order_that_was_read_before_the_other_used_the_code_is_read_again(
+    upstream: Upstream, one: Process, other: Process
+) -> None:
+    story, used = await begin(one, upstream, CAPTURE, "code"), asyncio.Event()
+
+    async def long_way(exchange: Exchange) -> None:
+        answer = await exchange.apply()
+        await used.wait()
+        await exchange.answer(answer.status, answer.headers, answer.body)
+
+    upstream.reads(story.order_id, long_way)
+    arrived = len(upstream.arrived)
+    late = asyncio.create_task(other.call(CAPTURE.tool, story.arguments, **story.confirm))
+    await upstream.until(lambda: len(upstream.arrived) > arrived)
+    first = await one.call(CAPTURE.tool, story.arguments, **story.confirm)
+    used.set()
+    assert (first["outcome"], (await late)["outcome"]) == ("applied", "already_applied")
+    assert (upstream.sent(story.order_id), story.applied) == (1, 1)
+
+
 async def test_two_replicas_that_share_a_database(tmp_path: Path, shared_database: str) -> None:
     shared: dict[str, Any] = {"KUSTOM_STORE": shared_database, "KUSTOM_MAX_DAILY": "SEK:15000"}
     async with (
@@ -56,6 +76,7 @@ async def test_two_replicas_that_share_a_database(tmp_path: Path, shared_databas
         spawned(upstream, tmp_path / "other", **shared) as other,
     ):
         await fifty_redemptions_of_one_code_are_one_application(upstream, one, other)
+        await an_order_that_was_read_before_the_other_used_the_code_is_read_again(upstream, one, other)
         await the_last_unit_of_a_day_is_given_once(upstream, one, other)
         assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents") == [(0,)]
         assert not (tmp_path / "one" / "intents").exists()
