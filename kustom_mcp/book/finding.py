@@ -22,9 +22,11 @@ _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
-_ID_PART = re.compile(r"[0-9a-f-]{4,36}")
-_TELLING = 6
-"""Characters of an id that hardly stand in another one by chance, wherever they stand."""
+_ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
+_ID_PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,36}")
+"""What may stand in the middle of an id, and hardly by chance. Digits alone are rather a number of the shop."""
+_FEW = 1_000
+"""Orders whose ids have a part in common."""
 
 
 class Known(NamedTuple):
@@ -246,15 +248,17 @@ class Search:
         start = reference.lower()
         found = "SELECT number FROM book_names WHERE name = :name"
         values = {"name": folded(reference), "start": start, "beyond": f"{start}~", "part": f"%{start}%"}
-        if _ID_PART.fullmatch(start):
+        if _ID_START.fullmatch(start):
             binary = self._page.binary
             by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
             found += f" UNION SELECT number FROM book WHERE {by_id}"
+        if _ID_PART.fullmatch(start):
             scope = f" AND {self._scope}" if self._scope is not None else ""
             known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){scope} LIMIT 1"
-            if len(start) >= _TELLING and not self._page.rows(known, self._values | values):
-                index = self._page.by("book_by_id")
-                found = f"SELECT number FROM book {index} WHERE account = :account AND order_id LIKE :part"
+            if not self._page.rows(known, self._values | values):
+                part = f"SELECT number FROM book {self._page.by('book_by_id')} WHERE account = :account"
+                rows = self._page.rows(f"{part} AND order_id LIKE :part LIMIT {_FEW}", self._values | values)
+                found = _list(number for (number,) in rows)
         hold(f"number IN ({found})", **values)
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:

@@ -105,11 +105,12 @@ def test_a_refund_counts_from_its_moment_and_the_last_one_counts(books: Books) -
 def test_a_part_of_an_id_is_looked_for_where_nothing_is_called_or_begins_so(books: Books) -> None:
     books.add(34567891)
     books.add(34567892)
-    books.add(7, merchant_reference1="345678")
-    assert both(books, reference="456789") == [34567891, 34567892]
-    assert both(books, reference="456789", status="CLOSED") == []
-    assert both(books, reference="345678") == [7]
-    assert both(books, reference="56789") == []  # too short to tell
+    books.add(7, merchant_reference1="8000-000034")
+    assert both(books, reference="000-0000345") == [34567891, 34567892]
+    assert both(books, reference="000-0000345", status="CLOSED") == []
+    assert both(books, reference="8000-000034") == [7]
+    assert both(books, reference="0-000") == []  # too short to tell
+    assert both(books, reference="456789") == []  # a number of the shop
 
 
 def test_what_has_no_time_is_in_no_period_and_does_not_expire(books: Books) -> None:
