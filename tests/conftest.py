@@ -10,6 +10,12 @@ import pytest
 from tests import postgres
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_state_of_the_person(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers that are not given a state directory keep nothing in that of whoever runs the tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Generator[str]:
     """An account that may create databases. Skips where there is no server and none can be started, but not in CI."""

@@ -556,7 +556,7 @@ def lines(draw: st.DrawFn) -> Line:
 AMOUNTS = ("total_amount", "total_discount_amount", "total_tax_amount")
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(lines(), st.lists(st.integers(1, 12), min_size=1, max_size=8))
 def test_parts_never_exceed_the_whole_and_add_up_to_it(line: Line, sizes: list[int]) -> None:
     ends = [min(sum(sizes[: count + 1]), line["quantity"]) for count in range(len(sizes))] + [line["quantity"]]
@@ -571,7 +571,7 @@ def test_parts_never_exceed_the_whole_and_add_up_to_it(line: Line, sizes: list[i
         assert abs(part["total_amount"]) <= abs(line["total_amount"])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(lines(), st.integers(1, 40), st.integers(0, 40))
 def test_a_part_of_an_exact_line_is_exact(line: Line, size: int, done: int) -> None:
     exact = line["quantity"] * line["unit_price"] - line.get("total_discount_amount", 0)
@@ -589,7 +589,7 @@ def test_a_part_of_an_exact_line_is_exact(line: Line, size: int, done: int) -> N
     assert abs(part["total_amount"]) <= abs(exact)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(lines(), min_size=1, max_size=5))
 def test_whole_lines_come_to_the_sum_of_the_lines(many: list[Line]) -> None:
     total = sum(line["total_amount"] for line in many)
@@ -600,7 +600,7 @@ def test_whole_lines_come_to_the_sum_of_the_lines(many: list[Line]) -> None:
     assert built == Built([without(line, "extra") for line in many], total, [])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(lines(), min_size=1, max_size=5))
 def test_a_change_to_the_same_quantities_changes_nothing(many: list[Line]) -> None:
     total = sum(line["total_amount"] for line in many)
@@ -612,7 +612,7 @@ def test_a_change_to_the_same_quantities_changes_nothing(many: list[Line]) -> No
     assert (built.amount, built.notes) == (total, [])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(lines(), min_size=1, max_size=5))
 def test_our_own_whole_view_sent_back_gives_the_stored_lines_byte_for_byte(many: list[Line]) -> None:
     held = order(*many)

@@ -98,7 +98,7 @@ def test_long_text_is_cut_with_a_marker(text: str, limit: int, shown: str) -> No
 
 
 @given(tricky, st.integers(0, 80))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_cleaning_twice_changes_nothing_more(text: str, limit: int) -> None:
     once = clean(text, limit)
     assert clean(once, limit) == once

@@ -580,7 +580,7 @@ def orders() -> st.SearchStrategy[Order]:
     ).map(Order.model_validate)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(orders(), st.sets(st.sampled_from(sorted(EVERYTHING))), st.sampled_from(["on_request", "masked"]))
 def test_any_order_can_be_shown(any_order: Order, include: set[str], pii: Any) -> None:
     view = facts(any_order, portal_url=None, now=NOW, permitted=everything_on)
@@ -595,7 +595,7 @@ def test_any_order_can_be_shown(any_order: Order, include: set[str], pii: Any) -
     assert seen(view) == seen(facts(any_order, portal_url=None, now=NOW, permitted=everything_on))
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(orders(), st.sampled_from(["ok", "already_applied"]))
 def test_a_row_of_an_order_with_amounts_that_kustom_allows_fits(any_order: Order, outcome: str) -> None:
     amounts = {name: abs(getattr(any_order, name)) % 200_000_001 for name in ORDER if name.endswith("_amount")}

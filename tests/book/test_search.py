@@ -209,7 +209,7 @@ HISTORY = given(
 @HISTORY
 @example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_from=NOON), by="created_at")
 @example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_to=NOON), by="expires_at")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> None:
     shelf = LocalShelf(None)
     hold(shelf, **story)

@@ -229,7 +229,7 @@ _IDS = st.integers(0, 10**6).map(order_id) | st.just("") | st.just("WEB-1")
 
 
 @given(table=st.lists(st.tuples(_TEXT, _IDS, _TEXT), max_size=30), delimiter=st.sampled_from(",;\t"), end=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_stands_in_other_columns_the_ids_come_out_with_their_lines(
     table: list[tuple[str, str, str]], delimiter: str, end: bool, tmp_path: Path
 ) -> None:

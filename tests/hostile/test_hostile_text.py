@@ -180,7 +180,7 @@ TEXT = st.lists(st.one_of(st.text(max_size=20), HIDDEN), max_size=8).map("".join
 
 
 @given(TEXT, st.sampled_from(DISGUISES))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 def test_a_quoted_name_is_one_short_line_without_anything_hidden(text: str, disguise: Any) -> None:
     said = quoted(disguise(text))
     assert len(said) <= 42

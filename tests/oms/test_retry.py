@@ -103,7 +103,7 @@ def test_retry_after_is_seconds_a_date_or_nonsense(text: str | None, seconds: fl
     assert parse_retry_after(text, WALL) == seconds
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.text())
 def test_no_retry_after_breaks_the_reader(text: str) -> None:
     seconds = parse_retry_after(text, WALL)

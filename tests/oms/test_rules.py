@@ -144,7 +144,7 @@ def test_the_most_that_is_possible_is_never_negative() -> None:
     assert [max_amount(operation, odd) for operation in ("captureOrder", "refundOrder", "cancelOrder")] == [0, 0, None]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     operation=st.sampled_from([item.name for item in ENDPOINTS]),
     status=st.sampled_from((*STATUSES, "NEW")),

@@ -52,8 +52,8 @@ REQUIRED_AND_OPTIONAL = {
     "kustom_get_orders": ("order_ids", ""),
     "kustom_find_orders": (
         "",
-        "reference status fraud_status currency expires_before created_from created_to min_remaining unshipped "
-        "disputed order_by limit cursor max_age",
+        "reference status fraud_status currency expires_before created_from created_to refunded_from "
+        "min_remaining unshipped disputed order_by limit cursor max_age",
     ),
     "kustom_acknowledge_order": ("order_id", ""),
     "kustom_update_order_amount": (
