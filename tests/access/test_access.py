@@ -57,7 +57,6 @@ from tests.access.issuing import (
     token,
 )
 
-NOW = int(time.time())
 UNKNOWN_KEY = "The access token is signed with a key that KUSTOM_OAUTH_ISSUER does not publish."
 OTHER_ISSUER = "The access token is from another issuer than KUSTOM_OAUTH_ISSUER."
 OTHER_AUDIENCE = "The access token is for another audience than KUSTOM_OAUTH_AUDIENCE."
@@ -71,6 +70,10 @@ BOUND = "The access token is bound to a key of its holder, which cannot be check
 BAD_SCOPES = "The scopes of the access token cannot be read."
 BAD_ORDERS = "The claim kustom_orders of the access token is not a list of at most 256 order ids."
 NOBODY = "The access token names no subject."
+
+
+def now() -> int:
+    return int(time.time())
 
 
 async def granted(value: str) -> Grant:
@@ -153,13 +156,13 @@ BAD: dict[str, tuple[Callable[[], str] | str, str]] = {
     "an audience as a key": (lambda: token(aud={AUDIENCE: True}), OTHER_AUDIENCE),
     "no audience": (lambda: token(aud=None), LACKING),
     "no audience in a list": (lambda: token(aud=[]), LACKING),
-    "expired": (lambda: token(exp=NOW - 60), EXPIRED),
+    "expired": (lambda: token(exp=now() - 60), EXPIRED),
     "expires at the beginning of time": (lambda: token(exp=0), EXPIRED),
     "no expiry": (lambda: token(exp=None), LACKING),
-    "expiry as text": (lambda: token(exp=str(NOW + 300)), NOT_A_TOKEN),
+    "expiry as text": (lambda: token(exp=str(now() + 300)), NOT_A_TOKEN),
     "expiry without end": (lambda: token(exp=float("inf")), NOT_A_TOKEN),
-    "not yet valid": (lambda: token(nbf=NOW + 300), TOO_EARLY),
-    "issued in the future": (lambda: token(iat=NOW + 300), TOO_EARLY),
+    "not yet valid": (lambda: token(nbf=now() + 300), TOO_EARLY),
+    "issued in the future": (lambda: token(iat=now() + 300), TOO_EARLY),
     "a truth as the time of issue": (lambda: token(iat=True), NOT_A_TOKEN),
     "no subject": (lambda: token(sub=None, client_id=None), NOBODY),
     "an empty subject": (lambda: token(sub="", client_id=None), NOBODY),
@@ -206,10 +209,11 @@ async def test_orders_set_to_null_refuse_the_token() -> None:
 
 
 async def test_a_good_token_gives_its_rights() -> None:
-    grant = await granted(token(exp=NOW + 300))
+    expires = now() + 300
+    grant = await granted(token(exp=expires))
     name = hashlib.sha256(json.dumps([ISSUER, "subject", SUBJECT]).encode()).hexdigest()[:20]
     client = hashlib.sha256(json.dumps([ISSUER, "client", "chat"]).encode()).hexdigest()[:20]
-    assert grant == Grant(Principal(f"token-{name}"), SCOPES, f"token-{client}", ISSUER, NOW + 300)
+    assert grant == Grant(Principal(f"token-{name}"), SCOPES, f"token-{client}", ISSUER, expires)
 
 
 @pytest.mark.parametrize(
@@ -234,23 +238,23 @@ async def test_a_key_that_names_its_algorithm_takes_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "value",
+    "made",
     [
-        token(iss=f"{ISSUER}/"),
-        token(aud=[AUDIENCE, "https://other.example.com"]),
-        token(header={"typ": "JWT"}),
-        token(header={"typ": "application/AT+JWT"}),
-        token(header={"typ": None}),
-        token(header={"kid": None}),
-        token(header={"typ": "JWT"}, nonce="x"),
-        token(header={"typ": None}, token_use="access"),
-        token(exp=NOW - 5),
-        token(nbf=NOW + 5, iat=NOW + 5),
-        token(exp=NOW + 300.5),
+        lambda: token(iss=f"{ISSUER}/"),
+        lambda: token(aud=[AUDIENCE, "https://other.example.com"]),
+        lambda: token(header={"typ": "JWT"}),
+        lambda: token(header={"typ": "application/AT+JWT"}),
+        lambda: token(header={"typ": None}),
+        lambda: token(header={"kid": None}),
+        lambda: token(header={"typ": "JWT"}, nonce="x"),
+        lambda: token(header={"typ": None}, token_use="access"),
+        lambda: token(exp=now() - 5),
+        lambda: token(nbf=now() + 5, iat=now() + 5),
+        lambda: token(exp=now() + 300.5),
     ],
 )
-async def test_what_issuers_differ_in_is_good(value: str) -> None:
-    assert (await granted(value)).principal.writes
+async def test_what_issuers_differ_in_is_good(made: Callable[[], str]) -> None:
+    assert (await granted(made())).principal.writes
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ async def test_a_token_may_be_narrowed_to_orders(given: list[str], orders: set[s
 async def test_a_name_is_a_subject_s_own_the_same_in_every_process_and_no_person_s() -> None:
     values = (
         token(),
-        token(client_id="other", scope="orders:read", exp=NOW + 20, iss=f"{ISSUER}/"),
+        token(client_id="other", scope="orders:read", exp=now() + 20, iss=f"{ISSUER}/"),
         token(sub="bob@example.com"),
         token(sub="chat"),
         token(sub=None),

@@ -209,7 +209,7 @@ HISTORY = given(
 @HISTORY
 @example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_from=NOON), by="created_at")
 @example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_to=NOON), by="expires_at")
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> None:
     shelf = LocalShelf(None)
     hold(shelf, **story)
@@ -224,6 +224,6 @@ def shared(shared_database: str) -> Any:
 
 
 @HISTORY
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_search_in_postgresql_equals_it_as_well(shared: Shelf, **story: Any) -> None:
     hold(shared, **story)

@@ -140,7 +140,7 @@ class Story:
 
 
 @given(steps, some.booleans())
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 async def test_what_is_told_agrees_with_what_happened_in_any_story(story: list[Step], forgets_keys: bool) -> None:
     sandbox, now = Simulator(switches=Switches(forgets_keys=forgets_keys), seeds=()), Time()
     async with conversation(simulator=sandbox, host=now.run, **SERVER) as talk:

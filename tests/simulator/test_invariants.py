@@ -102,4 +102,4 @@ class OneOrder(RuleBasedStateMachine):
 
 
 TestOneOrder = OneOrder.TestCase
-TestOneOrder.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestOneOrder.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
