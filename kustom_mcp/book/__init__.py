@@ -59,6 +59,7 @@ class Book:
         self._named: dict[str, str] = {}
         """Orders that become hints if the book does not know them, each with its source."""
         self._noted: anyio.Event | None = None
+        self._writing = anyio.Lock()
         self._purged = float("-inf")
         self._failing = False
 
@@ -177,15 +178,16 @@ class Book:
             self._failing = False
 
     async def _write_notes(self) -> None:
-        notes, self._notes = self._notes, {}
-        named, self._named = self._named, {}
-        if not notes and not named:
-            return
-        try:
-            await aside(lambda: self._write(notes, named))
-        except BookUnavailable:
-            self._notes, self._named = notes | self._notes, named | self._named
-            raise
+        async with self._writing:  # who asks waits for notes that are being written, too
+            notes, self._notes = self._notes, {}
+            named, self._named = self._named, {}
+            if not notes and not named:
+                return
+            try:
+                await aside(lambda: self._write(notes, named))
+            except (BookUnavailable, anyio.get_cancelled_exc_class()):
+                self._notes, self._named = notes | self._notes, named | self._named
+                raise
 
     def _write(self, notes: Mapping[str, Entry | int], named: Mapping[str, str]) -> None:
         from kustom_mcp.book import hints, imports, writing

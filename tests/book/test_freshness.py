@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import httpx2 as httpx
 from pydantic import SecretStr
 
@@ -21,6 +25,7 @@ from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import conversation, demo
 
+T = TypeVar("T")
 ONE = "00000000-0000-4000-8000-000000000001"
 
 
@@ -43,6 +48,37 @@ async def kept(book: Book) -> list[tuple[int, int]]:
         ]
 
     return await book.ask(look)
+
+
+class Unhurried(LocalShelf):
+    """Memory that takes its time to write."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.entered, self.go_on = threading.Event(), threading.Event()
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        self.entered.set()
+        assert self.go_on.wait(30)
+        return super().write(work)
+
+
+async def test_who_asks_waits_for_what_is_being_written() -> None:
+    shelf = Unhurried()
+    book, answers = opened(shelf=shelf), list[list[tuple[int, int]]]()
+
+    async def ask() -> None:
+        answers.append(await kept(book))
+
+    async with book.kept(), anyio.create_task_group() as group:
+        book.note(order(200), read_at=20)
+        await anyio.to_thread.run_sync(shelf.entered.wait)
+        group.start_soon(ask)
+        with anyio.move_on_after(0.2):  # time enough for one that does not wait
+            while not answers:
+                await anyio.lowlevel.checkpoint()
+        shelf.go_on.set()
+    assert answers == [[(200, 20_000)]]
 
 
 async def test_a_reading_that_was_asked_for_earlier_does_not_replace_a_later_one_before_they_are_written() -> None:
