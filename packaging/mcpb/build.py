@@ -95,7 +95,7 @@ def main() -> None:
         with zipfile.ZipFile(target) as bundle:
             bundle.extractall(unpacked)
         everything, environment = anyio.run(tried, unpacked, dict[str, str]())
-        assert (len(everything), environment) == (16, "sandbox"), (everything, environment)
+        assert (len(everything), environment) == (17, "sandbox"), (everything, environment)
         key = {"username": "PM1", "api_key": "kco_test_api_x", "allow_writes": "false"}
         reading, _ = anyio.run(tried, unpacked, key)
         writing, _ = anyio.run(tried, unpacked, {**key, "allow_writes": "true"})
