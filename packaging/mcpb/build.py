@@ -99,7 +99,7 @@ def main() -> None:
         key = {"username": "PM1", "api_key": "kco_test_api_x", "allow_writes": "false"}
         reading, _ = anyio.run(tried, unpacked, key)
         writing, _ = anyio.run(tried, unpacked, {**key, "allow_writes": "true"})
-        assert len(reading) == 5, reading
+        assert len(reading) == 6, reading
         assert writing == everything
     print(f"{target.name}: {target.stat().st_size // 1024} kB, tried as packed")
 
