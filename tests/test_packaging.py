@@ -2,12 +2,13 @@
 
 The rules of the MCP registry's `server.json` (schema 2025-12-11 and the registry's own requirements) are stated here,
 because the schema itself is not ours to ship; the desktop bundle's manifest is validated by its own tool when it is
-built.
+built. The calls with which an official client tries every tool are tried here first, where a mistake in one is cheap.
 """
 
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import re
 import tomllib
@@ -17,6 +18,8 @@ import pytest
 
 from kustom_mcp import __version__
 from kustom_mcp.environment import load, table
+from kustom_mcp.tools import CATALOG
+from tests.conversation import ERRORS, conversation
 from tests.generate import README, ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -95,3 +98,16 @@ def test_the_bundle_asks_for_the_key_as_a_secret_and_for_writes_as_a_switch_that
 @pytest.mark.parametrize("field", ["description", "title"])
 def test_what_a_person_reads_in_the_bundle_is_there(field: str) -> None:
     assert [name for name, asked in MANIFEST["user_config"].items() if not asked[field].strip()] == []
+
+
+async def test_the_calls_that_an_official_client_makes_are_answered_without_an_error() -> None:
+    spec = importlib.util.spec_from_file_location("protocol_check", ROOT / "packaging" / "protocol" / "check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    check = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check)
+    examples: dict[str, dict[str, Any]] = check.examples()
+    assert list(examples) == list(CATALOG)
+    async with conversation(KUSTOM_TOOLS="all") as talk:
+        answers = {tool: await talk.call(tool, arguments) for tool, arguments in examples.items()}
+    assert {tool: answer["summary"] for tool, answer in answers.items() if answer["outcome"] in ERRORS} == {}
