@@ -67,6 +67,7 @@ def finds(some: Entry) -> dict[str, tuple[Wanted, By]]:
         "a reference": (Wanted(reference=some.merchant_reference1), "created_at"),
         "the start of an id": (Wanted(reference=some.order_id[:8]), "created_at"),
         "the end of an id": (Wanted(reference=some.order_id[-8:]), "created_at"),
+        "the inside of an id": (Wanted(reference=some.order_id[9:18]), "created_at"),
         "an unknown number": (Wanted(reference="15632423"), "created_at"),
         "refunded since last week, in euro": (Wanted(refunded_from=recent, currency="EUR"), "created_at"),
         "refunded this quarter": (Wanted(refunded_from=NOW - 90 * DAY), "created_at"),

@@ -130,6 +130,11 @@ def folded(reference: str | None) -> str:
     return "".join(mark for mark in (reference or "").casefold() if mark.isalnum())[:_LONGEST]
 
 
+def backwards(part: str) -> str:
+    """The end of an id, or of a part of one, as it is compared: the last character first, twelve at most."""
+    return part[:-13:-1]
+
+
 def milliseconds(text: str | None) -> int:
     """A time as Kustom writes it; 0 when it is none."""
     try:

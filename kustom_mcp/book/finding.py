@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kustom_mcp.book.entry import DAY, Entry, folded
+from kustom_mcp.book.entry import DAY, Entry, backwards, folded
 from kustom_mcp.book.ordering import INDEXES, LEADS, Place, beyond
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import By, Wanted
@@ -23,8 +23,8 @@ _LEFT = "remaining_authorized_amount > 0"
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
-_ID_PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,36}")
-"""What may stand in the middle of an id, and hardly by chance. Digits alone are rather a number of the shop."""
+_ID_PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
+"""What may stand at the end or inside of an id, and hardly by chance. Digits alone are rather a number of the shop."""
 _FEW = 1_000
 """Orders whose ids have a part in common."""
 
@@ -85,7 +85,7 @@ class Search:
         direction = "ASC" if beyond(by) == ">" else "DESC"
         sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
         if self._direct or (by == "created_at" and _LEFT in conditions):
-            index = "" if self._direct else self._page.by("book_by_expires")
+            index = self._leading if self._direct else self._page.by("book_by_expires")
             where = " AND ".join([self._of(numbers), *conditions])
             first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
         else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
@@ -150,6 +150,12 @@ class Search:
         """Whether ids, names or refunds lead to the few orders that can match."""
         return self._scope is not None or self._wanted.reference is not None or self._wanted.refunded_from is not None
 
+    @property
+    def _leading(self) -> str:
+        """Ids and names find their indexes themselves."""
+        refunds_alone = self._scope is None and self._wanted.reference is None
+        return self._page.by("book_by_refunded") if refunds_alone else ""
+
     def _of(self, matching: Iterable[int]) -> str:
         """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
         plus = "+" if self._direct else ""
@@ -173,7 +179,8 @@ class Search:
 
     def _by_rows(self, conditions: list[str]) -> list[tuple[Any, ...]]:
         where = " AND ".join([self._of(self._matching), *conditions])
-        index = "" if self._direct else self._page.by("book_by_expires" if _LEFT in conditions else "book_by_created")
+        otherwise = self._page.by("book_by_expires" if _LEFT in conditions else "book_by_created")
+        index = self._leading if self._direct else otherwise
         return self._page.rows(
             f"SELECT kind, count(*), {_SUMS} FROM book {index} WHERE {where} GROUP BY kind", self._values
         )
@@ -236,7 +243,7 @@ class Search:
             hold("created_at < :created_to", created_to=wanted.created_to)
         if wanted.refunded_from is not None:
             refunded = "account = :account AND refunded_at > 0 AND refunded_at >= :refunded_from"
-            hold(f"number IN (SELECT number FROM book WHERE {refunded})", refunded_from=wanted.refunded_from)
+            hold(refunded, refunded_from=wanted.refunded_from)
         if not wanted.of_kinds and not self._direct:  # so something must be left
             hold(_LEFT)
         if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
@@ -244,22 +251,31 @@ class Search:
         return found
 
     def _named(self, reference: str, hold: Any) -> None:
-        """By a whole reference, or by the beginning of an id; where neither is known, by a longer part of one."""
-        start = reference.lower()
+        """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part."""
+        part = reference.lower()
+        last = backwards(part)
+        values = {"name": folded(reference), "part": part, "beyond": f"{part}~", "anywhere": f"%{part}%"}
+        values |= {"last": last, "before_last": f"{last}~"}
+        mine = "SELECT number FROM book {index} WHERE account = :account AND "
         found = "SELECT number FROM book_names WHERE name = :name"
-        values = {"name": folded(reference), "start": start, "beyond": f"{start}~", "part": f"%{start}%"}
-        if _ID_START.fullmatch(start):
-            binary = self._page.binary
-            by_id = f"account = :account AND order_id{binary} >= :start AND order_id{binary} < :beyond"
-            found += f" UNION SELECT number FROM book WHERE {by_id}"
-        if _ID_PART.fullmatch(start):
-            scope = f" AND {self._scope}" if self._scope is not None else ""
-            known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){scope} LIMIT 1"
-            if not self._page.rows(known, self._values | values):
-                part = f"SELECT number FROM book {self._page.by('book_by_id')} WHERE account = :account"
-                rows = self._page.rows(f"{part} AND order_id LIKE :part LIMIT {_FEW}", self._values | values)
-                found = _list(number for (number,) in rows)
+        if _ID_START.fullmatch(part):
+            found += f" UNION {mine.format(index='')}order_id >= :part AND order_id < :beyond"
+        if _ID_PART.fullmatch(part):
+            anywhere = f"{mine}order_id LIKE :anywhere"
+            ending = f"{anywhere} AND id_backwards >= :last AND id_backwards < :before_last"
+            for index, more in (("book_by_id_backwards", ending), ("book_by_id", anywhere)):
+                if not self._known(found, values):
+                    rows = self._page.rows(
+                        f"{more.format(index=self._page.by(index))} LIMIT {_FEW}", self._values | values
+                    )
+                    found = _list(number for (number,) in rows)
         hold(f"number IN ({found})", **values)
+
+    def _known(self, numbers: str, values: dict[str, Any]) -> bool:
+        """Whether there is any of these in scope."""
+        scope = f" AND {self._scope}" if self._scope is not None else ""
+        known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({numbers}){scope} LIMIT 1"
+        return bool(self._page.rows(known, self._values | values))
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
         if scope is None:

@@ -22,8 +22,6 @@ _SIZE = (
 class _Leaf:
     """A transaction in PostgreSQL."""
 
-    binary = ' COLLATE "C"'
-
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")

@@ -49,9 +49,6 @@ class BookBusy(BookUnavailable):
 class Page(Protocol):
     """The open book, within one transaction."""
 
-    binary: str
-    """What makes texts compare by their bytes."""
-
     def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
 
     def many(self, statement: str, values: Sequence[Values]) -> None: ...
@@ -95,8 +92,6 @@ class Shelf(Protocol):
 
 class _Sheet:
     """A transaction in SQLite."""
-
-    binary = ""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -245,7 +240,7 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
             raise BookUnavailable("a newer version of kustom-mcp has written it; update this one")
         for statements in BOOK_STEPS[done:]:
             for statement in statements:
-                connection.execute(statement.format(""))
+                connection.execute(statement.format("", bytes=""))
         connection.execute(f"PRAGMA user_version = {LATEST}")
         connection.execute("COMMIT")
     except BaseException:

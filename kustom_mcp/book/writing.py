@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Any
 
 from kustom_mcp.book import feed
-from kustom_mcp.book.entry import DAY, Entry, Kind
+from kustom_mcp.book.entry import DAY, Entry, Kind, backwards
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.oms.models import AMOUNTS
 
 _COLUMNS = (
-    *("number", "account", "order_id", "kind"),
+    *("number", "account", "order_id", "id_backwards", "kind"),
     *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
     *AMOUNTS,
     *("created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
@@ -24,7 +24,7 @@ _COLUMNS = (
 _AT_ONCE = 200  # ids in one statement
 _PUT = (
     f"INSERT INTO book ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
-    f"ON CONFLICT (number) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[3:])}"
+    f"ON CONFLICT (number) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[4:])}"
 )
 _SUMMED = ("orders", *AMOUNTS)
 _SUM = (
@@ -125,7 +125,7 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
                 if before:
                     sums.add(*before, orders=-1)
                 sums.add(*after)
-            values = (number, account, entry.order_id, known[kind], *entry[2:])
+            values = (number, account, entry.order_id, backwards(entry.order_id), known[kind], *entry[2:])
             rows.append(dict(zip(_COLUMNS, values, strict=True)))
         page.many(_PUT, rows)
         page.many("DELETE FROM book_names WHERE number = :number", [{"number": number} for number in unnamed])

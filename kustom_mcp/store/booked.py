@@ -5,9 +5,12 @@ these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQ
 
 What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
 by, and an order names its kind by a number. So every index begins with the kind, and whatever is asked for is found
-by walking a few indexes in order. Those of what is left to capture hold nothing else, and so few orders that they
-can carry all that is asked of them. `book_sums` counts the orders of a kind by the day of their creation, by blocks of
-days and altogether (days below zero, see `book.writing`); with it totals over a million orders are a sum over few rows.
+by walking a few indexes in order. Those of what is left to capture, and of what was refunded, hold nothing else, and
+so few orders that they can carry all that is asked of them. `book_sums` counts the orders of a kind by the day of their
+creation, by blocks of days and altogether (days below zero, see `book.writing`); with it totals over a million orders
+are a sum over few rows.
+
+What is looked for by its beginning has to compare by its bytes: `{bytes}` says so in PostgreSQL; SQLite does.
 """
 
 from __future__ import annotations
@@ -20,13 +23,15 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "unshipped INTEGER NOT NULL, disputed INTEGER NOT NULL, source VARCHAR NOT NULL)",
         # Times are unix milliseconds, 0 where Kustom sent none; amounts are minor units.
         "CREATE TABLE {}book (number INTEGER NOT NULL PRIMARY KEY, account INTEGER NOT NULL, "
-        "order_id VARCHAR NOT NULL, kind INTEGER NOT NULL, merchant_reference1 VARCHAR, merchant_reference2 VARCHAR, "
-        "klarna_reference VARCHAR, "
+        # `id_backwards`: the last characters of order_id, the last one first, so that its end can be looked for.
+        "order_id VARCHAR{bytes} NOT NULL, id_backwards VARCHAR{bytes} NOT NULL, kind INTEGER NOT NULL, "
+        "merchant_reference1 VARCHAR, merchant_reference2 VARCHAR, klarna_reference VARCHAR, "
         "payment_type VARCHAR, order_amount BIGINT NOT NULL, original_order_amount BIGINT NOT NULL, "
         "captured_amount BIGINT NOT NULL, refunded_amount BIGINT NOT NULL, "
         "remaining_authorized_amount BIGINT NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, "
         "captured_at BIGINT NOT NULL, refunded_at BIGINT NOT NULL, read_at BIGINT NOT NULL)",
         "CREATE UNIQUE INDEX book_by_id ON {}book (account, order_id)",
+        "CREATE INDEX book_by_id_backwards ON {}book (account, id_backwards)",
         "CREATE INDEX book_by_created ON {}book (account, kind, created_at)",
         "CREATE INDEX book_by_expires ON {}book (account, kind, expires_at, remaining_authorized_amount, created_at, "
         "read_at, order_amount, original_order_amount, captured_amount, refunded_amount) "
@@ -34,7 +39,9 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX book_by_remaining ON {}book (account, kind, remaining_authorized_amount, expires_at, created_at, "
         "read_at) WHERE remaining_authorized_amount > 0",
         "CREATE INDEX book_by_read ON {}book (account, kind, read_at)",
-        "CREATE INDEX book_by_refunded ON {}book (account, refunded_at) WHERE refunded_at > 0",
+        "CREATE INDEX book_by_refunded ON {}book (account, refunded_at, kind, created_at, expires_at, read_at, "
+        "order_amount, original_order_amount, captured_amount, refunded_amount, remaining_authorized_amount) "
+        "WHERE refunded_at > 0",
         "CREATE TABLE {}book_names (number INTEGER NOT NULL, name VARCHAR NOT NULL)",
         "CREATE INDEX book_names_by_name ON {}book_names (name)",
         "CREATE INDEX book_names_by_number ON {}book_names (number)",
@@ -45,9 +52,9 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE {}book_imports (account INTEGER NOT NULL, file VARCHAR NOT NULL, done INTEGER NOT NULL, "
         "at BIGINT NOT NULL, PRIMARY KEY (account, file))",
         # Orders that somebody has named from outside, until they have been read: see `book.hints`.
-        "CREATE TABLE {}book_hints (account INTEGER NOT NULL, order_id VARCHAR NOT NULL, source VARCHAR NOT NULL, "
-        "verified INTEGER NOT NULL, disputed INTEGER NOT NULL, state INTEGER NOT NULL, due BIGINT NOT NULL, "
-        "tries INTEGER NOT NULL, news INTEGER NOT NULL, PRIMARY KEY (account, order_id))",
+        "CREATE TABLE {}book_hints (account INTEGER NOT NULL, order_id VARCHAR{bytes} NOT NULL, "
+        "source VARCHAR NOT NULL, verified INTEGER NOT NULL, disputed INTEGER NOT NULL, state INTEGER NOT NULL, "
+        "due BIGINT NOT NULL, tries INTEGER NOT NULL, news INTEGER NOT NULL, PRIMARY KEY (account, order_id))",
         # Since when every new order was announced, and who listens: see `book.feed`.
         "CREATE TABLE {}book_feeds (account INTEGER NOT NULL PRIMARY KEY, since BIGINT NOT NULL, "
         "next_read BIGINT NOT NULL)",

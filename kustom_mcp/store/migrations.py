@@ -64,7 +64,8 @@ def apply(connection: Connection, place: str) -> None:
     done = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar() or 0
     if done > LATEST:
         raise TooNew(done)
+    by_bytes = ' COLLATE "C"' if connection.dialect.name == "postgresql" else ""
     for version, statements in enumerate(STEPS[done:], start=done + 1):
         for statement in statements:
-            connection.execute(text(statement.format(place)))
+            connection.execute(text(statement.format(place, bytes=by_bytes)))
         connection.execute(text(f"INSERT INTO {place}schema_version VALUES (:version)"), {"version": version})

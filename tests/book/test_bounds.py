@@ -109,6 +109,7 @@ def test_a_part_of_an_id_is_looked_for_where_nothing_is_called_or_begins_so(book
     assert both(books, reference="000-0000345") == [34567891, 34567892]
     assert both(books, reference="000-0000345", status="CLOSED") == []
     assert both(books, reference="8000-000034") == [7]
+    assert both(books, reference="0-000034567892") == [34567892]
     assert both(books, reference="0-000") == []  # too short to tell
     assert both(books, reference="456789") == []  # a number of the shop
 

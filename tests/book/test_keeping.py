@@ -59,7 +59,7 @@ def test_what_is_kept_of_an_order_is_exactly_this() -> None:
     shelf.close()
     assert columns == {
         "book": [
-            *("number", "account", "order_id", "kind"),
+            *("number", "account", "order_id", "id_backwards", "kind"),
             *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
             *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),
             *("remaining_authorized_amount", "created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
