@@ -15,7 +15,7 @@ WATCH = Watch(depends=lambda order: order.expires_at, shows=lambda _: LATER)
 
 @operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders")
 async def extend_authorization(call: Call, order_id: OrderId) -> Result:
-    """Extend an order's authorization: more time to capture before the reservation expires. Only for Klarna
+    """Extend an order's authorization: do not let the reservation expire, more time to capture. Only for Klarna
     payments in some countries; Kustom chooses the date."""
     order = await call.order(order_id, WATCH)
     call.require(EXTEND_AUTHORIZATION_TIME, order)

@@ -65,9 +65,9 @@ async def find_orders(
     cursor: Cursor | None = None,
     max_age: MaxAge | None = None,
 ) -> Result:
-    """Search the orders that this server has met, not all of Kustom's: find where one is by its reference, or which
-    expire first, before a week or month is out, have something open, are unshipped, disputed, created or came in
-    since; with totals by currency, how much. See `coverage`."""
+    """Search the orders this server has met, not all of Kustom's: find where one is by its reference, or
+    those that expire first, before a week or month is out, have something open, are unshipped, disputed,
+    created or came in since a day; with totals by currency, how much. See `coverage`."""
     wanted = Wanted(
         reference=reference,
         status=status,

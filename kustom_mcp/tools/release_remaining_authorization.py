@@ -17,8 +17,8 @@ WATCH = Watch(
 
 @operation(RELEASE_REMAINING_AUTHORIZATION, Effect.MOVES_MONEY, toolset="orders")
 async def release_remaining_authorization(call: Call, order_id: OrderId) -> Result:
-    """Release the remaining reservation of a partly captured order: what is left, the rest or leftover amount, if
-    no more deliveries come. This cannot be undone; captured money stays."""
+    """Release the remaining reservation of a partly captured order: free what is left, the rest or leftover
+    amount, if no more deliveries come. Cannot be undone; captured money stays."""
     order = await call.order(order_id, WATCH)
     call.require(RELEASE_REMAINING_AUTHORIZATION, order)
     remaining = order.remaining_authorized_amount

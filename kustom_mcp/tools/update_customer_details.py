@@ -25,8 +25,8 @@ def _same(name: str, value: str) -> str:
 
 @operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders")
 async def update_customer_details(call: Call, order_id: OrderId, shipping_address: Address) -> Result:
-    """Change or add to the shipping address of an open order: name, street, house number, postal code, phone,
-    email. A person confirms. The billing address cannot be changed."""
+    """Correct, change or add to the shipping address of an open order: name, street, house number, postal code,
+    phone, email. A person confirms. The billing address cannot be changed."""
     wanted: dict[str, str] = sent(shipping_address)
 
     def address(order: Order) -> dict[str, str]:

@@ -25,8 +25,8 @@ async def update_merchant_references(
     merchant_reference1: Reference1 | None = None,
     merchant_reference2: Reference2 | None = None,
 ) -> Result:
-    """Set the shop's own references of an order, such as the order number that the customer sees; one not given
-    stays, an empty text clears it."""
+    """Set the shop's own references of an order, such as the order number that the customer sees or an ERP id;
+    one not given stays, an empty text clears it."""
     given = {"merchant_reference1": merchant_reference1, "merchant_reference2": merchant_reference2}
     wanted = {name: value for name, value in given.items() if value is not None}
     if not wanted:

@@ -36,9 +36,9 @@ async def update_order_amount(
     description: Why | None = None,
     currency: Currency | None = None,
 ) -> Result:
-    """Change an order's total and lines before it is captured: take items off that are out of stock, add or swap
-    products, have fewer instead, reduce a quantity, give a discount. Send line_changes, or order_amount with the
-    complete order_lines."""
+    """Change an order's total and lines before it is captured: take off items that are out of stock, add or
+    swap products, have fewer instead, reduce a quantity or price, give a discount. Send line_changes, or
+    order_amount with the complete order_lines."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     wanted = repricing(order, order_amount, order_lines, line_changes)
