@@ -13,6 +13,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,21 @@ def readme(text: str) -> str:
     return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", text)
 
 
-def guide(text: str) -> str:
+def guide(path: Path) -> str:
     """A guide with its conversations made anew. KeyError for one that is not known."""
+    text = path.read_text(encoding="utf-8")
     return _TRANSCRIPT.sub(lambda found: f"{found[1]}{transcript(found[2])}\n{found[3]}", text)
 
 
-def files() -> dict[Path, str]:
-    """Every generated file, and what belongs into it."""
-    snapshots = {SURFACE / f"{name}.json": snapshot(tool) for name, tool in CATALOG.items()}
+def files() -> dict[Path, Callable[[], str]]:
+    """Every generated file, and how what belongs into it is made."""
+    snapshots = {SURFACE / f"{name}.json": partial(snapshot, tool) for name, tool in CATALOG.items()}
     return {
-        README: readme(README.read_text(encoding="utf-8")),
-        ENV_EXAMPLE: env_example(),
-        LISTING: encoded(),
-        CARD: with_policy(CARD.read_text(encoding="utf-8")),
-        **{path: guide(path.read_text(encoding="utf-8")) for path in GUIDES},
+        README: lambda: readme(README.read_text(encoding="utf-8")),
+        ENV_EXAMPLE: env_example,
+        LISTING: encoded,
+        CARD: lambda: with_policy(CARD.read_text(encoding="utf-8")),
+        **{path: partial(guide, path) for path in GUIDES},
         **snapshots,
     }
 
@@ -153,8 +155,8 @@ def main() -> None:
     for path in SURFACE.glob("*.json"):
         if path not in wanted:
             path.unlink()
-    for path, text in wanted.items():
-        path.write_text(text, encoding="utf-8")
+    for path, made in wanted.items():
+        path.write_text(made(), encoding="utf-8")
 
 
 if __name__ == "__main__":

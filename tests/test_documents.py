@@ -74,7 +74,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("path", files(), ids=relative)
 def test_a_generated_file_is_what_the_code_says(path: Path) -> None:
-    assert read(path) == files()[path], "Run `uv run python -m tests.generate`, and look at the diff."
+    assert read(path) == files()[path](), "Run `uv run python -m tests.generate`, and look at the diff."
 
 
 def test_the_replicas_of_the_compose_file_share_what_they_must() -> None:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from textwrap import fill
 from typing import Any
 
@@ -173,16 +172,7 @@ SCENES: dict[str, Scene] = {
 
 def transcript(name: str) -> str:
     """A conversation as a block of a document."""
-    return _all()[name]
-
-
-@cache
-def _all() -> dict[str, str]:
-    return anyio.run(_run)
-
-
-async def _run() -> dict[str, str]:
-    return {name: "```text\n" + "\n".join(await _played(scene)) + "\n```" for name, scene in SCENES.items()}
+    return "```text\n" + "\n".join(anyio.run(_played, SCENES[name])) + "\n```"
 
 
 async def _played(scene: Scene) -> list[str]:
