@@ -21,7 +21,7 @@ from kustom_mcp.oms.payouts import (
     Transaction,
     Transactions,
 )
-from kustom_mcp.result import Failure
+from kustom_mcp.result import Code, Failure
 
 MOST_PAGES: Final = 4
 """Pages of LARGEST_PAGE that one call reads at most."""
@@ -80,6 +80,15 @@ async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -
         raise failures[0]
     hint(call, pages[0].transactions)
     return payouts[0], pages[0]
+
+
+async def no_such_payout(call: Call, payment_reference: str) -> Failure | None:
+    """What Kustom says when it knows no payout of this reference; None where it knows one, or cannot be asked."""
+    try:
+        await call.read(GET_PAYOUT, payment_reference=payment_reference)
+    except Failure as failure:
+        return failure if failure.code is Code.NOT_FOUND else None
+    return None
 
 
 async def payouts_of(call: Call, transactions: Sequence[Transaction]) -> dict[str, Payout]:

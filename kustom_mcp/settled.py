@@ -150,17 +150,28 @@ def _typed(entry: Transaction) -> dict[str, Json]:
 
 
 def paid_out(
-    totals: Sequence[dict[str, Json]], payouts: Sequence[dict[str, Json]], whole: Mapping[str, int | None], today: str
+    totals: Sequence[dict[str, Json]],
+    payouts: Sequence[dict[str, Json]],
+    whole: Mapping[str, int | None],
+    today: str,
+    asked: str | None = None,
 ) -> str:
     """The sentence about an order: paid out, when, minus which fees. `today` as 2026-01-31.
 
     `whole`: what each payout came to, with everything that is in it. "Paid out" is said only where that is at least as
     much: what returns and debts of other orders have eaten up is settled, and nothing of it reached the bank.
+    `asked`: the one payout that was asked about. What is in it comes first where it is not all.
     """
-    return " ".join(
+    said = " ".join(
         _of_currency(total, [row for row in payouts if row["currency_code"] == total["currency_code"]], whole, today)
         for total in totals
     )
+    inside = [row for row in payouts if row["payment_reference"] == asked]
+    if asked is None or sum(row["transactions"] for row in inside) == sum(row["transactions"] for row in totals):
+        return said
+    first = " ".join(_of_currency(row, [row], whole, today) for row in inside)
+    part = f"{first} That is only a part of this order. " if first else ""
+    return f"{part}The whole order: {said}"
 
 
 def payout_in_words(row: dict[str, Json]) -> str:

@@ -7,7 +7,7 @@ from pydantic import Field
 from kustom_mcp import settled, view
 from kustom_mcp.arguments import OrderId, PaymentReference
 from kustom_mcp.call import Call
-from kustom_mcp.collecting import all_transactions, page_of, payouts_of
+from kustom_mcp.collecting import all_transactions, no_such_payout, page_of, payouts_of
 from kustom_mcp.cursor import NEXT, next_cursor, place_of
 from kustom_mcp.oms.payouts import LIST_TRANSACTIONS
 from kustom_mcp.operation import Effect, operation
@@ -38,7 +38,7 @@ async def list_transactions(
     start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
     end = start + (limit or USUAL)
     if order_id is not None:
-        return await _of_order(call, order_id, asked, start, end)
+        return await _of_order(call, order_id, payment_reference, asked, start, end)
     if payment_reference is None:
         raise Failure(
             Code.INVALID_ARGUMENT,
@@ -60,33 +60,48 @@ async def list_transactions(
     return Result("ok", summary, None, settled.typed(page.transactions), payload=payload, next_step=_next(payload))
 
 
-async def _of_order(call: Call, order_id: str, asked: dict[str, Json], start: int, end: int) -> Result:
-    """Everything of one order is read, so that its totals are those of the order, whatever part of it is shown."""
+async def _of_order(
+    call: Call, order_id: str, payout: str | None, asked: dict[str, Json], start: int, end: int
+) -> Result:
+    """Everything of one order is read, so that its totals are those of the order, whatever part of it is shown. With
+    `payout` only what is in that one is shown."""
     call.require_scope(order_id)
-    found, complete = await all_transactions(call, **{name: value for name, value in asked.items() if value})
-    if not found:
-        order = await call.order(order_id)
-        summary = f"Not paid out as far as Kustom lists transactions: there are none. {view.summary(order)}"
-        return Result("ok", summary, payload={"transactions": [], "payouts": [], "totals": []})
-    read = await payouts_of(call, found)
-    totals, payouts = settled.order_totals(found), settled.order_payouts(found, read)
-    # What else is in a payout is nothing for somebody to whom only certain orders exist.
+    found, complete = await all_transactions(call, order_id=order_id)
+    part = [entry for entry in found if payout in (None, entry.payment_reference)]
+    # What else is in a payout, or whether there is one, is nothing for somebody to whom only certain orders exist.
     all_orders = call.policy.scope is None
-    whole = {name: payout.totals.settlement_amount for name, payout in read.items() if all_orders}
-    shown = found[start:end]
+    unknown = await no_such_payout(call, payout) if payout and not part and all_orders else None
+    if found:
+        read = await payouts_of(call, [*part, *found])
+        whole = {name: one.totals.settlement_amount for name, one in read.items() if all_orders}
+        totals, payouts = settled.order_totals(found), settled.order_payouts(found, read)
+        summary = settled.paid_out(totals, payouts, whole, call.app.now().date().isoformat(), payout)
+    else:
+        totals, payouts, order = [], [], await call.order(order_id)
+        summary = f"Not paid out as far as Kustom lists transactions: there are none. {view.summary(order)}"
+    if not complete:
+        totals, payouts = [], []
+        summary = f"Too many transactions to add up: {len(found):,} were read, and there are more."
+    if payout and not part:
+        summary = f"{_nothing_in(payout, unknown, complete=complete)} {summary}"
+    shown = part[start:end]
     payload: dict[str, Json] = {
         "transactions": [settled.transaction_row(entry, of_order=True) for entry in shown],
-        "payouts": payouts if complete else [],
-        "totals": totals if complete else [],
+        "payouts": payouts,
+        "totals": totals,
     }
-    if end < len(found):
+    if end < len(part):
         payload["next_cursor"] = next_cursor(asked, end)
-    summary = settled.paid_out(totals, payouts, whole, call.app.now().date().isoformat())
-    if not complete:
-        summary = f"Too many transactions to add up: {len(found):,} were read, and there are more."
-    if len(shown) < len(found):
-        summary = f"{summary} {_shown(len(shown), len(found))}"
-    return Result("ok", summary, None, settled.typed(shown), payload=payload, next_step=_next(payload))
+    if len(shown) < len(part):
+        summary = f"{summary} {_shown(len(shown), len(part))}"
+    next_step = unknown.next_step if unknown else _next(payload)
+    return Result("ok", summary, None, settled.typed(shown), payload=payload, next_step=next_step)
+
+
+def _nothing_in(payout: str, unknown: Failure | None, *, complete: bool) -> str:
+    if unknown:
+        return f"Kustom knows no payout {payout} for these credentials."
+    return f"Nothing of {'this order' if complete else 'what was read of this order'} is in payout {payout}."
 
 
 def _shown(shown: int, total: int | None) -> str:

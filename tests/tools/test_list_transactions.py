@@ -112,14 +112,54 @@ async def test_an_order_is_paged_with_its_whole_totals_on_every_page() -> None:
         assert (other["error"]["code"], other["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")
 
 
-async def test_with_both_only_what_of_the_order_is_in_that_payout_is_shown() -> None:
+async def test_with_both_only_what_is_in_that_payout_is_shown_and_said_to_be_a_part() -> None:
     async with steady() as talk:
         whole = await talk.call("list_transactions", order_id=RETURNED)
-        part = await talk.call(
-            "list_transactions", order_id=RETURNED, payment_reference=whole["payouts"][1]["payment_reference"]
-        )
-        assert [row["type"] for row in part["transactions"]] == ["RETURN"]
-        assert part["payouts"] == whole["payouts"][1:]
+        paid, returned = whole["payouts"]
+        for row, said, types in (
+            (paid, "Paid out: 322.67 PLN on 2026-02-19", ["SALE", "FEE"]),
+            (returned, "Settled: -159.00 PLN on 2026-02-21", ["RETURN"]),
+        ):
+            reference = row["payment_reference"]
+            part = await talk.call("list_transactions", order_id=RETURNED, payment_reference=reference)
+            assert [entry["type"] for entry in part["transactions"]] == types
+            assert (part["payouts"], part["totals"]) == (whole["payouts"], whole["totals"])
+            assert part["summary"].startswith(f"{said} in payout {reference}, after ")
+            assert part["summary"].endswith(f" That is only a part of this order. The whole order: {whole['summary']}")
+        one = await talk.call("list_transactions", order_id=RETURNED, payment_reference=reference, limit=1)
+        assert "next_cursor" not in one
+
+
+async def test_with_both_an_order_that_is_in_no_other_payout_is_told_as_without_the_payout() -> None:
+    async with steady() as talk:
+        whole = await talk.call("list_transactions", order_id=ORDER)
+        reference = whole["payouts"][0]["payment_reference"]
+        assert await talk.call("list_transactions", order_id=ORDER, payment_reference=reference) == whole
+
+
+async def test_an_order_that_was_paid_out_elsewhere_is_not_called_unpaid() -> None:
+    async with steady() as talk:
+        whole = await talk.call("list_transactions", order_id=ORDER)
+        other = (await talk.call("list_transactions", order_id=RETURNED))["payouts"][0]["payment_reference"]
+        answer = await talk.call("list_transactions", order_id=ORDER, payment_reference=other)
+        said = f"Nothing of this order is in payout {other}. The whole order: {whole['summary']}"
+        assert answer == without(whole, "third_party") | {"transactions": [], "summary": said}
+        opened = await talk.call("list_transactions", order_id=demo("authorized-sek"), payment_reference=other)
+        assert opened["summary"].startswith(f"Nothing of this order is in payout {other}. Not paid out as far as ")
+
+
+async def test_a_payout_that_nobody_knows_is_said_to_be_unknown_with_what_is_known_of_the_order() -> None:
+    async with steady() as talk:
+        whole = await talk.call("list_transactions", order_id=ORDER)
+        answer = await talk.call("list_transactions", order_id=ORDER, payment_reference="NOPE")
+        assert answer == without(whole, "third_party") | {
+            "transactions": [],
+            "summary": f"Kustom knows no payout NOPE for these credentials. The whole order: {whole['summary']}",
+            "next_step": "Compare it with the bank statement, or look for it by its date with kustom_list_payouts.",
+        }
+        talk.simulator.faults.add(Fault("GET", PAYOUT, "status", status=403, times=2))
+        unsure = await talk.call("list_transactions", order_id=ORDER, payment_reference="NOPE")
+        assert unsure["summary"].startswith("Nothing of this order is in payout NOPE. The whole order: Settled")
 
 
 async def test_an_order_without_transactions_is_read_and_not_said_to_be_paid() -> None:
@@ -207,6 +247,12 @@ async def test_more_transactions_than_a_call_reads_are_not_added_up() -> None:
         assert answer["summary"] == (
             "Too many transactions to add up: 2,000 were read, and there are more. 20 of 2,000 transactions shown."
         )
+        answer = await talk.call("list_transactions", order_id=ORDER, payment_reference="NOPE")
+        assert (answer["totals"], answer["payouts"], answer["transactions"]) == ([], [], [])
+        assert answer["summary"] == (
+            "Kustom knows no payout NOPE for these credentials. "
+            "Too many transactions to add up: 2,000 were read, and there are more."
+        )
 
 
 async def test_no_more_payouts_are_read_than_an_order_can_need() -> None:
@@ -257,3 +303,9 @@ async def test_where_only_certain_orders_exist_nothing_of_others_is_told() -> No
         own = await talk.call("list_transactions", order_id=ORDER)
         assert own["summary"].startswith("Settled: 769.39 SEK on 2026-02-24")
         assert all("settlement_amount" not in row for row in own["payouts"])
+        for other in (reference, "NOPE"):
+            talk.mark()
+            answer = await talk.call("list_transactions", order_id=ORDER, payment_reference=other)
+            assert answer["summary"] == f"Nothing of this order is in payout {other}. The whole order: {own['summary']}"
+            assert "next_step" not in answer
+            assert all(other not in seen.path for seen in talk.requests)
