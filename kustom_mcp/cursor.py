@@ -13,6 +13,8 @@ from typing import Any
 
 from kustom_mcp.result import Code, Failure
 
+_START_AGAIN = "Send the same arguments with `next_cursor` of the answer before, or start again without a cursor."
+_DIGITS = 9
 NEXT = "For more, repeat the same arguments with `cursor` set to `next_cursor`."
 _HOW_TO_READ = frozenset({"limit", "cursor", "max_age"})
 """Arguments that may differ from page to page."""
@@ -36,8 +38,30 @@ def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], An
         Code.INVALID_ARGUMENT,
         "cursor: it is not from the last answer to this same search. Nothing was sent.",
         field="cursor",
-        next_step="Send the same arguments with `next_cursor` of the answer before, or start again without a cursor.",
+        next_step=_START_AGAIN,
     )
+
+
+def start_of(text: str | None, arguments: Mapping[str, Any]) -> int:
+    """How many entries of a list come before the page; 0 without a cursor. Failure INVALID_ARGUMENT."""
+    return 0 if text is None else place_of(text, arguments, _count)[0]
+
+
+def behind_the_end() -> Failure:
+    """For a page that would begin where the list has ended: empty, it would read as if there were nothing at all."""
+    return Failure(
+        Code.INVALID_ARGUMENT,
+        "cursor: the list ends before the place that it names. Nothing was changed.",
+        field="cursor",
+        next_step=_START_AGAIN,
+    )
+
+
+def _count(text: str) -> int:
+    """ValueError for what is none, or more than the APIs take."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise ValueError
+    return int(text)
 
 
 def _sane(part: int | str) -> bool:

@@ -1,24 +1,42 @@
 """kustom_list_payouts: what Kustom has paid to the shop's bank account."""
 
+import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from kustom_mcp import settled
 from kustom_mcp.arguments import Moment, PaymentReference, beginning, ending
 from kustom_mcp.call import Call
 from kustom_mcp.collecting import all_payouts
-from kustom_mcp.cursor import NEXT, next_cursor, place_of
+from kustom_mcp.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.oms.payouts import GET_PAYOUT, LIST_PAYOUTS
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Code, Failure, Json, Result
 
 USUAL = 20
 USUAL_DAYS = 30
+YEARS: Final = range(2000, 2100)
+"""Far from where a computer's calendar ends, with an offset or thirty days more."""
 
-StartDate = Annotated[Moment, Field(description="Date (UTC) or time. Default 30 days ago.")]
-EndDate = Annotated[Moment, Field(description="Date (UTC, that day included) or time.")]
+_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}\S*)?")
+
+
+def _plain(moment: str) -> str:
+    """A day or a time in the form that is promised: other forms of ISO 8601 for a day would not mean the whole day."""
+    if not _FORM.fullmatch(moment):
+        raise PydanticCustomError(
+            "INVALID_ARGUMENT", "it is a date like 2026-01-31, or a time like 2026-01-31T12:00:00Z"
+        )
+    if int(moment[:4]) not in YEARS:
+        raise PydanticCustomError("INVALID_ARGUMENT", "its year is from 2000 to 2099")
+    return moment
+
+
+StartDate = Annotated[Moment, AfterValidator(_plain), Field(description="Date (UTC) or time. Default 30 days ago.")]
+EndDate = Annotated[Moment, AfterValidator(_plain), Field(description="Date (UTC, that day included) or time.")]
 InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
 Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
@@ -41,29 +59,47 @@ async def list_payouts(
         "currency": currency,
         "payment_reference": payment_reference,
     }
-    start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
+    start = start_of(cursor, asked)
     end = start + (limit or USUAL)
     call.policy.require_all_orders()
     if payment_reference is not None:
         return await _one(call, asked)
-    first, last = beginning(start_date), ending(end_date)
-    if first is None:
-        until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else call.app.now()
-        first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)
-    wanted = {"start_date": _time(first)}
-    if last is not None:
-        wanted["end_date"] = _time(last - 1 if len(end_date or "") == 10 else last)
+    wanted = _period(start_date, end_date, call.app.now())
     if currency is not None:
         wanted["currency_code"] = currency
     found, complete = await all_payouts(call, **wanted)
     found.sort(key=lambda payout: payout.payout_date or "", reverse=True)
     rows = [settled.payout_row(payout) for payout in found]
+    if start and start >= len(rows):
+        raise behind_the_end()
     payload: dict[str, Json] = {"payouts": rows[start:end], "totals": settled.payout_totals(rows) if complete else []}
     if end < len(rows):
         payload["next_cursor"] = next_cursor(asked, end)
     summary = settled.payouts_in_words(payload["totals"], len(rows), complete=complete)
-    summary = f"{summary} (from {wanted['start_date'][:10]} on)." if start_date is None else f"{summary}."
-    return Result("ok", summary, payload=payload, next_step=NEXT if end < len(rows) else None)
+    if start_date is None:
+        until = f"to {wanted['end_date'][:10]}" if "end_date" in wanted else "on"
+        summary = f"{summary} (from {wanted['start_date'][:10]} {until})"
+    return Result("ok", f"{summary}.", payload=payload, next_step=NEXT if end < len(rows) else None)
+
+
+def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
+    """What Kustom is asked for. Failure INVALID_ARGUMENT for a period that ends before it begins."""
+    first, last = beginning(start_date), ending(end_date)
+    if first is None:
+        until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now
+        first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)
+    if last is None:
+        return {"start_date": _time(first)}
+    if len(end_date or "") == 10:
+        last -= 1  # the API takes the second that it ends with
+    if first > last:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "start_date lies after end_date. Nothing was sent.",
+            field="start_date",
+            next_step="Ask the person for the period, or exchange the two.",
+        )
+    return {"start_date": _time(first), "end_date": _time(last)}
 
 
 async def _one(call: Call, asked: dict[str, Json]) -> Result:

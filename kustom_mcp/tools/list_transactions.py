@@ -8,7 +8,7 @@ from kustom_mcp import settled, view
 from kustom_mcp.arguments import OrderId, PaymentReference
 from kustom_mcp.call import Call
 from kustom_mcp.collecting import all_transactions, no_such_payout, page_of, payouts_of
-from kustom_mcp.cursor import NEXT, next_cursor, place_of
+from kustom_mcp.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.oms.payouts import LIST_TRANSACTIONS
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Code, Failure, Json, Result
@@ -35,7 +35,7 @@ async def list_transactions(
     """Show how an order was settled: payout done or not yet, when, minus which fees and returns. Without order_id:
     break a payout down to all that is inside. The net is assumed from the types."""
     asked: dict[str, Json] = {"order_id": order_id, "payment_reference": payment_reference}
-    start = 0 if cursor is None else max(0, place_of(cursor, asked, int)[0])
+    start = start_of(cursor, asked)
     end = start + (limit or USUAL)
     if order_id is not None:
         return await _of_order(call, order_id, payment_reference, asked, start, end)
@@ -48,6 +48,8 @@ async def list_transactions(
         )
     call.policy.require_all_orders()
     payout, page = await page_of(call, payment_reference, start, end - start)
+    if start and not page.transactions:
+        raise behind_the_end()
     row = settled.payout_row(payout)
     further = page.more_after(start + len(page.transactions))
     payload: dict[str, Json] = {
@@ -68,6 +70,8 @@ async def _of_order(
     call.require_scope(order_id)
     found, complete = await all_transactions(call, order_id=order_id)
     part = [entry for entry in found if payout in (None, entry.payment_reference)]
+    if start and start >= len(part):
+        raise behind_the_end()
     # What else is in a payout, or whether there is one, is nothing for somebody to whom only certain orders exist.
     all_orders = call.policy.scope is None
     unknown = await no_such_payout(call, payout) if payout and not part and all_orders else None

@@ -58,6 +58,8 @@ async def test_the_last_day_is_included() -> None:
         day = (await talk.call("list_payouts"))["payouts"][0]["payout_date"][:10]
         found = await talk.call("list_payouts", start_date=day, end_date=day)
         assert {row["payout_date"][:10] for row in found["payouts"]} == {day}
+        until = await talk.call("list_payouts", end_date="2026-02-24")
+        assert until["summary"].endswith(" (from 2026-01-26 to 2026-02-24).")
         before = await talk.call("list_payouts", end_date=f"{day}T00:00:00Z")
         assert before["payouts"]
         assert all(row["payout_date"][:10] < day for row in before["payouts"])
@@ -77,6 +79,14 @@ async def test_one_payout_is_told_by_its_reference() -> None:
     [
         ({"start_date": "monday"}, "start_date"),
         ({"end_date": "2026-02-30"}, "end_date"),
+        ({"end_date": "9999-12-31"}, "end_date"),
+        ({"end_date": "0001-01-01"}, "end_date"),
+        ({"start_date": "0999-01-01"}, "start_date"),
+        ({"start_date": "9999-12-31T23:59:59-12:00"}, "start_date"),
+        ({"end_date": "20261110"}, "end_date"),
+        ({"end_date": "2026-W46"}, "end_date"),
+        ({"end_date": "2026-W46-2"}, "end_date"),
+        ({"start_date": "2026-11-10T10"}, "start_date"),
         ({"currency": "kronor"}, "currency"),
         ({"payment_reference": "a b"}, "payment_reference"),
         ({"payment_reference": "XISA93DJ", "currency": "SEK"}, "currency"),
@@ -89,6 +99,37 @@ async def test_what_cannot_be_asked_is_refused_and_nothing_is_sent(arguments: di
         refused = await talk.call("list_payouts", arguments)
         assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", field)
         assert talk.requests == []
+
+
+async def test_the_first_and_the_last_year_that_may_be_asked_about_are_searched() -> None:
+    async with steady() as talk:
+        every = await talk.call("list_payouts", start_date="2000-01-01T00:00:00+14:00", end_date="2099-12-31")
+        assert len(every["payouts"]) == 12
+        none = await talk.call("list_payouts", end_date="2000-01-01")
+        assert none["summary"] == "0 payouts (from 1999-12-03 to 2000-01-01)."
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("2026-02-25", "2026-02-24"), ("2026-02-24T12:00:01Z", "2026-02-24T12:00:00Z")]
+)
+async def test_a_period_that_ends_before_it_begins_is_refused_with_both_named(start: str, end: str) -> None:
+    async with steady() as talk:
+        refused = await talk.call("list_payouts", start_date=start, end_date=end)
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", "start_date")
+        assert refused["summary"] == "start_date lies after end_date. Nothing was sent."
+        assert talk.requests == []
+
+
+@pytest.mark.parametrize("place", ["12", "999999999", "9999999999", "-1", " 5", "1_0", "５", "", "5.5"])
+async def test_a_cursor_that_was_changed_is_refused_instead_of_showing_an_empty_page(place: str) -> None:
+    async with steady() as talk:
+        first = await talk.call("list_payouts", limit=5)
+        digest = first["next_cursor"].partition(".")[0]
+        refused = await talk.call("list_payouts", limit=5, cursor=f"{digest}.{place}")
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")
+        assert "start again without a cursor" in refused["next_step"]
+        last = await talk.call("list_payouts", limit=5, cursor=f"{digest}.11")
+        assert len(last["payouts"]) == 1
 
 
 async def test_a_period_without_payouts_says_so() -> None:

@@ -112,6 +112,20 @@ async def test_an_order_is_paged_with_its_whole_totals_on_every_page() -> None:
         assert (other["error"]["code"], other["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")
 
 
+async def test_a_cursor_behind_the_end_is_refused_instead_of_showing_an_empty_page() -> None:
+    async with steady() as talk:
+        reference = (await talk.call("list_transactions", order_id=RETURNED))["payouts"][0]["payment_reference"]
+        for name, value, size in (("order_id", RETURNED, 3), ("payment_reference", reference, 2)):
+            asked: dict[str, Any] = {name: value}
+            first = await talk.call("list_transactions", asked, limit=1)
+            digest = first["next_cursor"].partition(".")[0]
+            last = await talk.call("list_transactions", asked, cursor=f"{digest}.{size - 1}")
+            assert len(last["transactions"]) == 1
+            refused = await talk.call("list_transactions", asked, cursor=f"{digest}.{size}")
+            assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")
+            assert refused["summary"] == "cursor: the list ends before the place that it names. Nothing was changed."
+
+
 async def test_with_both_only_what_is_in_that_payout_is_shown_and_said_to_be_a_part() -> None:
     async with steady() as talk:
         whole = await talk.call("list_transactions", order_id=RETURNED)
