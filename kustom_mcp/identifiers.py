@@ -45,6 +45,8 @@ def entry_id(value: str) -> str:
 
 
 def _what_is_wrong(value: str) -> str:
+    if not value.strip():
+        return "it is empty: an order id has 5 groups between hyphens (8-4-4-4-12 characters)"
     if value != value.strip():
         return "it has white space before or after it"
     if "://" in value:
@@ -56,7 +58,8 @@ def _what_is_wrong(value: str) -> str:
     if not value.isascii():
         return "it has characters that are not plain ASCII letters and digits"
     if len(groups) != len(_GROUPS):
-        return f"it has {len(groups)} groups between hyphens, 5 expected (8-4-4-4-12 characters)"
+        count = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
+        return f"it has {count} between hyphens, 5 expected (8-4-4-4-12 characters)"
     for ordinal, group, length in zip(_ORDINALS, groups, _GROUPS, strict=True):
         if len(group) != length:
             return f"the {ordinal} group has {len(group)} characters, {length} expected"

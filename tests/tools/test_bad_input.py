@@ -91,6 +91,8 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
         Bad("get_capture", {"order_id": TAKEN, "capture_id": f"{CANARY}\n"}, "INVALID_IDENTIFIER", "capture_id"),
     ],
     "an id that is nearly one": [
+        identifier("", "order_id: it is empty: an order id has 5 groups between hyphens"),
+        identifier(f"{CANARY}, {'x' * 40}", "it has 1 group between hyphens, 5 expected"),
         identifier(SHORT, "the last group has 11 characters, 12 expected", canary=SHORT),
         identifier(f"{OPEN[:-1]}g", "the last group has a character other than 0-9 and a-f", canary=OPEN[:-1]),
         identifier(OPEN.replace("-", ""), "5 expected (8-4-4-4-12 characters)", canary=OPEN.replace("-", "")),
