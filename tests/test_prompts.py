@@ -42,6 +42,16 @@ FOLDER = Path(__file__).parent.parent / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))
 WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "ship-and-capture")
 READING = ("explain-error", "review-orders", "what-expires", "where-is-my-order")
+LOOKING = (
+    "An order id looks like `1a2b3c4d-1111-4222-8333-444455556666`; a portal link to the order is fine too. Anything "
+    "else, such as 15632423, is a reference: call `kustom_find_orders` with it as `reference`. One match: go on with "
+    "its `order_id`, and say that you found it by its reference. Several: show me all of them and ask which; never "
+    "pick one. None: the server knows only the orders that it has met, so this does not say that there is none. Then, "
+    "or if the search cannot be used, ask me for the id and tell me where to find it: open the order in the Kustom "
+    "portal (its search knows names, e-mail addresses and order numbers) and copy the link, or look on the order's "
+    "page in the shop's admin. Never make up an id."
+)
+"""How every job that is about one order finds it, in the same words."""
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 
 CATALOGUE: Mapping[str, set[str]] = {
@@ -190,6 +200,31 @@ def test_every_prompt_reads_first_and_treats_order_text_as_data(name: str) -> No
     assert "15632423" in body
     assert "ever make up an" in body
     assert "Kustom portal" in body
+
+
+@pytest.mark.parametrize("name", [name for name in READING + WRITING if name not in ("review-orders", "what-expires")])
+def test_a_job_about_one_order_begins_with_what_a_person_has(name: str) -> None:
+    (order_id,) = [argument for argument in PROMPTS.pages[name].arguments if argument.name == "order_id"]
+    begins = "The Kustom order id, the link to the order in the Kustom portal, or a reference such as the shop's order"
+    assert (order_id.description or "").startswith(begins)
+    body = PROMPTS.pages[name].body
+    assert LOOKING in body
+    assert body.index(LOOKING) < body.index("`kustom_get_order`")
+
+
+@pytest.mark.parametrize(
+    "path", [*FILES, *(FOLDER.parent / "kustom_mcp" / "data").rglob("*.md")], ids=lambda path: path.stem
+)
+def test_no_text_says_that_a_number_of_the_shop_cannot_be_looked_up(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [said for said in ("there is no search", "cannot be looked up") if said in text] == []
+
+
+@pytest.mark.parametrize("name", ["review-orders", "what-expires"])
+def test_a_row_without_a_fraud_status_is_not_reported(name: str) -> None:
+    body = PROMPTS.pages[name].body
+    assert "that show a `fraud_status` other than ACCEPTED" in body
+    assert "A row without one has nothing to report." in body
 
 
 @pytest.mark.parametrize("name", WRITING)
@@ -344,8 +379,8 @@ def test_any_value_stays_on_its_own_line(value: str) -> None:
             (
                 "cancel-order",
                 arguments,
-                'cancel-order cannot start. "order_id" is missing: The Kustom order id, or the link to the order '
-                "in the Kustom portal. Not the shop's order number.",
+                'cancel-order cannot start. "order_id" is missing: The Kustom order id, the link to the order in the '
+                "Kustom portal, or a reference such as the shop's order number.",
             )
             for arguments in (None, {}, {"order_id": " \n"}, {"reason": "late"})
         ),
