@@ -107,6 +107,12 @@ SCENES: dict[str, Scene] = {
             Calls("list_transactions", "captured-sek"),
         ]
     ),
+    "paid-out-in": Scene(
+        [
+            Says("And is partly-refunded-pln in V4YPSCQF, on our bank statement?"),
+            Calls("list_transactions", "partly-refunded-pln", {"payment_reference": "V4YPSCQF"}),
+        ]
+    ),
     "ship": Scene(
         [
             Says("Line 1 of authorized-sek left with DHL, number 1234567890. Take the money for it."),
