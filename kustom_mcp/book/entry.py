@@ -6,9 +6,10 @@ Times are unix milliseconds, 0 where Kustom sent none or something that is no ti
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from kustom_mcp.book.naming import LONGEST, folded
 from kustom_mcp.oms.models import AMOUNTS, CANCELLED, CLOSED, EXPIRED, Order
 from kustom_mcp.text import clean
 
@@ -17,7 +18,10 @@ MOST = 10**14
 """Minor units that no real order comes to. One that claims more is not kept: sums must not overflow."""
 
 ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
-_LONGEST = 255
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+_LAST = 253_402_300_799_999
+"""The last millisecond that can be written as a time."""
 
 
 class Kind(NamedTuple):
@@ -125,30 +129,21 @@ def order_of(entry: Entry) -> Order:
     )
 
 
-def folded(reference: str | None) -> str:
-    """A reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
-    return "".join(mark for mark in (reference or "").casefold() if mark.isalnum())[:_LONGEST]
-
-
-def backwards(part: str) -> str:
-    """The end of an id, or of a part of one, as it is compared: the last character first, twelve at most."""
-    return part[:-13:-1]
-
-
 def milliseconds(text: str | None) -> int:
     """A time as Kustom writes it; 0 when it is none."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
         return 0
-    return max(0, int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000))
+    found = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+    return found if 0 < found <= _LAST else 0
 
 
 def stamp(moment: int) -> str | None:
     """The time as Kustom writes it; None for 0."""
     if not moment:
         return None
-    return datetime.fromtimestamp(moment / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (_EPOCH + moment * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _last(times: Iterable[str | None]) -> int:
@@ -157,4 +152,4 @@ def _last(times: Iterable[str | None]) -> int:
 
 def _short(text: str | None) -> str | None:
     """As it is kept. PostgreSQL takes no NUL, and no database a lone surrogate."""
-    return text[:_LONGEST].replace("\0", "").encode("utf-8", "replace").decode() if text else None
+    return text[:LONGEST].replace("\0", "").encode("utf-8", "replace").decode() if text else None

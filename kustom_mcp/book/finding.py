@@ -7,11 +7,11 @@ the sums where the filter allows. In which order they come is in `ordering`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kustom_mcp.book.entry import DAY, Entry, backwards, folded
+from kustom_mcp.book.called import called
+from kustom_mcp.book.entry import DAY, Entry
 from kustom_mcp.book.ordering import INDEXES, LEADS, Place, beyond
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import By, Wanted
@@ -22,11 +22,8 @@ _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
-_ID_START = re.compile(r"[0-9a-f][0-9a-f-]{3,35}")
-_ID_PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
-"""What may stand at the end or inside of an id, and hardly by chance. Digits alone are rather a number of the shop."""
-_FEW = 1_000
-"""Orders whose ids have a part in common."""
+MOST_COUNTED = 1_000
+"""Matches that may have changed, in one count."""
 
 
 class Known(NamedTuple):
@@ -57,31 +54,42 @@ class Search:
         found: list[Entry] = []
         for part, by in enumerate((order_by, "created_at")):
             leading = [kind for kind in self._matching if LEADS[order_by](self._kinds[kind]) == (part == 0)]
-            if len(found) < limit and (after is None or after.part <= part):
-                conditions, values = list(self._which), self._values | {"limit": limit - len(found)}
-                if after is not None and after.part == part:
-                    conditions.append(f"({by}, number) {beyond(by)} (:after, :number)")
-                    values |= {"after": after.value, "number": self._number(after.order_id, by)}
-                found += self._first(by, leading, conditions, values)
+            if len(found) < limit:
+                found += self._first(by, leading, self._which, {"limit": limit - len(found)}, part, after)
         return found
 
-    def stale(self, order_by: By, limit: int, read_before: int) -> list[str]:
-        """The ids of what should be read again: what is in doubt, whatever it is like, and then the first open matches
-        that were read before this time."""
-        values = self._values | {"limit": limit, "read_before": read_before}
+    def stale(self, order_by: By, limit: int, read_before: int, after: Place | None = None) -> list[str]:
+        """The ids of what should be read again: what is in doubt, whatever it is like, and the first open matches that
+        were read before this time, or the first after this place. Where there are many of both, half of each; of what
+        is in doubt the longest in doubt: what cannot be read again and again does not stand before the others."""
+        values = {"limit": limit, "read_before": read_before}
         index = self._page.by("book_by_read") if self._scope is None else ""
         which = self._scope or f"kind IN ({_list(self._kinds)})"
-        where = f"account = :account AND {which} AND read_at < 0"
-        doubted = self._page.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", values)
+        where = f"account = :account AND {which} AND read_at < 0 ORDER BY read_at DESC"
+        rows = self._page.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", self._values | values)
+        doubted, half = [order_id for (order_id,) in rows], -(-limit // 2)
         opened = [kind for kind in self._matching if self._kinds[kind].open]
-        first = self._first(order_by, opened, [*self._which, _LEFT, "read_at < :read_before"], values)
-        return list(dict.fromkeys((*(row[0] for row in doubted), *(entry.order_id for entry in first))))[:limit]
+        part = 0 if opened and LEADS[order_by](self._kinds[opened[0]]) else 1
+        conditions = [*self._which, _LEFT, "read_at < :read_before"]
+        first = [entry.order_id for entry in self._first(order_by, opened, conditions, values, part, after)]
+        return list(dict.fromkeys((*doubted[:half], *first[: limit - half], *doubted, *first)))[:limit]
 
-    def _first(self, by: By, matching: Iterable[int], conditions: list[str], values: Mapping[str, Any]) -> list[Entry]:
-        """The first orders of these kinds."""
-        numbers = list(matching)
-        if not numbers:
+    def _first(
+        self,
+        by: By,
+        matching: Iterable[int],
+        which: list[str],
+        more: Mapping[str, Any],
+        part: int,
+        after: Place | None,
+    ) -> list[Entry]:
+        """The first orders of these kinds, all in this part of the order, or the first after this place."""
+        numbers, conditions, values = list(matching), list(which), {**self._values, **more}
+        if not numbers or (after is not None and after.part > part):
             return []
+        if after is not None and after.part == part:
+            conditions.append(f"({by}, number) {beyond(by)} (:after, :number)")
+            values |= {"after": after.value, "number": self._number(after.order_id, by)}
         direction = "ASC" if beyond(by) == ">" else "DESC"
         sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
         if self._direct or (by == "created_at" and _LEFT in conditions):
@@ -124,6 +132,22 @@ class Search:
             | {"status": status, "orders": sums[0], **dict(zip(AMOUNTS, sums[1:], strict=True))}
             for (currency, status), sums in sorted(groups.items())
         ]
+
+    def doubtful(self, read_before: int) -> int:
+        """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED."""
+        opened = [kind for kind in self._matching if self._kinds[kind].open]
+        others = [kind for kind in self._matching if not self._kinds[kind].open]
+        values, found = self._values | {"read_before": read_before, "most": MOST_COUNTED}, 0
+        for of, index, conditions in (
+            (opened, "book_by_expires", [_LEFT, "read_at < :read_before"]),
+            (others, "book_by_read", ["read_at < 0"]),
+        ):
+            if of:
+                where = " AND ".join([self._of(of), *self._which, *conditions])
+                first = f"SELECT 1 FROM book {self._leading if self._direct else self._page.by(index)} WHERE {where}"
+                rows = self._page.rows(f"SELECT count(*) FROM ({first} LIMIT :most) AS first", values)
+                found += int(rows[0][0])
+        return found
 
     def known(self, read_before: int) -> Known:
         """What there is, whatever is looked for. `read_before`: what counts as stale."""
@@ -234,7 +258,8 @@ class Search:
         if self._scope is not None:
             hold(self._scope)
         if wanted.reference is not None:
-            self._named(wanted.reference, hold)
+            numbers, values = called(self._page, wanted.reference, self._values, self._scope)
+            hold(f"number IN ({numbers})", **values)
         if wanted.expires_before is not None:
             hold("expires_at > 0 AND expires_at < :expires_before", expires_before=wanted.expires_before)
         if wanted.created_from is not None or wanted.created_to is not None:
@@ -244,38 +269,11 @@ class Search:
         if wanted.refunded_from is not None:
             refunded = "account = :account AND refunded_at > 0 AND refunded_at >= :refunded_from"
             hold(refunded, refunded_from=wanted.refunded_from)
-        if not wanted.of_kinds and not self._direct:  # so something must be left
+        if wanted.left and not self._direct:
             hold(_LEFT)
         if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
             hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
         return found
-
-    def _named(self, reference: str, hold: Any) -> None:
-        """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part."""
-        part = reference.lower()
-        last = backwards(part)
-        values = {"name": folded(reference), "part": part, "beyond": f"{part}~", "anywhere": f"%{part}%"}
-        values |= {"last": last, "before_last": f"{last}~"}
-        mine = "SELECT number FROM book {index} WHERE account = :account AND "
-        found = "SELECT number FROM book_names WHERE name = :name"
-        if _ID_START.fullmatch(part):
-            found += f" UNION {mine.format(index='')}order_id >= :part AND order_id < :beyond"
-        if _ID_PART.fullmatch(part):
-            anywhere = f"{mine}order_id LIKE :anywhere"
-            ending = f"{anywhere} AND id_backwards >= :last AND id_backwards < :before_last"
-            for index, more in (("book_by_id_backwards", ending), ("book_by_id", anywhere)):
-                if not self._known(found, values):
-                    rows = self._page.rows(
-                        f"{more.format(index=self._page.by(index))} LIMIT {_FEW}", self._values | values
-                    )
-                    found = _list(number for (number,) in rows)
-        hold(f"number IN ({found})", **values)
-
-    def _known(self, numbers: str, values: dict[str, Any]) -> bool:
-        """Whether there is any of these in scope."""
-        scope = f" AND {self._scope}" if self._scope is not None else ""
-        known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({numbers}){scope} LIMIT 1"
-        return bool(self._page.rows(known, self._values | values))
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
         if scope is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kustom_mcp.book.entry import Kind
+from kustom_mcp.book.entry import ENDED, Kind
 
 By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
 """Orders of a page: newest first, soonest first, largest first."""
@@ -20,6 +20,7 @@ class Wanted:
     fraud_status: str | None = None
     currency: str | None = None
     expires_before: int | None = None
+    """What can still be captured, and expires; with a status that has ended, what had to be captured before."""
     created_from: int | None = None
     created_to: int | None = None
     refunded_from: int | None = None
@@ -32,7 +33,14 @@ class Wanted:
         """Whether orders of this kind can be among the matches."""
         asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
         same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
-        return same and (self.expires_before is None or kind.open) and (not self.min_remaining or kind.remains)
+        in_time = self.expires_before is None or kind.open or self.status in ENDED
+        return same and in_time and (not self.min_remaining or kind.remains)
+
+    @property
+    def left(self) -> bool:
+        """Whether there must be something left to capture, apart from what kinds say."""
+        expiring = self.expires_before is not None and self.status not in ENDED
+        return expiring or (self.min_remaining or 0) > 1
 
     @property
     def of_kinds(self) -> bool:

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from kustom_mcp.book import feed
-from kustom_mcp.book.entry import DAY, Entry, Kind, backwards
+from kustom_mcp.book.entry import DAY, Entry, Kind
+from kustom_mcp.book.naming import backwards
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.oms.models import AMOUNTS
 

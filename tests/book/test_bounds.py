@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.finding import Known, Search
-from kustom_mcp.book.ordering import place
-from kustom_mcp.book.shelf import LocalShelf
-from kustom_mcp.book.wanted import By, Wanted
-from kustom_mcp.book.writing import account_number, doubt, forget, forget_all, put
+from kustom_mcp.book.wanted import By
+from kustom_mcp.book.writing import forget, forget_all, put
+from tests.book.books import Books, both, number_of
 from tests.book.writers import order
 
 NOON = 1_772_452_800_000
@@ -21,58 +19,6 @@ LATER = "2026-03-02T12:00:00.001Z"
 
 def refund(moment: str) -> dict[str, Any]:
     return {"refund_id": "r", "refunded_amount": 1, "refunded_at": moment}
-
-
-class Books:
-    """A book in memory whose orders go by their numbers."""
-
-    def __init__(self) -> None:
-        self.shelf = LocalShelf(None)
-        self.account = self.shelf.write(lambda page: account_number(page, "a"))
-
-    def add(
-        self, number: int, source: str = "call", *, read_at: float = 1.0, disputed: bool = False, **more: Any
-    ) -> None:
-        entry = entry_of(order(number, **more), source, read_at, disputed=disputed)
-        assert entry is not None
-        self.shelf.write(lambda page: put(page, self.account, [entry]))
-
-    def page(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[Entry]:
-        here = None if after is None else place(by, after)
-        return self.shelf.read(
-            lambda page: Search(page, self.account, Wanted(**wanted), None).page(by, limit, after=here)
-        )
-
-    def numbers(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[int]:
-        return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
-
-    def counted(self, **wanted: Any) -> int:
-        search: Any = self.shelf.read(lambda page: Search(page, self.account, Wanted(**wanted), None).totals())
-        return sum(group["orders"] for group in search)
-
-    def known(self, read_before: int) -> Known:
-        return self.shelf.read(lambda page: Search(page, self.account, Wanted(), None).known(read_before))
-
-    def stale(self, limit: int, read_before: int, scope: list[str] | None = None) -> list[int]:
-        found = self.shelf.read(
-            lambda page: Search(page, self.account, Wanted(), scope).stale("created_at", limit, read_before)
-        )
-        return [number_of(order_id) for order_id in found]
-
-    def doubt(self, *numbers: int) -> None:
-        ids = {order(number).order_id: 2_000 for number in numbers}
-        self.shelf.write(lambda page: doubt(page, self.account, ids))
-
-
-def number_of(order_id: str) -> int:
-    return int(order_id[-12:])
-
-
-def both(books: Books, **wanted: Any) -> list[int]:
-    """What a page shows, which must be what the totals count."""
-    shown = books.numbers(**wanted)
-    assert books.counted(**wanted) == len(shown)
-    return sorted(shown)
 
 
 @pytest.fixture
@@ -202,6 +148,21 @@ def test_what_is_in_doubt_is_read_again_first_and_counts_as_stale(books: Books) 
     assert (books.stale(9, 2_001), books.stale(1, 2_001), books.known(2_001).stale) == ([1, 3], [1], 2)
     assert books.stale(9, 2_001, [order(3).order_id]) == [3]
     assert books.stale(9, 2_001, []) == []
+
+
+def test_what_is_in_doubt_for_long_leaves_half_of_the_reads_to_open_orders_and_takes_turns(books: Books) -> None:
+    for number in range(1, 7):
+        books.add(number, status="CLOSED", remaining_authorized_amount=0)
+    for number in (7, 8, 9):
+        books.add(number, created_at=f"2026-03-0{number}T00:00:00Z")
+    books.doubt(*range(1, 7))
+    first = books.stale(4, 2_001)
+    assert (set(first[:2]) <= set(range(1, 7)), first[2:]) == (True, [9, 8])
+    books.doubt(*first[:2], since=3_000)
+    second = books.stale(4, 2_001)
+    assert set(first[:2]) & set(second) == set()
+    assert len(books.stale(9, 2_001)) == 9
+    assert sorted(books.stale(9, 1_000)) == [1, 2, 3, 4, 5, 6]
 
 
 def test_how_an_order_became_known_and_a_dispute_stay(books: Books) -> None:

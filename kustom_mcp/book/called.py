@@ -1,0 +1,39 @@
+"""Which orders of the book are called so: the statement that finds their numbers, with its values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kustom_mcp.book.naming import backwards, sought
+from kustom_mcp.book.shelf import Page
+
+_FEW = 1_000
+"""Orders whose ids have a part in common."""
+
+
+def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | None) -> tuple[str, dict[str, Any]]:
+    """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part.
+
+    `values` has the account, and what the condition `scope` needs: of orders out of scope nothing is told.
+    """
+    asked = sought(reference)
+    more: dict[str, Any] = {"name": asked.name}
+    mine = "SELECT number FROM book {index} WHERE account = :account AND "
+    found = "SELECT number FROM book_names WHERE name = :name"
+    for index, start in enumerate(asked.starts):
+        found += f" UNION {mine.format(index='')}order_id >= :start{index} AND order_id < :beyond{index}"
+        more |= {f"start{index}": start, f"beyond{index}": f"{start}~"}
+    if asked.part:
+        last = backwards(asked.part)
+        more |= {"last": last, "before_last": f"{last}~", "anywhere": f"%{asked.part}%"}
+        anywhere = f"{mine}order_id LIKE :anywhere"
+        ending = f"{anywhere} AND id_backwards >= :last AND id_backwards < :before_last"
+        within = f" AND {scope}" if scope is not None else ""
+        for index, wider in (("book_by_id_backwards", ending), ("book_by_id", anywhere)):
+            known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){within} LIMIT 1"
+            if not page.rows(known, {**values, **more}):
+                statement = f"{wider.format(index=page.by(index))} LIMIT {_FEW}"
+                numbers = [str(number) for (number,) in page.rows(statement, {**values, **more})]
+                found = ", ".join(numbers) or "NULL"
+    return found, more

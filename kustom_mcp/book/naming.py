@@ -1,0 +1,74 @@
+"""What people call an order by, and how it is compared: a whole reference, or an id in one of its disguises.
+
+References are compared by their letters and digits alone, in whatever form of Unicode they were typed, because mails,
+shops and people write the same number in many ways. An id may come with spaces, without its hyphens, cut short with an
+ellipsis as the summaries of this server have it, or at the end of a link: nothing is sent for it, so that it may be
+read kindly.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import pairwise
+from typing import NamedTuple
+
+LONGEST = 255
+LEAST = 4
+"""Characters of an id by which it can be found."""
+
+_UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])")
+_START = re.compile(rf"[0-9a-f][0-9a-f-]{{{LEAST - 1},35}}")
+_TOO_SHORT = re.compile(rf"[0-9a-f]{{1,{LEAST - 1}}}")
+_PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
+"""What may stand at the end or inside of an id, and hardly by chance. Digits alone are rather a number of the shop."""
+_BARE = re.compile(r"[0-9a-f]{9,32}")
+"""An id, or the start of one, whose hyphens were left out."""
+_AROUND = " .…\t\r\n\v\f\u00a0"
+
+
+class Sought(NamedTuple):
+    """What a text may mean; an empty one means nothing of that kind."""
+
+    name: str
+    """A reference, as `folded` has it."""
+    starts: tuple[str, ...]
+    """How the id begins."""
+    part: str
+    """What the id holds, where nothing is called so or begins so."""
+    too_short: bool
+    """Whether it looks like the start of an id that is too short to look for."""
+
+
+def folded(reference: str | None) -> str:
+    """A reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
+    text = (reference or "")[:LONGEST]
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return "".join(mark for mark in text.casefold() if mark.isalnum())[:LONGEST]
+
+
+def backwards(part: str) -> str:
+    """The end of an id, or of a part of one, as it is compared: the last character first, twelve at most."""
+    return part[:-13:-1]
+
+
+def sought(reference: str) -> Sought:
+    """What to look for."""
+    text = unicodedata.normalize("NFKC", reference).lower().strip(_AROUND)
+    if "://" in text:
+        text = re.split("[?#]", text)[0]
+    whole = set(_UUID.findall(text))
+    part = whole.pop() if len(whole) == 1 else text
+    starts = [part] if _START.fullmatch(part) else []
+    if _BARE.fullmatch(part):
+        starts.append(_hyphenated(part))
+    return Sought(
+        folded(reference), tuple(starts), part if _PART.fullmatch(part) else "", _TOO_SHORT.fullmatch(part) is not None
+    )
+
+
+def _hyphenated(digits: str) -> str:
+    """With the hyphens that an id has there."""
+    groups = (digits[first:last] for first, last in pairwise((0, 8, 12, 16, 20, 32)))
+    return "-".join(group for group in groups if group)

@@ -1,0 +1,65 @@
+"""An order book in memory for tests, whose orders go by their numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kustom_mcp.book.entry import Entry, entry_of
+from kustom_mcp.book.finding import Known, Search
+from kustom_mcp.book.ordering import place
+from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.writing import account_number, doubt, put
+from tests.book.writers import order
+
+
+class Books:
+    """One book."""
+
+    def __init__(self) -> None:
+        self.shelf = LocalShelf(None)
+        self.account = self.shelf.write(lambda page: account_number(page, "a"))
+
+    def add(
+        self, number: int, source: str = "call", *, read_at: float = 1.0, disputed: bool = False, **more: Any
+    ) -> None:
+        entry = entry_of(order(number, **more), source, read_at, disputed=disputed)
+        assert entry is not None
+        self.shelf.write(lambda page: put(page, self.account, [entry]))
+
+    def page(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[Entry]:
+        here = None if after is None else place(by, after)
+        return self.shelf.read(
+            lambda page: Search(page, self.account, Wanted(**wanted), None).page(by, limit, after=here)
+        )
+
+    def numbers(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[int]:
+        return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
+
+    def counted(self, **wanted: Any) -> int:
+        search: Any = self.shelf.read(lambda page: Search(page, self.account, Wanted(**wanted), None).totals())
+        return sum(group["orders"] for group in search)
+
+    def known(self, read_before: int) -> Known:
+        return self.shelf.read(lambda page: Search(page, self.account, Wanted(), None).known(read_before))
+
+    def stale(self, limit: int, read_before: int, scope: list[str] | None = None) -> list[int]:
+        found = self.shelf.read(
+            lambda page: Search(page, self.account, Wanted(), scope).stale("created_at", limit, read_before)
+        )
+        return [number_of(order_id) for order_id in found]
+
+    def doubt(self, *numbers: int, since: int = 2_000) -> None:
+        ids = {order(number).order_id: since for number in numbers}
+        self.shelf.write(lambda page: doubt(page, self.account, ids))
+
+
+def number_of(order_id: str) -> int:
+    return int(order_id[-12:])
+
+
+def both(books: Books, **wanted: Any) -> list[int]:
+    """What a page shows, which must be what the totals count."""
+    shown = books.numbers(**wanted)
+    assert books.counted(**wanted) == len(shown)
+    return sorted(shown)
