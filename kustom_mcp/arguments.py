@@ -7,7 +7,6 @@ become a wider effect. Limits are Kustom's own (`oms.limits`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -15,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from kustom_mcp import identifiers
+from kustom_mcp.moments import Moment as Moment
+from kustom_mcp.moments import beginning as beginning
+from kustom_mcp.moments import ending as ending
 from kustom_mcp.oms.endpoint import PATTERNS
 from kustom_mcp.oms.limits import (
     BODIES,
@@ -254,34 +256,6 @@ Shipments = Annotated[
     list[Annotated[ShipmentIn, AfterValidator(_some_field)]],
     Field(min_length=1, max_length=MAX_SHIPMENTS, description="Shipments; added to those already there."),
 ]
-
-
-def _moment(value: str) -> str:
-    try:
-        date.fromisoformat(value) if len(value) == 10 else datetime.fromisoformat(value)
-    except ValueError:
-        raise PydanticCustomError(
-            "INVALID_ARGUMENT", "it is a date like 2026-01-31, or a time like 2026-01-31T12:00:00Z"
-        ) from None
-    return value
-
-
-Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
-
-
-def _milliseconds(moment: str) -> int:
-    time = datetime.fromisoformat(moment)
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def beginning(moment: str | None) -> int | None:
-    """Unix milliseconds; a date begins at midnight, UTC."""
-    return None if moment is None else _milliseconds(moment)
-
-
-def ending(moment: str | None) -> int | None:
-    """A date without a time is included."""
-    return None if moment is None else _milliseconds(moment) + (86_400_000 if len(moment) == 10 else 0)
 
 
 def sent(value: BaseModel) -> dict[str, Any]:

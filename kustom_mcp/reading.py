@@ -15,7 +15,7 @@ from kustom_mcp.fairness import Crowded
 from kustom_mcp.gate import Gate
 from kustom_mcp.oms.endpoint import SETTLEMENTS, Read
 from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import OmsError
+from kustom_mcp.oms.errors import NotFound, OmsError
 from kustom_mcp.oms.models import Order
 from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
@@ -45,11 +45,14 @@ class Reading:
 
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
         """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
+        asked_at = self.app.wall()
         try:
             async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
                 asked_at = self.app.wall()
                 found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
+            if endpoint is GET_ORDER and isinstance(error, NotFound):  # what the book has of it may not be so any more
+                self.app.book.doubt(ids["order_id"], since=asked_at)
             if endpoint.prefix == SETTLEMENTS:
                 raise upstream.unsettled(error, payout=bool(endpoint.placeholders)) from None
             raise self._failure(error, entry=entry) from None

@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import anyio
 
 from kustom_mcp.book import BookUnavailable, Entry, feed
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.finding import Known, Search
+from kustom_mcp.book.naming import LEAST, folded, sought
 from kustom_mcp.book.ordering import Place, place
 from kustom_mcp.book.shelf import DAMAGED, Page
-from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.wanted import MOST_COUNTED, By, Wanted
 from kustom_mcp.call import Call
 from kustom_mcp.cursor import NEXT, next_cursor
 from kustom_mcp.cursor import place_of as read_cursor
 from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import OmsError
+from kustom_mcp.oms.errors import NotFound, OmsError
 from kustom_mcp.result import Code, Failure, Json
-from kustom_mcp.view import row
+from kustom_mcp.view import REFERENCES, row
+
+if TYPE_CHECKING:
+    from kustom_mcp.book.finding import Known
 
 AT_MOST = 100
 """Stale orders that one call reads again."""
@@ -34,6 +37,12 @@ PAUSE = 0.2
 """Seconds between two of these reads: about five a second leave Kustom's rate limit to others."""
 _RESERVE = 3.0
 """Seconds of the call's time that are kept for the answer; a quarter of it where that is less."""
+_BATCH = 500
+"""Announced orders that are put into the book together."""
+_OF_ONE_ORDER = frozenset({Code.NOT_FOUND, Code.UPSTREAM_PROTOCOL, Code.ACTION_NOT_ALLOWED, Code.UPSTREAM_REJECTED})
+"""What Kustom answers about one order says nothing about the next."""
+_PATIENCE = 5
+"""Reads that fail one after the other for what may have to do with the order, or with Kustom, before it is given up."""
 
 
 class Found(NamedTuple):
@@ -44,6 +53,8 @@ class Found(NamedTuple):
     known: Known
     complete_since: int | None
     """Unix milliseconds."""
+    doubtful: int
+    """Matches, shown or not, that may have changed; of many at least MOST_COUNTED."""
 
 
 @dataclass(frozen=True)
@@ -56,36 +67,72 @@ class Searching:
     limit: int
     after: Place | None
     oldest: int
+    tried: set[str] = field(default_factory=set[str])
+    """The orders that were asked for again."""
 
     async def found(self) -> Found:
-        """Read again what is stale, then search. Failure when the book cannot be used."""
-        await _learn(self.call)
+        """Read again what is stale, then search. Failure when nothing can match, and when there is no book to use."""
+        senseless = self.wanted.senseless()
+        if senseless is not None:
+            field, why = senseless
+            raise Failure(Code.INVALID_ARGUMENT, f"{field}: {why}. Nothing was sent.", field=field)
+        from kustom_mcp.book.finding import Search
+
         scope, book = self.call.policy.scope, self.call.app.book
+        if not book.on:
+            raise _switched_off()
 
         def stale(page: Page, account: int) -> list[str]:
-            return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest)
+            return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
 
         def all_of_it(page: Page, account: int) -> Found:
             search = Search(page, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = feed.complete_since(page, account, book.listening, book.time())
-            return Found(entries, search.totals(), search.known(self.oldest), since)
+            known = search.known(self.oldest)
+            return Found(entries, search.totals(), known, since, search.doubtful(self.oldest) if known.stale else 0)
 
         try:
+            await self._learn()
             await self._refresh(await book.ask(stale))
             return await book.ask(all_of_it)
         except BookUnavailable as error:
             raise _unusable(book.place, error) from None
 
+    async def _learn(self) -> None:
+        """The embedded sandbox announces its orders as Kustom's webhooks would; they are read now, within half of the
+        time. What could not be read, or kept, is announced again. BookUnavailable."""
+        app, half = self.call.app, self.call.time_left / 2
+        waiting = [] if app.simulator is None else app.simulator.store.announced()
+        while app.simulator is not None and waiting and self.call.time_left > half:
+            some, waiting, heard = waiting[:_BATCH], waiting[_BATCH:], list[str]()
+            for order_id in some:
+                asked = app.wall()
+                try:
+                    order = await app.client.read(GET_ORDER, deadline=app.clock() + half, order_id=order_id)
+                    app.book.note(order, feed.WEBHOOK, read_at=asked)
+                except NotFound:
+                    pass
+                except OmsError:
+                    continue
+                heard.append(order_id)
+                if self.call.time_left <= half:
+                    break
+            await app.book.ask(lambda page, account: None)  # what is noted is written
+            app.simulator.store.heard(heard)
+
     async def _refresh(self, order_ids: list[str]) -> None:
-        done, stopped = 0, False
+        done, failed, stopped = 0, 0, False
 
         async def read(order_id: str) -> None:
-            nonlocal done, stopped
+            nonlocal done, failed, stopped
             try:
                 await self.call.order(order_id)
             except Failure as failure:
-                stopped = stopped or failure.code is not Code.NOT_FOUND
+                failed += failure.code not in _OF_ONE_ORDER
+                stopped = stopped or failed >= _PATIENCE or _concerns_all(failure)
+            else:
+                failed = 0
             done += 1
             await self.call.context.session.report_progress(done, len(order_ids))
 
@@ -98,17 +145,24 @@ class Searching:
                         await app.sleep(0 if app.settings.sandboxed else PAUSE)
                     if stopped or self.call.time_left < reserve:
                         break
+                    self.tried.add(order_id)
                     group.start_soon(read, order_id)
 
     def rows(self, entries: list[Entry]) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
         now = self.call.app.now()
         return [
-            row("ok", order_of(entry), now=now)
+            row("ok", order_of(entry), now=now, called=self._called(entry))
             | ({"disputed": True} if entry.kind.disputed else {})
             | ({"stale": True} if self.is_stale(entry) else {})
             for entry in entries
         ]
+
+    def _called(self, entry: Entry) -> str:
+        """The reference that a row shows: the one by which the order was found."""
+        name = folded(self.wanted.reference)
+        found = (field for field in REFERENCES if name and folded(getattr(entry, field)) == name)
+        return next(found, REFERENCES[0])
 
     def is_stale(self, entry: Entry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
@@ -119,27 +173,67 @@ class Searching:
         oldest = {"oldest_read": stamp(known.oldest_read)} if known.oldest_read else {}
         return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
 
+    def summary(self, found: Found) -> str:
+        """How many match of how many that are known; never that there are no others."""
+        shown, wanted = found.entries[: self.limit], self.wanted
+        matching = sum(group["orders"] for group in found.totals)
+        known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
+        part = f", {len(shown)} are shown" if len(shown) < matching else ""
+        told = [f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{self._doubts(found, shown)}."]
+        if matching and wanted.refunded_from is not None:
+            told.append("Amounts are of whole orders: refunded_amount counts earlier refunds too.")
+        currencies = {group["purchase_currency"] for group in found.totals if "purchase_currency" in group}
+        if wanted.min_remaining and len(currencies) > 1:
+            told.append(
+                f"min_remaining was compared in the minor units of each of {len(currencies)} currencies, which are not "
+                "worth the same: send `currency` for one."
+            )
+        return " ".join(told)
 
-def summary(found: Found, wanted: Wanted, shown: int, stale: int) -> str:
-    """How many match of how many that are known; never that there are no others."""
-    matching = sum(group["orders"] for group in found.totals)
-    known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
-    part = f", {shown} are shown" if shown < matching else ""
-    old = f"; {stale} of those shown could not be read again and may have changed" if stale else ""
-    whole = " Amounts are of whole orders: refunded_amount counts earlier refunds too."
-    sums = whole if matching and wanted.refunded_from is not None else ""
-    return f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{old}.{sums}"
+    def _doubts(self, found: Found, shown: list[Entry]) -> str:
+        stale = [entry.order_id for entry in shown if self.is_stale(entry)]
+        others = max(0, found.doubtful - len(stale))
+        told = ""
+        if stale:
+            how = "could not be" if self.tried.intersection(stale) else "were not"
+            told += f"; {len(stale)} of those shown {how} read again and may have changed"
+        if others:
+            many = f"at least {others:,}" if found.doubtful >= MOST_COUNTED else f"{others:,}"
+            told += f"; {many} that match and are not shown were not read again and may have changed"
+        return told
 
 
-def next_step(found: Found, payload: dict[str, Json]) -> str | None:
+def next_step(found: Found, wanted: Wanted, payload: dict[str, Json]) -> str | None:
     if "next_cursor" in payload:
         return NEXT
     if found.totals:
         return None
-    return (
-        "Say that among the orders this server knows none matches, not that there is none. With an order id "
-        "kustom_get_order reads any order, and then it is known."
-    )
+    if not found.known.orders:
+        return (
+            "Say that this server knows no orders yet, not that there are none. Its order book fills with the orders "
+            f"that are read through it, or at once with `kustom-mcp book import FILE`. {_BY_ID}"
+        )
+    return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
+
+
+_BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this server may."
+
+
+def _hint(wanted: Wanted) -> str:
+    """What may be wrong with a reference that nothing is called by."""
+    if wanted.reference is None:
+        return ""
+    hint = " References are compared whole"
+    if folded(wanted.reference).isdigit():
+        hint += ": letters before this number, such as WEB-, may be missing"
+    short = f" Of an order id at least {LEAST} characters are needed." if sought(wanted.reference).too_short else ""
+    return f"{hint}.{short}"
+
+
+def _concerns_all(failure: Failure) -> bool:
+    """Whether a read failed for what the next one would meet as well: not of one order, nor perhaps of one."""
+    status = failure.upstream.status if failure.upstream else 0
+    return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
 def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By) -> str:
@@ -160,17 +254,14 @@ def _order_id(short: str) -> str:
     return str(UUID(bytes=base64.urlsafe_b64decode(f"{short}==")))
 
 
-async def _learn(call: Call) -> None:
-    """The embedded sandbox announces its orders as Kustom's webhooks would; they are read now."""
-    app = call.app
-    if app.simulator is None or not app.book.on:
-        return
-    for order_id in app.simulator.store.announced():
-        try:
-            order = await app.client.read(GET_ORDER, deadline=app.clock() + call.time_left, order_id=order_id)
-        except OmsError:
-            continue
-        app.book.note(order, feed.WEBHOOK)
+def _switched_off() -> Failure:
+    return Failure(
+        Code.NOT_PERMITTED,
+        "This server keeps no order book (KUSTOM_BOOK_DAYS is 0), so it cannot look for orders. Nothing was sent.",
+        next_step="Tell the person that the operator of this server decides this with KUSTOM_BOOK_DAYS. "
+        f"{_BY_ID} The Kustom portal finds orders by name, e-mail address and number.",
+        setting="KUSTOM_BOOK_DAYS",
+    )
 
 
 _REMEDY = {False: "", True: ", and to delete the folder `book` there: then a new book is begun"}

@@ -63,6 +63,8 @@ ROW_BYTES = 300
 _ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
 _COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
 _REFERENCES = ("merchant_reference1", "merchant_reference2")
+REFERENCES = (*_REFERENCES, "klarna_reference")
+"""What an order is called, apart from its id."""
 
 
 def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Permitted) -> dict[str, Json]:
@@ -108,8 +110,8 @@ def summary(order: Order, now: datetime | None = None) -> str:
     return f"Order {clean(order.order_id, 64)[:8]}… is {clean(order.status, 30)}: {'; '.join(parts)}."
 
 
-def row(outcome: str, order: Order, *, now: datetime) -> dict[str, Json]:
-    """One order of many, at most ROW_BYTES bytes as compact JSON.
+def row(outcome: str, order: Order, *, now: datetime, called: str = REFERENCES[0]) -> dict[str, Json]:
+    """One order of many, at most ROW_BYTES bytes as compact JSON. `called`: which of REFERENCES it shows.
 
     What a row is short of is dropped in this order until it fits: the original amount, the time of day of
     `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, amounts that are 0, `days_left`,
@@ -124,8 +126,9 @@ def row(outcome: str, order: Order, *, now: datetime) -> dict[str, Json]:
     days = _days_left(order, now)
     if days is not None:
         view["days_left"] = days
-    if order.merchant_reference1:
-        view["merchant_reference1"] = fitting(order.merchant_reference1, 40)
+    reference: str | None = getattr(order, called)
+    if reference:
+        view[called] = fitting(reference, 40)
     for shorten in _SHORTER:
         if _size(view) <= ROW_BYTES:
             break
@@ -264,8 +267,14 @@ def _drop_accepted(view: dict[str, Json]) -> None:
 
 
 def _shorten_reference(view: dict[str, Json]) -> None:
-    if "merchant_reference1" in view:
-        view["merchant_reference1"] = clean(view["merchant_reference1"], 12)
+    for name in REFERENCES:
+        if name in view:
+            view[name] = clean(view[name], 12)
+
+
+def _drop_reference(view: dict[str, Json]) -> None:
+    for name in REFERENCES:
+        view.pop(name, None)
 
 
 _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
@@ -276,6 +285,6 @@ _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
     _drop_zeros,
     _drop("days_left"),
     _drop("expires_at"),
-    _drop("merchant_reference1"),
+    _drop_reference,
     _drop("fraud_status"),
 )

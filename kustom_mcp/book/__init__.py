@@ -92,11 +92,15 @@ class Book:
             if self._noted is not None:
                 self._noted.set()
 
-    def doubt(self, order_id: str) -> None:
-        """What is kept of this order may have changed: only what is asked for from now on counts. Returns at once."""
+    def doubt(self, order_id: str, *, since: float | None = None) -> None:
+        """What is kept of this order may have changed since this time (unix seconds; now where that is not given): only
+        what is asked for from then on counts. Returns at once."""
         if self.on:
-            now, known = int(self._wall() * 1000), self._notes.get(order_id, 0)
-            self._note(order_id, now if isinstance(known, int) else known.doubted(now))
+            moment, known = int((self._wall() if since is None else since) * 1000), self._notes.get(order_id, 0)
+            if isinstance(known, int):
+                self._note(order_id, max(known, moment))
+            elif abs(known.read_at) <= moment:
+                self._note(order_id, known.doubted(moment))
 
     async def ask(self, questions: Callable[[Page, int], T]) -> T:
         """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and

@@ -123,6 +123,8 @@ def order_of(entry: Entry) -> Order:
         fraud_status=kind.fraud_status or None,
         purchase_currency=kind.currency or None,
         merchant_reference1=entry.merchant_reference1,
+        merchant_reference2=entry.merchant_reference2,
+        klarna_reference=entry.klarna_reference,
         expires_at=stamp(entry.expires_at),
         created_at=stamp(entry.created_at),
         **dict(zip(AMOUNTS, entry.amounts, strict=True)),

@@ -14,7 +14,7 @@ from kustom_mcp.book.called import called
 from kustom_mcp.book.entry import DAY, Entry
 from kustom_mcp.book.ordering import INDEXES, LEADS, Place, beyond
 from kustom_mcp.book.shelf import Page
-from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.wanted import MOST_COUNTED, By, Wanted
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 from kustom_mcp.oms.models import AMOUNTS
 
@@ -22,8 +22,6 @@ _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
-MOST_COUNTED = 1_000
-"""Matches that may have changed, in one count."""
 
 
 class Known(NamedTuple):

@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kustom_mcp.book.entry import ENDED, Kind
+from kustom_mcp.book.naming import folded
+from kustom_mcp.oms.models import CAPTURED
 
 By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
 """Orders of a page: newest first, soonest first, largest first."""
+
+MOST_COUNTED = 1_000
+"""Matches that may have changed, in one count."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,16 @@ class Wanted:
     min_remaining: int | None = None
     unshipped: bool | None = None
     disputed: bool | None = None
+
+    def senseless(self) -> tuple[str, str] | None:
+        """What nothing can match: the name of the argument, and why."""
+        if self.reference is not None and not folded(self.reference):
+            return "reference", "it has no letter or digit: send a whole reference, or the start of an order id"
+        if self.created_from is not None and self.created_to is not None and self.created_from >= self.created_to:
+            return "created_from", "it is not before created_to, so nothing can be between them"
+        if self.expires_before is not None and self.status == CAPTURED:
+            return "expires_before", "what is CAPTURED does not expire: leave status or expires_before out"
+        return None
 
     def fits(self, kind: Kind) -> bool:
         """Whether orders of this kind can be among the matches."""

@@ -30,7 +30,14 @@ def run(loaded: Loaded) -> int:
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
     print(f"Confirmation: {settings.confirm}")
     _print_policy(policy)
+    print(f"Order book: {_book(settings.book_days)}")
     return anyio.run(_try_a_read, App.of(settings))
+
+
+def _book(days: int) -> str:
+    if not days:
+        return "none (KUSTOM_BOOK_DAYS is 0), so kustom_find_orders finds nothing"
+    return f"an order stays for {days} days after its creation (KUSTOM_BOOK_DAYS); `kustom-mcp book status` has more"
 
 
 def _print_policy(policy: Policy) -> None:

@@ -136,9 +136,13 @@ class Store:
         return record
 
     def announced(self) -> list[str]:
-        """The ids of the orders that were added since this was asked last."""
-        announced, self._announced = list(self._announced), {}
-        return announced
+        """The ids of the orders that were added, and that nobody has said to have heard of."""
+        return list(self._announced)
+
+    def heard(self, order_ids: Iterable[str]) -> None:
+        """Announce these no more."""
+        for order_id in order_ids:
+            self._announced.pop(order_id, None)
 
     def find(self, order_id: str) -> Record | None:
         """The order as it stands now, or None."""

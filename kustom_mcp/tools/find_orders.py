@@ -12,7 +12,7 @@ from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.limits import MAX_AMOUNT
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Json, Result
-from kustom_mcp.searching import Searching, cursor_at, next_step, place_of, summary
+from kustom_mcp.searching import Searching, cursor_at, next_step, place_of
 
 DEFAULT_LIMIT = 20
 DEFAULT_MAX_AGE = 3600  # seconds
@@ -81,8 +81,8 @@ async def find_orders(
         unshipped=unshipped,
         disputed=disputed,
     )
-    asked: dict[str, Json] = {**asdict(wanted), "order_by": order_by}
     by: By = order_by or "created_at"
+    asked: dict[str, Json] = {**asdict(wanted), "order_by": by}
     age = DEFAULT_MAX_AGE if max_age is None else max_age
     search = Searching(
         call=call,
@@ -102,5 +102,4 @@ async def find_orders(
     }
     if len(found.entries) > search.limit:
         payload["next_cursor"] = cursor_at(asked, shown[-1], by)
-    stale = sum(map(search.is_stale, shown))
-    return Result("ok", summary(found, wanted, len(shown), stale), payload=payload, next_step=next_step(found, payload))
+    return Result("ok", search.summary(found), payload=payload, next_step=next_step(found, wanted, payload))

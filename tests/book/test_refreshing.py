@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio.lowlevel
+import pytest
 from pydantic import SecretStr
 
 from kustom_mcp.app import App
@@ -100,7 +101,10 @@ async def test_a_hundred_are_read_about_five_a_second_and_progress_rises_to_the_
         assert heard == [(number, 100) for number in range(1, 101)]
         assert (answer["coverage"]["known"], answer["coverage"]["stale"]) == (130, 30)
         assert [row["order_id"] for row in answer["orders"] if "stale" not in row] == ids[:50]
-        assert "could not be read" not in answer["summary"]
+        assert answer["summary"] == (
+            "130 of the 130 orders I know match, 50 are shown; 30 that match and are not shown were not read again and "
+            "may have changed."
+        )
         talk.mark()
         answer, heard = await find(talk)
         assert sorted(read_again(talk)) == sorted(ids[100:])
@@ -136,6 +140,47 @@ async def test_it_ends_while_there_is_time_for_the_answer(tmp_path: Path) -> Non
         answer, _ = await find(talk)
         assert read_again(talk) == ids[:9]
         assert (clock.passed, answer["coverage"]["stale"]) == (45.0, 11)
+        assert answer["summary"].endswith("; 11 of those shown were not read again and may have changed.")
+
+
+async def test_a_later_page_reads_again_what_it_shows(tmp_path: Path) -> None:
+    async with known_since_yesterday(tmp_path, 130) as (talk, clock, ids):
+        more = dict[str, Any]()
+        for begins in (0, 50, 100):
+            talk.mark()
+            clock.pass_by(1)
+            answer, _ = await find(talk, limit=50, max_age=0, **more)
+            assert sorted(read_again(talk)) == sorted(ids[begins : begins + 100])
+            assert "of those shown" not in answer["summary"]
+            more = {"cursor": answer.get("next_cursor")}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 200, "body": "{}"},
+        {"status": 200, "body": "no JSON"},
+        {"status": 403, "code": "NOT_ALLOWED"},
+        {"status": 403, "code": "FORBIDDEN"},
+        {"status": 403, "body": "<html>"},
+        {"status": 404},
+        {"status": 500},
+    ],
+    ids=str,
+)
+async def test_one_that_cannot_be_read_stops_nothing(fault: dict[str, Any], tmp_path: Path) -> None:
+    async with known_since_yesterday(tmp_path, 8, one_by_one) as (talk, _, ids):
+        talk.simulator.faults.add(Fault("GET", f"/orders/{ids[1]}", "status", times=99, **fault))
+        answer, _ = await find(talk)
+        assert list(dict.fromkeys(read_again(talk))) == ids
+        assert [row["order_id"] for row in answer["orders"] if row.get("stale")] == [ids[1]]
+
+
+async def test_it_gives_up_where_one_read_after_the_other_fails(tmp_path: Path) -> None:
+    async with known_since_yesterday(tmp_path, 20, one_by_one) as (talk, _, ids):
+        talk.simulator.faults.add(Fault("GET", ORDER, "status", status=403, times=99, code="FORBIDDEN"))
+        await find(talk)
+        assert read_again(talk) == ids[:5]
 
 
 async def test_a_read_that_hangs_is_given_up_and_the_answer_comes(tmp_path: Path) -> None:

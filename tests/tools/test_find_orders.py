@@ -145,12 +145,6 @@ async def test_what_expires_is_what_can_still_be_captured() -> None:
         assert ids(await talk.call("find_orders", expires_before=soon)) == [demo("expiring-soon-sek")]
 
 
-async def test_a_book_that_is_switched_off_knows_nothing() -> None:
-    async with conversation(KUSTOM_BOOK_DAYS="0") as talk:
-        await talk.call("get_order", order_id=demo("captured-sek"))
-        assert (await talk.call("find_orders"))["coverage"]["known"] == 0
-
-
 @pytest.mark.parametrize(
     ("argument", "value"),
     [("expires_before", "friday"), ("limit", 51), ("limit", 0), ("status", "captured"), ("unshipped", "yes")],

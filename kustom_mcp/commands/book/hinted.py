@@ -19,6 +19,7 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
     """What waits, within scope. A hint is settled in the transaction that puts its order into the book."""
     if app.simulator is not None:  # the embedded sandbox announces its orders as webhooks would
         for order_id in app.simulator.store.announced():
+            app.simulator.store.heard([order_id])
             yield Piece(0, order_id, feed.WEBHOOK)
     scope = app.settings.order_scope
     for claimed in await patiently(lambda: app.book.ask(hints.waiting)):

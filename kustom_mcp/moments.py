@@ -1,0 +1,44 @@
+"""Dates and times as a model sends them: a date is a whole day in UTC, anything else says its time.
+
+Python reads more forms of a date than people know, such as 20260131 and 2026-W05. They are refused: who sends one would
+not be understood as meaning a whole day, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?P<time>[Tt ][0-9].*)?", re.DOTALL)
+_DAY = 86_400_000  # milliseconds
+
+
+def _moment(value: str) -> str:
+    try:
+        if _FORM.fullmatch(value):
+            datetime.fromisoformat(value)
+            return value
+    except ValueError:
+        pass
+    raise PydanticCustomError("INVALID_ARGUMENT", "it is a date like 2026-01-31, or a time like 2026-01-31T12:00:00Z")
+
+
+Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+
+
+def beginning(moment: str | None) -> int | None:
+    """Unix milliseconds; a date begins at midnight, UTC."""
+    if moment is None:
+        return None
+    time = datetime.fromisoformat(moment)
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def ending(moment: str | None) -> int | None:
+    """A date without a time is included."""
+    begins = beginning(moment)
+    return begins if begins is None or moment is None or len(moment) > 10 else begins + _DAY
