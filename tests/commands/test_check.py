@@ -68,6 +68,11 @@ def test_what_is_switched_off_is_named_with_the_setting(command: Command, kustom
     assert ran.code == 0
 
 
+def test_the_order_book_is_named_with_its_setting(command: Command) -> None:
+    assert "Order book: an order stays for 30 days" in command("check", KUSTOM_BOOK_DAYS="30").out
+    assert "Order book: none (KUSTOM_BOOK_DAYS is 0)" in command("check", KUSTOM_BOOK_DAYS="0").out
+
+
 def test_the_key_may_stand_in_a_file(command: Command, kustom: Kustom, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(f"{API_KEY}\n")
