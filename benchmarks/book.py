@@ -110,7 +110,7 @@ def main() -> None:
                 search = Search(page, account, wanted, None)
                 search.stale(by, 100, NOW - 3600_000)
                 search.page(by, 21)
-                search.known(NOW - 3600_000)
+                search.doubtful(search.known(NOW - 3600_000), NOW - 3600_000)
                 return sum(group["orders"] for group in search.totals())
 
             for _ in range(REPEATS):

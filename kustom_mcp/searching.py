@@ -90,7 +90,7 @@ class Searching:
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = feed.complete_since(page, account, book.listening, book.time())
             known = search.known(self.oldest)
-            return Found(entries, search.totals(), known, since, search.doubtful(self.oldest) if known.stale else 0)
+            return Found(entries, search.totals(), known, since, search.doubtful(known, self.oldest))
 
         try:
             await self._learn()

@@ -131,16 +131,17 @@ class Search:
             for (currency, status), sums in sorted(groups.items())
         ]
 
-    def doubtful(self, read_before: int) -> int:
-        """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED."""
+    def doubtful(self, known: Known, read_before: int) -> int:
+        """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED.
+        `known`: what is known at this time."""
         opened = [kind for kind in self._matching if self._kinds[kind].open]
-        others = [kind for kind in self._matching if not self._kinds[kind].open]
+        others = [kind for kind in self._matching if not (self._kinds[kind].open or known.oldest_read)]
         values, found = self._values | {"read_before": read_before, "most": MOST_COUNTED}, 0
         for of, index, conditions in (
             (opened, "book_by_expires", [_LEFT, "read_at < :read_before"]),
             (others, "book_by_read", ["read_at < 0"]),
         ):
-            if of:
+            if of and known.stale:
                 where = " AND ".join([self._of(of), *self._which, *conditions])
                 first = f"SELECT 1 FROM book {self._leading if self._direct else self._page.by(index)} WHERE {where}"
                 rows = self._page.rows(f"SELECT count(*) FROM ({first} LIMIT :most) AS first", values)

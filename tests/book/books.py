@@ -7,7 +7,7 @@ from typing import Any
 from kustom_mcp.book.entry import Entry, entry_of
 from kustom_mcp.book.finding import Known, Search
 from kustom_mcp.book.ordering import place
-from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.shelf import LocalShelf, Page
 from kustom_mcp.book.wanted import By, Wanted
 from kustom_mcp.book.writing import account_number, doubt, put
 from tests.book.writers import order
@@ -42,6 +42,13 @@ class Books:
 
     def known(self, read_before: int) -> Known:
         return self.shelf.read(lambda page: Search(page, self.account, Wanted(), None).known(read_before))
+
+    def doubtful(self, read_before: int, **wanted: Any) -> int:
+        def count(page: Page) -> int:
+            search = Search(page, self.account, Wanted(**wanted), None)
+            return search.doubtful(search.known(read_before), read_before)
+
+        return self.shelf.read(count)
 
     def stale(self, limit: int, read_before: int, scope: list[str] | None = None) -> list[int]:
         found = self.shelf.read(

@@ -146,6 +146,8 @@ def test_what_is_in_doubt_is_read_again_first_and_counts_as_stale(books: Books) 
     books.doubt(1)
     assert (books.stale(9, 2_000), books.known(2_000).stale, books.known(2_000).oldest_read) == ([1], 1, 0)
     assert (books.stale(9, 2_001), books.stale(1, 2_001), books.known(2_001).stale) == ([1, 3], [1], 2)
+    assert [books.doubtful(at) for at in (2_000, 2_001)] == [1, 2]
+    assert books.doubtful(2_001, status="CLOSED") == books.doubtful(2_001, status="AUTHORIZED") == 1
     assert books.stale(9, 2_001, [order(3).order_id]) == [3]
     assert books.stale(9, 2_001, []) == []
 

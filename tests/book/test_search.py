@@ -182,7 +182,7 @@ def hold(
         for number, entry in enumerate(pages, start=1):  # from a cursor on, what follows is read again
             rest = [order_id for order_id in found[number:] if order_id in opened]
             assert search.stale(by, 100, 2001, place(by, entry)) == rest
-        assert (search.doubtful(2001), search.doubtful(2000)) == (len(opened), 0)
+        assert [search.doubtful(search.known(at), at) for at in (2001, 2000)] == [len(opened), 0]
         known = search.known(3000)
         assert (known.orders, known.sources) == (len(visible), {"call": len(visible)} if visible else {})
 
