@@ -88,7 +88,7 @@ class Searching:
         def all_of_it(page: Page, account: int) -> Found:
             search = Search(page, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
-            since = feed.complete_since(page, account, book.listening, book.time())
+            since = book.complete_since(page, account)
             known = search.known(self.oldest)
             return Found(entries, search.totals(), known, since, search.doubtful(known, self.oldest))
 

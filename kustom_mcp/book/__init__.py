@@ -21,6 +21,7 @@ import anyio
 
 from kustom_mcp.aside import aside
 from kustom_mcp.book.entry import DAY, Entry, entry_of
+from kustom_mcp.book.feed import complete_since
 from kustom_mcp.book.shared import SharedShelf
 from kustom_mcp.book.shelf import FILE, BookUnavailable, LocalShelf, Page, Shelf
 from kustom_mcp.store import Store
@@ -50,6 +51,8 @@ class Book:
         self.place = shelf.place
         self.listening: str | None = None
         """The name under which this process hears what Kustom announces: see `feed`."""
+        self.missed = 0
+        """When this process last missed what Kustom announced, in unix milliseconds, whether the store knows or not."""
         self._shelf = shelf
         self._account = account
         self._days = days
@@ -114,6 +117,11 @@ class Book:
 
         await self._write_notes()
         return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
+
+    def complete_since(self, page: Page, account: int) -> int | None:
+        """Since when every new order is known, in unix milliseconds; None when that cannot be said. See `feed`."""
+        oldest = self.oldest_kept(self._wall())
+        return complete_since(page, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
 
     async def there(self) -> bool:
         """Whether there is a book to read; looking makes none."""

@@ -6,12 +6,18 @@ completeness begins with the first verified `order.created` that is heard while 
 - when nobody listened for a moment. Every listening server renews a row with a lease. One that starts while others
   hold leases cannot know whether they still live: it counts only once one of them has renewed after it started, or
   begins anew once their leases have run out. A server that was frozen for longer than its lease starts like a new one;
-- when a verified event had to be turned away, or could not be understood;
+- when an event had to be turned away although its signature was good, or could not be understood;
+- when an event came to the secret path without a good signature: a secret that was changed at Kustom and not here turns
+  every event away, and nobody here could tell. So who knows the secret path can end the claim with forged events; that
+  is the lesser harm, and the next new order that is announced begins it anew;
 - when a hinted order could not be read for two days (`hints`);
-- when an order turns up by itself that is over an hour old and should have been announced.
+- when an order turns up by itself that is over an hour old and should have been announced;
+- when an order is forgotten that was created since, or may have been, or one that was announced and not read yet.
 
-Nor is anything claimed while a verified hint waits whose order is not in the book yet, or could not be read. What
-nobody here can see is a feed that was switched off at Kustom, until an order turns up that it should have announced.
+It moves on where all orders from before a time are forgotten, and is never earlier than what is kept. Nor is anything
+claimed while a verified hint waits whose order is not in the book yet, or could not be read, nor by a server that knows
+of a gap which it could not write down yet. What nobody here can see is a feed that was switched off at Kustom, until an
+order turns up that it should have announced.
 
 Times are unix milliseconds by the clock of the store.
 """
@@ -32,19 +38,22 @@ ANNOUNCED_WITHIN = 3_600_000
 WEBHOOK = "webhook"
 
 
-def complete_since(page: Page, account: int, listener: str | None, now: int) -> int | None:
-    """Since when; None when it cannot be said. `listener`: the name under which who asks listens itself."""
+def complete_since(
+    page: Page, account: int, listener: str | None, now: int, *, missed: int = 0, oldest: int = 0
+) -> int | None:
+    """Since when; None when it cannot be said. `listener`: the name under which who asks listens itself; `missed`: when
+    it last missed something. `oldest`: what was created before is not kept."""
     mine = {"account": account}
     since = _since(page, account)
     live = {name: bool(proven) for name, proven in _live(page, account, now).items()}
     sure = live.get(listener, False) if listener else any(live.values())
-    if not since or not sure:
+    if not since or not sure or since <= missed:
         return None
     waiting = (
         "SELECT 1 FROM book_hints WHERE account = :account AND state = 1 AND verified = 1 AND (tries > 0 OR NOT EXISTS "
         "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)) LIMIT 1"
     )
-    return None if page.rows(waiting, mine) else since
+    return None if page.rows(waiting, mine) else max(since, oldest)
 
 
 def listen(page: Page, account: int, name: str, now: int) -> None:
@@ -91,6 +100,19 @@ def begin(page: Page, account: int, name: str, now: int) -> None:
 def interrupt(page: Page, account: int) -> None:
     """Something may be missing."""
     page.rows("UPDATE book_feeds SET since = 0 WHERE account = :account", {"account": account})
+
+
+def forgotten(page: Page, account: int, created: Iterable[int]) -> None:
+    """Orders that were created then, 0 where that is not known, are not in the book any more."""
+    since = _since(page, account)
+    if since and any(moment >= since or not moment for moment in created):
+        interrupt(page, account)
+
+
+def forgotten_before(page: Page, account: int, moment: int) -> None:
+    """Of the orders that were created before this time none is in the book any more."""
+    mine = {"account": account, "moment": moment}
+    page.rows("UPDATE book_feeds SET since = :moment WHERE account = :account AND since BETWEEN 1 AND :moment", mine)
 
 
 def unannounced(page: Page, account: int, new: Iterable[Entry]) -> None:

@@ -1,9 +1,10 @@
 """Hints: order ids that somebody has named from outside, kept until the order has been read.
 
-They are in the book's store before the sender gets its answer, so that a crash loses none, and any replica can follow
-them. One order is one hint, however often it is named. All who share the store read at one pace, one order every PACE
-milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where a signed
-webhook says that something happened.
+They are in the book's store before the sender gets its answer, so that a server that crashes loses none, and any
+replica can follow them; a machine that loses its power may lose the last ones of an SQLite file, and completeness ends
+with it (`feed`). One order is one hint, however often it is named. All who share the store read at one pace, one order
+every PACE milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where
+a signed webhook says that something happened.
 
 `state`: 0 was followed, and is kept until it may be read again; 1 waits; 2 waits although Kustom had no such order.
 """
@@ -129,7 +130,11 @@ def waiting(page: Page, account: int) -> list[Claimed]:
 
 
 def followed(page: Page, account: int, claimed: Claimed, entries: list[Entry], now: int) -> None:
-    """The order was read, and is what these say: at most one, none where it is not kept."""
+    """The order was read, and is what these say: at most one, none where it is not kept. If it was forgotten while it
+    was read, it stays so."""
+    which = {"account": account, "order_id": claimed.hint.order_id}
+    if not page.rows(f"SELECT 1 FROM book_hints WHERE {_WHICH}", which):
+        return
     put(page, account, entries)
     _done(page, account, claimed, now)
     if entries and claimed.hint.disputed and not page.rows(_DISPUTED, {"account": account, "order_id": entries[0][0]}):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from kustom_mcp.book import feed
 from kustom_mcp.book.entry import DAY, Entry, Kind
@@ -27,6 +27,7 @@ _PUT = (
     f"INSERT INTO book ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
     f"ON CONFLICT (number) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[4:])}"
 )
+_HINT = "account = :account AND order_id = :order_id"
 _SUMMED = ("orders", *AMOUNTS)
 _SUM = (
     f"INSERT INTO book_sums (account, kind, day, {', '.join(_SUMMED)}) "
@@ -150,41 +151,72 @@ def doubt_after(page: Page, account: int, moment: int) -> None:
     page.rows("UPDATE book SET read_at = -1 WHERE account = :account AND abs(read_at) > :moment", mine)
 
 
-def forget(page: Page, account: int, order_ids: Iterable[str]) -> int:
-    """Take orders out; how many were there."""
-    sums, gone, given = _Sums(account), 0, iter(order_ids)
+class Forgotten(NamedTuple):
+    """How many orders were taken out, and how many that were named and not known yet: nobody reads those any more."""
+
+    orders: int
+    hints: int = 0
+
+
+def forget(page: Page, account: int, order_ids: Iterable[str]) -> Forgotten:
+    """Take orders out, and what was announced of them."""
+    gone: dict[str, int] = {}
+    waited: list[bool] = []
+    given = iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
-        rows = _found(page, account, some)
-        for _, _, kind, created_at, _, *rest in rows:
-            sums.add(kind, created_at, rest[:5], -1)
-        numbers = [{"number": row[1]} for row in rows]
-        page.many("DELETE FROM book_names WHERE number = :number", numbers)
-        page.many("DELETE FROM book WHERE number = :number", numbers)
-        hinted = [{"account": account, "order_id": row[0]} for row in rows]
-        page.many("DELETE FROM book_hints WHERE account = :account AND order_id = :order_id", hinted)
-        gone += len(rows)
-    sums.write(page)
-    return gone
+        gone |= _take_out(page, account, some)
+        for hint in ({"account": account, "order_id": order_id} for order_id in some):
+            waits = page.rows(f"SELECT verified FROM book_hints WHERE {_HINT} AND state > 0", hint)
+            waited += [bool(verified) for (verified,) in waits if hint["order_id"] not in gone]
+            page.rows(f"DELETE FROM book_hints WHERE {_HINT}", hint)
+    feed.forgotten(page, account, [*gone.values(), *(0 for verified in waited if verified)])
+    return Forgotten(len(gone), len(waited))
 
 
-def forget_all(page: Page, account: int) -> int:
-    """Take every order of the account out; how many there were."""
+def forget_all(page: Page, account: int) -> Forgotten:
+    """Take every order of the account out."""
     mine = {"account": account}
-    orders = int(page.rows("SELECT count(*) FROM book WHERE account = :account", mine)[0][0])
+    orders, waiting = (
+        int(page.rows(f"SELECT count(*) FROM {of}", mine)[0][0])
+        for of in (
+            "book WHERE account = :account",
+            "book_hints WHERE account = :account AND state > 0 AND NOT EXISTS "
+            "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)",
+        )
+    )
     page.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
     for table in ("book", "book_sums", "book_imports", "book_hints"):
         page.rows(f"DELETE FROM {table} WHERE account = :account", mine)
-    return orders
+    feed.interrupt(page, account)
+    return Forgotten(orders, waiting)
 
 
-def forget_before(page: Page, account: int, moment: int) -> int:
+def forget_before(page: Page, account: int, moment: int) -> Forgotten:
     """Take out what was created before this time, or read last where its creation is not known."""
     old = page.rows(
         "SELECT order_id FROM book WHERE account = :account AND "
-        "(created_at < :moment AND created_at > 0 OR created_at = 0 AND read_at < :moment)",
+        "(created_at < :moment AND created_at > 0 OR created_at = 0 AND abs(read_at) < :moment)",
         {"account": account, "moment": moment},
     )
-    return forget(page, account, [order_id for (order_id,) in old])
+    given, gone = iter([str(order_id) for (order_id,) in old]), 0
+    while some := list(islice(given, _AT_ONCE)):
+        gone += len(_take_out(page, account, some))
+        hinted = [{"account": account, "order_id": order_id} for order_id in some]
+        page.many(f"DELETE FROM book_hints WHERE {_HINT}", hinted)
+    feed.forgotten_before(page, account, moment)
+    return Forgotten(gone)
+
+
+def _take_out(page: Page, account: int, order_ids: Sequence[str]) -> dict[str, int]:
+    """Those that were there, with the time of their creation."""
+    sums, rows = _Sums(account), _found(page, account, order_ids)
+    for _, _, kind, created_at, _, *rest in rows:
+        sums.add(kind, created_at, rest[:5], -1)
+    numbers = [{"number": row[1]} for row in rows]
+    page.many("DELETE FROM book_names WHERE number = :number", numbers)
+    page.many("DELETE FROM book WHERE number = :number", numbers)
+    sums.write(page)
+    return {str(order_id): int(created_at) for order_id, _, _, created_at, *_ in rows}
 
 
 def _found(page: Page, account: int, order_ids: Sequence[str]) -> list[tuple[Any, ...]]:

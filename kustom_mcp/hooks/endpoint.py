@@ -10,7 +10,8 @@
 
 A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as the hint that it is, and
 followed after all signed ones: whoever knows the path and forges one causes a read in the background. Whether an order
-exists changes no answer. A signed event that was kept already is not kept again.
+exists changes no answer. A signed event that was kept already is not kept again. One that is refused for its signature
+may have been Kustom's all the same, so nothing is complete from then on: see `book.feed`.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ class Hooks:
         """Take a webhook; what became of it. NotUnderstood, NoRoom, _Unsigned."""
         verified = bool(self._secrets) and signed(body, signatures, self._secrets, self._settings.hooks_encoding)
         if self._secrets and not verified:
+            self._inbox.doubt()
             raise _Unsigned
         same = hashlib.sha256(body).digest()
         if verified and same in self._heard:

@@ -68,8 +68,10 @@ class Inbox:
         self._came = anyio.Event()
         self._kept = anyio.Event()
         self._complaints = Complaints(app.clock)
-        self._missed = False
-        """Whether something was lost that the store does not know of yet."""
+        self._missed = 0
+        """How often something was lost."""
+        self._written = 0
+        """As far as the store knows."""
 
     async def keep(self, notice: Notice) -> None:
         """Keep the hint, safely. NoRoom."""
@@ -90,9 +92,16 @@ class Inbox:
 
     def miss(self, hint: Hint | None = None) -> None:
         """An event was lost; nothing is complete any more, unless it was only a hint of nobody knows whom."""
-        if self._listens and (hint is None or hint.verified):
-            self._missed = True
+        if hint is None or hint.verified:
+            self.doubt()
             self._came.set()
+
+    def doubt(self) -> None:
+        """An event that may have been Kustom's was lost. The store is told with the next event or renewal, so that a
+        flood of these writes no more than without them."""
+        if self._listens:
+            self._missed += 1
+            self._book.missed = self._book.time()
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
@@ -115,7 +124,7 @@ class Inbox:
         while True:
             await self._came.wait()
             self._came = anyio.Event()
-            while self._given or self._missed:
+            while self._given or self._missed > self._written:
                 batch, self._given = self._given[:AT_ONCE], self._given[AT_ONCE:]
                 try:
                     works = await self._write_down(batch)
@@ -128,18 +137,26 @@ class Inbox:
 
     async def _write_down(self, batch: list[_Given]) -> bool:
         """Whether the store works."""
-        missed, self._missed = self._missed, False
+        missed = self._missed
         try:
-            refused = await self._put(batch, missed)
+            refused = await self._put(batch, missed > self._written)
         except BookUnavailable as error:
-            self._missed = missed or (self._listens and any(given.hint.verified for given in batch))
+            self._lost(batch)
             self._complaints.about(f"webhooks cannot be kept now ({self._book.place}: {error})")
             return False
+        except anyio.get_cancelled_exc_class():
+            self._lost(batch)
+            raise
+        self._written = missed
         for given in batch:
             given.kept = given.hint not in refused
         if refused:
             self._complaints.about("too many orders were named at once; some are not followed")
         return True
+
+    def _lost(self, given: list[_Given]) -> None:
+        if any(one.hint.verified for one in given):
+            self.doubt()
 
     async def _put(self, batch: list[_Given], missed: bool) -> set[Hint]:
         """Those for which there was no room."""
@@ -161,17 +178,25 @@ class Inbox:
                 await self._change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
-            if self._missed:
+            if self._missed > self._written:
                 self._came.set()
             await anyio.sleep(feed.RENEW_EVERY)
 
     async def _leave(self) -> None:
+        self._lost(self._given)
         for given in self._given:
             given.done.set()
+        missed = self._missed > self._written
+
+        def work(page: Page, account: int) -> None:
+            if missed:
+                feed.interrupt(page, account)
+            feed.leave(page, account, self._name, self._book.time())
+
         if self._listens:
             self._book.listening = None
             try:
-                await self._change(lambda page, account: feed.leave(page, account, self._name, self._book.time()))
+                await self._change(work)
             except BookUnavailable:
                 log.debug("the lease of this listener runs out by itself")
 

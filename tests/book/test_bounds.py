@@ -188,7 +188,7 @@ def test_a_new_reference_replaces_the_old_one_and_what_is_forgotten_has_none(boo
 
 def test_what_is_forgotten_altogether_leaves_no_reference(books: Books) -> None:
     books.add(1, merchant_reference1="A-1")
-    assert books.shelf.write(lambda page: forget_all(page, books.account)) == 1
+    assert books.shelf.write(lambda page: forget_all(page, books.account)).orders == 1
     tables = ("book", "book_names", "book_sums")
     left = [books.shelf.read(lambda page, of=of: page.rows(f"SELECT count(*) FROM {of}")) for of in tables]
     assert left == [[(0,)]] * 3

@@ -131,6 +131,24 @@ def test_what_is_forgotten_is_gone_from_the_files_too(
     assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 0 orders.\n"
 
 
+def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_back(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    filled(command, shop, tmp_path, DEMO[0])
+    kustom.reset()
+    shelf = LocalShelf(book_of(shop))
+    given = [Hint(order_id, "webhook", verified=True) for order_id in DEMO[:4]]
+    shelf.write(lambda page: hints.add(page, account_number(page, "playground/demo"), given, 1))
+    shelf.close()
+    ran = command("book", "forget", DEMO[0], DEMO[1], **shop)
+    assert (ran.code, ran.out) == (0, "Forgot 1 order and 1 that was announced and not read yet.\n")
+    ran = command("book", "forget", DEMO[1], DEMO[2], **shop)
+    assert ran.out == "Forgot 0 orders and 1 that was announced and not read yet; 1 was not in the book.\n"
+    assert ran.code == 1
+    assert command("book", "sync", *FAST, **shop).out == "Done. 1 read.\n"
+    assert asked(kustom) == Counter([DEMO[3]])
+
+
 def test_forgetting_by_date_takes_what_was_created_before(
     command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
 ) -> None:

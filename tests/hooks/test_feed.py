@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.book import feed, hints
-from kustom_mcp.book.entry import entry_of, stamp
+from kustom_mcp.book import Book, feed, hints
+from kustom_mcp.book.entry import DAY, entry_of, stamp
 from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.shelf import LocalShelf, Page
-from kustom_mcp.book.writing import account_number, put
+from kustom_mcp.book.writing import Forgotten, account_number, forget, forget_all, forget_before, put
 from kustom_mcp.oms.models import Order
 
 T0 = 1_750_000_000_000
 ORDER = "00000000-0000-4000-8000-000000000001"
+OTHER = "00000000-0000-4000-8000-000000000002"
 
 
 class Told:
@@ -166,6 +167,77 @@ def test_an_order_that_turns_up_by_itself_and_should_have_been_announced_is_a_ga
         told.do(lambda page: page.rows("UPDATE book_feeds SET since = :since", {"since": T0}))
         met(source, created, read)
         assert (told.since("one", read) is None) is gap, (source, created)
+
+
+@pytest.mark.parametrize(
+    ("created", "gone"),
+    [(400, False), (500, True), (None, True)],
+    ids=["from before", "since", "nobody knows when"],
+)
+def test_what_is_forgotten_is_a_gap_unless_it_is_from_before(created: int | None, gone: bool, told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    entry = entry_of(order(created), "webhook", (T0 + 600) / 1000)
+    assert entry is not None
+    told.do(lambda page: put(page, told.account, [entry]))
+    assert told.do(lambda page: forget(page, told.account, [OTHER])) == Forgotten(0)
+    assert told.since("one", 700) == 500
+    assert told.do(lambda page: forget(page, told.account, [ORDER])) == Forgotten(1)
+    assert told.since("one", 700) == (None if gone else 500)
+    told.created("one", 900)
+    assert told.since("one", 1_000) == (900 if gone else 500)
+
+
+@pytest.mark.parametrize("what", ["the order", "everything"])
+def test_a_hint_that_is_forgotten_before_it_was_read_is_a_gap_if_it_was_signed(what: str, told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.do(lambda page: hints.add(page, told.account, [Hint(OTHER, "push")], T0 + 600))
+    assert told.do(lambda page: forget(page, told.account, [OTHER])) == Forgotten(0, 1)
+    assert told.since("one", 700) == 500
+    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
+    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 700))
+    if what == "everything":
+        assert told.do(lambda page: forget_all(page, told.account)) == Forgotten(0, 1)
+    else:
+        assert told.do(lambda page: forget(page, told.account, [ORDER])) == Forgotten(0, 1)
+    assert told.since("one", 710) is None
+    entry = entry_of(order(), "webhook", (T0 + 700) / 1000)
+    assert entry is not None
+    told.do(lambda page: hints.followed(page, told.account, claimed, [entry], T0 + 720))
+    assert told.do(lambda page: page.rows("SELECT order_id FROM book")) == [], "it was being read, and stays forgotten"
+
+
+def test_where_all_from_before_a_time_are_forgotten_it_begins_there(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.do(lambda page: forget_before(page, told.account, T0 + 300))
+    assert told.since("one", 700) == 500
+    told.do(lambda page: forget_before(page, told.account, T0 + 600))
+    assert told.since("one", 700) == 600
+    told.leave("one", 800)
+    told.listen("two", 900)
+    told.do(lambda page: forget_before(page, told.account, T0 + 850))
+    assert told.since("two", 900) is None
+
+
+async def test_it_is_never_earlier_than_what_is_kept() -> None:
+    now = T0 + 10 * DAY
+    shelf = LocalShelf(None)
+    book = Book(shelf, "sandbox/", 30, lambda: now / 1000)
+    book.listening = "one"
+
+    def begin(page: Page, account: int) -> None:
+        feed.begin(page, account, "one", T0)
+        feed.listen(page, account, "one", now)
+        page.rows("UPDATE book_feeds SET since = :since", {"since": T0})
+
+    await book.change(begin)
+    assert await book.ask(book.complete_since) == T0
+    book = Book(shelf, "sandbox/", 3, lambda: now / 1000)
+    book.listening = "one"
+    assert await book.ask(book.complete_since) == now - 3 * DAY
+    shelf.close()
 
 
 def order(created: int | None = None) -> Order:

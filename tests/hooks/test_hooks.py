@@ -268,12 +268,55 @@ def test_a_signed_event_that_cannot_be_understood_is_a_gap(kustom: Kustom, tmp_p
         for lost in (told("order.created", "SHOP-77"), b"{"):
             assert ear.event("order.created", TOWEL, at=lost.decode()) == 200
             until(lambda: ear.complete)
-            assert ear.http.post(HOOKS, content=lost).status_code == 401
             assert ear.push("SHOP-77") == 400
             assert ear.complete
             assert ear.post(lost).status_code == 400
             until(lambda: not ear.complete)
         assert "neither an event" in said(ear.served)
+
+
+def test_an_event_without_a_good_signature_ends_completeness_and_the_next_new_order_brings_it_back(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+
+    def since() -> int:
+        """As the store has it, for all who share it."""
+        return shelf.read(lambda page: page.rows("SELECT since FROM book_feeds"))[0][0]
+
+    with hearing(kustom, tmp_path) as ear:
+        for number in range(2):
+            assert ear.event("order.created", TOWEL, at=number) == 200
+            until(lambda: ear.complete)
+            assert ear.http.post("/hooks/kustom/another-path-0123456789-abc", content=b"{}").status_code == 404
+            assert ear.push(TOWEL) == 200
+            assert ear.complete
+            assert ear.event("order.created", NOBODY, secret="the-new-secret-0123456789") == 401
+            assert not ear.complete
+            assert ear.event("capture.created", TOWEL, at=number) == 200
+            assert since() == 0
+        assert "no good signature" in said(ear.served)
+    shelf.close()
+
+
+def test_where_events_cannot_be_kept_nothing_is_claimed_from_that_moment_on(kustom: Kustom, tmp_path: Path) -> None:
+    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.complete)
+        refuse = "BEGIN SELECT RAISE(ABORT, 'as if the disk were full'); END"
+        shelf.write(lambda page: page.rows(f"CREATE TRIGGER full BEFORE INSERT ON book_hints {refuse}"))
+        assert ear.push(NOBODY) == 503
+        assert ear.complete
+        assert ear.event("order.created", NOBODY) == 503
+        assert not ear.complete
+        shelf.write(lambda page: page.rows("DROP TRIGGER full"))
+        assert ear.event("capture.created", TOWEL) == 200
+        assert not ear.complete
+        assert ear.event("order.created", TOWEL, at="later") == 200
+        until(lambda: ear.complete)
+        assert "cannot be kept now" in said(ear.served)
+    shelf.close()
 
 
 def test_too_many_hints_are_refused_and_end_completeness(kustom: Kustom, tmp_path: Path) -> None:

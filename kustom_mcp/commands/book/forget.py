@@ -35,7 +35,7 @@ async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) 
         say("Nothing was forgotten.")
         return NOT_ALL
 
-    def work(page: Page, account: int) -> int:
+    def work(page: Page, account: int) -> writing.Forgotten:
         if wanted.everything:
             return writing.forget_all(page, account)
         if wanted.before is not None:
@@ -43,15 +43,20 @@ async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) 
         return writing.forget(page, account, order_ids)
 
     gone = await patiently(lambda: app.book.change(work))
-    tidy = not gone or await app.book.tidy()
-    missing = len(order_ids) - gone if order_ids else 0
-    some = f"Forgot {gone:,} order{'' if gone == 1 else 's'}"
-    say(f"{some}; {missing:,} {'was' if missing == 1 else 'were'} not in the book." if missing else f"{some}.")
+    tidy = not any(gone) or await app.book.tidy()
+    missing = len(order_ids) - sum(gone) if order_ids else 0
+    some = f"Forgot {gone.orders:,} order{'' if gone.orders == 1 else 's'}"
+    hinted = f" and {gone.hints:,} that {_were(gone.hints)} announced and not read yet" if gone.hints else ""
+    say(f"{some}{hinted}{f'; {missing:,} {_were(missing)} not in the book' if missing else ''}.")
     if not tidy and app.store is not None:
         note("PostgreSQL removes them from its files with its next VACUUM of the tables kustom_mcp.book*")
     elif not tidy:
         note("another process is busy with the book: run this again, so that nothing of them stays in its files")
     return NOT_ALL if missing else 0
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _order_id(text: str) -> str:
