@@ -10,11 +10,13 @@ only what is wrong with it. Files are streamed; what cannot be streamed (the tex
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 from kustom_mcp import identifiers
 from kustom_mcp.exports import delimited
@@ -26,6 +28,8 @@ __all__ = ["Export", "NoColumn", "Row", "Unreadable", "opened"]
 SAMPLE = 1000
 """Records that are looked at to find the column."""
 _PIECE = 1024 * 1024
+_BARE = re.compile(r"[0-9A-Fa-f]{32}")
+"""An id without hyphens. It is taken in a column that holds order ids, and makes no column one: it may be a digest."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -61,7 +65,7 @@ class Export:
         if not cell:
             return Row(record.line, None, "there is no order id in this row")
         try:
-            return Row(record.line, identifiers.order_id(cell))
+            return Row(record.line, identifiers.order_id(str(UUID(cell)) if _BARE.fullmatch(cell) else cell))
         except identifiers.IdentifierError as error:
             return Row(record.line, None, f"this is not an order id: {str(error).partition('. ')[0]}")
 
@@ -76,12 +80,16 @@ class _Sheet(NamedTuple):
 
 def opened(path: Path, column: str | None = None, sheet: str | None = None) -> Export:
     """Find out what kind of file it is and where its order ids are. Unreadable, NoColumn. Reads the whole file once."""
-    if not path.is_file():
-        raise Unreadable("there is no such file")
     try:
+        if path.is_dir():
+            raise Unreadable("it is a folder, and not a file")
+        if path.exists() and not path.is_file():
+            raise Unreadable("it is a device or a pipe: save it as a file, because an import reads it more than once")
         digest, newlines, head = _digested(path)
         sheets = _sheets(path, head, newlines, sheet)
         return _export(digest, sheets, column)
+    except FileNotFoundError:
+        raise Unreadable("there is no such file") from None
     except OSError as error:
         raise Unreadable(f"the file cannot be read ({error.strerror or type(error).__name__})") from None
 
@@ -113,6 +121,8 @@ def _export(digest: str, sheets: list[_Sheet], column: str | None) -> Export:
     problem = NoColumn("the file has no rows")
     for sheet in sheets:
         sample = list(islice(sheet.records(), SAMPLE))
+        if not any(record.flaw or any(map(plain, record.cells)) for record in sample):
+            continue
         try:
             found = find_column(sample) if column is None else told(sample, column)
         except NoColumn as error:

@@ -79,9 +79,12 @@ def told(sample: Sequence[Record], name: str) -> Column:
     """The column with this header, or this number from 1, or these letters as in Excel. NoColumn."""
     wanted = _folded(name)
     for record in sample[:HEADERS_WITHIN]:
-        for index, cell in enumerate(record.cells):
-            if wanted and _folded(cell) == wanted:
-                return Column(index, record.line)
+        called = [index for index, cell in enumerate(record.cells) if wanted and _folded(cell) == wanted]
+        if len(called) > 1:
+            numbers = ", ".join(str(index + 1) for index in called)
+            raise NoColumn(f"columns {numbers} all have the header that --column names: give the number of one")
+        if called:
+            return Column(called[0], record.line)
     width = max((len(record.cells) for record in sample), default=0)
     number = int(name) if _NUMBER.fullmatch(name) else _of_letters(name) if _LETTERS.fullmatch(name) else 0
     if not 1 <= number <= width:

@@ -68,9 +68,17 @@ def dialect_of(head: bytes) -> Dialect:
 def records(path: Path, dialect: Dialect) -> Iterator[Record]:
     """Every record, one after the other. Unreadable for a line that is endless."""
     with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
-        reader = csv.reader(_lines(file), delimiter=dialect.delimiter)
+        lines: list[str] = []  # of one record
+
+        def lines_of_file() -> Iterator[str]:
+            for one in _lines(file):
+                lines.append(one)
+                yield one
+
+        reader = csv.reader(lines_of_file(), delimiter=dialect.delimiter)
         while True:
             line = reader.line_num + 1
+            lines.clear()
             try:
                 cells = next(reader)
             except StopIteration:
@@ -80,13 +88,23 @@ def records(path: Path, dialect: Dialect) -> Iterator[Record]:
                 continue
             if line == 1 and dialect.named:
                 continue
-            yield Record(line, cells, _flaw(cells, reader.line_num - line + 1))
+            yield Record(line, cells, _flaw(cells, lines, dialect.delimiter))
 
 
-def _flaw(cells: list[str], lines: int) -> str | None:
-    if lines == 1:
+def _flaw(cells: list[str], lines: list[str], delimiter: str) -> str | None:
+    if len(lines) == 1:
         return None
-    return _UNCLOSED if lines > MOST_LINES or any(map(_ID_BELOW.search, cells)) else None
+    swallows = len(lines) > MOST_LINES or any(map(_ID_BELOW.search, cells)) or _is_open(lines, delimiter)
+    return _UNCLOSED if swallows else None
+
+
+def _is_open(lines: list[str], delimiter: str) -> bool:
+    """Whether the file ends within quotation marks: only then it ends within its last record."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _lines(file: IO[str]) -> Iterator[str]:

@@ -22,6 +22,8 @@ class Record(NamedTuple):
 
 
 def plain(cell: str) -> str:
-    """A cell without what programs put around a value so that Excel leaves it as it is: `="..."`, quotes, spaces."""
+    """A cell without what programs put around a value: `="..."`, so that Excel leaves it as it is, quotes, spaces, and
+    the braces around a UUID."""
     text = cell.strip(_AROUND)
-    return text.removeprefix("=").strip(_QUOTES + _AROUND) if text else text
+    text = text.removeprefix("=").strip(_QUOTES + _AROUND) if text else text
+    return text[1:-1] if text.startswith("{") and text.endswith("}") else text

@@ -115,7 +115,10 @@ def test_a_column_can_be_named(column: str, tmp_path: Path) -> None:
     ("text", "column", "why"),
     [
         ("name,number\nx,15632423\n", None, "none of its columns holds order ids (looked at 2 rows)"),
-        ("", None, "none of its columns holds order ids (looked at 0 rows)"),
+        ("", None, "the file has no rows"),
+        ("\n ,\n", "id", "the file has no rows"),
+        (f"id,ID\n{A},{B}\n", "Id", "columns 1, 2 all have the header that --column names: give the number of one"),
+        (f"id\n{A.replace('-', '')}\n", None, "none of its columns holds order ids"),
         (f"a,b,c\n{A},{B},1\n", None, "columns 1 and 2 all hold ids: say with --column which are order ids"),
         (f"a,b\n{A},1\n", "order", "no column has the header that --column names"),
         (f"a,b\n{A},1\n", "3", "no column has the header that --column names"),
@@ -133,8 +136,9 @@ def test_a_file_without_one_certain_column_is_refused(text: str, column: str | N
         f'id,name\n{A},"never closed\n{B},x\n{C},y\n',
         "id,name\n" + f'{A},"never closed\n' + "a,b\n" * 200,
         "id,name\n" + f'{A},"never closed\n' + f"{'long ' * 100},b\n" * 500,
+        f'id,name\n{A},"never closed\nx,y\nz,\n',
     ],
-    ids=["ids behind", "many lines", "more than a cell holds"],
+    ids=["ids behind", "many lines", "more than a cell holds", "a few lines without ids"],
 )
 def test_a_quotation_mark_that_swallows_rows_is_reported_and_not_believed(text: str, tmp_path: Path) -> None:
     found = rows(written(tmp_path / "x.csv", text), "id")
@@ -159,8 +163,22 @@ def test_what_is_no_table_is_refused(content: bytes, why: str, tmp_path: Path) -
     with pytest.raises(Unreadable) as refused:
         rows(path, "id")
     assert why in str(refused.value)
-    with pytest.raises(Unreadable, match="no such file"):
-        opened(tmp_path)
+
+
+def test_what_is_not_a_file_is_called_by_its_name(tmp_path: Path) -> None:
+    for path, why in (
+        (tmp_path, "it is a folder"),
+        (Path("/dev/null"), "it is a device or a pipe"),
+        (tmp_path / "x.csv", "there is no such file"),
+        (tmp_path / ("x" * 300), "the file cannot be read"),
+    ):
+        with pytest.raises(Unreadable, match=why):
+            opened(path)
+
+
+def test_ids_in_braces_and_without_hyphens_are_ids(tmp_path: Path) -> None:
+    text = f"digest,id\n{B.replace('-', '')},{{{A.upper()}}}\n{C.replace('-', '')},{B.replace('-', '')}\n"
+    assert rows(written(tmp_path / "x.csv", text)) == [Row(2, A), Row(3, B)]
 
 
 def test_sheets_of_a_workbook_are_looked_through(tmp_path: Path) -> None:
