@@ -22,6 +22,7 @@ PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
+_NOT_SUCH_A_NUMBER = ("int_parsing", "int_parsing_size", "float_parsing", "greater_than_equal", "less_than_equal")
 _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
 
 
@@ -162,7 +163,15 @@ def _settings(values: dict[str, str]) -> Settings:
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
     name = PREFIX + str(problem["loc"][0]).upper()
-    raise ConfigError(name, problem["msg"].removeprefix("Value error, ").rstrip(".") + ".")
+    raise ConfigError(name, _rule(problem["type"], problem["msg"], Settings.model_fields[str(problem["loc"][0])]))
+
+
+def _rule(kind: str, message: str, field: FieldInfo) -> str:
+    """What a value has to be, in words of ours."""
+    if kind in _NOT_SUCH_A_NUMBER:
+        least, most = (next(getattr(one, of) for one in field.metadata if hasattr(one, of)) for of in ("ge", "le"))
+        return f"It is a {'whole ' if field.annotation is int else ''}number from {least} to {most}."
+    return message.removeprefix("Value error, ").replace("Input should be", "It is", 1).rstrip(".") + "."
 
 
 def _read_secret(setting: str, path: Path) -> str:

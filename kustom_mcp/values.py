@@ -72,6 +72,8 @@ def token(value: SecretStr) -> SecretStr:
 def hooks_path(value: SecretStr) -> SecretStr:
     """A part of a path that nobody guesses."""
     path = value.get_secret_value()
+    if "/" in path:
+        raise ValueError("Only the last part of the URL belongs here, what stands after /hooks/kustom/.")
     if not re.fullmatch(r"[A-Za-z0-9_-]{24,200}", path) or len(set(path)) < 8:
         raise ValueError("It is a random text of 24 to 200 letters, digits, hyphens and underscores.")
     return value

@@ -46,6 +46,8 @@ def run_http(
     app = _prepared(settings, telemetry, orders)
     if not is_loopback(host) and not settings.http_hosts:
         _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
+    if settings.hooks_path and not settings.hooks_secret:
+        _say("KUSTOM_HOOKS_SECRET is not set, so webhooks are hints only: nothing becomes complete, nothing disputed.")
     shown = f"[{host}]" if ":" in host else host
     _say(f"listening on http://{shown}:{listener.getsockname()[1]}{PATH}")
     anyio.run(serve_http, app, listener)

@@ -56,8 +56,8 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> 
     """The command: exit code 0 after a signal, 2 with one line on stderr where the port cannot be had."""
     try:
         address = Address.of(hooks) if hooks else None
-    except ValueError:
-        print("kustom-mcp: --hooks: events are sent to an http URL on loopback only", file=sys.stderr)
+    except ValueError as error:
+        print(f"kustom-mcp: --hooks: {error}", file=sys.stderr)
         return 2
     if address is not None:
         print(f"webhooks are signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)

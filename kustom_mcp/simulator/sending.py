@@ -31,16 +31,27 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """ValueError for anything else."""
+        """ValueError for anything else, with the rule that it breaks."""
         parts = urlsplit(url)
         host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
-        if parts.scheme != "http" or parts.query or not url.isascii() or not ipaddress.ip_address(host).is_loopback:
-            raise ValueError("events are sent to an http URL on loopback only")
+        if parts.scheme != "http":
+            raise ValueError("events are sent over http, so the URL begins with http://")
+        if not _is_loopback(host):
+            raise ValueError("events are sent to this machine only: the host is localhost, 127.0.0.1 or [::1]")
+        if parts.query or parts.fragment or not url.isascii():
+            raise ValueError("the URL has a path in plain ASCII, and neither a query nor a fragment")
         return cls(host, parts.port or 80, parts.path or "/")
 
     @property
     def name(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def send_events(
