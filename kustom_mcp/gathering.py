@@ -35,7 +35,9 @@ WRITE_EVERY = 1.0  # seconds
 GRACE = 5.0
 """Seconds that reads in flight have when it is told to stop."""
 TRIES = 10
-"""How often an order is asked for that meets Kustom's rate limit, or the book written that is held by others."""
+"""How often an order is asked for that meets Kustom's rate limit."""
+BOOK_TRIES = 3
+"""How often the book is used that others hold; each time that takes as long as the store is patient."""
 GIVE_UP = 5
 """Reads that fail one after the other for reasons that have nothing to do with the order."""
 
@@ -85,11 +87,18 @@ class Gathering:
     """One run. BookUnavailable and what `pieces` raises end it and pass through."""
 
     def __init__(
-        self, app: App, settled: Settled, *, per_second: float = PER_SECOND, along: Callable[[], Along] | None = None
+        self,
+        app: App,
+        settled: Settled,
+        *,
+        per_second: float = PER_SECOND,
+        along: Callable[[], Along] | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
         self._settled = settled
         self._along = along
+        self._waiting = waiting
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
         self._entries: list[Entry] = []
@@ -237,17 +246,19 @@ class Gathering:
             if along is not None:
                 along(page, account)
 
-        await patiently(lambda: self._app.book.change(work))
+        await patiently(lambda: self._app.book.change(work), self._waiting)
 
 
-async def patiently(use: Callable[[], Awaitable[T]]) -> T:
-    """Use the book, and wait where others hold it. BookUnavailable."""
+async def patiently(use: Callable[[], Awaitable[T]], waiting: Callable[[], None] | None = None) -> T:
+    """Use the book, and wait where others hold it, which `waiting` is told once. BookUnavailable."""
     tries = 0
     while True:
         tries += 1
         try:
             return await use()
         except BookBusy:
-            if tries == TRIES:
+            if tries == BOOK_TRIES:
                 raise
+        if tries == 1 and waiting is not None:
+            waiting()
         await anyio.sleep(WRITE_EVERY)

@@ -12,28 +12,32 @@ _AT_ONCE = 200  # ids in one statement
 
 
 class Unfinished(NamedTuple):
-    """An import that was cut off. `file`: a digest. `done`: the line up to which it is done. `at`: unix
-    milliseconds."""
+    """An import that was cut off. `file`: a digest. `done`: the line up to which it is done; `rejected`: how many rows
+    up to there were. `at`: unix milliseconds."""
 
     file: str
     done: int
+    rejected: int
     at: int
 
 
-def done(page: Page, account: int, file: str) -> int:
-    """The line up to which this file has been dealt with; 0 when it is new, or was finished."""
+def done(page: Page, account: int, file: str) -> tuple[int, int]:
+    """The line up to which this file has been dealt with, and how many rows up to there were rejected; 0 when it is
+    new, or was finished."""
     found = page.rows(
-        "SELECT done FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file}
+        "SELECT done, rejected FROM book_imports WHERE account = :account AND file = :file",
+        {"account": account, "file": file},
     )
-    return int(found[0][0]) if found else 0
+    return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
 
 
-def keep(page: Page, account: int, file: str, line: int, now: float) -> None:
+def keep(page: Page, account: int, file: str, line: int, rejected: int, now: float) -> None:
     """Note that the file has been dealt with up to this line. `now` in unix seconds."""
     page.rows(
-        "INSERT INTO book_imports (account, file, done, at) VALUES (:account, :file, :done, :at) "
-        "ON CONFLICT (account, file) DO UPDATE SET done = excluded.done, at = excluded.at",
-        {"account": account, "file": file, "done": line, "at": int(now * 1000)},
+        "INSERT INTO book_imports (account, file, done, rejected, at) VALUES (:account, :file, :done, :rejected, :at) "
+        "ON CONFLICT (account, file) DO UPDATE SET done = excluded.done, rejected = excluded.rejected, "
+        "at = excluded.at",
+        {"account": account, "file": file, "done": line, "rejected": rejected, "at": int(now * 1000)},
     )
 
 
@@ -45,9 +49,10 @@ def finish(page: Page, account: int, file: str) -> None:
 def unfinished(page: Page, account: int) -> list[Unfinished]:
     """The latest first."""
     found = page.rows(
-        "SELECT file, done, at FROM book_imports WHERE account = :account ORDER BY at DESC", {"account": account}
+        "SELECT file, done, rejected, at FROM book_imports WHERE account = :account ORDER BY at DESC",
+        {"account": account},
     )
-    return [Unfinished(str(file), int(line), int(at)) for file, line, at in found]
+    return [Unfinished(str(file), int(line), int(rejected), int(at)) for file, line, rejected, at in found]
 
 
 def read_since(page: Page, account: int, order_ids: Iterable[str], moment: int) -> set[str]:

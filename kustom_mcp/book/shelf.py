@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ LATEST = len(BOOK_STEPS)
 FILE = "book.sqlite3"
 DAMAGED = "the file is damaged"
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "UnicodeDecodeError", "OperationalError", "KeyError")
+
+_INCOMPLETE = re.compile(r"^no such (?:table|column|index)|has no column")
+"""What SQLite says of a file that calls itself a book of this version and lacks its tables."""
 
 _PRAGMAS = (
     *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
@@ -163,11 +167,11 @@ class LocalShelf:
             busy = why.startswith("SQLITE_BUSY")
             if not busy:
                 self._drop()
-            if why.startswith(_DAMAGED):
+            if why.startswith(_DAMAGED) or _INCOMPLETE.search(str(error)):
                 why = f"{DAMAGED}: {why}"
         finally:
             self._turn.release()
-        raise BookBusy(why) if busy else BookUnavailable(why)
+        raise BookBusy("busy") if busy else BookUnavailable(why)
 
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None or (self._path is not None and self._identity != self._found()):

@@ -21,7 +21,7 @@ USAGE_ERROR = 2
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line: what is wrong, and where help is."""
-        self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see kustom-mcp --help)\n")
+        self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see {self.prog} --help)\n")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -128,7 +128,9 @@ def _parse(argv: Sequence[str]) -> Namespace:
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
     book.add(commands, _Parser, after)
-    given = parser.parse_args(argv)
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")
     return given

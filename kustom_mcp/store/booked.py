@@ -50,7 +50,7 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "captured_amount BIGINT NOT NULL, refunded_amount BIGINT NOT NULL, "
         "remaining_authorized_amount BIGINT NOT NULL, PRIMARY KEY (account, kind, day))",
         "CREATE TABLE {}book_imports (account INTEGER NOT NULL, file VARCHAR NOT NULL, done INTEGER NOT NULL, "
-        "at BIGINT NOT NULL, PRIMARY KEY (account, file))",
+        "rejected INTEGER NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (account, file))",
         # Orders that somebody has named from outside, until they have been read: see `book.hints`.
         "CREATE TABLE {}book_hints (account INTEGER NOT NULL, order_id VARCHAR{bytes} NOT NULL, "
         "source VARCHAR NOT NULL, verified INTEGER NOT NULL, disputed INTEGER NOT NULL, state INTEGER NOT NULL, "

@@ -166,6 +166,8 @@ def test_forgetting_by_date_takes_what_was_created_before(
         ((), "book forget: Give either order ids, or --before DATE, or --all."),
         (("--all", "--before", "2026-01-01"), "book forget: Give either order ids, or --before DATE, or --all."),
         (("--all", DEMO[0]), "book forget: Give either order ids, or --before DATE, or --all."),
+        (("--before", "2099-01-01"), "--before: It is in the future, and would take out every order: --all does that."),
+        (("--before", "0001-01-01T00:00:00+14:00"), "argument --before: a date is like 2026-01-31"),
         (("--before", "soon"), "argument --before: a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z"),
         ((DEMO[0][:-1],), "ORDER_ID: The last group has 11 characters, 12 expected."),
         (("--all",), "--all: Nobody can be asked here: add --yes."),
@@ -203,6 +205,11 @@ def _broken(path: Path) -> None:
     path.write_bytes(b"this is no database " * 1000)
 
 
+def _emptied(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as book:
+        book.execute(f"PRAGMA user_version = {LATEST}")
+
+
 def _newer(path: Path) -> None:
     with closing(sqlite3.connect(path)) as book:
         book.execute(f"PRAGMA user_version = {LATEST + 1}")
@@ -216,6 +223,10 @@ def _newer(path: Path) -> None:
             f"(the file is damaged: SQLITE_NOTADB): {LOOK}, or delete the folder `book` there to begin a new one",
         ),
         (_newer, f"(a newer version of kustom-mcp has written it; update this one): {LOOK}"),
+        (
+            _emptied,
+            f"(the file is damaged: SQLITE_ERROR): {LOOK}, or delete the folder `book` there to begin a new one",
+        ),
         (Path.mkdir, f"(SQLITE_CANTOPEN): {LOOK}"),
     ],
 )
@@ -233,6 +244,20 @@ def test_a_book_that_cannot_be_used_is_one_line(
     assert kustom.requests == []
 
 
+def test_a_book_that_another_process_holds_is_waited_for_and_that_is_said(
+    command: Command, shop: dict[str, str], tmp_path: Path
+) -> None:
+    filled(command, shop, tmp_path, DEMO[0])
+    with closing(sqlite3.connect(book_of(shop), isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ran = command("book", "forget", DEMO[0], **shop)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.splitlines() == [
+        "kustom-mcp: another process holds the order book (busy): waiting for it",
+        "kustom-mcp: the order book cannot be used (busy): another process holds it; run the same command again",
+    ]
+
+
 @pytest.mark.parametrize("argv", EVERY, ids=lambda argv: argv[0])
 def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, shop: dict[str, str]) -> None:
     ran = command("book", *argv, **shop, KUSTOM_BOOK_DAYS="0")
@@ -246,11 +271,14 @@ def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, sh
 @pytest.mark.parametrize(
     "argv",
     [("book",), ("book", "burn"), ("book", "import"), ("book", "import", "x", "--rate", "21"),
-     ("book", "import", "x", "--rate", "0"), ("book", "sync", "--max-age", "-1")],
+     ("book", "import", "x", "--rate", "0"), ("book", "sync", "--max-age", "-1"), ("book", "import", "x", "y"),
+     ("book", "sync", "--settlements-from", "0001-01-01T00:00:00+14:00")],
 )  # fmt: skip
-def test_a_wrong_command_line_is_one_line(argv: tuple[str, ...], command: Command) -> None:
+def test_a_wrong_command_line_is_one_line_that_says_where_help_is(argv: tuple[str, ...], command: Command) -> None:
     ran = command(*argv)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    where = " ".join(argv[:2]) if len(argv) > 2 or "import" in argv else "book"
+    assert ran.err.endswith(f"(see kustom-mcp {where} --help)\n")
 
 
 async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path) -> None:

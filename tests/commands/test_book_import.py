@@ -153,6 +153,8 @@ def test_an_excel_file_is_imported_from_the_sheet_with_order_ids(
         (b"name;number\nx;15632423\n", ("--column", "order"), "No column has the header that --column names"),
         (b"\x00\x01\x02" * 1000, (), "This is neither a text file (CSV) nor an Excel file (.xlsx)"),
         (None, (), "There is no such file"),
+        (b"id,ID\na,b\n", ("--column", "id"), "Columns 1, 2 all have the header that --column names"),
+        (b"\n \n", (), "The file has no rows"),
     ],
 )
 def test_a_file_that_is_no_use_is_one_line_and_nothing_is_read(
@@ -212,9 +214,57 @@ def test_an_order_that_cannot_be_read_now_is_asked_for_by_the_next_run(
     assert [one["done_to_line"] for one in status(command, shop)["unfinished_imports"]] == [4]
     again = command("book", "import", file, *FAST, **shop)
     assert again.err.endswith("going on after line 4\n")
-    assert again.out.endswith("Done. 5 rows: 1 read, 3 already fresh, 1 rejected.\n")
+    assert again.out.endswith("Done. 5 rows after line 4: 1 read, 3 already fresh, 1 rejected.\n")
     assert asked(kustom) == Counter({**dict.fromkeys(DEMO[:6], 1), lost: 4})
     assert status(command, shop)["unfinished_imports"] == []
+
+
+def test_what_was_rejected_before_a_stop_counts_in_the_end_and_once(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    lost = kustom.add(status="CAPTURED")
+    file = csv_of(tmp_path / "x.csv", "id", "x", DEMO[0], NO_SUCH, lost, "y", DEMO[1])
+    kustom.fault("GET", f"/orders/{lost}", "status", status=503, times=6)
+    ran = [command("book", "import", file, *FAST, **shop) for _ in range(2)]
+    assert [one["rejected"] for one in status(command, shop)["unfinished_imports"]] == [2]
+    assert ran[1].out.endswith(
+        "3 rows after line 4: 0 read, 1 already fresh, 1 rejected, 1 not read; 2 rejected before that. "
+        "The same command goes on after line 4.\n"
+    )
+    ended = command("book", "import", file, *FAST, **shop)
+    assert ended.out.endswith(
+        "Done. 3 rows after line 4: 1 read, 1 already fresh, 1 rejected; 2 rejected before that.\n"
+    )
+    kustom.fault("GET", f"/orders/{DEMO[3]}", "status", status=503, times=3)
+    bad_first = csv_of(tmp_path / "y.csv", "id", "x", DEMO[3])
+    assert command("book", "import", bad_first, *FAST, **shop).code == 1
+    last = command("book", "import", bad_first, *FAST, **shop)
+    assert last.out == "Done. 1 row after line 2: 1 read, 0 already fresh, 0 rejected; 1 rejected before that.\n"
+    assert (ended.code, last.code) == (1, 1)
+
+
+def test_a_reader_who_leaves_early_ends_it_quietly_and_nothing_that_was_read_is_lost(
+    running: Callable[..., subprocess.Popen[str]], command: Command, kustom: Kustom, shop: dict[str, str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    ids = [*DEMO[:8], NO_SUCH, DEMO[8], NO_SUCH[:-1] + "1", *(kustom.add(status="CAPTURED") for _ in range(60))]
+    process = running(csv_of(tmp_path / "x.csv", "id", *ids), *FAST)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    assert process.wait(PATIENCE) == 1
+    assert err.splitlines()[1].startswith("kustom-mcp: Stopped (nobody reads the results any more). ")
+    assert len(err.splitlines()) == 2
+    (unfinished,) = status(command, shop)["unfinished_imports"]
+    assert f"The same command goes on after line {unfinished['done_to_line']}.\n" in err
+    before = asked(kustom)
+    assert status(command, shop)["orders"] == len(before) - 2
+    assert len(before) < len(ids)
+    again = command("book", "import", str(tmp_path / "x.csv"), "--rate", "20", **shop)
+    assert again.out.endswith("; 2 rejected before that.\n")
+    assert asked(kustom) == Counter(ids)
 
 
 def test_where_kustom_cannot_be_reached_it_stops_soon_and_goes_on_later(
@@ -269,7 +319,7 @@ def test_after_ctrl_c_the_next_run_reads_no_order_twice(
     (tmp_path / "moved").mkdir()
     moved = (tmp_path / "x.csv").rename(tmp_path / "moved" / "y.csv")
     again = command("book", "import", str(moved), *FAST, **shop)
-    assert (again.code, again.out.count("\n")) == (0, 1)
+    assert (again.code, again.out.count("\n")) == (1, 1), "a row before was rejected"
     assert f"going on after line {len(before) + 1}\n" in again.err
     assert f"{len(ids) - len(before)} read, 0 already fresh" in again.out
     assert asked(kustom) == Counter(ids)
@@ -368,7 +418,7 @@ def test_the_book_may_be_shared_in_postgresql(
     assert standing["bytes"] > 0
     assert [one["done_to_line"] for one in standing["unfinished_imports"]] == [2]
     assert command("book", "import", file, *FAST, **shop).out == (
-        "Done. 3 rows: 1 read, 2 already fresh, 0 rejected.\n"
+        "Done. 3 rows after line 2: 1 read, 2 already fresh, 0 rejected.\n"
     )
     assert command("book", "sync", "--max-age", "0", *FAST, **shop).out.startswith("Done. ")
     gone = command("book", "forget", DEMO[0], **shop)

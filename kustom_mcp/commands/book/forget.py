@@ -11,8 +11,7 @@ from kustom_mcp.app import App
 from kustom_mcp.aside import aside
 from kustom_mcp.book import writing
 from kustom_mcp.book.shelf import Page
-from kustom_mcp.commands.book.running import NOT_ALL, note, result
-from kustom_mcp.gathering import patiently
+from kustom_mcp.commands.book.running import NOT_ALL, note, patiently, result
 from kustom_mcp.settings import ConfigError
 
 
@@ -28,6 +27,8 @@ class Wanted(NamedTuple):
 async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) -> int:
     """Take them out; 1 where one that was named is not there, or the person said no. ConfigError, BookUnavailable."""
     order_ids = {_order_id(text) for text in wanted.order_ids}
+    if wanted.before is not None and wanted.before > app.wall() * 1000:
+        raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
     if not await app.book.there():
         say("The book has no orders, so nothing was forgotten.")
         return NOT_ALL if order_ids else 0

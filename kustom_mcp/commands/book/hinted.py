@@ -12,7 +12,8 @@ from kustom_mcp.app import App
 from kustom_mcp.book import Entry, feed, hints
 from kustom_mcp.book.hints import Claimed
 from kustom_mcp.book.shelf import Page
-from kustom_mcp.gathering import Ends, Piece, Then, patiently
+from kustom_mcp.commands.book.running import patiently
+from kustom_mcp.gathering import Ends, Piece, Then
 
 
 async def hinted(app: App) -> AsyncGenerator[Piece]:

@@ -17,9 +17,19 @@ from kustom_mcp.aside import aside
 from kustom_mcp.book import imports
 from kustom_mcp.commands.book.progress import Advance, progress
 from kustom_mcp.commands.book.reckoning import Reckoning
-from kustom_mcp.commands.book.running import NOT_ALL, in_memory, note, result, stoppable
+from kustom_mcp.commands.book.running import (
+    NOT_ALL,
+    UNHEARD,
+    heard,
+    in_memory,
+    note,
+    patiently,
+    result,
+    say_that_it_waits,
+    stoppable,
+)
 from kustom_mcp.exports import Export, NoColumn, Unreadable, opened
-from kustom_mcp.gathering import Along, Ends, Gathering, Piece, patiently
+from kustom_mcp.gathering import Along, Ends, Gathering, Piece
 from kustom_mcp.settings import ConfigError
 
 CHUNK = 500
@@ -41,23 +51,28 @@ class Options(NamedTuple):
 async def bring_in(app: App, options: Options, say: Callable[[str], None] = result) -> int:
     """Import; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
     export = await aside(lambda: _opened(options))
-    after = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))
-    after = 0 if options.restart else after
+    done = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))
+    after, rejected = (0, 0) if options.restart else done
     _announce(app, export, after)
-    one = _Import(app, options, export, Reckoning(say, after))
+    one = _Import(app, options, export, say, after, rejected)
     with progress(export.lines, "lines") as advance:
         await one.run(after, advance)
-    return await one.end(say)
+    return await one.end()
 
 
 class _Import:
-    def __init__(self, app: App, options: Options, export: Export, reckoning: Reckoning) -> None:
+    def __init__(
+        self, app: App, options: Options, export: Export, say: Callable[[str], None], after: int, rejected: int
+    ) -> None:
         self._app = app
         self._options = options
         self._export = export
-        self._reckoning = reckoning
         self._advance: Advance = lambda done, counts: None
-        self._gathering = Gathering(app, self._settled, per_second=options.rate, along=self._along)
+        self._gathering = Gathering(
+            app, self._settled, per_second=options.rate, along=self._along, waiting=say_that_it_waits
+        )
+        self._say = heard(say, self._gathering.stop)
+        self._reckoning = Reckoning(self._say, after, rejected)
         self._broken: Unreadable | None = None
 
     async def run(self, after: int, advance: Advance) -> None:
@@ -65,21 +80,21 @@ class _Import:
         async with stoppable(self._gathering.stop):
             await self._gathering.run(self._pieces(after))
 
-    async def end(self, say: Callable[[str], None]) -> int:
+    async def end(self) -> int:
         """Sum up; the exit code."""
         reckoning, why = self._reckoning, self._gathering.stopped
         reckoning.rest()
         if self._broken is not None:
             note(f"FILE: {self._broken}")
-        summed = f"{reckoning.rows:,} row{'' if reckoning.rows == 1 else 's'}: {reckoning.counts}."
         if why is not None or not reckoning.all_settled:
             stopped = f"Stopped ({why.rstrip('.')}). " if why else ""
-            say(f"{stopped}{summed} The same command goes on after line {reckoning.done}.")
+            tell = note if why == UNHEARD else self._say
+            tell(f"{stopped}{reckoning.summary} The same command goes on after line {reckoning.done}.")
             return NOT_ALL
         await patiently(
             lambda: self._app.book.change(lambda page, account: imports.finish(page, account, self._export.digest))
         )
-        say(f"Done. {summed}")
+        self._say(f"Done. {reckoning.summary}")
         return 0 if reckoning.all_well and self._broken is None else NOT_ALL
 
     async def _pieces(self, after: int) -> AsyncGenerator[Piece]:
@@ -119,8 +134,8 @@ class _Import:
 
     def _along(self) -> Along:
         """How far it has got, for the transaction of what was read."""
-        line, now = self._reckoning.done, self._app.wall()
-        return lambda page, account: imports.keep(page, account, self._export.digest, line, now)
+        line, rejected, now = self._reckoning.done, self._reckoning.rejected, self._app.wall()
+        return lambda page, account: imports.keep(page, account, self._export.digest, line, rejected, now)
 
 
 def _opened(options: Options) -> Export:

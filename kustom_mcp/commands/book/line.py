@@ -13,6 +13,7 @@ from kustom_mcp.settings import ConfigError, Settings
 FRESH_FOR = 24 * 3600
 STALE_AFTER = 3600
 FASTEST = 20
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 
 def add(commands: Any, parser: type[ArgumentParser], settings_file: ArgumentParser) -> None:
@@ -23,7 +24,9 @@ def add(commands: Any, parser: type[ArgumentParser], settings_file: ArgumentPars
     parts = book.add_subparsers(dest="part", metavar="import|sync|status|forget", required=True, parser_class=parser)
 
     def part(name: str, help: str) -> ArgumentParser:
-        return parts.add_parser(name, parents=[settings_file], help=help)
+        made: ArgumentParser = parts.add_parser(name, parents=[settings_file], help=help)
+        made.set_defaults(parser=made)  # who says what is wrong with further arguments
+        return made
 
     into = part("import", "read the orders that a CSV or Excel export names, and keep them")
     into.add_argument("file", type=Path, metavar="FILE", help="a CSV file, or an Excel file (.xlsx)")
@@ -103,6 +106,8 @@ def _moment(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None:
-        raise ArgumentTypeError("a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z")
+    if moment is None or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise ArgumentTypeError(
+            f"a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z, from {FIRST_YEAR} to {LAST_YEAR}"
+        )
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -26,10 +26,16 @@ _COUNTED = (
 
 
 class Reckoning:
-    """`say` is told of each row that was rejected or not read. `after`: the line up to which all was settled before."""
+    """`say` is told of each row that was rejected or not read. `after`: the line up to which all was settled before;
+    `rejected`: how many rows up to there were rejected."""
 
-    def __init__(self, say: Callable[[str], None], after: int = 0) -> None:
+    def __init__(self, say: Callable[[str], None], after: int = 0, rejected: int = 0) -> None:
         self._say = say
+        self._after = after
+        self._before = rejected
+        self._rejected_done = rejected
+        self._rejected: list[int] = []
+        """Lines that were rejected and may be behind what is done."""
         self._counts: Counter[str] = Counter()
         self._last = after
         self._open: dict[int, None] = {}
@@ -73,9 +79,18 @@ class Reckoning:
         return self._last if first == math.inf else int(first) - 1
 
     @property
+    def rejected(self) -> int:
+        """How many rows up to the line that is done were rejected."""
+        done = self.done
+        while self._rejected and self._rejected[0] <= done:
+            heapq.heappop(self._rejected)
+            self._rejected_done += 1
+        return self._rejected_done
+
+    @property
     def all_well(self) -> bool:
-        """Whether every row led to an order that the book knows now."""
-        return not self._counts["rejected"] and not self._counts["unread"]
+        """Whether every row of the file led to an order that the book knows."""
+        return not self._before and not self._counts["rejected"] and not self._counts["unread"]
 
     @property
     def all_settled(self) -> bool:
@@ -89,8 +104,12 @@ class Reckoning:
         )
 
     @property
-    def rows(self) -> int:
-        return self._counts.total()
+    def summary(self) -> str:
+        """The counts of this run, and what was rejected before it."""
+        rows = self._counts.total()
+        since = f" after line {self._after:,}" if self._after else ""
+        before = f"; {self._before:,} rejected before that" if self._before else ""
+        return f"{rows:,} row{'' if rows == 1 else 's'}{since}: {self.counts}{before}."
 
     def _came(self, line: int) -> None:
         self._last = line
@@ -109,6 +128,8 @@ class Reckoning:
     def _end(self, line: int, ends: Ends, why: str, counted: str = "rejected") -> None:
         self._counts[counted] += 1
         del self._open[line]
+        if counted == "rejected":
+            heapq.heappush(self._rejected, line)
         if ends is not Ends.READ:
             heapq.heappush(self._reports, (line, f"line {line}: {'not read: ' * (ends is Ends.UNREAD)}{why}"))
         if ends is Ends.UNREAD:

@@ -3,24 +3,30 @@ no book."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import anyio
 
+from kustom_mcp import gathering
 from kustom_mcp.app import App
 from kustom_mcp.book import BookUnavailable
-from kustom_mcp.book.shelf import DAMAGED
+from kustom_mcp.book.shelf import DAMAGED, BookBusy
 from kustom_mcp.ending import end_on_signals
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.telemetry import start
+
+T = TypeVar("T")
 
 NOT_ALL = 1
 UNUSABLE = 3
 """The book can be neither read nor written, so nothing was done, or not everything."""
 _FAREWELL = 1.5  # seconds
 INTERRUPTED = "interrupted"
+UNHEARD = "nobody reads the results any more"
 
 
 def running(settings: Settings, telemetry: Mapping[str, str], work: Callable[[App], Awaitable[int]]) -> int:
@@ -40,6 +46,11 @@ async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
     async with app.lifespan():
         try:
             return await work(app)
+        except Unheard:
+            return NOT_ALL
+        except BookBusy:
+            note("the order book cannot be used (busy): another process holds it; run the same command again")
+            return UNUSABLE
         except BookUnavailable as error:
             remedy = ", or delete the folder `book` there to begin a new one" if str(error).startswith(DAMAGED) else ""
             note(f"the order book cannot be used ({error}): look at {app.book.place}{remedy}")
@@ -70,14 +81,44 @@ async def stoppable(stop: Callable[[str], None]) -> AsyncGenerator[None]:
         raise problem
 
 
+class Unheard(Exception):
+    """Whoever read the results has left, as `head` does. What is said from then on goes nowhere."""
+
+
 def result(line: str) -> None:
-    """A line on stdout, at once: whoever reads it may be a program that waits for it."""
-    print(line, flush=True)
+    """A line on stdout, at once: whoever reads it may be a program that waits for it. Unheard."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Unheard from None
+
+
+def heard(say: Callable[[str], None], stop: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, but it stops what is going on where nobody listens any more."""
+
+    def tell(line: str) -> None:
+        try:
+            say(line)
+        except Unheard:
+            stop(UNHEARD)
+
+    return tell
 
 
 def note(sentence: str) -> None:
     """A line on stderr."""
-    print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+    with suppress(BrokenPipeError):
+        print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+
+
+def say_that_it_waits() -> None:
+    note("another process holds the order book (busy): waiting for it")
+
+
+async def patiently(use: Callable[[], Awaitable[T]]) -> T:
+    """Use the book, and wait where others hold it. BookUnavailable."""
+    return await gathering.patiently(use, say_that_it_waits)
 
 
 def in_memory(app: App) -> None:

@@ -17,7 +17,8 @@ from kustom_mcp.app import App
 from kustom_mcp.book.finding import Search
 from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.wanted import Wanted
-from kustom_mcp.gathering import PER_SECOND, patiently
+from kustom_mcp.commands.book.running import patiently
+from kustom_mcp.gathering import PER_SECOND
 from kustom_mcp.oms.endpoint import PATTERNS, Read
 from kustom_mcp.oms.payouts import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, Listed
 

@@ -12,8 +12,7 @@ from kustom_mcp.app import App
 from kustom_mcp.book import FILE
 from kustom_mcp.book.entry import stamp
 from kustom_mcp.book.standing import Standing, standing
-from kustom_mcp.commands.book.running import result
-from kustom_mcp.gathering import patiently
+from kustom_mcp.commands.book.running import patiently, result
 
 _UNITS = ("bytes", "kB", "MB", "GB")
 
@@ -57,7 +56,8 @@ def _as_json(app: App, found: Standing, size: int) -> dict[str, Any]:
         "by_currency": dict(found.by_currency.most_common()),
         "by_source": dict(found.by_source.most_common()),
         "unfinished_imports": [
-            {"file_digest": one.file, "done_to_line": one.done, "at": stamp(one.at)} for one in found.imports
+            {"file_digest": one.file, "done_to_line": one.done, "rejected": one.rejected, "at": stamp(one.at)}
+            for one in found.imports
         ],
     }
 

@@ -14,9 +14,19 @@ from kustom_mcp.book.finding import Search
 from kustom_mcp.book.wanted import Wanted
 from kustom_mcp.commands.book.hinted import hinted
 from kustom_mcp.commands.book.progress import progress
-from kustom_mcp.commands.book.running import NOT_ALL, in_memory, result, stoppable
+from kustom_mcp.commands.book.running import (
+    NOT_ALL,
+    UNHEARD,
+    heard,
+    in_memory,
+    note,
+    patiently,
+    result,
+    say_that_it_waits,
+    stoppable,
+)
 from kustom_mcp.commands.book.sources import SOURCES, Source, paid_out
-from kustom_mcp.gathering import Ends, Gathering, Piece, patiently
+from kustom_mcp.gathering import Ends, Gathering, Piece
 from kustom_mcp.oms.errors import OmsError
 from kustom_mcp.upstream import unsettled
 
@@ -34,21 +44,23 @@ async def catch_up(
     def settled(piece: Piece, ends: Ends, why: str) -> None:
         counts[ends] += 1
         if ends is not Ends.READ:
-            say(f"order {piece.order_id}: {'not read: ' * (ends is Ends.UNREAD)}{why}")
+            tell(f"order {piece.order_id}: {'not read: ' * (ends is Ends.UNREAD)}{why}")
         advance(counts.total(), _words(counts))
 
     known = await patiently(
         lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
     )
-    gathering = Gathering(app, settled, per_second=rate)
+    gathering = Gathering(app, settled, per_second=rate, waiting=say_that_it_waits)
+    tell = heard(say, gathering.stop)
     sources = SOURCES if settlements_from is None else (*SOURCES, paid_out(settlements_from))
     with progress(known.stale, "orders") as advance:
         async with stoppable(gathering.stop):
             await gathering.run(_pieces(app, before, sources, gathering.stop))
     if gathering.stopped is not None:
-        say(f"Stopped ({gathering.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
+        tell = note if gathering.stopped == UNHEARD else tell
+        tell(f"Stopped ({gathering.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
         return NOT_ALL
-    say(f"Done. {_words(counts)}.")
+    tell(f"Done. {_words(counts)}.")
     return 0 if counts.total() == counts[Ends.READ] else NOT_ALL
 
 
