@@ -86,6 +86,22 @@ def test_a_wrong_command_line_is_one_line(argv: tuple[str, ...], command: Comman
     assert f"(see {where} --help)" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("https://127.0.0.1/hooks", "the URL begins with http://"),
+        ("http://shop.example/hooks", "to this machine only"),
+        ("http://10.0.0.1/hooks", "to this machine only"),
+        ("http://localhost/hooks?a=b", "neither a query nor a fragment"),
+    ],
+)
+def test_an_address_that_gets_no_webhooks_is_told_why(url: str, rule: str, command: Command) -> None:
+    ran = command("simulate", "--port", "0", "--hooks", url)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith("kustom-mcp: --hooks: ")
+    assert rule in ran.err
+
+
 def test_help_names_every_command(command: Command) -> None:
     ran = command("--help")
     assert (ran.code, ran.err) == (0, "")

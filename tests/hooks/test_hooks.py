@@ -223,6 +223,7 @@ def test_what_an_event_says_besides_reaches_neither_book_nor_log(kustom: Kustom,
 
 def test_a_dispute_that_nobody_signed_disputes_nothing(kustom: Kustom, tmp_path: Path) -> None:
     with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET="") as ear:
+        assert "KUSTOM_HOOKS_SECRET is not set, so webhooks are hints only" in "".join(ear.served.before)
         assert ear.http.post(HOOKS, content=told("dispute.created", TOWEL)).status_code == 200
         until(lambda: ear.coverage["known"] == 1)
         assert ear.http.post(HOOKS, content=told("order.created", NOBODY)).status_code == 200
