@@ -65,7 +65,7 @@ def _identifier(parse: Callable[[str], str]) -> AfterValidator:
 def _fitting(parameter: str, value: str) -> str:
     """A value that may stand in a URL as this parameter."""
     if not PATTERNS[parameter].fullmatch(value):
-        raise PydanticCustomError("INVALID_ARGUMENT", "it is 1 to 64 letters, digits, hyphens and underscores")
+        raise PydanticCustomError("INVALID_ARGUMENT", "it must be 1 to 64 letters, digits, hyphens and underscores")
     return value
 
 
@@ -110,7 +110,7 @@ def _one_of(choices: tuple[str, ...]) -> Any:
 def _member(choices: tuple[str, ...]) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in choices:
-            raise PydanticCustomError("INVALID_ARGUMENT", "it is one of {known}", {"known": ", ".join(choices)})
+            raise PydanticCustomError("INVALID_ARGUMENT", "it must be one of {known}", {"known": ", ".join(choices)})
         return value
 
     return check

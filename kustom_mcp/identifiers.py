@@ -41,7 +41,7 @@ def entry_id(value: str) -> str:
     """A capture id or a refund id: 1 to 64 letters, digits and hyphens. IdentifierError otherwise."""
     if _ENTRY.fullmatch(value):
         return value
-    raise IdentifierError("it is 1 to 64 letters, digits and hyphens, as kustom_get_order returns it")
+    raise IdentifierError("it must be 1 to 64 letters, digits and hyphens, as kustom_get_order returns it")
 
 
 def _what_is_wrong(value: str) -> str:

@@ -24,7 +24,9 @@ def _moment(value: str) -> str:
             return value
     except ValueError:
         pass
-    raise PydanticCustomError("INVALID_ARGUMENT", "it is a date like 2026-01-31, or a time like 2026-01-31T12:00:00Z")
+    raise PydanticCustomError(
+        "INVALID_ARGUMENT", "it must be a date like 2026-01-31, or a time like 2026-01-31T12:00:00Z"
+    )
 
 
 Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]

@@ -1,13 +1,26 @@
-"""What tests of many folders are given: a real PostgreSQL, where there is one."""
+"""What tests of many folders are given: a real PostgreSQL, where there is one; and compiled code."""
 
 from __future__ import annotations
 
+import compileall
 import os
+import sys
+import sysconfig
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
+import kustom_mcp
 from tests import postgres
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where no process may write bytecode, the hundreds of servers that the tests start would each compile everything
+    that they import, for half a second and more. So it is compiled here, once, by the first of the processes."""
+    if sys.dont_write_bytecode and sys.prefix != sys.base_prefix and not hasattr(config, "workerinput"):
+        for folder in (sysconfig.get_path("purelib"), str(Path(kustom_mcp.__file__).parent)):
+            compileall.compile_dir(folder, quiet=2, workers=0)
 
 
 @pytest.fixture(scope="session", autouse=True)
