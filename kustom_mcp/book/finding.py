@@ -266,7 +266,7 @@ class Search:
         if wanted.created_to is not None:
             hold("created_at < :created_to", created_to=wanted.created_to)
         if wanted.refunded_from is not None:
-            refunded = "account = :account AND refunded_at > 0 AND refunded_at >= :refunded_from"
+            refunded = "account = :account AND refunded_at <> 0 AND refunded_at >= :refunded_from"
             hold(refunded, refunded_from=wanted.refunded_from)
         if wanted.left and not self._direct:
             hold(_LEFT)

@@ -41,7 +41,7 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX book_by_read ON {}book (account, kind, read_at)",
         "CREATE INDEX book_by_refunded ON {}book (account, refunded_at, kind, created_at, expires_at, read_at, "
         "order_amount, original_order_amount, captured_amount, refunded_amount, remaining_authorized_amount) "
-        "WHERE refunded_at > 0",
+        "WHERE refunded_at <> 0",
         "CREATE TABLE {}book_names (number INTEGER NOT NULL, name VARCHAR NOT NULL)",
         "CREATE INDEX book_names_by_name ON {}book_names (name)",
         "CREATE INDEX book_names_by_number ON {}book_names (number)",
