@@ -180,6 +180,7 @@ class Gathering:
             try:
                 order = await self._app.client.read(GET_ORDER, deadline=deadline, order_id=piece.order_id)
             except NotFound:
+                self._app.book.doubt(piece.order_id, since=asked)
                 return _Result(Ends.REJECTED, MISSING)
             except RateLimited as error:
                 if tries == TRIES:

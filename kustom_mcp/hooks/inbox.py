@@ -248,6 +248,8 @@ class Inbox:
                 log.exception("reading an order that was named failed")
             end = hints.absent if _absent(error) else hints.unread
             await self._change(lambda page, account: end(page, account, claimed, book.time()))
+            if end is hints.absent:  # what the book has of it may not be so any more
+                book.doubt(hint.order_id, since=asked)
             return end is hints.absent or isinstance(error, ProtocolError)
         entries = book.entry(order, hint.source, asked, disputed=hint.disputed)
         await self._change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))

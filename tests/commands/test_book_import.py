@@ -86,6 +86,17 @@ def test_each_order_of_a_file_is_read_once_and_kept(
     assert asked(kustom) == Counter(DEMO[:6] * 2)
 
 
+def test_an_order_that_kustom_no_longer_knows_is_doubted(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    file = csv_of(tmp_path / "orders.csv", "order_id", *DEMO[:2])
+    assert command("book", "import", file, *FAST, **shop).code == 0
+    kustom.fault("GET", f"/orders/{DEMO[0]}", "status", status=404)
+    assert command("book", "import", file, "--max-age", "0", *FAST, **shop).out.startswith(f"line 2: {MISSING}\n")
+    with closing(sqlite3.connect(book_of(shop))) as stored:
+        assert stored.execute("SELECT order_id FROM book WHERE read_at < 0").fetchall() == [(DEMO[0],)]
+
+
 def test_rejected_rows_are_reported_in_order_with_lines_and_reasons(
     command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
 ) -> None:

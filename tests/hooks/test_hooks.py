@@ -127,6 +127,16 @@ def test_what_is_refused_causes_nothing_and_says_nothing(kustom: Kustom, tmp_pat
         assert secret not in text
 
 
+def test_an_order_that_kustom_no_longer_knows_is_doubted(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        assert ear.event("order.created", TOWEL) == 200
+        until(lambda: ear.coverage["known"] == 1)
+        kustom.fault("GET", "/orders/{order_id}", "status", status=404, times=9)
+        assert ear.event("capture.created", TOWEL) == 200
+        until(lambda: ear.coverage["stale"] == 1)
+        assert [row["order_id"] for row in ear.find()["orders"]] == [TOWEL]
+
+
 def test_ten_megabytes_are_refused_before_they_are_read(kustom: Kustom, tmp_path: Path) -> None:
     big = told("order.created", TOWEL, text="x" * 10_000_000)
     with hearing(kustom, tmp_path) as ear:
