@@ -20,6 +20,7 @@ from kustom_mcp import __version__
 from kustom_mcp.aside import aside
 from kustom_mcp.audit import Audit, writable
 from kustom_mcp.book import Book
+from kustom_mcp.environment import KeyFile
 from kustom_mcp.fairness import Lanes, Pace
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.limits import Limits
@@ -100,7 +101,7 @@ class App:
         client = KustomClient(
             base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
             username=SANDBOX_USER if settings.sandboxed else settings.username,
-            api_key=settings.effective_api_key,
+            api_key=KeyFile(settings),
             transport=transport,
             read_only=not settings.writes_allowed,
             proxy=settings.proxy.get_secret_value() if settings.proxy else None,

@@ -1,61 +1,74 @@
 """Reading the settings from environment variables and an env file.
 
-A typing error must not switch a protection off, so a name that resembles a setting is an error. What is empty, or still
-a literal `${...}` because the host did not fill it in, counts as not set.
+A typing error must not switch a protection off, so a name that resembles a setting is an error, and so is one that only
+a later version knows. What is still a literal `${...}` because the host did not fill it in, and an empty list, are
+errors for whatever protects; any other counts as not set, which the operator is told. Any other empty value is simply
+not set.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple, cast
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from kustom_mcp.served import Served
-from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
 
 PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
+_PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|HTTP_.+|OAUTH_.+)")
+_LATER = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("SHOPS_FILE", "PEOPLE_FILE", "HOOKS_RETRY", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT"),
+        *("OAUTH_REQUIRE", "OAUTH_PERSON"),
+    )
+)
+"""Settings that documents of later versions name."""
 _NOT_SUCH_A_NUMBER = ("int_parsing", "int_parsing_size", "float_parsing", "greater_than_equal", "less_than_equal")
 _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, sentences for the operator, and the names that were treated as not set because of a `${...}`.
-
-    `telemetry`: the OTEL_ variables that are set.
-    """
+    """The settings, and sentences for the operator. `telemetry`: the OTEL_ variables that are set."""
 
     settings: Settings
     warnings: tuple[str, ...] = ()
-    unset: tuple[str, ...] = ()
     telemetry: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     """Settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is wrong."""
-    given = {name: value.strip() for name, value in environ.items() if _ours(name)}
     in_file = _read_env_file(env_file) if env_file else {}
-    from_file = {name: value for name, value in in_file.items() if _ours(name)}
-    unset = tuple(sorted({n for source in (given, from_file) for n, v in source.items() if _PLACEHOLDER.fullmatch(v)}))
-    values = {
-        name: value
-        for source in (from_file, given)
-        for name, value in source.items()
-        if value and not _PLACEHOLDER.fullmatch(value)
-    }
-    warnings = _check_names(values)
+    values: dict[str, str] = {}
+    unset: dict[str, str] = {}
+    for source in (in_file, environ):
+        given = {name: _trimmed(name, value) for name, value in source.items() if _ours(name)}
+        not_set = {name: why for name, value in given.items() if (why := _not_filled_in(name, value))}
+        for name, why in not_set.items():
+            if _PROTECTS.fullmatch(name):
+                raise ConfigError(name, f"It is {why}. Set it, or leave it out: a protection must not go missing.")
+        unset |= not_set
+        values |= {name: value for name, value in given.items() if value and name not in not_set}
+    warnings = [f"{name} is {unset[name]}, so it counts as not set." for name in sorted(unset.keys() - values.keys())]
+    warnings += _check_names({*values, *unset})
     settings = _settings({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
-    return Loaded(settings, tuple(warnings), tuple(n for n in unset if n not in values), _telemetry(in_file, environ))
+    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ))
 
 
 class Row(NamedTuple):
@@ -115,6 +128,26 @@ def _ours(name: str) -> bool:
     return name.upper().startswith(PREFIX)
 
 
+def _field(name: str) -> str:
+    """The field of `Settings` that a variable is; "" for one that is none."""
+    field = name.removeprefix(PREFIX).lower()
+    return field if name == PREFIX + field.upper() and field in Settings.model_fields else ""
+
+
+def _trimmed(name: str, value: str) -> str:
+    """A value without the blanks around it. A line break around a secret stays, to be refused."""
+    return value.strip(" \t" if _field(name) in SECRETS else None)
+
+
+def _not_filled_in(name: str, value: str) -> str | None:
+    """What a value is where somebody may have meant another."""
+    if not value and _field(name) in LISTS:
+        return "an empty list"
+    if _PLACEHOLDER.fullmatch(value) or (_PROTECTS.fullmatch(name) and _PLACEHOLDER.search(value)):
+        return "still a literal ${...}, which the host did not fill in"
+    return None
+
+
 def _names() -> list[str]:
     return [row.name for row in table()]
 
@@ -132,6 +165,8 @@ def _check_names(names: Iterable[str]) -> list[str]:
             continue
         if name.upper() in known:
             raise ConfigError(name, f"Names of settings are upper case: {name.upper()}.")
+        if name.upper() in _LATER:
+            raise ConfigError(name, "This version does not know it yet, so it would have no effect: leave it out.")
         meant = _resembling(name.upper(), known)
         if meant:
             raise ConfigError(name, f"There is no such setting. Did you mean {meant}?")
@@ -157,7 +192,7 @@ def _settings(values: dict[str, str]) -> Settings:
         if f"{secret}_file" in values:
             if secret in values:
                 raise ConfigError(f"{name}_FILE", f"Give either this or {name}, not both.")
-            values[secret] = _read_secret(f"{name}_FILE", Path(values[f"{secret}_file"]).expanduser())
+            values[secret] = _read_secret(f"{name}_FILE", secret, Path(values[f"{secret}_file"]).expanduser())
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -174,21 +209,64 @@ def _rule(kind: str, message: str, field: FieldInfo) -> str:
     return message.removeprefix("Value error, ").replace("Input should be", "It is", 1).rstrip(".") + "."
 
 
-def _read_secret(setting: str, path: Path) -> str:
+def _read_secret(setting: str, name: str, path: Path) -> str:
+    """What a file has of the secret `name`, without the line break at its end. ConfigError."""
     try:
         with path.open("rb") as file:
-            text = file.read(_SECRET_LIMIT).decode().strip()
+            text = file.read(_SECRET_LIMIT).decode("utf-8-sig").rstrip("\r\n\t ").lstrip("\t ")
     except (OSError, ValueError):
         text = None
     if text is None:
-        raise ConfigError(setting, "The file cannot be read as text.")
+        raise ConfigError(setting, "The file cannot be read as text (UTF-8).")
     if not text:
         raise ConfigError(setting, "The file is empty.")
+    require_clean(setting, name, text)
     return text
 
 
+class KeyFile:
+    """The API key of a server that runs: that of KUSTOM_API_KEY_FILE is read again when its file has changed.
+
+    What may not be used, or cannot be read, is said on stderr, and the key from before stays in use: somebody may be
+    writing the file just now, and a live key never goes where a test key went. A pipe is read once, and a file that has
+    been removed has not changed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = None if settings.sandboxed or not settings.api_key_file else settings.api_key_file.expanduser()
+        self._key = settings.effective_api_key
+        self._seen = _version(self._path)
+
+    def __call__(self) -> SecretStr:
+        """The key for the next request."""
+        found = _version(self._path)
+        if self._path is not None and found and found != self._seen:
+            self._seen = found
+            try:
+                key = SecretStr(_read_secret("KUSTOM_API_KEY_FILE", "api_key", self._path))
+                self._settings.require_fits(key)
+            except ConfigError as error:
+                log.error("%s The API key from before is used on.", error)
+            else:
+                self._key = key
+        return self._key
+
+
+def _version(path: Path | None) -> tuple[int, ...] | None:
+    """What differs when a file was changed or replaced; None where there is no file that can be read twice."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    if found is None or not S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _read_env_file(path: Path) -> dict[str, str]:
-    """The variables of an env file; `${...}` is not expanded. A line that is no assignment is an error."""
+    """The variables of an env file; `${...}` is not expanded. A line that is no assignment is an error, and so is a
+    setting with two values."""
     from dotenv.parser import parse_stream  # only where a file is given
 
     found: dict[str, str] = {}
@@ -202,6 +280,12 @@ def _read_env_file(path: Path) -> dict[str, str]:
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             raise ConfigError("--env-file", f"Line {binding.original.line} is not NAME=value.")
-        if binding.key is not None and binding.value is not None:
-            found[binding.key] = binding.value.strip()
+        if binding.key is None or binding.value is None:
+            continue
+        if not binding.key.isprintable():
+            raise ConfigError("--env-file", f"Line {binding.original.line} has an invisible character in its name.")
+        value = binding.value.strip() if _field(binding.key) not in SECRETS else binding.value
+        if binding.key in found and found[binding.key] != value and binding.key.upper().startswith((PREFIX, TELEMETRY)):
+            raise ConfigError(binding.key, "It is twice in the file of --env-file, with different values: keep one.")
+        found[binding.key] = value
     return found

@@ -8,7 +8,7 @@ start-up. Errors name the setting and never repeat a value.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -71,7 +71,8 @@ class Settings(Served):
         "Limits a capture, a refund, and a new order amount above the old one.",
     )
     api_key_file: Path | None = Field(
-        default=None, description="File to read the API key from, instead of KUSTOM_API_KEY."
+        default=None,
+        description="File to read the API key from, instead of KUSTOM_API_KEY; it is read again when it changes.",
     )
     api_url: Annotated[str, AfterValidator(values.base_url)] = Field(
         default="",
@@ -148,6 +149,8 @@ class Settings(Served):
     @model_validator(mode="before")
     @classmethod
     def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in SECRETS & given.keys():
+            require_clean(f"KUSTOM_{name.upper()}", name, given[name])
         if given.get("environment"):
             return given
         if not any(given.get(name) for name in ("username", "api_key", "api_url")):
@@ -180,15 +183,22 @@ class Settings(Served):
             return self
         if self.api_key is None:
             raise ConfigError("KUSTOM_API_KEY", "It is needed for anything but the sandbox.")
-        told, secure = _told_by(self.api_key), self.base_url.startswith("https://")
-        at_production = values.host_of(self.base_url) == PRODUCTION_HOST
-        if told == "production" and (self.environment != "production" or not at_production or not secure):
-            raise ConfigError("KUSTOM_API_KEY", "A live key (kco_live_) is for production and Kustom's own host only.")
-        if told == "playground" and (self.environment == "production" or at_production):
-            raise ConfigError("KUSTOM_API_KEY", "A test key (kco_test_) is not for production.")
-        if at_production and self.environment != "production":
+        self.require_fits(self.api_key)
+        if self._at_production and self.environment != "production":
             raise ConfigError("KUSTOM_API_URL", "This is production's host, but KUSTOM_ENVIRONMENT says playground.")
         return self
+
+    def require_fits(self, key: SecretStr) -> None:
+        """Keep a clean API key from any host that it is not for. ConfigError."""
+        told, secure = _told_by(key), self.base_url.startswith("https://")
+        if told == "production" and (self.environment != "production" or not self._at_production or not secure):
+            raise ConfigError("KUSTOM_API_KEY", "A live key (kco_live_) is for production and Kustom's own host only.")
+        if told == "playground" and (self.environment == "production" or self._at_production):
+            raise ConfigError("KUSTOM_API_KEY", "A test key (kco_test_) is not for production.")
+
+    @property
+    def _at_production(self) -> bool:
+        return values.host_of(self.base_url) == PRODUCTION_HOST
 
     @property
     def sandboxed(self) -> bool:
@@ -240,6 +250,31 @@ class Settings(Served):
         return user_state_path("kustom-mcp", appauthor=False)
 
 
+def fields_of(*kinds: type) -> frozenset[str]:
+    """The settings whose values are of one of these kinds, or hold some."""
+    names = [kind.__name__ for kind in kinds]
+    return frozenset(
+        name for name, field in Settings.model_fields.items() if any(kind in repr(field.annotation) for kind in names)
+    )
+
+
+SECRETS = fields_of(SecretStr) | {"username"}
+LISTS = fields_of(tuple, frozenset, Ceilings)
+"""Settings that are written as a comma list."""
+
+
+def require_clean(setting: str, name: str, value: object) -> None:
+    """Hold what was given for the secret `name` to be nothing but the secret. ConfigError, which names `setting`."""
+    for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        text = part.get_secret_value() if isinstance(part, SecretStr) else part
+        problem = values.unclean(text, listed=name in LISTS) if isinstance(text, str) else None
+        if problem:
+            raise ConfigError(setting, problem)
+
+
 def _told_by(key: object) -> Environment | None:
+    """The environment that a clean API key is for. ConfigError where it has something else around it."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
+    if values.hides_a_key(text):
+        raise ConfigError("KUSTOM_API_KEY", "It holds more than a key, or one in other letters: give it as it is.")
     return next((environment for start, environment in _TOLD_BY_KEY.items() if text.startswith(start)), None)

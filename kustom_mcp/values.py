@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from kustom_mcp.money import Ceilings
+from kustom_mcp.text import clean
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -21,6 +22,33 @@ _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _HOST_HEADER = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?")
 _ORIGIN = re.compile(rf"https?://{_HOST_HEADER.pattern}")
 _LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
+_LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+_QUOTES = "\"'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
+_BOM = "\ufeff"
+_KEY_STARTS = ("kco_test_", "kco_live_")
+
+
+def unclean(text: str, *, listed: bool = False) -> str | None:
+    """What is wrong with a key, a token or a secret as it was copied, or with a comma list of them; None where nothing.
+
+    To be asked before anything is read in the text, its prefix least of all: a live key in quotes does not begin like a
+    live key.
+    """
+    if _BOM in text:
+        return "There is a byte order mark (BOM) in it, which is invisible: type it, or save the file without one."
+    if _LINE_BREAK.search(text):
+        return "There is a line break in it: it has to be one line."
+    if not text.isprintable() or clean(text, len(text)) != text:
+        return "There is an invisible character in it: copy it again, without what stands around it, or type it."
+    parts = [part.strip() for part in (text.split(",") if listed else [text])]
+    if any(part[0] in _QUOTES or part[-1] in _QUOTES for part in parts if part):
+        return "There are quotes around it, which would be taken for a part of it: give it without them."
+    return None
+
+
+def hides_a_key(text: str) -> bool:
+    """Whether there is one of Kustom's API keys in a text that does not begin with one."""
+    return not text.startswith(_KEY_STARTS) and any(start in text.lower() for start in _KEY_STARTS)
 
 
 def lower(value: object) -> object:
@@ -111,6 +139,8 @@ def store(value: SecretStr) -> SecretStr:
 def user(value: str) -> str:
     if ":" in value:
         raise ValueError("A user name cannot contain a colon.")
+    if value.startswith(_KEY_STARTS) or hides_a_key(value):
+        raise ValueError("This is an API key, which belongs into KUSTOM_API_KEY.")
     return value
 
 
@@ -121,6 +151,8 @@ def base_url(value: str) -> str:
         raise ValueError("The URL must start with https://; http:// is for loopback only.")
     if not host or re.search(r"[@?#\\\s]", value):
         raise ValueError("The URL must be a host and a path, without user name, query or fragment.")
+    if not (value.isascii() and value.isprintable()):  # some of the others are left out, or change, on the way
+        raise ValueError("The URL must be plain ASCII, international names in their form with xn--.")
     return value.rstrip("/")
 
 

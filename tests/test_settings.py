@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.environment import Loaded, env_example, load, table
+from kustom_mcp.environment import KeyFile, Loaded, env_example, load, table
 from kustom_mcp.money import Ceilings
-from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.settings import LISTS, SECRETS, ConfigError, Settings
+from kustom_mcp.values import unclean
 
 TEST_KEY = "kco_test_api_CANARY0123456789"
 LIVE_KEY = "kco_live_api_CANARY0123456789"
@@ -22,6 +25,14 @@ TEST = {"KUSTOM_USERNAME": "M123-shop", "KUSTOM_API_KEY": TEST_KEY}
 LIVE = {"KUSTOM_USERNAME": "PM9-shop", "KUSTOM_API_KEY": LIVE_KEY}
 ORDER = "7849fd84-0000-4000-8000-00000000000a"
 ROOT = Path(__file__).parents[1]
+PROTECTING = {
+    f"KUSTOM_{name}"
+    for name in (
+        *("WRITES", "TOOLS", "CONFIRM", "MAX_AMOUNT", "MAX_DAILY", "ORDER_SCOPE", "TRACKING_HOSTS", "PII"),
+        *("HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_HOSTS", "HTTP_ORIGINS", "HTTP_SESSIONS"),
+        *("OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_JWKS_URL"),
+    )
+}
 
 
 def settings(**given: str) -> Settings:
@@ -161,6 +172,8 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
             "https://shop.example:0",
             "https://[CANARY",
             "https://CANARY℀.example",
+            "https://api.kustom.co\u200b",
+            "https://CANARY.exämple",
         )
     ),
     ({"writes": "CANARY"}, "KUSTOM_WRITES", "'allow' or 'deny'"),
@@ -269,9 +282,148 @@ def test_other_names_are_a_warning() -> None:
     )
 
 
-def test_a_placeholder_that_a_host_left_counts_as_not_set() -> None:
-    given = {"KUSTOM_API_KEY": "${user_config.api_key}", "KUSTOM_WRITES": " ${WRITES} ", "KUSTOM_STORE": "${X}"}
-    assert load(given) == Loaded(Settings(), (), ("KUSTOM_API_KEY", "KUSTOM_STORE", "KUSTOM_WRITES"))
+@pytest.mark.parametrize("name", sorted(f"KUSTOM_{name.upper()}" for name in Settings.model_fields))
+def test_what_a_host_did_not_fill_in_is_an_error_where_it_protects_and_not_set_elsewhere(
+    name: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"{name}= ${{user_config.x}} \n")
+    for given in ({name: " ${user_config.x} "}, {}):
+        if name in PROTECTING:
+            with pytest.raises(
+                ConfigError, match=rf"^{name}: It is still a literal \$\{{\.\.\.\}}, .*Set it, or leave it"
+            ):
+                load(given, None if given else file)
+        else:
+            warning = f"{name} is still a literal ${{...}}, which the host did not fill in, so it counts as not set."
+            assert load(given, None if given else file) == Loaded(Settings(), (warning,))
+
+
+@pytest.mark.parametrize("name", sorted(PROTECTING))
+def test_a_value_is_not_filled_in_either_where_a_part_of_it_is_not(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name}: It is still a literal"):
+        load({name: "https://${HOST}/mcp"})
+
+
+@pytest.mark.parametrize("name", sorted(f"KUSTOM_{name.upper()}" for name in LISTS))
+def test_an_empty_list_is_an_error_where_it_protects_and_not_set_elsewhere(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"{name}=\n")
+    for given in ({name: " "}, {}):
+        if name in PROTECTING:
+            with pytest.raises(ConfigError, match=f"^{name}: It is an empty list. Set it, or leave it out"):
+                load(given, None if given else file)
+        else:
+            warning = f"{name} is an empty list, so it counts as not set."
+            assert load(given, None if given else file) == Loaded(Settings(), (warning,))
+
+
+def test_what_the_environment_did_not_fill_in_may_stand_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("KUSTOM_LOG_LEVEL=debug\n")
+    assert load({"KUSTOM_LOG_LEVEL": "${LEVEL}"}, file) == Loaded(Settings(log_level="debug"))
+
+
+def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
+    with pytest.raises(ConfigError, match=r"^KUSTOM_WRITE: There is no such setting"):
+        load({"KUSTOM_WRITE": "${WRITES}"})
+
+
+@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "KUSTOM_OAUTH_REQUIRE", "kustom_refund_reasons"])
+def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: This version does not know it yet"):
+        load({name: "CANARY"})
+
+
+def test_no_setting_is_called_one_of_a_later_version() -> None:
+    for row in table():
+        with suppress(ConfigError):
+            load({row.name: "CANARY"})
+        with pytest.raises(ConfigError, match="upper case"):
+            load({row.name.lower(): "CANARY"})
+
+
+DIRT: list[tuple[str, str]] = [
+    *(
+        (f"{left}%s{right}", "quotes")
+        for left, right in ('""', "''", "“”", "„“", "«»", "‘’", "``", ('"', ""), ("", "’"))
+    ),
+    ("%s\n", "line break"),
+    ("\r\n%s", "line break"),
+    ("CANARY\n%s", "line break"),
+    ("%s\u2028", "line break"),
+    ("\ufeff%s", "byte order mark"),
+    ("CANARY\ufeff%s", "byte order mark"),
+    ('"\ufeff%s"', "byte order mark"),
+    *(
+        (f"{char}%s", "invisible")
+        for char in ("\u200b", "\u00a0", "\u00ad", "\u2060", "\u202e", "\x00", "\x1b", "\U000e0041", "\u3164", "\ufe0f")
+    ),
+    ("CANARY\t%s", "invisible"),
+    ("%s\udc80", "invisible"),
+]
+CLEAN = {
+    "username": "M123-CANARY",
+    "api_key": LIVE_KEY,
+    "keys": f"{'CANARY' * 6},{'k' * 32}",
+    "proxy": "http://user:CANARY@proxy.example:3128",
+    "store": "postgresql://user:CANARY@db.example/kustom",
+    "http_token": "CANARY-0123456789",
+    "hooks_path": "CANARY-0123456789-abcdefgh",
+    "hooks_secret": "CANARY-0123456789-abcdefgh",
+}
+
+
+@pytest.mark.parametrize(("dirt", "problem"), DIRT)
+def test_a_secret_that_was_copied_with_something_around_it_is_refused_by_every_way_in(
+    dirt: str, problem: str, tmp_path: Path
+) -> None:
+    for name in CLEAN:
+        _refused(name, dirt, problem, tmp_path)
+
+
+def _refused(name: str, dirt: str, problem: str, tmp_path: Path) -> None:
+    dirty, setting = dirt % CLEAN[name], f"KUSTOM_{name.upper()}"
+    env_file, key_file = tmp_path / "settings.env", tmp_path / "key"
+    ways: list[tuple[str, dict[str, str], Path | None]] = [(setting, {setting: dirty}, None)]
+    if "\x00" not in dirty and "\udc80" not in dirty:  # no file of settings can hold these
+        quoted = dirty.replace("\\", "\\\\").replace('"', '\\"')
+        env_file.write_text(f'KUSTOM_WRITES=deny\n{setting}="{quoted}"\n', newline="")
+        ways.append((setting, {}, env_file))
+    if f"{name}_file" in Settings.model_fields and "\udc80" not in dirty:
+        key_file.write_text(
+            f"{dirty}{'CANARY' if dirt.endswith(chr(10)) else ''}\n" if dirt[0] != "\ufeff" else f"\n{dirty}"
+        )
+        ways.append((f"{setting}_FILE", {f"{setting}_FILE": str(key_file)}, None))
+    for named, given, file in ways:
+        with pytest.raises(ConfigError) as caught:
+            load(given, file)
+        assert caught.value.setting == named
+        assert problem in caught.value.sentence
+        assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("dirt", ['"%s"', "\ufeff%s", "Bearer %s", "x%s", "KUSTOM_API_KEY=%s", "%s "])
+@pytest.mark.parametrize("live", [LIVE_KEY, LIVE_KEY.upper()])
+def test_a_live_key_is_kept_from_other_hosts_whatever_stands_around_it(dirt: str, live: str) -> None:
+    with pytest.raises(ConfigError, match=r"^KUSTOM_API_KEY: \w"):
+        settings(environment="playground", api_url="https://evil.example", api_key=dirt % live)
+
+
+def test_a_key_in_the_place_of_the_user_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^KUSTOM_USERNAME: This is an API key") as caught:
+        settings(username=LIVE_KEY, api_key="M123-shop", environment="playground")
+    assert "CANARY" not in str(caught.value)
+
+
+def test_what_no_copy_puts_there_is_a_part_of_the_secret() -> None:
+    for text in ("a'b", "a“b", "ö-ß", "a b", "a,b", "👍"):
+        assert unclean(text) is None
+    assert unclean("'a','b'", listed=True) is not None
+
+
+def test_every_secret_is_held_to_be_clean() -> None:
+    assert set(CLEAN) == SECRETS
 
 
 def test_credentials_are_ignored_in_the_sandbox_with_a_warning() -> None:
@@ -282,9 +434,10 @@ def test_credentials_are_ignored_in_the_sandbox_with_a_warning() -> None:
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text(f"\n{TEST_KEY}\n")
-    assert settings(api_key_file=str(file)).effective_api_key.get_secret_value() == TEST_KEY
-    assert settings(http_token_file=str(file)).http_token == SecretStr(TEST_KEY)
+    for content in (f"{TEST_KEY}", f" {TEST_KEY}\n", f"{TEST_KEY}\r\n\r\n", f"\ufeff{TEST_KEY}\n"):
+        file.write_text(content, newline="")
+        assert settings(api_key_file=str(file)).effective_api_key.get_secret_value() == TEST_KEY
+        assert settings(http_token_file=str(file)).http_token == SecretStr(TEST_KEY)
     with pytest.raises(ConfigError, match=r"^KUSTOM_STORE: The store must be"):
         settings(store_file=str(file))
     file.write_bytes(b"\xff\xfe")
@@ -292,16 +445,69 @@ def test_a_secret_can_come_from_a_file(tmp_path: Path) -> None:
         settings(api_key_file=str(file))
 
 
+def test_a_key_that_changes_in_its_file_is_used_once_it_may_be(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"{TEST_KEY}\n")
+    key = KeyFile(settings(api_key_file=str(file)))
+    used = [key().get_secret_value()]
+    for content in (f"\ufeff{TEST_KEY}-2\n", LIVE_KEY, f'"{LIVE_KEY}"', "", f"{TEST_KEY}-3\nCANARY", "\udc80", "other"):
+        file.write_text(content, errors="surrogateescape")
+        used.append(key().get_secret_value())
+    file.unlink()
+    used.append(key().get_secret_value())
+    assert used == [TEST_KEY, *[f"{TEST_KEY}-2"] * 6, "other", "other"]
+    said = [record.message.partition(": ")[0] for record in caplog.records]
+    assert said == ["KUSTOM_API_KEY", *["KUSTOM_API_KEY_FILE"] * 4]
+    assert "The API key from before is used on." in caplog.text
+    assert "CANARY" not in caplog.text
+
+
+def test_a_key_that_comes_through_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "key"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(pipe.write_text, TEST_KEY)
+        key = KeyFile(settings(api_key_file=str(pipe)))
+    assert [key().get_secret_value(), key().get_secret_value()] == [TEST_KEY, TEST_KEY]
+
+
+def test_the_sandbox_has_its_own_key_whatever_is_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(TEST_KEY)
+    key = KeyFile(settings(environment="sandbox", api_key_file=str(file)))
+    file.write_text(f"{TEST_KEY}-2")
+    assert key().get_secret_value() == "kco_test_api_sandbox"
+
+
 def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
     file = tmp_path / "settings.env"
     file.write_text(
-        "# a comment\nexport KUSTOM_WRITES=deny\nKUSTOM_CONFIRM='code'\nPATH=/x\n"
-        "KUSTOM_PII=${PII}\nKUSTOM_TIMEOUT=10\nKUSTOM_STATE_DIR=${HOME}\n"
+        "# a comment\nexport KUSTOM_WRITES=deny\nKUSTOM_CONFIRM='code'\nPATH=/x\nPATH=/y\n"
+        'KUSTOM_TIMEOUT=10\nKUSTOM_STATE_DIR=${HOME}\nKUSTOM_WRITES="deny"\n'
     )
-    environ = {"KUSTOM_CONFIRM": "form", "KUSTOM_TIMEOUT": "", "KUSTOM_STATE_DIR": "/state", "KUSTOM_WRITES": "${W}"}
-    assert load(environ, file) == Loaded(
-        Settings(writes="deny", confirm="form", timeout=10, state_dir=Path("/state")), (), ("KUSTOM_PII",)
-    )
+    environ = {"KUSTOM_CONFIRM": "form", "KUSTOM_TIMEOUT": "", "KUSTOM_STATE_DIR": "/state", "KUSTOM_WRITES": ""}
+    assert load(environ, file) == Loaded(Settings(writes="deny", confirm="form", timeout=10, state_dir=Path("/state")))
+
+
+@pytest.mark.parametrize("second", ["deny", "", "${W}", "'allow,'"])
+def test_a_setting_with_two_values_in_a_file_is_refused(tmp_path: Path, second: str) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"KUSTOM_WRITES=allow\nKUSTOM_PII=masked\nexport KUSTOM_WRITES={second}\n")
+    with pytest.raises(
+        ConfigError, match=r"^KUSTOM_WRITES: It is twice in the file of --env-file, with different values"
+    ):
+        load({"KUSTOM_WRITES": "deny"}, file)
+
+
+def test_an_env_file_may_begin_with_a_byte_order_mark_and_have_none_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text("\ufeffKUSTOM_WRITES=deny\n")
+    assert load({}, file) == Loaded(Settings(writes="deny"))
+    file.write_text("KUSTOM_PII=masked\n\ufeffKUSTOM_WRITES=deny\n")
+    with pytest.raises(ConfigError, match=r"^--env-file: Line 2 has an invisible character in its name"):
+        load({}, file)
 
 
 @pytest.mark.parametrize("line", ["KUSTOM_WRITES deny", "KUSTOM_WRITES", "KUSTOM_WRITES='deny"])
@@ -338,7 +544,7 @@ def test_the_example_file_is_what_the_settings_say(tmp_path: Path) -> None:
     names = {row.name for row in table()}
     kept = [line[2:] for line in env_example().splitlines() if line.startswith("# KUSTOM_")]
     assert [line.partition("=")[0] for line in kept] == [row.name for row in table()]
-    all_set.write_text("\n".join(kept))
+    all_set.write_text("\n".join(line for line in kept if not line.endswith("=")))
     assert load({}, all_set) == Loaded(Settings())
     assert {"KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE", "KUSTOM_LOG_LEVEL"} <= names
     assert all(row.meaning.endswith(".") and row.default for row in table())

@@ -24,8 +24,6 @@ def run(loaded: Loaded) -> int:
     """Print what was found. 0: everything works; 1: something does not."""
     settings = loaded.settings
     policy = Policy(settings, KINDS)
-    for name in loaded.unset:
-        print(f"{name} is still a literal ${{...}}, so it counts as not set: the host did not fill it in.")
     print(f"Environment: {settings.environment}")
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
     print(f"Confirmation: {settings.confirm}")

@@ -40,7 +40,8 @@ LOOKING_SHARE: Final = 1 / 3
 class KustomClient:
     """Kustom's Order Management API for one account. An async context manager; open it once per process.
 
-    Deadlines are absolute values of `clock`, in seconds. `read_only` refuses anything but GET before a request exists.
+    `api_key`: the key, or what gives it for each request. Deadlines are absolute values of `clock`, in seconds.
+    `read_only` refuses anything but GET before a request exists.
     `clock`, `wall` (time of day, for Retry-After dates), `sleep` and `rand` are given so that tests need not wait.
     `observer` is told of every request.
     """
@@ -49,7 +50,7 @@ class KustomClient:
         self,
         base_url: str,
         username: str,
-        api_key: SecretStr,
+        api_key: SecretStr | Callable[[], SecretStr],
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         read_only: bool = False,
@@ -62,7 +63,8 @@ class KustomClient:
         budget: retry.RetryBudget | None = None,
         observer: Observer = NOBODY,
     ) -> None:
-        self._account = Account(base_url, username, api_key, transport, proxy, user_agent)
+        key = (lambda: api_key) if isinstance(api_key, SecretStr) else api_key
+        self._account = Account(base_url, username, key, transport, proxy, user_agent)
         self._base = self._account.base()
         self._server = (self._base.host, self._base.port or (443 if self._base.scheme == "https" else 80))
         self._read_only = read_only

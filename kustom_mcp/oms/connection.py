@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -26,12 +27,13 @@ never finds that the other side has just closed it."""
 class Account:
     """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
 
-    `transport` replaces the network, `proxy` is the only way to a proxy.
+    `api_key` is asked for every request, because it may change while we run. `transport` replaces the network, `proxy`
+    is the only way to a proxy.
     """
 
     base_url: str
     username: str = field(repr=False)
-    api_key: SecretStr = field(repr=False)
+    api_key: Callable[[], SecretStr] = field(repr=False)
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     user_agent: str = "kustom-mcp"
@@ -53,11 +55,10 @@ class Account:
         return self._client(trust, KEPT), self._client(trust, FRESH)
 
     def _client(self, trust: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
-        """A client whose every request carries the credentials (K: ordinary Basic of `username:key`)."""
-        pair = f"{self.username}:{self.api_key.get_secret_value()}".encode()
+        """A client whose every request carries the credentials."""
         return httpx.AsyncClient(
+            auth=self._signed,
             headers={
-                "authorization": "Basic " + base64.b64encode(pair).decode("ascii"),
                 "accept": "application/json",
                 "accept-encoding": "identity",
                 "user-agent": self.user_agent,
@@ -71,3 +72,9 @@ class Account:
             follow_redirects=False,
             trust_env=False,
         )
+
+    def _signed(self, request: httpx.Request) -> httpx.Request:
+        """K: ordinary Basic of `username:key`."""
+        pair = f"{self.username}:{self.api_key().get_secret_value()}".encode()
+        request.headers["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+        return request

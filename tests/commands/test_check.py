@@ -56,7 +56,7 @@ def test_a_value_that_the_host_did_not_fill_in_is_said_to_be_unset(command: Comm
     assert ran.code == 0
     assert "Environment: sandbox" in ran.out
     for name in ("KUSTOM_API_KEY", "KUSTOM_USERNAME"):
-        assert f"{name} is still a literal ${{...}}, so it counts as not set" in ran.out
+        assert f"{name} is still a literal ${{...}}, which the host did not fill in, so it counts as not set" in ran.err
 
 
 def test_what_is_switched_off_is_named_with_the_setting(command: Command, kustom: Kustom) -> None:

@@ -140,9 +140,10 @@ async def until(done: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def spawned(kustom: Kustom, state: Path, **settings: str) -> AsyncGenerator[Pipe, None]:
-    """A server process in an environment that has nothing but the settings."""
+async def spawned(kustom: Kustom, state: Path, without: str = "", **settings: str) -> AsyncGenerator[Pipe, None]:
+    """A server process in an environment that has nothing but the settings. `without`: one that it does not get."""
     env = {**kustom.settings, "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all", **settings}
+    env.pop(without, None)
     ours, theirs = os.pipe()
     out = asyncio.StreamReader(limit=LONGEST)
     listening, _ = await asyncio.get_running_loop().connect_read_pipe(

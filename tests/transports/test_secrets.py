@@ -13,6 +13,7 @@ from tests.transports.pipe import HANDSHAKE, Pipe, call, spawned
 TOWEL = demo("captured-sek")
 REFUND = {"order_id": TOWEL, "refunded_amount": 100}
 WRONG_KEY = "kco_test_api_canary_8d1f6a"
+LIVE_KEY = "kco_live_api_canary_5e2c9b"
 RING = "canary-ring-" + "k" * 32
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("reset", {}),
@@ -65,3 +66,22 @@ async def test_a_key_is_in_no_answer_no_log_and_no_file(kustom: Kustom, tmp_path
         assert [trace for trace in [*traces(key), RING] if trace in said] == []
         assert any(name.endswith(".jsonl") for name in written)
     assert kustom.order(TOWEL)["refunded_amount"] == 100
+
+
+async def test_a_key_that_changes_in_its_file_is_used_at_once_and_a_live_one_never_leaves(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    read = {"order_id": TOWEL}
+    file.write_text(f"{WRONG_KEY}\n")
+    async with spawned(kustom, tmp_path / "state", "KUSTOM_API_KEY", KUSTOM_API_KEY_FILE=str(file)) as pipe:
+        await pipe.send(*HANDSHAKE)
+        outcomes = [(await pipe.result(call("wrong key", "get_order", read)))["outcome"]]
+        for number, key in enumerate((API_KEY, LIVE_KEY, f'"{LIVE_KEY}"', f"\ufeff{LIVE_KEY}", WRONG_KEY)):
+            file.write_text(f"{key}\n")
+            outcomes.append((await pipe.result(call(number, "get_order", read)))["outcome"])
+        pipe.close()
+        await pipe.ended()
+    assert outcomes == ["rejected", "ok", "ok", "ok", "ok", "rejected"]
+    assert pipe.stderr.count("The API key from before is used on.") == 3
+    assert "live_api" not in pipe.stderr + json.dumps(pipe.answers)
