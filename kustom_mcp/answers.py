@@ -131,10 +131,13 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
     """
     tools = [f"kustom_{TOOLS[operation]}" for operation in verdict.alternatives]
     instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
+    next_step = f"{instead} Ask the person first."
+    if verdict.elsewhere:
+        next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."
     return Failure(
         Code.ACTION_NOT_ALLOWED,
         f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
-        next_step=f"{instead} Ask the person first.",
+        next_step=next_step,
         field=field if most else None,
     )
 

@@ -12,6 +12,7 @@ none) produces.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -102,6 +103,9 @@ class Call(Reading):
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise nobody_to_ask(self.gate.mode)
+        overdue = view.overdue(self._asked.tool, order, self.app.now())
+        if overdue:
+            proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
         key = self._new_pledge(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if gate.objection is not None:

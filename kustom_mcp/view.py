@@ -83,7 +83,7 @@ def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Per
         view["days_left"] = days
     if portal_url is not None:
         view["portal_url"] = portal_url
-    view["can"], view["cannot"] = _possible(order, permitted)
+    view["can"], view["cannot"] = _possible(order, permitted, now)
     return view
 
 
@@ -104,7 +104,12 @@ def summary(order: Order, now: datetime | None = None) -> str:
     if expires is not None and _open(order):
         days = _days_left(order, now) if now is not None else None
         count = "" if days is None else f" ({days} {'day' if days == 1 else 'days'} left)"
-        parts.append(f"captures are possible until {expires:%Y-%m-%d}{count}")
+        passed = now is not None and expires <= now
+        parts.append(
+            f"its authorization ended on {expires:%Y-%m-%d} by its date"
+            if passed
+            else f"captures are possible until {expires:%Y-%m-%d}{count}"
+        )
     if order.fraud_status and order.fraud_status != ACCEPTED:
         parts.append(f"the fraud status is {clean(order.fraud_status, 20)}")
     return f"Order {clean(order.order_id, 64)[:8]}… is {clean(order.status, 30)}: {'; '.join(parts)}."
@@ -171,41 +176,67 @@ def difference(before: Order, after: Order) -> list[dict[str, Json]]:
     return [{"field": name, "before": old, "after": new} for name, old, new in pairs if old != new]
 
 
-def _possible(order: Order, permitted: Permitted) -> tuple[list[Json], list[Json]]:
+def overdue(tool: str, order: Order, now: datetime) -> str | None:
+    """That an order is past its `expires_at` although its status is not EXPIRED yet, where `tool` needs the
+    authorization: for a person who decides whether to ask Kustom all the same. None where there is nothing to say."""
+    expires = _passed(order, now) if GATED.get(tool) in rules.NEEDS_AUTHORIZATION else None
+    return expires and (
+        f"The authorization ended on {expires} by its date, although the status is {clean(order.status, 30)}: "
+        "Kustom may refuse."
+    )
+
+
+def _possible(order: Order, permitted: Permitted, now: datetime) -> tuple[list[Json], list[Json]]:
     can: list[Json] = []
     cannot: list[Json] = []
     for tool, operation in GATED.items():
-        why = permitted(tool) or _why_not(operation, order)
+        why = permitted(tool) or _why_not(operation, order, now)
         if why is not None:
             cannot.append({"tool": tool, "why": why})
             continue
         most = rules.max_amount(operation, order)
         can.append({"tool": tool} if most is None else {"tool": tool, "max_amount": most})
     extend, due_date = "kustom_extend_authorization", "kustom_extend_due_date"
-    if permitted(extend) is None and rules.verdict("extendAuthorizationTime", order).allowed:
+    if permitted(extend) is None and _why_not("extendAuthorizationTime", order, now) is None:
         can.append({"tool": extend})
     if permitted(due_date) is None:
-        if order.captures or order.captured_amount:
+        why = _no_due_date(order)
+        if why is None:
             can.append({"tool": due_date})
         else:
-            cannot.append({"tool": due_date, "why": "has no captures"})
+            cannot.append({"tool": due_date, "why": why})
     return can, cannot
 
 
-def _why_not(operation: str, order: Order) -> str | None:
-    """Why a gated operation makes no sense now, in words that follow "the order".
+def _why_not(operation: str, order: Order, now: datetime) -> str | None:
+    """Why an operation should not be tried now, in words that follow "the order".
 
-    A refusal that nobody documents counts only where the order has ended: while it is open a tool may be tried.
+    It names what Kustom would refuse as far as is known, and what the date has overtaken: fewer things are offered than
+    are sent, because a person who approved something should not be told afterwards that it was impossible.
     """
-    if operation == "releaseRemainingAuthorization" and _nothing_remains(order):
-        return rules.verdict(operation, order).sentence or "has nothing left to release"
     verdict = rules.verdict(operation, order)
-    if verdict.allowed:
-        return None
-    if verdict.refused_here:
+    if not verdict.allowed:
         return verdict.sentence
-    refundable = operation == "refundOrder" and (rules.max_amount(operation, order) or 0) > 0
-    return verdict.sentence if order.status in _ENDED and not refundable else None
+    if operation == "releaseRemainingAuthorization" and _nothing_remains(order):
+        return "has nothing left to release"
+    if operation == "extendAuthorizationTime" and not rules.extendable(order):
+        return "is not one that Kustom extends"
+    expires = _passed(order, now) if operation in rules.NEEDS_AUTHORIZATION else None
+    return expires and f"is past its expires_at ({expires}), so Kustom may end it any moment"
+
+
+def _no_due_date(order: Order) -> str | None:
+    if not (order.captures or order.captured_amount):
+        return "has no captures"
+    return "was paid at once: there is no due date" if rules.paid_at_once(order) else None
+
+
+def _passed(order: Order, now: datetime) -> str | None:
+    """The day of an `expires_at` that is past, while the status does not say so."""
+    expires = _expiry(order)
+    if expires is None or expires > now or order.status in {CAPTURED, *_ENDED}:
+        return None
+    return f"{expires:%Y-%m-%d}"
 
 
 def _nothing_remains(order: Order) -> bool:

@@ -13,6 +13,7 @@ from mcp import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, ReadResourceResult, TextResourceContents
 
 from kustom_mcp.money import exponent, tax_of
+from kustom_mcp.oms.rules import DOCUMENTED, PERMISSIONS
 from kustom_mcp.resources import (
     DEMO_ORDERS,
     REFERENCES,
@@ -24,6 +25,7 @@ from kustom_mcp.resources import (
     read,
 )
 from kustom_mcp.result import MEANINGS, Code
+from kustom_mcp.tools import CATALOG
 
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 VIEW: Mapping[str, Any] = {"outcome": "ok", "summary": "Grüße", "order": {"order_id": ORDER_ID, "status": "CAPTURED"}}
@@ -225,6 +227,16 @@ async def test_the_lifecycle_has_a_cell_for_every_gated_tool_and_state() -> None
     rows = table(await read_text("kustom://reference/order-lifecycle"), "tool")
     assert all(len(row) == 7 and all(re.match(r"\(?(yes|no)", cell) for cell in row[1:]) for row in rows)
     assert GATED - {row[0] for row in rows} == {"kustom_extend_due_date"}
+
+
+async def test_the_lifecycle_says_of_each_state_what_is_refused_here() -> None:
+    rows = {row[0]: row[1:] for row in table(await read_text("kustom://reference/order-lifecycle"), "tool")}
+    endpoints = {tool.name: tool.endpoint.name for tool in CATALOG.values() if tool.writes}
+    assert set(rows) - {"all reads"} == set(endpoints) - {"kustom_extend_due_date"}
+    for tool, cells in rows.items():
+        for cell, permission in zip(cells, PERMISSIONS[endpoints.get(tool, "getOrder")].values(), strict=True):
+            said = "yes" if permission.error_code is None else "no"
+            assert cell.startswith(said if permission.mark in DOCUMENTED else f"({said}"), (tool, cell)
 
 
 async def test_the_examples_of_the_money_reference_are_right() -> None:

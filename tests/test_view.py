@@ -165,7 +165,6 @@ def test_an_authorized_order_can_be_changed_cancelled_and_captured() -> None:
             {"tool": "kustom_update_customer_details"},
             {"tool": "kustom_cancel_order"},
             {"tool": "kustom_capture_order", "max_amount": 20000},
-            {"tool": "kustom_extend_authorization"},
         ],
         "cannot": [
             {
@@ -178,12 +177,12 @@ def test_an_authorized_order_can_be_changed_cancelled_and_captured() -> None:
 
 
 def test_a_part_captured_order_shows_what_is_left_to_capture_and_to_refund() -> None:
-    view = facts(Order.model_validate(PART), portal_url=None, now=NOW, permitted=all_tools)
+    part = Order.model_validate(PART | {"initial_payment_method": {"type": "INVOICE"}})
+    view = facts(part, portal_url=None, now=NOW, permitted=all_tools)
 
     assert "portal_url" not in view
     assert view["can"] == [
         {"tool": "kustom_update_order_amount"},
-        {"tool": "kustom_update_customer_details"},
         {"tool": "kustom_release_remaining_authorization"},
         {"tool": "kustom_capture_order", "max_amount": 10000},
         {"tool": "kustom_refund_order", "max_amount": 7500},
@@ -191,6 +190,7 @@ def test_a_part_captured_order_shows_what_is_left_to_capture_and_to_refund() -> 
         {"tool": "kustom_extend_due_date"},
     ]
     assert view["cannot"] == [
+        {"tool": "kustom_update_customer_details", "why": "has captures: ask the carrier to redirect the parcel"},
         {"tool": "kustom_cancel_order", "why": "has captures: refund, or release the remainder"},
     ]
 
@@ -211,13 +211,85 @@ def test_an_ended_order_without_captures_can_do_nothing(status: str) -> None:
     assert "days_left" not in view
 
 
-@pytest.mark.parametrize("status", ["EXPIRED", "CLOSED", "CAPTURED"])
+@pytest.mark.parametrize("status", ["CLOSED", "CAPTURED"])
 def test_what_was_captured_can_be_refunded_after_the_end(status: str) -> None:
     ended = order(status=status, captured_amount=5000, refunded_amount=1000, remaining_authorized_amount=0)
 
     can = facts(ended, portal_url=None, now=NOW, permitted=everything_on)["can"]
 
     assert {"tool": "kustom_refund_order", "max_amount": 4000} in can
+
+
+def test_an_expired_order_is_not_refunded_whatever_was_captured() -> None:
+    ended = order(status="EXPIRED", captured_amount=5000, remaining_authorized_amount=0)
+
+    cannot = facts(ended, portal_url=None, now=NOW, permitted=everything_on)["cannot"]
+
+    assert {"tool": "kustom_refund_order", "why": "has expired: ask Kustom's merchant support"} in cannot
+
+
+PASSED = "is past its expires_at (2026-02-28), so Kustom may end it any moment"
+
+
+@pytest.mark.parametrize(
+    ("status", "left"), [("AUTHORIZED", []), ("PART_CAPTURED", ["kustom_refund_order", "kustom_extend_due_date"])]
+)
+def test_past_its_expiry_an_order_offers_only_what_needs_no_authorization(status: str, left: list[str]) -> None:
+    given = (PART if status == "PART_CAPTURED" else ORDER) | {"initial_payment_method": {"type": "INVOICE"}}
+    late = Order.model_validate(given | {"expires_at": "2026-02-28T00:00:00Z"})
+
+    view = facts(late, portal_url=None, now=NOW, permitted=all_tools)
+
+    why = {entry["tool"]: entry["why"] for entry in view["cannot"]}
+    assert [entry["tool"] for entry in view["can"]] == left
+    assert why["kustom_capture_order"] == why["kustom_update_order_amount"] == PASSED
+    assert "its authorization ended on 2026-02-28 by its date" in summary(late, NOW)
+
+
+def test_an_order_that_is_captured_is_refunded_long_after_its_expiry() -> None:
+    old = order(status="CAPTURED", captured_amount=5000, remaining_authorized_amount=0, expires_at="2025-01-01T00:00Z")
+
+    can = facts(old, portal_url=None, now=NOW, permitted=everything_on)["can"]
+
+    assert can == [{"tool": "kustom_refund_order", "max_amount": 5000}]
+
+
+@pytest.mark.parametrize("status", [*STATUSES, "FROZEN"])
+def test_nothing_is_offered_with_nothing_left(status: str) -> None:
+    used = order(status=status, captured_amount=5000, refunded_amount=5000, remaining_authorized_amount=0)
+
+    view = facts(used, portal_url=None, now=NOW, permitted=all_tools)
+
+    assert not [entry for entry in view["can"] if entry.get("max_amount") == 0]
+    why = {entry["tool"]: entry["why"] for entry in view["cannot"]}
+    assert why["kustom_capture_order"]
+    assert why["kustom_refund_order"]
+
+
+@pytest.mark.parametrize(
+    ("given", "offered"),
+    [
+        ({"initial_payment_method": {"type": "INVOICE"}}, True),
+        ({"initial_payment_method": {"type": "SOMETHING_NEW"}}, True),
+        ({"initial_payment_method": None, "created_at": None, "purchase_country": None}, True),
+        ({"initial_payment_method": {"type": "SWISH"}}, False),
+        ({"initial_payment_method": {"type": "INVOICE"}, "purchase_country": "es"}, False),
+        ({"initial_payment_method": {"type": "INVOICE"}, "created_at": "2025-09-24T23:59:59Z"}, False),
+    ],
+)
+def test_an_extension_is_offered_only_where_kustom_may_grant_one(given: dict[str, Any], offered: bool) -> None:
+    can = facts(order(**given), portal_url=None, now=NOW, permitted=everything_on)["can"]
+
+    assert ({"tool": "kustom_extend_authorization"} in can) is offered
+
+
+@pytest.mark.parametrize(("method", "offered"), [("INVOICE", True), ("CARD", False)])
+def test_a_due_date_is_extended_only_where_there_is_one(method: str, offered: bool) -> None:
+    paid = order(captured_amount=5000, initial_payment_method={"type": method})
+
+    can = facts(paid, portal_url=None, now=NOW, permitted=all_tools)["can"]
+
+    assert ({"tool": "kustom_extend_due_date"} in can) is offered
 
 
 def test_nothing_is_left_to_release_after_a_release() -> None:

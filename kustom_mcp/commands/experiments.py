@@ -22,7 +22,6 @@ from kustom_mcp.oms.endpoints import (
     REFUND_ORDER,
     RELEASE_REMAINING_AUTHORIZATION,
     UPDATE_AUTHORIZATION,
-    UPDATE_CUSTOMER_DETAILS,
     UPDATE_MERCHANT_REFERENCES,
 )
 from kustom_mcp.oms.errors import Refused
@@ -137,12 +136,6 @@ async def references_later(lab: Lab) -> str:
     return f"{status}: {await lab.send(UPDATE_MERCHANT_REFERENCES, {'merchant_reference2': MARK})}"
 
 
-async def address_later(lab: Lab) -> str:
-    status = (await part_captured(lab)).status
-    body = {"shipping_address": {"street_address2": MARK}}
-    return f"{status}: {await lab.send(UPDATE_CUSTOMER_DETAILS, body)}"
-
-
 async def shipment_later(lab: Lab) -> str:
     status = (await part_captured(lab)).status
     shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "2"}]}
@@ -196,12 +189,6 @@ EXPERIMENTS: Final = (
         f"{_CAPTURES}sets merchant_reference2",
         "PART_CAPTURED: accepted",
         references_later,
-    ),
-    Experiment(
-        "updateCustomerDetails.NOT_ALLOWED.assumed",
-        f"{_CAPTURES}changes the address",
-        "PART_CAPTURED: 403 NOT_ALLOWED",
-        address_later,
     ),
     Experiment(
         "appendOrderShippingInfo.allowed.assumed",

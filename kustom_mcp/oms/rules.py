@@ -1,9 +1,9 @@
 """What Kustom documents as possible in which state of an order: one literal table, and plain words for a person.
 
 Each cell says `Y` or the error code that Kustom answers with, and how well that is known: S, K and KL are documented by
-Kustom or Klarna; I is inferred, D decided by us where nothing public decides, U unknown. Only documented refusals are
-refused here: everything else is sent, and Kustom decides. The table is laid out like the documentation, so that a
-difference is found by reading. No clock: `expires_at` alone refuses nothing.
+Kustom or Klarna, A by pages of Kustom's help that were found later; I is inferred, D decided by us where nothing public
+decides, U unknown. Only documented refusals are refused here: everything else is sent, and Kustom decides. The table is
+laid out like the documentation, so that a difference is found by reading. No clock: `expires_at` alone refuses nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 from kustom_mcp.oms.models import STATUSES, Order
 
-DOCUMENTED: Final = frozenset({"S", "K", "KL"})
+DOCUMENTED: Final = frozenset({"S", "K", "KL", "A"})
 
 OPERATIONS: Final = {
     "cancelOrder": "cancel",
@@ -40,7 +40,7 @@ class Verdict:
     """Whether an operation is possible for an order as it is.
 
     `why` is the reason in words that follow "the order" ("has captures"), empty when allowed. `alternatives` are
-    operations that may do instead.
+    operations that may do instead; `elsewhere` is who may help where none does.
     """
 
     operation: str
@@ -49,6 +49,7 @@ class Verdict:
     mark: str
     why: str = ""
     alternatives: tuple[str, ...] = ()
+    elsewhere: str = ""
 
     @property
     def refused_here(self) -> bool:
@@ -58,8 +59,9 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The reason and the alternatives: "has captures: refund, or release the remainder"."""
-        words = [OPERATIONS[operation] for operation in self.alternatives]
-        return f"{self.why}: {', or '.join(words)}" if words else self.why
+        words = [OPERATIONS[operation] for operation in self.alternatives] or [self.elsewhere]
+        instead = ", or ".join(filter(None, words))
+        return f"{self.why}: {instead}" if instead else self.why
 
 
 def _row(*cells: str) -> Mapping[str, Cell]:
@@ -84,7 +86,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = {
     "updateMerchantReferences": _row(
         "Y:K", "Y:I", "Y:I", "NOT_ALLOWED:KL", "Y:I", "Y:I"),
     "updateCustomerDetails": _row(
-        "Y:K", "NOT_ALLOWED:D", "NOT_ALLOWED:D", "NOT_ALLOWED:I", "NOT_ALLOWED:I", "NOT_ALLOWED:I"),
+        "Y:K", "NOT_ALLOWED:A", "NOT_ALLOWED:A", "NOT_ALLOWED:A", "NOT_ALLOWED:A", "NOT_ALLOWED:A"),
     "appendOrderShippingInfo": _row(
         "Y:K", "Y:I", "Y:I", "Y:D", "Y:D", "Y:D"),
     "cancelOrder": _row(
@@ -102,7 +104,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = {
     "triggerSendOut": _row(
         "NOT_ALLOWED:KL", "Y:KL", "Y:KL", "NOT_ALLOWED:KL", "NOT_ALLOWED:D", "Y:D"),
     "refundOrder": _row(
-        "REFUND_NOT_ALLOWED:KL", "Y:K", "Y:K", "REFUND_NOT_ALLOWED:KL", "REFUND_NOT_ALLOWED:D", "Y:K"),
+        "REFUND_NOT_ALLOWED:KL", "Y:K", "Y:K", "REFUND_NOT_ALLOWED:KL", "REFUND_NOT_ALLOWED:A", "Y:K"),
 }
 # fmt: on
 """The table. The due-date operations are not in it: their rules are unknown, so they are always sent."""
@@ -130,6 +132,47 @@ ALTERNATIVES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
 }
 """What may do instead."""
 
+ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
+    ("updateCustomerDetails", "PART_CAPTURED"): "ask the carrier to redirect the parcel",
+    ("updateCustomerDetails", "CAPTURED"): "ask the carrier to redirect the parcel",
+    ("refundOrder", "EXPIRED"): "ask Kustom's merchant support",
+}
+"""Who may help where no operation does."""
+
+NEEDS_AUTHORIZATION: Final = frozenset(
+    {
+        "updateAuthorization",
+        "updateCustomerDetails",
+        "cancelOrder",
+        "extendAuthorizationTime",
+        "releaseRemainingAuthorization",
+        "captureOrder",
+    }
+)
+"""Operations that no EXPIRED order allows: an order past its `expires_at` is about to be one."""
+
+PAID_AT_ONCE: Final = frozenset(
+    {
+        "APPLE_PAY_CARD",
+        "BANCONTACT",
+        "BANK_TRANSFER",
+        "BLIK",
+        "CARD",
+        "CARTES_BANCAIRES",
+        "GOOGLE_PAY_CARD",
+        "MOBILEPAY",
+        "SWISH",
+        "TWINT",
+    }
+)
+"""Payment types that are none of Klarna's, so that nothing can be extended (K for authorizations, KL for due dates)."""
+
+EXTENDED_SINCE: Final = "2025-09-25"
+"""Kustom extends no authorization of an order that was made before this day (K)."""
+
+NOT_EXTENDED_IN: Final = frozenset({"ES", "FR", "IT", "PT"})
+"""Where Kustom does not extend authorizations (K)."""
+
 
 def max_amount(operation: str, order: Order) -> int | None:
     """The most that a capture or a refund may be, in minor units; None for other operations, or where Kustom is silent.
@@ -142,6 +185,20 @@ def max_amount(operation: str, order: Order) -> int | None:
     if operation == "refundOrder" and "captured_amount" in given:
         return max(0, order.captured_amount - order.refunded_amount)
     return None
+
+
+def paid_at_once(order: Order) -> bool:
+    """Whether the payment method is known to be none of Klarna's. A type that nobody listed may be one."""
+    method = order.initial_payment_method
+    return method is not None and method.type in PAID_AT_ONCE
+
+
+def extendable(order: Order) -> bool:
+    """Whether Kustom may extend the authorization, as far as the order tells: not what was paid at once, nor in
+    certain countries, nor older orders (K). For what is offered: nothing is refused by it."""
+    country = (order.purchase_country or "").upper()
+    since = (order.created_at or EXTENDED_SINCE)[: len(EXTENDED_SINCE)]
+    return not paid_at_once(order) and country not in NOT_EXTENDED_IN and since >= EXTENDED_SINCE
 
 
 def verdict(operation: str, order: Order, amount: int | None = None) -> Verdict:
@@ -159,6 +216,7 @@ def verdict(operation: str, order: Order, amount: int | None = None) -> Verdict:
             mark=cell.mark,
             why=REASONS[order.status],
             alternatives=ALTERNATIVES.get((operation, order.status), ()),
+            elsewhere=ELSEWHERE.get((operation, order.status), ""),
         )
     return _over_limit(operation, order, amount, cell) or Verdict(operation, True, None, cell.mark)
 

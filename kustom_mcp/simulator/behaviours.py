@@ -16,6 +16,7 @@ MARKS: Final[dict[str, Mark]] = {
     "S": "documented",
     "K": "documented",
     "KL": "documented",
+    "A": "documented",
     "C": "observed",
     "I": "assumed",
     "D": "assumed",
@@ -120,7 +121,7 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     ),
     _assumed("remaining.zero", "Cancelling and expiry set remaining_authorized_amount to 0."),
     _documented("expiry", "An authorized order expires when its expires_at passes."),
-    _assumed("expiry.part_captured", "A part-captured order expires too; refunds stay possible."),
+    _documented("expiry.part_captured", "A part-captured order expires too, and is not refunded any more."),
     _documented(
         "extend", "Only Klarna payment methods, orders since 2025-09-25, not ES, FR, IT or PT, not beyond 90 days."
     ),

@@ -57,6 +57,7 @@ async def capture_order(
     call.policy.tracking_links(shipments)
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
+    call.require(CAPTURE_ORDER, order)
     taken = entry(order, "captured_amount", captured_amount, lines, order_lines)
     call.require(CAPTURE_ORDER, order, taken.amount, field="captured_amount")
     call.policy.within_ceiling(taken.amount, order.currency, "captured_amount")

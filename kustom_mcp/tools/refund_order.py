@@ -54,6 +54,7 @@ async def refund_order(
     agreed compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
+    call.require(REFUND_ORDER, order)
     given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
     call.require(REFUND_ORDER, order, given.amount, field="refunded_amount")
     call.policy.within_ceiling(given.amount, order.currency, "refunded_amount")

@@ -6,6 +6,7 @@ from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import RELEASE_REMAINING_AUTHORIZATION
+from kustom_mcp.oms.models import PART_CAPTURED
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Result
 
@@ -22,6 +23,8 @@ async def release_remaining_authorization(call: Call, order_id: OrderId) -> Resu
     order = await call.order(order_id, WATCH)
     call.require(RELEASE_REMAINING_AUTHORIZATION, order)
     remaining = order.remaining_authorized_amount
+    if order.status == PART_CAPTURED and remaining == 0:
+        call.already(f"{short(order).capitalize()} has nothing left to release.")
     approved = await call.approval(
         Proposal(
             action="release",

@@ -39,6 +39,9 @@ def test_the_table_is_the_documented_one() -> None:
         operation: {status: cell(facts["result"], facts["confidence"]) for status, facts in row.items()}
         for operation, row in documented()["state_machine"]["permissions"].items()
     }
+    for status in ("PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"):
+        described["updateCustomerDetails"][status] = Cell("NOT_ALLOWED", "A")  # help.kustom.co 272002
+    described["refundOrder"]["EXPIRED"] = Cell("REFUND_NOT_ALLOWED", "A")  # help.kustom.co 272001
     assert described == PERMISSIONS
 
 
@@ -55,6 +58,11 @@ def test_only_documented_refusals_are_refused_here() -> None:
         ("updateAuthorization", "CANCELLED"),
         ("updateAuthorization", "EXPIRED"),
         ("updateMerchantReferences", "CANCELLED"),
+        ("updateCustomerDetails", "PART_CAPTURED"),
+        ("updateCustomerDetails", "CAPTURED"),
+        ("updateCustomerDetails", "CANCELLED"),
+        ("updateCustomerDetails", "EXPIRED"),
+        ("updateCustomerDetails", "CLOSED"),
         ("cancelOrder", "PART_CAPTURED"),
         ("cancelOrder", "CAPTURED"),
         ("cancelOrder", "CLOSED"),
@@ -73,6 +81,7 @@ def test_only_documented_refusals_are_refused_here() -> None:
         ("triggerSendOut", "CANCELLED"),
         ("refundOrder", "AUTHORIZED"),
         ("refundOrder", "CANCELLED"),
+        ("refundOrder", "EXPIRED"),
     }
 
 
@@ -91,7 +100,7 @@ def test_a_refusal_says_why_and_what_may_do_instead() -> None:
 
 
 def test_an_assumed_refusal_is_sent() -> None:
-    found = verdict("refundOrder", order("EXPIRED"))
+    found = verdict("cancelOrder", order("EXPIRED"))
     assert (found.allowed, found.refused_here) == (False, False)
 
 

@@ -88,6 +88,6 @@ def test_every_behaviour_has_a_name_a_sentence_and_a_mark() -> None:
     assert len({behaviour.name for behaviour in BEHAVIOURS}) == len(BEHAVIOURS)
     assert all(behaviour.sentence.endswith(".") for behaviour in BEHAVIOURS)
     assert sum(len(marked(mark)) for mark in set(MARKS.values())) == len(BEHAVIOURS)
-    assert {"refundOrder.allowed.assumed", "captureOrder.CAPTURE_NOT_ALLOWED.documented"} <= {
+    assert {"extendAuthorizationTime.allowed.assumed", "captureOrder.CAPTURE_NOT_ALLOWED.documented"} <= {
         behaviour.name for behaviour in BEHAVIOURS
     }

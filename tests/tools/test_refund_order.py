@@ -131,7 +131,7 @@ async def test_only_what_was_captured_is_refunded() -> None:
                 "PART_CAPTURED": "applied",
                 "CAPTURED": "applied",
                 "CANCELLED": "here",
-                "EXPIRED": "there",
+                "EXPIRED": "here",
                 "CLOSED": "here",
             },
             refunded_amount=1000,
