@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
-from typing import NamedTuple, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from kustom_mcp.served import Served
 from kustom_mcp.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
+from kustom_mcp.values import hooks_secrets
 
 PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
@@ -35,8 +37,15 @@ _LATER = frozenset(
     )
 )
 """Settings that documents of later versions name."""
+GONE: Mapping[str, str] = dict.fromkeys(
+    ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),
+    "There is no such setting any more: webhooks are signed by the Standard Webhooks specification. Leave it out.",
+)
+"""Settings that there were, and why they are gone."""
 _NOT_SUCH_A_NUMBER = ("int_parsing", "int_parsing_size", "float_parsing", "greater_than_equal", "less_than_equal")
 _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +172,8 @@ def _check_names(names: Iterable[str]) -> list[str]:
     for name in sorted(names):
         if name in known:
             continue
+        if name.upper() in GONE:
+            raise ConfigError(name, GONE[name.upper()])
         if name.upper() in known:
             raise ConfigError(name, f"Names of settings are upper case: {name.upper()}.")
         if name.upper() in _LATER:
@@ -224,33 +235,67 @@ def _read_secret(setting: str, name: str, path: Path) -> str:
     return text
 
 
-class KeyFile:
-    """The API key of a server that runs: that of KUSTOM_API_KEY_FILE is read again when its file has changed.
+class _SecretFile(ABC, Generic[T]):
+    """A secret of a server that runs, read again when its file has changed.
 
-    What may not be used, or cannot be read, is said on stderr, and the key from before stays in use: somebody may be
-    writing the file just now, and a live key never goes where a test key went. A pipe is read once, and a file that has
-    been removed has not changed.
+    What may not be used, or cannot be read, is said on stderr, and what was there before stays in use: somebody may be
+    writing the file just now. A pipe is read once, and a file that has been removed has not changed.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._path = None if settings.sandboxed or not settings.api_key_file else settings.api_key_file.expanduser()
-        self._key = settings.effective_api_key
+    what: str
+    """What it is called."""
+
+    def __init__(self, name: str, path: Path | None, now: T) -> None:
+        self._name = name
+        self._path = path.expanduser() if path else None
+        self._now = now
         self._seen = _version(self._path)
 
-    def __call__(self) -> SecretStr:
-        """The key for the next request."""
+    @abstractmethod
+    def _taken(self, text: str) -> T:
+        """What a clean text means. ConfigError, ValueError where it may not be used."""
+
+    def __call__(self) -> T:
+        """The secret as it is now."""
         found = _version(self._path)
         if self._path is not None and found and found != self._seen:
             self._seen = found
+            setting = f"{PREFIX}{self._name.upper()}_FILE"
             try:
-                key = SecretStr(_read_secret("KUSTOM_API_KEY_FILE", "api_key", self._path))
-                self._settings.require_fits(key)
+                self._now = self._taken(_read_secret(setting, self._name, self._path))
             except ConfigError as error:
-                log.error("%s The API key from before is used on.", error)
-            else:
-                self._key = key
-        return self._key
+                log.error("%s The %s from before is used on.", error, self.what)
+            except ValueError as error:
+                log.error("%s: %s The %s from before is used on.", setting, error, self.what)
+        return self._now
+
+
+class KeyFile(_SecretFile[SecretStr]):
+    """The API key for the next request. A live key never goes where a test key went."""
+
+    what = "API key"
+
+    def __init__(self, settings: Settings) -> None:
+        path = None if settings.sandboxed else settings.api_key_file
+        super().__init__("api_key", path, settings.effective_api_key)
+        self._settings = settings
+
+    def _taken(self, text: str) -> SecretStr:
+        key = SecretStr(text)
+        self._settings.require_fits(key)
+        return key
+
+
+class HooksFile(_SecretFile[tuple[SecretStr, ...]]):
+    """The secrets that the next webhook may be signed with; none where webhooks are not verified."""
+
+    what = "signing secret"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("hooks_secret", settings.hooks_secret_file, settings.hooks_secret)
+
+    def _taken(self, text: str) -> tuple[SecretStr, ...]:
+        return tuple(map(SecretStr, cast("tuple[str, ...]", hooks_secrets(text))))
 
 
 def _version(path: Path | None) -> tuple[int, ...] | None:

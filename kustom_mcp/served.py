@@ -71,19 +71,10 @@ class Served(BaseModel):
     )
     hooks_secret: Annotated[tuple[SecretStr, ...], BeforeValidator(values.hooks_secrets)] = Field(
         default=(),
-        description="Secret that webhooks are signed with, as the portal shows it; while it changes, the new one and "
-        "the old one as a comma list. A webhook without a good signature is then refused.",
+        description="Secret that webhooks are signed with (Standard Webhooks), as the portal shows it: `whsec_...`; "
+        "while it changes, the new one and the old one as a comma list. A webhook without a good signature is refused.",
     )
     hooks_secret_file: Path | None = Field(
-        default=None, description="File to read the secret from, instead of KUSTOM_HOOKS_SECRET."
-    )
-    hooks_header: Annotated[str, AfterValidator(values.header)] = Field(
-        default="Kustom-Signature",
-        description="Header that has the signature of a webhook (HMAC-SHA256 of the body). Assumed: Kustom publishes "
-        "neither its name nor its form.",
-    )
-    hooks_encoding: Annotated[Literal["hex", "base64"], BeforeValidator(values.lower)] = Field(
-        default="hex",
-        description="How that signature is written: `hex` or `base64`, with or without a prefix such as `sha256=`. "
-        "Assumed.",
+        default=None,
+        description="File to read the secret from, instead of KUSTOM_HOOKS_SECRET; it is read again when it changes.",
     )

@@ -17,7 +17,7 @@ import yaml
 from kustom_mcp import __version__
 from kustom_mcp.card import APPROVE
 from kustom_mcp.commands.line import run
-from kustom_mcp.environment import load, table
+from kustom_mcp.environment import GONE, load, table
 from kustom_mcp.gate import Mode
 from kustom_mcp.prompts import PROMPTS
 from kustom_mcp.resources import documented_codes
@@ -41,7 +41,7 @@ PACKAGED = [
     ROOT / ".ci" / "run",
     ROOT / ".gitignore",
 ]
-SETTINGS = {row.name for row in table()}
+SETTINGS = {row.name for row in table()} | GONE.keys()
 
 CONTAINER_SECRETS = "/run/secrets/"
 

@@ -141,6 +141,7 @@ def test_with_credentials_the_platform_says_where_state_is_kept() -> None:
     assert "kustom-mcp" in str(path)
 
 
+HOOKS_SECRET = f"whsec_{'CANARY' * 6}"
 WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"username": "M1"}, "KUSTOM_API_KEY", "It is needed"),
     ({"environment": "playground"}, "KUSTOM_API_KEY", "It is needed"),
@@ -225,12 +226,14 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"hooks_path": "CANARY" * 5}, "KUSTOM_HOOKS_PATH", "random text of 24"),
     ({"hooks_path": "CANARY-0123456789-abcdefgh", "book_days": "0"}, "KUSTOM_HOOKS_PATH", "KUSTOM_BOOK_DAYS is 0"),
     ({"hooks_path_file": os.devnull}, "KUSTOM_HOOKS_PATH_FILE", "is empty"),
-    ({"hooks_secret": "CANARY"}, "KUSTOM_HOOKS_SECRET", "Entry 1 of the list is not at least 16 bytes"),
-    ({"hooks_secret": ",".join(["CANARY" * 4] * 3)}, "KUSTOM_HOOKS_SECRET", "at most two"),
-    ({"hooks_secret": "CANARY" * 4}, "KUSTOM_HOOKS_SECRET", "means nothing without KUSTOM_HOOKS_PATH"),
-    ({"hooks_header": "CANARY: x"}, "KUSTOM_HOOKS_HEADER", "the name of a header"),
+    ({"hooks_secret": "CANARY" * 4}, "KUSTOM_HOOKS_SECRET", "signing secret as Kustom's portal shows it"),
+    ({"hooks_secret": f"{HOOKS_SECRET},CANARY"}, "KUSTOM_HOOKS_SECRET", "Entry 2 of the list is not a signing secret"),
+    ({"hooks_secret": f"{HOOKS_SECRET}CANARY-="}, "KUSTOM_HOOKS_SECRET", "whole: `whsec_` and base64"),
+    ({"hooks_secret": "whsec_CANARY"}, "KUSTOM_HOOKS_SECRET", "whole: `whsec_` and base64"),
+    ({"hooks_secret": HOOKS_SECRET}, "KUSTOM_HOOKS_SECRET", "means nothing without KUSTOM_HOOKS_PATH"),
+    ({"hooks_header": "CANARY"}, "KUSTOM_HOOKS_HEADER", "signed by the Standard Webhooks specification"),
+    ({"hooks_encoding": "CANARY"}, "KUSTOM_HOOKS_ENCODING", "signed by the Standard Webhooks specification"),
     ({"book_days": "CANARY"}, "KUSTOM_BOOK_DAYS", "It is a whole number from 0 to 3650."),
-    ({"hooks_encoding": "CANARY"}, "KUSTOM_HOOKS_ENCODING", "It is 'hex' or 'base64'."),
 ]
 
 

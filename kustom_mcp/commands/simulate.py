@@ -9,7 +9,7 @@ import signal
 import sys
 
 from kustom_mcp.simulator.app import API_KEY, Simulator
-from kustom_mcp.simulator.events import SECRET, Outbox
+from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox
 from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.sending import Address, send_events
 from kustom_mcp.simulator.serve import serve
@@ -60,7 +60,7 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> 
         print(f"kustom-mcp: --hooks: {error}", file=sys.stderr)
         return 2
     if address is not None:
-        print(f"webhooks are signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
+        print(f"webhooks are of merchant {MERCHANT}, signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
     try:
         asyncio.run(simulate(port, orders, address))
     except (OSError, OverflowError) as problem:

@@ -19,7 +19,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
+from collections.abc import Iterable
 
+from standardwebhooks import Webhook
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
@@ -29,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kustom_mcp.app import App
 from kustom_mcp.book.feed import WEBHOOK
 from kustom_mcp.door import Door
+from kustom_mcp.environment import HooksFile
 from kustom_mcp.hooks.complaints import Complaints
 from kustom_mcp.hooks.inbox import Inbox, NoRoom
 from kustom_mcp.hooks.notice import PUSH, NotUnderstood, is_push, pushed, told
@@ -49,7 +52,8 @@ _ANSWERS = {
 }
 _COMPLAINTS = {
     "not_understood": "a webhook or push was refused: it is neither an event nor does it name an order",
-    "unsigned": "a webhook was refused: no good signature in the header of KUSTOM_HOOKS_HEADER",
+    "unsigned": "a webhook was refused: no good signature in `webhook-signature` for a secret of KUSTOM_HOOKS_SECRET, "
+    "or a time in `webhook-timestamp` that is over five minutes from this machine's clock",
     "no_room": "a webhook or push could not be kept; whoever sent it is told to come again",
 }
 
@@ -86,10 +90,9 @@ class Hooks:
     """What is behind the secret path and the door."""
 
     def __init__(self, app: App, inbox: Inbox) -> None:
-        self._settings = app.settings
         self._telemetry = app.telemetry
         self._inbox = inbox
-        self._secrets = [secret.get_secret_value() for secret in app.settings.hooks_secret]
+        self._secrets = HooksFile(app.settings)
         self._complaints = Complaints(app.clock)
         self._heard: OrderedDict[bytes, None] = OrderedDict()
         """Signed events that were kept."""
@@ -104,7 +107,7 @@ class Hooks:
                 await self._inbox.keep(pushed(query))
                 result = "accepted"
             else:
-                result = await self._event(body, request.headers.getlist(self._settings.hooks_header))
+                result = await self._event(body, request.headers.items())
         except NotUnderstood:
             result = "not_understood"
         except _Unsigned:
@@ -119,10 +122,11 @@ class Hooks:
         status, text = _ANSWERS[result]
         await PlainTextResponse(f"{text}\n", status)(scope, receive, send)
 
-    async def _event(self, body: bytes, signatures: list[str]) -> str:
+    async def _event(self, body: bytes, headers: Iterable[tuple[str, str]]) -> str:
         """Take a webhook; what became of it. NotUnderstood, NoRoom, _Unsigned."""
-        verified = bool(self._secrets) and signed(body, signatures, self._secrets, self._settings.hooks_encoding)
-        if self._secrets and not verified:
+        secrets = [Webhook(secret.get_secret_value()) for secret in self._secrets()]
+        verified = signed(body, headers, secrets)
+        if secrets and not verified:
             self._inbox.doubt()
             raise _Unsigned
         same = hashlib.sha256(body).digest()

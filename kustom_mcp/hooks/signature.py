@@ -1,40 +1,48 @@
-"""Whether a webhook is signed: HMAC-SHA256 over the raw body with a secret that the portal shows.
+"""Whether a webhook is signed: by the Standard Webhooks specification, as the package of that name verifies it.
 
-Assumed. Kustom says that webhooks are signed and that two secrets are good for up to ten minutes when one is changed;
-how the signature is written is not published. So the header and the encoding are settings, several signatures may stand
-in it, separated by commas, and each may have a prefix such as `sha256=`.
+The headers are `webhook-id`, `webhook-timestamp` (Unix time in seconds) and `webhook-signature`. Signed are id, time
+and raw body, joined by dots, with HMAC-SHA256 and the decoded part of a `whsec_` secret. While a secret changes, both
+sign, and the header has several signatures with blanks between them. A time more than 300 seconds from ours is refused.
+
+The package raises whatever it comes upon in a header that is malformed, and stops at the first of several signatures
+that it cannot read. So it is given well-formed ones only: what else stands in the header spoils none of them.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-Encoding = Literal["hex", "base64"]
+from standardwebhooks import Webhook, WebhookVerificationError
 
-MOST = 4  # signatures that are looked at
-_FORMS = {
-    "hex": re.compile(r"(?:[A-Za-z0-9]{1,16}=)?([0-9A-Fa-f]{64})"),
-    "base64": re.compile(r"(?:[A-Za-z0-9]{1,16}=)?([A-Za-z0-9+/_-]{43})=?"),
-}
+ID: Final = "webhook-id"
+TIMESTAMP: Final = "webhook-timestamp"
+SIGNATURE: Final = "webhook-signature"
 
-
-def signed(body: bytes, given: Sequence[str], secrets: Sequence[str], encoding: Encoding) -> bool:
-    """Whether one of the signatures in these headers was made of this body with one of the secrets."""
-    found = [_decoded(text.strip(), encoding) for text in ",".join(given).split(",")][:MOST]
-    expected = [hmac.new(secret.encode(), body, hashlib.sha256).digest() for secret in secrets]
-    return any([hmac.compare_digest(one, other) for one in found for other in expected])  # noqa: C419 - all of them
+_ID = re.compile(r"[!-~]{1,256}")
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 
 
-def _decoded(text: str, encoding: Encoding) -> bytes:
-    """The signature; empty when it is none."""
-    match = _FORMS[encoding].fullmatch(text)
-    if match is None:
-        return b""
-    if encoding == "hex":
-        return bytes.fromhex(match[1])
-    return base64.urlsafe_b64decode(match[1].replace("+", "-").replace("/", "_") + "=")
+def signed(body: bytes, headers: Iterable[tuple[str, str]], secrets: Sequence[Webhook]) -> bool:
+    """Whether this request was signed with one of the secrets within the last 300 seconds, by our clock."""
+    found: dict[str, list[str]] = {ID: [], TIMESTAMP: [], SIGNATURE: []}
+    for name, value in headers:
+        if name.lower() in found:
+            found[name.lower()].append(value)
+    if [len(values) for values in found.values()] != [1, 1, 1]:
+        return False
+    good = [one for one in found[SIGNATURE][0].split(" ") if _SIGNATURE.fullmatch(one)]
+    if not (good and _ID.fullmatch(found[ID][0]) and _TIMESTAMP.fullmatch(found[TIMESTAMP][0])):
+        return False
+    read = {ID: found[ID][0], TIMESTAMP: found[TIMESTAMP][0], SIGNATURE: " ".join(good)}
+    return any([_fits(secret, body, read) for secret in secrets])  # noqa: C419 - all of them
+
+
+def _fits(secret: Webhook, body: bytes, headers: dict[str, str]) -> bool:
+    try:
+        secret.verify(body, headers, json_parse=False)
+    except (WebhookVerificationError, ValueError):  # ValueError: a body that is not UTF-8
+        return False
+    return True

@@ -133,9 +133,14 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
         "due_date", "Due dates move for invoice-like methods only, by 14, 30 or 60 days, in any state with a capture."
     ),
     _documented("hooks.events", "Webhooks tell of order.created, capture.created, refund.created and dispute.created."),
-    _assumed("hooks.signature", "A webhook is signed with HMAC-SHA256 of its body, in hex, in `Kustom-Signature`."),
+    _observed("hooks.signature", "A webhook is signed by the Standard Webhooks specification."),
+    _documented("hooks.body", "An event has `id`, `merchant_id`, `timestamp` with nine decimals, `type` and `data`."),
+    _assumed("hooks.id", "`webhook-id` is the id of the event; each attempt has the time at which it leaves."),
+    _assumed("hooks.data", "The event of a refund has its `refund_id` in `data`, that of a dispute a `dispute_id`."),
     _documented("hooks.again", "A webhook that is not answered with 2xx is sent again."),
-    _assumed("hooks.pauses", "It is sent again after half a second, then after twice as long each time, 11 times."),
+    _assumed(
+        "hooks.pauses", "A webhook is sent again after half a second, then after twice as long each time, 11 times."
+    ),
     _assumed("hooks.push", "A push is sent on request, for an order that is not acknowledged."),
     _documented("payouts.pages", "Payouts and transactions come 20 at a time, or as many as asked for, 500 at most."),
     _assumed("payouts.days", "What is captured or refunded is paid out on the second day after it, at 06:00 UTC."),

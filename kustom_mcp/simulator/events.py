@@ -1,26 +1,29 @@
 """What the sandbox tells a shop by webhook and by push: events that wait to be sent, and what became of them.
 
-The contents of an event and that it is signed are documented; header, encoding and the times of repetition are assumed.
+Signed by the Standard Webhooks specification (observed). Id, merchant, time and type of an event are documented, and
+the data of capture.created; the data of the others and the times of repetition are assumed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
-from kustom_mcp.simulator.drafts import made_up_id, stamp
+from standardwebhooks import Webhook
+
+from kustom_mcp.simulator.drafts import made_up_id
 from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
 
 if TYPE_CHECKING:
     from kustom_mcp.simulator.app import Simulator
 
-SECRET: Final = "kco_test_webhooks_sandbox"
-HEADER: Final = "Kustom-Signature"
+SECRET: Final = "whsec_a3VzdG9tLW1jcC1zYW5kYm94LXdlYmhvb2tz"
 MERCHANT: Final = "PM00000"
 MAX_EVENTS: Final = 10_000
 
@@ -29,6 +32,9 @@ CAUSED_BY: Final[Mapping[str, tuple[str, str, str]]] = {
     "refundOrder": ("refund.created", "Refund-Id", "refund_id"),
 }
 """By operation: the event, the header of the answer that has the new id, and how the event calls that id."""
+
+_SIGNING: Final = Webhook(SECRET)
+_ALPHABET: Final = string.digits + string.ascii_letters
 
 
 @dataclass(slots=True)
@@ -46,12 +52,16 @@ class Event:
     def query(self) -> str:
         return f"order_id={self.order_id}" if self.kind == "push" else ""
 
-    @property
-    def headers(self) -> dict[str, str]:
+    def headers(self, now: datetime) -> dict[str, str]:
+        """The headers of an attempt that leaves at this time of day, whatever the sandbox's own clock says."""
         if self.kind == "push":
             return {}
-        signature = hmac.new(SECRET.encode(), self.body, hashlib.sha256).hexdigest()
-        return {"Content-Type": "application/json", HEADER: f"sha256={signature}"}
+        return {
+            "Content-Type": "application/json",
+            "webhook-id": self.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": _SIGNING.sign(self.id, now.astimezone(UTC), self.body.decode()),
+        }
 
 
 @dataclass
@@ -62,11 +72,11 @@ class Outbox:
     waiting: asyncio.Queue[Event] = field(default_factory=asyncio.Queue[Event])
     _told: int = 0
 
-    def add(self, kind: str, order_id: str, timestamp: str, data: Mapping[str, str]) -> Event:
+    def add(self, kind: str, order_id: str, moment: datetime, data: Mapping[str, str]) -> Event:
         """Let an event be sent."""
         self._told += 1
-        number = f"kevt_{made_up_id('event', self._told)}"
-        told = {"id": number, "merchant_id": MERCHANT, "timestamp": timestamp, "type": kind}
+        number = f"kevt_{_short(made_up_id(kind, order_id, moment.isoformat(), self._told))}"
+        told = {"id": number, "merchant_id": MERCHANT, "timestamp": _nanoseconds(moment), "type": kind}
         body = b"" if kind == "push" else json.dumps(told | {"data": {"order_id": order_id, **data}}).encode()
         event = Event(number, kind, order_id, body)
         self.events.append(event)
@@ -85,7 +95,21 @@ def caused(simulator: Simulator, operation: str, order_id: str, response: Respon
 
 def tell(simulator: Simulator, kind: str, order_id: str, **data: str) -> None:
     if simulator.outbox is not None:
-        simulator.outbox.add(kind, order_id, stamp(simulator.store.now()), data)
+        simulator.outbox.add(kind, order_id, simulator.store.now(), data)
+
+
+def _short(made_up: str) -> str:
+    """A made-up id as 22 letters and digits."""
+    rest, digits = UUID(made_up).int, ""
+    while len(digits) < 22:
+        rest, digit = divmod(rest, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits
+
+
+def _nanoseconds(moment: datetime) -> str:
+    """A time as events have it, e.g. 2026-04-08T09:48:16.680000000Z: RFC 3339 with nine decimals."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
 
 
 def answer(simulator: Simulator, request: Request) -> Response:

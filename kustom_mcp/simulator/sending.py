@@ -7,6 +7,7 @@ import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Self
 from urllib.parse import urlsplit
 
@@ -91,7 +92,8 @@ async def _post(event: Event, address: Address) -> int:
 
 async def _exchange(event: Event, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
     http = h11.Connection(h11.CLIENT)
-    headers = {"Host": address.name, "Content-Length": str(len(event.body)), "Connection": "close", **event.headers}
+    headers = {"Host": address.name, "Content-Length": str(len(event.body)), "Connection": "close"}
+    headers |= event.headers(datetime.now(UTC))
     target = f"{address.path}?{event.query}" if event.query else address.path
     out = http.send(h11.Request(method="POST", target=target, headers=[*headers.items()])) or b""
     out += (http.send(h11.Data(data=event.body)) or b"") + (http.send(h11.EndOfMessage()) or b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -43,7 +44,7 @@ class Ear:
         return self.post(told(kind, order_id, **more), secret).status_code
 
     def post(self, body: bytes, secret: str = SECRET) -> httpx.Response:
-        return self.http.post(HOOKS, content=body, headers={"Kustom-Signature": signature(body, secret)})
+        return self.http.post(HOOKS, content=body, headers=signed(body, secret))
 
     def push(self, order_id: str) -> int:
         return self.http.post(HOOKS, params={"order_id": order_id}).status_code
@@ -76,8 +77,18 @@ def told(kind: str, order_id: object, **more: Any) -> bytes:
     return json.dumps({"id": "kevt_1", "type": kind, "data": {"order_id": order_id}, **more}).encode()
 
 
-def signature(body: bytes, secret: str = SECRET) -> str:
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+def signature(body: bytes, secret: str, name: str, at: object) -> str:
+    """What Kustom writes in `webhook-signature`, made with nothing of the server's: see test_signature."""
+    text = b".".join([name.encode(), str(at).encode(), body])
+    digest = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), text, hashlib.sha256)
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def signed(body: bytes, *secrets: str, name: str = "msg_1", late: int = 0) -> dict[str, str]:
+    """The headers of a webhook that left so many seconds ago, signed with each of the secrets."""
+    at = int(time.time()) - late
+    signatures = " ".join(signature(body, secret, name, at) for secret in secrets or (SECRET,))
+    return {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signatures}
 
 
 def reads(kustom: Kustom) -> list[str]:

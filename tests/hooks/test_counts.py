@@ -9,7 +9,7 @@ from kustom_mcp.app import App
 from kustom_mcp.environment import load
 from kustom_mcp.web import web_app
 from tests.conversation import demo
-from tests.hooks.hearing import HOOKED, HOOKS, signature, told
+from tests.hooks.hearing import HOOKED, HOOKS, signed, told
 from tests.test_telemetry import Watcher
 
 TOWEL = demo("captured-sek")
@@ -19,7 +19,7 @@ BODY = told("order.created", TOWEL)
 async def test_hooks_are_counted_by_what_became_of_them() -> None:
     watcher = Watcher()
     web = web_app(App.of(load(HOOKED).settings, telemetry=watcher.telemetry), 8080, None)
-    good = {"kustom-signature": signature(BODY)}
+    good = signed(BODY)
     with anyio.fail_after(10):
         async with (
             web.router.lifespan_context(web),
@@ -30,7 +30,7 @@ async def test_hooks_are_counted_by_what_became_of_them() -> None:
             ]
             other = told("something.else", TOWEL)
             for sent in (other, b"{}"):
-                answer = await http.post(HOOKS, content=sent, headers={"kustom-signature": signature(sent)})
+                answer = await http.post(HOOKS, content=sent, headers=signed(sent))
                 statuses.append(answer.status_code)
             statuses += [(await http.post(HOOKS, params={"order_id": named})).status_code for named in (TOWEL, "7")]
     assert statuses == [200, 200, 401, 200, 400, 200, 400]

@@ -19,13 +19,14 @@ from kustom_mcp.book.hints import MOST, Hint
 from kustom_mcp.book.shelf import LocalShelf
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.simulator.events import SECRET
-from tests.hooks.hearing import HOOKS, PATH, free_port, hearing, reads, signature, told, until
+from tests.hooks.hearing import HOOKS, PATH, free_port, hearing, reads, signed, told, until
 from tests.transports.kustom import Kustom, demo, simulating
 from tests.transports.serving import Served
 
 TOWEL = demo("captured-sek")
 NOBODY = "00000000-0000-4000-8000-000000000404"
 CANARY = "Ingrid Canarysdotter"
+NEW_SECRET = "whsec_dGhlIHNlY3JldCBhZnRlciB0aGlzIG9uZQ=="
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +96,7 @@ WRONG_IDS = [
 
 
 def test_what_is_refused_causes_nothing_and_says_nothing(kustom: Kustom, tmp_path: Path) -> None:
-    good = {"Kustom-Signature": signature(UNDERSTOOD)}
+    good = signed(UNDERSTOOD)
     with hearing(kustom, tmp_path) as ear:
         nowhere = ear.http.post("/nowhere", content=UNDERSTOOD)
         for path in (f"{HOOKS}x", HOOKS[:-1], "/hooks/kustom/", "/hooks/kustom", f"{HOOKS}/", "/hooks/kustom/%F0%9F"):
@@ -107,13 +108,13 @@ def test_what_is_refused_causes_nothing_and_says_nothing(kustom: Kustom, tmp_pat
                 }
         assert ear.http.get(HOOKS).status_code == 405
         assert ear.http.post(HOOKS, content=UNDERSTOOD).status_code == 401
-        assert ear.event("order.created", TOWEL, secret="somebody-elses-secret") == 401
+        assert ear.event("order.created", TOWEL, secret=NEW_SECRET) == 401
         assert ear.http.post(HOOKS, content=UNDERSTOOD + b" ", headers=good).status_code == 401
         assert ear.http.post(HOOKS, content=UNDERSTOOD, headers={**good, "host": "evil.example"}).status_code == 421
         assert [ear.event("order.created", wrong) for wrong in WRONG_IDS] == [400] * len(WRONG_IDS)
         assert [ear.push(wrong) for wrong in WRONG_IDS if isinstance(wrong, str)] == [400] * 8
         assert ear.http.post(f"{HOOKS}?order_id={TOWEL}&order_id={TOWEL}").status_code == 400
-        for body in (b"", b"[]", b"null", b"{" * 60_000, b"\xff\xfe", b'{"type": 7}', b'{"type": "order.created"}'):
+        for body in (b"", b"[]", b"null", b"{" * 60_000, b'{"type": 7}', b'{"type": "order.created"}'):
             assert ear.post(body).status_code == 400, body[:20]
         for other in ("ipp.session.updated", "order.updated", "something.else"):
             assert ear.event(other, TOWEL) == 200
@@ -141,37 +142,86 @@ def test_ten_megabytes_are_refused_before_they_are_read(kustom: Kustom, tmp_path
     big = told("order.created", TOWEL, text="x" * 10_000_000)
     with hearing(kustom, tmp_path) as ear:
         assert ear.post(big).status_code == 413
-        headers = {"Kustom-Signature": signature(big)}
-        parts = ear.http.post(HOOKS, content=iter([big[:65_000], big[65_000:130_000]]), headers=headers)
+        parts = ear.http.post(HOOKS, content=iter([big[:65_000], big[65_000:130_000]]), headers=signed(big))
         assert parts.status_code == 413
         assert ear.event("order.created", TOWEL) == 200
         until(lambda: ear.coverage["known"] == 1)
 
 
-def test_while_the_secret_changes_both_are_good_and_a_signature_may_be_in_base64(
+def test_while_the_secret_changes_here_both_are_good(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET=f"{NEW_SECRET}, {SECRET}") as ear:
+        assert ear.event("order.created", TOWEL, NEW_SECRET) == 200
+        assert ear.event("order.created", demo("authorized-sek"), SECRET) == 200
+        until(lambda: ear.coverage["known"] == 2)
+        assert ear.event("order.created", TOWEL, f"whsec_{'A' * 32}") == 401
+        assert "no good signature" in said(ear.served)
+
+
+def test_a_secret_that_changes_in_its_file_is_used_without_a_restart(kustom: Kustom, tmp_path: Path) -> None:
+    file = tmp_path / "whsec"
+    file.write_text(SECRET + "\n")
+    with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET="", KUSTOM_HOOKS_SECRET_FILE=str(file)) as ear:
+        assert ear.event("order.created", TOWEL, SECRET) == 200
+        file.write_text("whsec_short")
+        assert ear.event("order.created", TOWEL, SECRET) == 200, "what may not be used changes nothing"
+        file.write_text(f"{NEW_SECRET}, {SECRET}")
+        assert [ear.event("order.created", TOWEL, secret) for secret in (SECRET, NEW_SECRET)] == [200, 200]
+        file.write_text(NEW_SECRET)
+        assert [ear.event("order.created", TOWEL, secret) for secret in (SECRET, NEW_SECRET)] == [401, 200]
+        text = said(ear.served)
+    assert "KUSTOM_HOOKS_SECRET_FILE: Entry 1 of the list is not a signing secret" in text
+    assert "The signing secret from before is used on." in text
+    assert "whsec_s" not in text
+
+
+def test_while_the_secret_changes_at_kustom_one_of_its_signatures_is_enough(kustom: Kustom, tmp_path: Path) -> None:
+    with hearing(kustom, tmp_path) as ear:
+        for both in ((NEW_SECRET, SECRET), (SECRET, NEW_SECRET)):
+            assert ear.http.post(HOOKS, content=UNDERSTOOD, headers=signed(UNDERSTOOD, *both)).status_code == 200
+        until(lambda: ear.coverage["known"] == 1 and ear.complete)
+
+
+MALFORMED = [
+    {"webhook-id": "kevt_\u00e9"},
+    {"webhook-id": ""},
+    *({"webhook-timestamp": text} for text in ("", "nan", "inf", "-1", "1e9", "9" * 5000, "2026-11-28", "\u00b2")),
+    *({"webhook-signature": text} for text in ("", "v1", "v1,", "v1,=", "v1,\u00e9", "v1," + "A" * 41, ",,", "v1,A,B")),
+]
+
+
+def test_a_malformed_header_or_body_is_an_unsigned_webhook_and_no_fault_of_the_server(
     kustom: Kustom, tmp_path: Path
 ) -> None:
-    new = "the-secret-after-this-one"
-    other = demo("authorized-sek")
-    with hearing(kustom, tmp_path, KUSTOM_HOOKS_SECRET=f"{new},{SECRET}", KUSTOM_HOOKS_HEADER="X-Sig") as ear:
-        for order_id, secret in ((TOWEL, new), (other, SECRET)):
-            body = told("order.created", order_id)
-            assert ear.http.post(HOOKS, content=body, headers={"x-sig": signature(body, secret)}).status_code == 200
-        until(lambda: ear.coverage["known"] == 2)
-        assert ear.event("order.created", TOWEL) == 401, "in the header of the default"
-        assert "no good signature" in said(ear.served)
+    with hearing(kustom, tmp_path) as ear:
+
+        def status(body: bytes, headers: dict[str, str]) -> int:
+            sent = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+            return ear.http.post(HOOKS, content=body, headers=sent).status_code
+
+        good = signed(UNDERSTOOD)
+        for wrong in MALFORMED:
+            assert status(UNDERSTOOD, good | wrong) == 401, wrong
+        for missing in good:
+            assert status(UNDERSTOOD, {name: value for name, value in good.items() if name != missing}) == 401
+        assert status(b"\xff\xfe", signed(b"\xff\xfe")) == 401
+        for late in (-400, 400):
+            assert status(UNDERSTOOD, signed(UNDERSTOOD, late=late)) == 401
+        assert status(UNDERSTOOD, signed(UNDERSTOOD, late=200)) == 200
+        text = said(ear.served)
+    assert "five minutes from this machine's clock" in text
+    assert "Traceback" not in text
 
 
 def test_ten_thousand_replays_are_one_read(kustom: Kustom, tmp_path: Path) -> None:
     with hearing(kustom, tmp_path) as ear:
-        head = f"POST {HOOKS} HTTP/1.1\r\nHost: {urlsplit(ear.served.base).netloc}\r\n"
-        head += f"Kustom-Signature: {signature(UNDERSTOOD)}\r\nContent-Length: {len(UNDERSTOOD)}\r\n\r\n"
-        request = head.encode() + UNDERSTOOD
         address = urlsplit(ear.served.base)
         answered = 0
         with socket.create_connection((address.hostname or "", address.port or 0)) as line:
-            for _ in range(100):
-                line.sendall(request * 100)
+            for number in range(100):
+                fields = {"Host": address.netloc, "Content-Length": str(len(UNDERSTOOD))}
+                fields |= signed(UNDERSTOOD, name=f"msg_{number}")
+                head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+                line.sendall((f"POST {HOOKS} HTTP/1.1\r\n{head}\r\n".encode() + UNDERSTOOD) * 100)
                 got = b""
                 while got.count(b"\r\n\r\nok\n") < 100:
                     got += line.recv(65536)
@@ -302,7 +352,7 @@ def test_an_event_without_a_good_signature_ends_completeness_and_the_next_new_or
             assert ear.http.post("/hooks/kustom/another-path-0123456789-abc", content=b"{}").status_code == 404
             assert ear.push(TOWEL) == 200
             assert ear.complete
-            assert ear.event("order.created", NOBODY, secret="the-new-secret-0123456789") == 401
+            assert ear.event("order.created", NOBODY, secret=NEW_SECRET) == 401
             assert not ear.complete
             assert ear.event("capture.created", TOWEL, at=number) == 200
             assert since() == 0

@@ -10,13 +10,15 @@ from collections.abc import AsyncGenerator
 import httpx2 as httpx
 import pytest
 
-PROGRAM = "import sys; from kustom_mcp.commands.simulate import run; sys.exit(run(int(sys.argv[1])))"
+from kustom_mcp.simulator.events import MERCHANT, SECRET
+
+PROGRAM = "import sys; from kustom_mcp.commands.simulate import run; sys.exit(run(int(sys.argv[1]), 0, *sys.argv[2:]))"
 
 
 @contextlib.asynccontextmanager
-async def started(port: int) -> AsyncGenerator[asyncio.subprocess.Process, None]:
+async def started(port: int, *words: str) -> AsyncGenerator[asyncio.subprocess.Process, None]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", PROGRAM, str(port), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-c", PROGRAM, str(port), *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(10):
@@ -40,6 +42,13 @@ async def test_it_says_where_it_listens_and_stops_on_a_signal(number: signal.Sig
             rest, told = await process.communicate()
         assert (process.returncode, rest) == (0, b"")
         assert f"KUSTOM_API_URL={url} KUSTOM_USERNAME=demo KUSTOM_API_KEY=kco_test_api_sandbox" in told.decode()
+
+
+async def test_the_secret_that_webhooks_are_signed_with_is_said_first() -> None:
+    async with started(0, "http://127.0.0.1:9/hooks") as process:
+        assert process.stderr is not None
+        line = (await process.stderr.readline()).decode()
+    assert line == f"webhooks are of merchant {MERCHANT}, signed: KUSTOM_HOOKS_SECRET={SECRET}\n"
 
 
 @pytest.mark.parametrize("port", ["taken", "70000"])
