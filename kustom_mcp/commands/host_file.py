@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -20,6 +22,9 @@ from typing import Any, cast
 PRIVATE = 0o600
 LARGEST = 16 * 1024 * 1024
 _SECRET = re.compile(r'("[^"]*(?:KEY|TOKEN|SECRET|PASSWORD|STORE|PROXY)[^"]*(?<!_FILE)": ")[^"]+(")', re.IGNORECASE)
+
+_REMARK = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
 
 class HostFileError(Exception):
@@ -61,12 +66,13 @@ class HostFile:
         mode = self.path.stat().st_mode & 0o777 if self.raw is not None else PRIVATE
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            copy = self._keep(mode)
-            if _bytes(self.path) != self.raw:
-                raise HostFileError(
-                    f"{self.path} was changed by another program meanwhile. Nothing was written: try again."
-                )
-            write_whole(self.path, _text(content).encode(), mode)
+            with _alone(self.path.parent):
+                if _bytes(self.path) != self.raw:
+                    raise HostFileError(
+                        f"{self.path} was changed by another program meanwhile. Nothing was written to it: try again."
+                    )
+                copy = self._keep(mode)
+                write_whole(self.path, _text(content).encode(), mode)
         except OSError as error:
             raise HostFileError(f"{self.path} cannot be written ({error.strerror}). It is as it was.") from None
         return copy
@@ -80,8 +86,11 @@ class HostFile:
         return copy
 
 
-def read(path: Path) -> HostFile:
-    """A host's file; an absent or empty one holds nothing. HostFileError where it is not understood."""
+def read(path: Path, *, loosely: bool = False) -> HostFile:
+    """A host's file; an absent or empty one holds nothing. HostFileError where it is not understood.
+
+    `loosely`: remarks and commas too many are passed over, as VS Code does; what is read so must not be written.
+    """
     path = path.resolve()  # a link stays a link
     try:
         raw = _bytes(path)
@@ -89,6 +98,8 @@ def read(path: Path) -> HostFile:
         raise HostFileError(f"{path} cannot be read ({error.strerror}). It was left alone.") from None
     try:
         text = (raw or b"").decode("utf-8-sig")
+        for extra in (_REMARK, _COMMA) if loosely else ():
+            text = extra.sub(r"\1", text)
         content: object = json.loads(text, object_pairs_hook=_pairs) if text.strip() else {}
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
@@ -113,6 +124,32 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file for its owner only, and never over another. FileExistsError, OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, PRIVATE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Keep other processes that install into the same folder out, where the system has locks of folders."""
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _bytes(path: Path) -> bytes | None:

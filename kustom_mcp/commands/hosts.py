@@ -51,7 +51,7 @@ class Machine:
 
     @property
     def own_folder(self) -> Path:
-        """Where our own key file goes."""
+        """Where our own key files go."""
         return self.settings_folder / "kustom-mcp"
 
     def _folder(self, variable: str, default: Path) -> Path:
@@ -63,15 +63,15 @@ class Machine:
 class Host:
     """One host. `files`: where its servers may stand, the one to write first. `key`: the object in it that holds them.
 
-    `add` and `remove` are the words of its own command; where one is None, the file is edited.
+    `add` and `remove` are the words of its own command, by the entry's name; where one is None, the file is edited.
     """
 
     title: str
     files: Callable[[Machine], Sequence[Path]]
     key: str = "mcpServers"
     command: str | None = None
-    add: Callable[[Entry], list[str]] | None = None
-    remove: Sequence[str] | None = None
+    add: Callable[[str, Entry], list[str]] | None = None
+    remove: Callable[[str], list[str]] | None = None
     after: str = ""
     without_command: str = ""
 
@@ -85,14 +85,14 @@ def _claude_desktop(machine: Machine) -> list[Path]:
     return [*(folder / "Claude" / name for folder in packaged), machine.settings_folder / "Claude" / name]
 
 
-def _claude_add(entry: Entry) -> list[str]:
+def _claude_add(name: str, entry: Entry) -> list[str]:
     """`--env` takes every word up to the next option, so that another option has to stand between it and the name."""
-    environment = [word for name, value in entry["env"].items() for word in ("--env", f"{name}={value}")]
-    return ["mcp", "add", *environment, "--scope", "user", NAME, "--", entry["command"], *entry["args"]]
+    environment = [word for setting, value in entry["env"].items() for word in ("--env", f"{setting}={value}")]
+    return ["mcp", "add", *environment, "--scope", "user", name, "--", entry["command"], *entry["args"]]
 
 
-def _vscode_add(entry: Entry) -> list[str]:
-    return ["--add-mcp", json.dumps({"name": NAME, **entry})]
+def _vscode_add(name: str, entry: Entry) -> list[str]:
+    return ["--add-mcp", json.dumps({"name": name, **entry})]
 
 
 HOW: dict[str, Host] = {
@@ -106,7 +106,7 @@ HOW: dict[str, Host] = {
         lambda machine: [machine.home / ".claude.json"],
         command="claude",
         add=_claude_add,
-        remove=("mcp", "remove", "--scope", "user", NAME),
+        remove=lambda name: ["mcp", "remove", "--scope", "user", name],
         after="Claude Code sees it in its next session: /mcp lists it.",
         without_command="Is Claude Code installed? Its command has to be on the PATH.",
     ),

@@ -4,14 +4,16 @@ for."""
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from kustom_mcp.commands import program
 from kustom_mcp.commands.book import line as book
-from kustom_mcp.commands.hosts import HOSTS
+from kustom_mcp.commands.hosts import HOSTS, NAME
 from kustom_mcp.environment import Loaded, load
 from kustom_mcp.settings import ConfigError
 
@@ -26,7 +28,7 @@ class _Parser(ArgumentParser):
 
 def run(argv: Sequence[str]) -> int:
     """Run the command that the arguments name, and return its exit code."""
-    given = _parse(argv)
+    given = parse(argv)
     if given.command == "simulate":
         from kustom_mcp.commands import simulate
 
@@ -44,7 +46,8 @@ def run(argv: Sequence[str]) -> int:
             from kustom_mcp.commands import install
 
             machine = install.this_machine()
-            return install.run(given.host, machine, remove=given.remove, yes=given.yes, env_file=given.env_file)
+            wish = install.Wish(given.name, given.remove, given.yes, given.replace_key, given.env_file)
+            return install.run(given.host, machine, wish)
         loaded = load(os.environ, given.env_file)
         return _with_settings(given, loaded)
     except ConfigError as error:
@@ -84,13 +87,14 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     return serve.run(loaded.settings, loaded.telemetry, orders)
 
 
-def _parse(argv: Sequence[str]) -> Namespace:
+def parse(argv: Sequence[str]) -> Namespace:
+    """The command that the arguments name, and its options. SystemExit with code 2 for wrong ones, 0 after --help."""
     common = _Parser(add_help=False)
     common.add_argument(
         "--env-file", type=Path, default=None, metavar="PATH", help="read settings from this file where unset"
     )
     parser = _Parser(
-        prog="kustom-mcp",
+        prog=program.shown(),
         description="MCP server for Kustom Checkout order management. Without a command it serves MCP over stdio.",
         parents=[common],
     )
@@ -121,8 +125,20 @@ def _parse(argv: Sequence[str]) -> Namespace:
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
     install = commands.add_parser("install", parents=[after], help="put this server into a host")
     install.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
+    install.add_argument(
+        "--name",
+        type=_name,
+        default=NAME,
+        metavar="NAME",
+        help=f"name of the entry, default {NAME}: one more has another",
+    )
     install.add_argument("--remove", action="store_true", help="take it out of the host again")
-    install.add_argument("--yes", action="store_true", help="do not ask before writing")
+    install.add_argument(
+        "--yes", action="store_true", help="do not ask before writing; a key in use is still asked about"
+    )
+    install.add_argument(
+        "--replace-key", action="store_true", help="replace the key that the entry uses, and do not ask"
+    )
     audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
@@ -148,6 +164,12 @@ def _orders(text: str) -> int:
     if not 0 <= number <= 10_000:
         raise ArgumentTypeError("the number of orders is from 0 to 10000")
     return number
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", text):
+        raise ArgumentTypeError("the name is up to 32 lower-case letters (a to z), digits and hyphens, no hyphen first")
+    return text
 
 
 def _version() -> str:

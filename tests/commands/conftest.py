@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from kustom_mcp.commands.line import run
+from tests.commands.desk import Desk
 from tests.transports.kustom import Kustom, simulating
 
 
@@ -49,3 +51,9 @@ def kustom() -> Iterator[Kustom]:
     """The simulator on a port, in a process of its own."""
     with simulating() as simulator:
         yield simulator
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A computer with an empty home, and a person who says yes."""
+    return Desk(tmp_path / "home")

@@ -21,6 +21,7 @@ from kustom_mcp.book import Book, hints
 from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.shelf import LATEST, LocalShelf, Page
 from kustom_mcp.book.writing import account_number
+from kustom_mcp.commands.program import shown
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
@@ -277,8 +278,8 @@ def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, sh
 def test_a_wrong_command_line_is_one_line_that_says_where_help_is(argv: tuple[str, ...], command: Command) -> None:
     ran = command(*argv)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    where = " ".join(argv[:2]) if len(argv) > 2 or "import" in argv else "book"
-    assert ran.err.endswith(f"(see kustom-mcp {where} --help)\n")
+    where = argv[:2] if len(argv) > 2 or "import" in argv else argv[:1]
+    assert ran.err.endswith(f"(see {shown(*where, '--help')})\n")
 
 
 async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path) -> None:

@@ -1,8 +1,4 @@
-"""`kustom-mcp install`: what it does to each host on each system, and what it never does.
-
-The computer is a value: a home in a temporary folder, an environment, a person who answers, and the hosts' own commands
-as a list of what was run. Files are real.
-"""
+"""`kustom-mcp install`: what it does to each host on each system, and what it never does."""
 
 from __future__ import annotations
 
@@ -10,100 +6,35 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
+import anyio
 import pytest
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
 
-from kustom_mcp.commands import install
-from kustom_mcp.commands.hosts import Machine
 from kustom_mcp.environment import load
 from kustom_mcp.settings import ConfigError
-
-System = Literal["windows", "macos", "linux"]
-SYSTEMS: tuple[System, ...] = ("windows", "macos", "linux")
-KEY = "kco_test_api_this_is_a_secret"
-CREDENTIALS = {"KUSTOM_USERNAME": "PM12345", "KUSTOM_API_KEY": KEY}
-PROGRAM = ["/opt/bin/kustom-mcp"]
-SANDBOX: dict[str, Any] = {"command": "/opt/bin/kustom-mcp", "args": [], "env": {}}
-OTHERS: dict[str, Any] = {
-    "theme": "dark",
-    "mcpServers": {"files": {"command": "npx", "env": {"TOKEN": "of another server"}}},
-    "z": 1.5,
-}
-POSIX = pytest.mark.skipif(os.name != "posix", reason="file modes")
-
-PLACES = {
-    ("claude-desktop", "windows"): "AppData/Roaming/Claude/claude_desktop_config.json",
-    ("claude-desktop", "macos"): "Library/Application Support/Claude/claude_desktop_config.json",
-    ("claude-desktop", "linux"): ".config/Claude/claude_desktop_config.json",
-    ("cursor", "windows"): ".cursor/mcp.json",
-    ("cursor", "macos"): ".cursor/mcp.json",
-    ("cursor", "linux"): ".cursor/mcp.json",
-}
-VSCODE: dict[System, str] = {
-    "windows": "AppData/Roaming/Code/User/mcp.json",
-    "macos": "Library/Application Support/Code/User/mcp.json",
-    "linux": ".config/Code/User/mcp.json",
-}
-
-
-@dataclass
-class Desk:
-    """A computer with a person at it. `answers`: True, False, or None where nobody can be asked."""
-
-    home: Path
-    answers: bool | None = True
-    commands: Sequence[str] = ("claude", "code")
-    code: int = 0
-    ran: list[list[str]] = field(default_factory=list[list[str]])
-    asked: list[str] = field(default_factory=list[str])
-
-    def run(
-        self, host: str, system: System = "linux", *, remove: bool = False, yes: bool = False,
-        env_file: Path | None = None, environ: Mapping[str, str] | None = None,
-    ) -> int:  # fmt: skip
-        def which(command: str) -> str | None:
-            return f"/bin/{command}" if command in self.commands else None
-
-        def execute(words: Sequence[str]) -> int:
-            self.ran.append(list(words))
-            return self.code
-
-        def ask(question: str) -> bool | None:
-            self.asked.append(question)
-            return self.answers
-
-        machine = Machine(system, self.home, environ or {}, PROGRAM, which, execute, ask)
-        return install.run(host, machine, remove=remove, yes=yes, env_file=env_file)
-
-    def write(self, place: str, content: Any) -> Path:
-        path = self.home / place
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-        return path
-
-    def files(self) -> dict[str, str]:
-        """Every file below the home, and what it holds."""
-        paths = sorted(path for path in self.home.rglob("*") if path.is_file())
-        return {path.relative_to(self.home).as_posix(): path.read_text(encoding="utf-8") for path in paths}
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path / "home")
-
-
-def parsed(desk: Desk, place: str) -> Any:
-    return json.loads(desk.files()[place])
+from tests.commands.desk import (
+    CREDENTIALS,
+    IN_SANDBOX,
+    KEY,
+    OTHERS,
+    PLACES,
+    POSIX,
+    PROGRAM,
+    SANDBOX,
+    SYSTEMS,
+    VSCODE,
+    Desk,
+    System,
+)
 
 
 @pytest.mark.parametrize(("host", "system"), PLACES)
 def test_a_host_without_a_file_gets_one_with_this_server(host: str, system: System, desk: Desk) -> None:
     assert desk.run(host, system) == 0
-    assert parsed(desk, PLACES[host, system]) == {"mcpServers": {"kustom": SANDBOX}}
+    assert desk.parsed(PLACES[host, system]) == {"mcpServers": {"kustom": SANDBOX}}
     assert list(desk.files()) == [PLACES[host, system]]
 
 
@@ -113,12 +44,12 @@ def test_other_servers_and_keys_stay_and_the_file_is_kept_as_it_was(host: str, s
     before = desk.write(place, OTHERS).read_text()
     assert desk.run(host, system) == 0
     servers = {**OTHERS["mcpServers"], "kustom": SANDBOX}
-    after = parsed(desk, place)
+    after = desk.parsed(place)
     assert after == {**OTHERS, "mcpServers": servers}
     assert list(after) == list(OTHERS)
     assert desk.files()[f"{place}.backup"] == before
     assert desk.run(host, system, remove=True) == 0
-    assert parsed(desk, place) == OTHERS
+    assert desk.parsed(place) == OTHERS
     assert sorted(desk.files()) == sorted([place, f"{place}.backup", f"{place}.backup1"])
 
 
@@ -128,8 +59,12 @@ def test_the_key_goes_into_a_file_of_its_own_and_nowhere_else(
 ) -> None:
     assert desk.run("claude-desktop", system, environ=CREDENTIALS) == 0
     (keeper,) = [name for name, text in desk.files().items() if KEY in text]
-    entry = parsed(desk, PLACES["claude-desktop", system])["mcpServers"]["kustom"]
-    assert entry["env"] == {"KUSTOM_USERNAME": "PM12345", "KUSTOM_API_KEY_FILE": str(desk.home / keeper)}
+    entry = desk.parsed(PLACES["claude-desktop", system])["mcpServers"]["kustom"]
+    assert entry["env"] == {
+        "KUSTOM_USERNAME": "PM12345",
+        "KUSTOM_ENVIRONMENT": "playground",
+        "KUSTOM_API_KEY_FILE": str(desk.home / keeper),
+    }
     assert load(entry["env"]).settings.effective_api_key.get_secret_value() == KEY
     printed = capsys.readouterr()
     assert KEY not in printed.out + printed.err
@@ -142,10 +77,11 @@ def test_only_the_owner_can_read_what_holds_the_key(host: str, desk: Desk) -> No
     if host == "cursor":
         desk.write(".cursor/mcp.json", OTHERS).chmod(0o644)
     assert desk.run(host, environ=CREDENTIALS) == 0
-    key = desk.home / ".config/kustom-mcp/api-key"
+    place = f".config/kustom-mcp/{host}-kustom.key"
+    key = desk.home / place
     assert (key.read_text(), key.stat().st_mode & 0o777) == (f"{KEY}\n", 0o600)
     assert key.parent.stat().st_mode & 0o777 == 0o700
-    assert [name for name, text in desk.files().items() if KEY in text] == [".config/kustom-mcp/api-key"]
+    assert [name for name, text in desk.files().items() if KEY in text] == [place]
     assert KEY not in str(desk.ran)
 
 
@@ -175,7 +111,7 @@ def test_the_difference_is_shown_before_the_question_and_shows_no_other_servers_
     assert KEY not in printed
     assert "of another server" not in printed
     assert printed.endswith("Nothing was written.\n")
-    assert desk.asked == ["Do it? [y/N] "]
+    assert desk.asked == ["Replace the key of kustom? [y/N] "]
 
 
 @pytest.mark.parametrize("answer", [False, None])
@@ -191,7 +127,7 @@ def test_a_script_says_yes_and_is_not_asked(desk: Desk) -> None:
     desk.answers = None
     assert desk.run("cursor", yes=True) == 0
     assert desk.asked == []
-    assert parsed(desk, ".cursor/mcp.json") == {"mcpServers": {"kustom": SANDBOX}}
+    assert desk.parsed(".cursor/mcp.json") == {"mcpServers": {"kustom": SANDBOX}}
 
 
 def test_the_second_time_there_is_nothing_to_do(desk: Desk) -> None:
@@ -200,8 +136,6 @@ def test_the_second_time_there_is_nothing_to_do(desk: Desk) -> None:
     desk.asked.clear()
     assert desk.run("cursor", environ=CREDENTIALS) == 0
     assert (desk.files(), desk.asked) == (before, [])
-    assert desk.run("cursor", environ={**CREDENTIALS, "KUSTOM_API_KEY": f"{KEY}2"}) == 0
-    assert desk.files() == {**before, ".config/kustom-mcp/api-key": f"{KEY}2\n"}
 
 
 @pytest.mark.parametrize("host", ["claude-desktop", "cursor", "claude-code", "vscode"])
@@ -265,7 +199,7 @@ def test_a_link_stays_a_link(desk: Desk) -> None:
 def test_text_that_the_file_holds_is_kept_to_the_letter(desk: Desk) -> None:
     desk.write(".cursor/mcp.json", '\ufeff{"name": "Åsa \\ud83d\\ude00", "half": "\\ud800"}')
     assert desk.run("cursor") == 0
-    kept = parsed(desk, ".cursor/mcp.json")
+    kept = desk.parsed(".cursor/mcp.json")
     assert (kept["name"], kept["half"]) == ("Åsa \U0001f600", "\ud800")
 
 
@@ -302,7 +236,7 @@ def test_claude_code_is_told_by_its_own_command(desk: Desk) -> None:
         )
         == 0
     )
-    environment = ["--env", "KUSTOM_USERNAME=PM1", "--env", "KUSTOM_ENVIRONMENT=sandbox", "--env", "KUSTOM_WRITES=deny"]
+    environment = ["--env", "KUSTOM_USERNAME=PM1", *IN_SANDBOX, "--env", "KUSTOM_WRITES=deny"]
     add = ["/bin/claude", "mcp", "add", *environment, "--scope", "user", "kustom", "--", *PROGRAM]
     assert (desk.ran, desk.files()) == ([add], {})
 
@@ -311,7 +245,7 @@ def test_what_claude_code_has_already_is_replaced_and_removed_by_its_command(des
     desk.write(".claude.json", {"mcpServers": {"kustom": {}}})
     remove = ["/bin/claude", "mcp", "remove", "--scope", "user", "kustom"]
     assert desk.run("claude-code") == 0
-    assert desk.ran == [remove, ["/bin/claude", "mcp", "add", "--scope", "user", "kustom", "--", *PROGRAM]]
+    assert desk.ran == [remove, ["/bin/claude", "mcp", "add", *IN_SANDBOX, "--scope", "user", "kustom", "--", *PROGRAM]]
     desk.ran.clear()
     assert desk.run("claude-code", remove=True) == 0
     assert desk.ran == [remove]
@@ -326,7 +260,7 @@ def test_vs_code_is_told_by_its_own_command_and_the_entry_is_taken_out_of_its_fi
     for system, place in VSCODE.items():
         desk.write(place, {"inputs": [], "servers": {"other": {}, "kustom": {}}})
         assert desk.run("vscode", system, remove=True) == 0
-        assert parsed(desk, place) == {"inputs": [], "servers": {"other": {}}}
+        assert desk.parsed(place) == {"inputs": [], "servers": {"other": {}}}
     assert len(desk.ran) == 1
 
 
@@ -349,8 +283,9 @@ def test_an_env_file_is_named_and_not_copied(desk: Desk, tmp_path: Path) -> None
         desk.run("cursor", env_file=file, environ={"KUSTOM_WRITES": "deny", "KUSTOM_HTTP_HOSTS": "shop.example.com"})
         == 0
     )
-    entry = parsed(desk, ".cursor/mcp.json")["mcpServers"]["kustom"]
-    assert entry == {"command": PROGRAM[0], "args": ["--env-file", str(file)], "env": {"KUSTOM_WRITES": "deny"}}
+    entry = desk.parsed(".cursor/mcp.json")["mcpServers"]["kustom"]
+    told = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_WRITES": "deny"}
+    assert entry == {"command": PROGRAM[0], "args": ["--env-file", str(file)], "env": told}
     assert KEY not in str(desk.files())
     with pytest.raises(ConfigError, match="belongs into that file"):
         desk.run("cursor", env_file=file, environ={"KUSTOM_API_KEY": KEY})
@@ -375,18 +310,25 @@ def test_paths_are_made_absolute_because_a_host_starts_elsewhere(desk: Desk, tmp
     (tmp_path / "key").write_text(KEY)
     relative = os.path.relpath(tmp_path / "key")
     assert desk.run("cursor", environ={"KUSTOM_API_KEY_FILE": relative, "KUSTOM_AUDIT_LOG": "-"}) == 0
-    env = parsed(desk, ".cursor/mcp.json")["mcpServers"]["kustom"]["env"]
+    env = desk.parsed(".cursor/mcp.json")["mcpServers"]["kustom"]["env"]
     assert Path(env["KUSTOM_API_KEY_FILE"]).is_absolute()
     assert env["KUSTOM_AUDIT_LOG"] == "-"
 
 
-def test_what_the_program_writes_starts_the_program(tmp_path: Path) -> None:
+def test_what_the_program_writes_starts_the_server_from_an_empty_folder(tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [sys.executable, "-m", "kustom_mcp", "install", "cursor", "--yes"],
-        env=home, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=30,
+        env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     assert "Installed into Cursor." in done.stdout
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["kustom"]
-    told = subprocess.run([entry["command"], *entry["args"], "--version"], env=home, capture_output=True, check=True)
-    assert told.stdout.startswith(b"kustom-mcp ")
+    env = {**home, **entry["env"], "PATH": os.defpath}
+    server = StdioServerParameters(command=entry["command"], args=entry["args"], env=env, cwd=tmp_path)
+
+    async def listed() -> set[str]:
+        with anyio.fail_after(60):
+            async with Client(server) as client:
+                return {tool.name for tool in (await client.list_tools()).tools}
+
+    assert {"kustom_get_order", "kustom_refund_order"} <= anyio.run(listed)
