@@ -211,7 +211,7 @@ def next_step(found: Found, wanted: Wanted, payload: dict[str, Json]) -> str | N
     if not found.known.orders:
         return (
             "Say that this server knows no orders yet, not that there are none. Its order book fills with the orders "
-            f"that are read through it, or at once with `kustom-mcp book import FILE`. {_BY_ID}"
+            f"that are read through it, or at once by the operator's command `book import` of kustom-mcp. {_BY_ID}"
         )
     return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
 

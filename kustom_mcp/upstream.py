@@ -110,7 +110,7 @@ def _refused(error: errors.Refused, *, writing: bool) -> Failure:
         return Failure(
             Code.AUTHENTICATION_FAILED,
             f"{message} {done}",
-            next_step="Only the operator can mend this: `kustom-mcp check` says what is wrong.",
+            next_step="Only the operator can mend this: the command `check` of kustom-mcp says what is wrong.",
             upstream=upstream,
         )
     again = (

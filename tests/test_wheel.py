@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,6 +85,34 @@ def test_the_wheel_holds_the_package_its_texts_and_nothing_else(wheel: Path) -> 
 
 def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path) -> None:
     assert run([installed, "--version"], cwd=tmp_path, env=surroundings(tmp_path)) == f"kustom-mcp {__version__}\n"
+
+
+@pytest.mark.parametrize("on_the_path", [True, False])
+def test_the_installed_command_prints_how_it_is_started(installed: Path, on_the_path: bool, tmp_path: Path) -> None:
+    env = surroundings(tmp_path)
+    path = [str(installed.parent)] if on_the_path else []
+    env["PATH"] = os.pathsep.join([*path, *(at for at in os.get_exec_path() if at != str(Path(sys.executable).parent))])
+    told = help_of(installed, cwd=tmp_path, env=env)
+    assert told == f"{'kustom-mcp' if on_the_path else installed} book --help"
+    assert run(shlex.split(told), cwd=tmp_path, env=env).startswith("usage: ")
+
+
+def test_what_uvx_starts_says_so_and_writes_it_into_a_host(wheel: Path, tmp_path: Path) -> None:
+    assert UV
+    env = surroundings(tmp_path) | {"UV_CACHE_DIR": run([UV, "cache", "dir"], cwd=tmp_path).strip()}
+    uvx = [UV, "tool", "run", "--from", wheel, "kustom-mcp"]
+    assert help_of(*uvx, cwd=tmp_path, env=env) == f"uvx --from {wheel} kustom-mcp book --help"
+    run([*uvx, "install", "cursor", "--yes"], cwd=tmp_path, env=env)
+    entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["kustom"]
+    assert (Path(entry["command"]).stem, entry["args"]) == ("uvx", ["--from", str(wheel), "kustom-mcp"])
+    assert run([entry["command"], *entry["args"], "--version"], cwd=tmp_path, env=env | entry["env"])
+
+
+def help_of(*words: str | Path, cwd: Path, env: dict[str, str]) -> str:
+    """The command that a wrong command line advises."""
+    refused = subprocess.run([*words, "book"], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    (told,) = re.findall(r"\(see (.+)\)\n$", refused.stderr)
+    return told
 
 
 def test_the_installed_command_lists_the_tools_without_settings(installed: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from kustom_mcp.app import App, shared_store
 from kustom_mcp.audit import AuditUnavailable
+from kustom_mcp.commands.program import shown
 from kustom_mcp.gate import SETTLING_SECONDS
 from kustom_mcp.intents import Intents
 from kustom_mcp.money import show
@@ -132,7 +133,7 @@ def name_at_start(app: App) -> None:
 def _name(found: list[Open]) -> None:
     for one in found[:NAMED_AT_START]:
         name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)
-        print(f"kustom-mcp: no outcome yet: {name} see kustom-mcp audit", file=sys.stderr)
+        print(f"kustom-mcp: no outcome yet: {name} see {shown('audit')}", file=sys.stderr)
     if len(found) > NAMED_AT_START:
         print(f"kustom-mcp: and {len(found) - NAMED_AT_START} more writes without an outcome", file=sys.stderr)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import anyio
 
 from kustom_mcp.app import App
+from kustom_mcp.commands.program import shown
 from kustom_mcp.environment import Loaded
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import AuthenticationFailed, NotFound, OmsError
@@ -35,7 +36,7 @@ def run(loaded: Loaded) -> int:
 def _book(days: int) -> str:
     if not days:
         return "none (KUSTOM_BOOK_DAYS is 0), so kustom_find_orders finds nothing"
-    return f"an order stays for {days} days after its creation (KUSTOM_BOOK_DAYS); `kustom-mcp book status` has more"
+    return f"an order stays for {days} days after its creation (KUSTOM_BOOK_DAYS); `{shown('book', 'status')}` has more"
 
 
 def _print_policy(policy: Policy) -> None:

@@ -18,13 +18,13 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.commands import tour
+from kustom_mcp.commands.hosts import HOSTS
+from kustom_mcp.commands.program import shown
 from kustom_mcp.commands.tour import Guide, Person, Seen, Unexpected
 from kustom_mcp.commands.transcript import Transcript
 
 DEADLINE_SECONDS = 45
 PROBLEM = 1
-
-HOST_ENTRY = '{"mcpServers": {"kustom": {"command": "kustom-mcp"}}}'
 
 
 def run(command: Sequence[str] | None = None) -> int:
@@ -100,15 +100,15 @@ def _closing(page: Transcript, seen: Seen) -> None:
     page.count(outcomes["not_sent"], "calls refused with the reason; no change left the server")
     page.count(outcomes["already_applied"], "approval used a second time, without a second effect")
     page.heading("What next")
-    page.prose("Connect a host: Claude Desktop and Cursor take this entry, Claude Code the command below it.")
-    page.plain(f"  {HOST_ENTRY}")
-    page.plain("  claude mcp add kustom -- kustom-mcp")
+    page.prose("Connect a host; each of these shows what it will change, and asks.")
+    for host in HOSTS:
+        page.plain(f"  {shown('install', host)}")
     page.gap()
     page.prose(
         "Without settings a host gets this sandbox. For your own orders set KUSTOM_USERNAME, KUSTOM_API_KEY and "
-        "KUSTOM_ENVIRONMENT (playground first), then let the server look at them:"
+        "KUSTOM_ENVIRONMENT (playground first), let the server look at them, then connect the host again:"
     )
-    page.plain("  kustom-mcp check")
+    page.plain(f"  {shown('check')}")
 
 
 def _reason(problem: BaseException) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.commands.audit import run
+from kustom_mcp.commands.program import shown
 from kustom_mcp.intents import Intents
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import Talk, conversation, demo
@@ -233,7 +234,7 @@ def test_a_server_names_open_writes_on_stderr_when_it_starts(tmp_path: Path) -> 
     done = command("serve", KUSTOM_STATE_DIR=str(state))
     named = (
         f"kustom-mcp: no outcome yet: kustom_refund_order refund-199.00SEK-7849fd84 of order {ORDER}, "
-        "sent 2026-01-02 12:00 UTC, see kustom-mcp audit"
+        f"sent 2026-01-02 12:00 UTC, see {shown('audit')}"
     )
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.splitlines() == [*[named] * 20, "kustom-mcp: and 2 more writes without an outcome"]

@@ -40,7 +40,7 @@ async def test_an_empty_book_says_so_and_how_it_fills() -> None:
     async with conversation(host=strangers) as talk:
         empty = await talk.call("find_orders", reference="15632423")
         assert "knows no orders yet" in empty["next_step"]
-        assert "`kustom-mcp book import FILE`" in empty["next_step"]
+        assert "the operator's command `book import` of kustom-mcp" in empty["next_step"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from kustom_mcp.book import FILE
 from kustom_mcp.book.entry import stamp
 from kustom_mcp.book.standing import Standing, standing
 from kustom_mcp.commands.book.running import patiently, result
+from kustom_mcp.commands.program import shown
 
 _UNITS = ("bytes", "kB", "MB", "GB")
 
@@ -92,7 +93,7 @@ def _stale(found: Standing, max_age: int) -> str:
     old = found.stale - found.in_doubt
     parts = [f"{_many(old, 'open order')} read more than {_many(max_age, 'second')} ago"] if old else []
     parts += [f"{_many(found.in_doubt, 'order')} that may have changed"] if found.in_doubt else []
-    return f"{', '.join(parts)}: kustom-mcp book sync"
+    return f"{', '.join(parts)}: {shown('book', 'sync')}"
 
 
 def _counted(counts: Counter[str]) -> str:
