@@ -89,8 +89,9 @@ class App:
         simulator: Simulator | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         telemetry: Telemetry = SILENT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> App:
-        """The app for these settings. In the sandbox the simulator is embedded; a transport is for tests."""
+        """The app for these settings. In the sandbox the simulator is embedded; a transport or a clock is for tests."""
         if settings.sandboxed and transport is None:
             from kustom_mcp.sandbox import SandboxTransport
             from kustom_mcp.simulator.app import Simulator
@@ -106,6 +107,7 @@ class App:
             read_only=not settings.writes_allowed,
             proxy=settings.proxy.get_secret_value() if settings.proxy else None,
             user_agent=f"kustom-mcp/{__version__}",
+            clock=clock,
             observer=telemetry,
         )
         app = cls(
@@ -119,6 +121,7 @@ class App:
             store=shared,
             telemetry=telemetry,
             simulator=simulator,
+            clock=clock,
         )
         telemetry.retries(lambda: app.client.retries_left)
         return app

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import compileall
 import os
 import sys
 import sysconfig
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
 
 import kustom_mcp
 from tests import postgres
+from tests.unhurried import Unhurried
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -21,6 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode and sys.prefix != sys.base_prefix and not hasattr(config, "workerinput"):
         for folder in (sysconfig.get_path("purelib"), str(Path(kustom_mcp.__file__).parent)):
             compileall.compile_dir(folder, quiet=2, workers=0)
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Deadlines must not depend on the machine, so time passes only while nothing works; but a test that waits for
+    another process, which works unseen, is marked `real_clock` and has the usual loop."""
+    if item.get_closest_marker("real_clock"):
+        return {"usual": asyncio.new_event_loop}
+    return {"unhurried": Unhurried}
 
 
 @pytest.fixture(scope="session", autouse=True)

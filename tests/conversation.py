@@ -29,6 +29,7 @@ from kustom_mcp.server import build_server
 from kustom_mcp.simulator.app import Seen, Simulator
 from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.telemetry import SILENT, Telemetry
+from tests.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")
@@ -41,7 +42,6 @@ API = "/ordermanagement/v1"
 CARDS = (advertise(EXTENSION, {"mimeTypes": [PAGE_TYPE]}),)
 """What a host declares that shows the order card."""
 ERRORS = frozenset({"not_sent", "rejected", "unknown"})
-PATIENCE = 10  # seconds
 
 
 def yes(_: str) -> ElicitResult:
@@ -159,7 +159,13 @@ async def conversation(
     well. `host`: changes the app before it is served, such as its clock.
     """
     sandbox = simulator or Simulator()
-    app = App.of(load(settings).settings, simulator=sandbox, transport=SandboxTransport(sandbox), telemetry=telemetry)
+    app = App.of(
+        load(settings).settings,
+        simulator=sandbox,
+        transport=SandboxTransport(sandbox),
+        telemetry=telemetry,
+        clock=anyio.current_time,
+    )
     if host is not None:
         host(app)
     questions: list[str] = []

@@ -16,6 +16,7 @@ import pytest
 
 from kustom_mcp.operation import Operation
 from kustom_mcp.tools import CATALOG
+from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kustom_mcp"
@@ -115,7 +116,7 @@ def test_only_the_client_the_sandbox_and_the_issuer_import_the_http_library_when
 
 def test_the_top_level_of_the_repository_holds_nothing_new() -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     if listed.returncode:
         pytest.skip("not a git checkout")

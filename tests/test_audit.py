@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from kustom_mcp.audit import Audit, AuditUnavailable
 from kustom_mcp.intents import Intents, Remembered
 from kustom_mcp.store import Store
+from tests.unhurried import PATIENCE
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 STAMP = "2026-01-02T12:00:00.000+00:00"
@@ -146,7 +147,7 @@ def test_processes_that_share_a_file_do_not_tear_lines(tmp_path: Path) -> None:
     )
     children = [run(program, str(log), who) for who in "abcd"]
     for child in children:
-        child.communicate(timeout=60)
+        child.communicate(timeout=PATIENCE)
     found = lines(log)
     assert {who: [line["n"] for line in found if line["who"] == who] for who in "abcd"} == {
         who: list(range(200)) for who in "abcd"
@@ -229,7 +230,7 @@ def test_another_process_finds_the_intent(tmp_path: Path) -> None:
         "import sys, pathlib; from kustom_mcp.intents import Intents\n"
         "print(Intents(pathlib.Path(sys.argv[1])).find('ab12')['id'])"
     )
-    assert run(program, str(tmp_path / "state")).communicate(timeout=60)[0] == "one\n"
+    assert run(program, str(tmp_path / "state")).communicate(timeout=PATIENCE)[0] == "one\n"
     (file,) = (tmp_path / "state" / "intents").iterdir()
     assert (mode(file), mode(file.parent), mode(tmp_path / "state")) == (0o600, 0o700, 0o700)
 
@@ -302,7 +303,7 @@ def test_a_process_killed_at_any_moment_leaves_only_whole_files(tmp_path: Path) 
         for _ in range(moment):
             child.stdout.readline()
         child.kill()
-        child.communicate(timeout=60)
+        child.communicate(timeout=PATIENCE)
         found = Intents(tmp_path).all()
         assert found
         assert all(len(one["pad"]) == 20000 for one in found)

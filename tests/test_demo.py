@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kustom_mcp.commands import demo
+from tests.unhurried import PATIENCE
 
 SERVE = "sys.argv = ['kustom-mcp']; from kustom_mcp.__main__ import main; sys.exit(main())"
 RECORD = (
@@ -74,7 +75,7 @@ def process() -> subprocess.CompletedProcess[str]:
         capture_output=True,
         encoding="utf-8",
         env=env | FOREIGN | {"PYTHONUTF8": "1"},
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -189,7 +190,7 @@ def test_a_reader_who_leaves_early_sees_no_traceback():
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert (process.stderr.read(), process.wait(60)) == ("", 0)
+        assert (process.stderr.read(), process.wait(PATIENCE)) == ("", 0)
 
 
 def _runs(pid: int) -> bool:

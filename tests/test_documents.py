@@ -25,6 +25,7 @@ from kustom_mcp.telemetry import Step
 from kustom_mcp.tools import CATALOG
 from tests.generate import GUIDES, PARTS, README, ROOT, files
 from tests.transcripts import SCENES
+from tests.unhurried import PATIENCE
 
 TEXT = README.read_text(encoding="utf-8")
 PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *GUIDES]
@@ -164,7 +165,7 @@ def test_the_tour_in_the_readme_is_the_tour() -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUSTOM_")}
     done = subprocess.run(
         [sys.executable, "-m", "kustom_mcp", "demo"],
-        cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=True, timeout=60,
+        cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=True, timeout=PATIENCE,
     )  # fmt: skip
     random_end = re.compile(r"\.[0-9A-Za-z_-]{6}…")
     printed = iter(random_end.sub(".######…", done.stdout).splitlines())

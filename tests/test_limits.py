@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from kustom_mcp.limits import DAY, MINUTE, Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
 from kustom_mcp.store import Store
+from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 NOW = 1_767_355_200.0
@@ -273,7 +274,7 @@ def test_two_processes_cannot_both_have_the_last_unit(place: str, ceiling: int) 
         racer.stdin.write("go\n")
         racer.stdin.flush()
     for racer in racers:
-        outputs.append(racer.communicate(timeout=60)[0])
+        outputs.append(racer.communicate(timeout=PATIENCE)[0])
         assert racer.returncode == 0
     assert sum(map(int, outputs)) == ceiling
 
@@ -301,7 +302,7 @@ counts(sys.argv[1]).take("me", 9, Move("a", "playground/M1", "refund", "SEK", 60
 os.kill(os.getpid(), signal.SIGKILL)
 """
     process = run(killed, place, str(NOW))
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -9
     with counts(place) as limits:
         assert left(limits, NOW) == 400
@@ -371,7 +372,7 @@ limits.close()
 print("and again")
 """
     process = run(full, str(tmp_path / "state"))
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert output.splitlines()[1:] == ["and again"]
     assert output.startswith("SQLITE_")

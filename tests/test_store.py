@@ -36,6 +36,7 @@ from tests.conversation import conversation
 from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import REFUND
 from tests.gate.quick import quickly
+from tests.unhurried import PATIENCE
 
 NOW = 1_767_355_200.0
 SANDBOX: dict[str, Any] = {"KUSTOM_CONFIRM": "flag", "KUSTOM_MAX_DAILY": "SEK:1000000"}
@@ -223,7 +224,7 @@ def test_without_the_extra_the_server_says_which_one_it_needs() -> None:
         text=True,
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "kustom-mcp: KUSTOM_STORE: It needs the extra `postgres`: install kustom-mcp[postgres].\n"
@@ -363,7 +364,7 @@ async def test_a_pause_that_one_replica_was_asked_for_is_kept_by_the_other(share
         theirs = Listening(lambda: 0.0)
         async with sharing(mine, one, "a", wall), sharing(strangers, other, "b", wall):
             mine.start(40.0)
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 async with sharing(theirs, other, "a", wall):
                     await heard.wait()
         assert (theirs.remaining, strangers.remaining) == (40.0, 0.0)

@@ -23,6 +23,7 @@ from mcp.client.stdio import StdioServerParameters
 from kustom_mcp import __version__
 from kustom_mcp.policy import DEFAULT_TOOLSETS
 from kustom_mcp.tools import CATALOG
+from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = os.environ.get("UV") or shutil.which("uv")
@@ -30,6 +31,7 @@ SCRIPTS = "Scripts" if sys.platform == "win32" else "bin"
 KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "SSL_CERT_FILE")
 
 pytestmark = [
+    pytest.mark.real_clock,
     pytest.mark.wheel,
     pytest.mark.skipif(UV is None and not os.environ.get("CI"), reason="uv is not installed: it builds the wheel"),
 ]
@@ -37,7 +39,7 @@ pytestmark = [
 
 def run(command: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None = None) -> str:
     """What a command prints; an assertion with its complaints when it fails."""
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=180)
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{command} gave {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
@@ -127,7 +129,7 @@ async def test_the_installed_server_answers_over_stdio_with_its_prompts_and_text
 ) -> None:
     env = surroundings(tmp_path) | {"KUSTOM_TOOLS": "all"}
     server = StdioServerParameters(command=str(installed), env=env, cwd=tmp_path)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with Client(server) as client:
             tools = [tool.name for tool in (await client.list_tools()).tools]
             prompts = {prompt.name for prompt in (await client.list_prompts()).prompts}

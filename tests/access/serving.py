@@ -19,8 +19,9 @@ from kustom_mcp.access import access_for
 from kustom_mcp.app import App
 from kustom_mcp.environment import load
 from kustom_mcp.principal import KEY, Principal
-from kustom_mcp.web import web_app
+from kustom_mcp.web import listen, web_app
 from tests.conversation import Mode
+from tests.unhurried import PATIENCE
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Served:
         """An SDK client with this token, or this way of getting one."""
         headers = {"authorization": f"Bearer {token}"} if token else {}
         async with (
-            httpx.AsyncClient(headers=headers, auth=auth, trust_env=False) as http,
+            httpx.AsyncClient(headers=headers, auth=auth, timeout=PATIENCE, trust_env=False) as http,
             Client(streamable_http_client(self.url, http_client=http), mode=mode) as client,
         ):
             yield client
@@ -62,13 +63,13 @@ class Served:
 async def serving(
     listening: socket.socket, issuer: httpx.AsyncBaseTransport | None = None, /, **environ: str
 ) -> AsyncGenerator[Served]:
-    """A server with these settings on a bound socket, for at most ten seconds. `issuer` replaces the way to one."""
+    """A server with these settings on a bound socket. `issuer` replaces the way to one."""
     read = load(environ).settings
     served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
     async with access_for(read, transport=issuer) as access:
         web = web_app(App.of(read), listening.getsockname()[1], access)
         running = uvicorn.Server(uvicorn.Config(served.noting(web), log_config=None, ws="none"))
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             task = asyncio.create_task(running.serve(sockets=[listening]))
             try:
                 yield served
@@ -80,4 +81,4 @@ async def serving(
 
 def bound() -> socket.socket:
     """A listening socket on loopback: its port is known, and callers wait in it, before anything is built."""
-    return socket.create_server(("127.0.0.1", 0))
+    return listen("127.0.0.1", 0)

@@ -11,6 +11,7 @@ import pytest
 
 from kustom_mcp.issuer import MAX_BODY, Issuer, IssuerError, Published, same_issuer
 from tests.access.issuing import ISSUER, KEYS, METADATA, Site, ec_key, jwk
+from tests.unhurried import PATIENCE
 
 OAUTH = f"{ISSUER}/.well-known/oauth-authorization-server"
 FOUND = {"keys": [jwk(ec_key())]}
@@ -179,6 +180,6 @@ async def test_on_this_machine_no_proxy_is_used_whoever_names_it(
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         async with Issuer(f"http://127.0.0.1:{port}", proxy=proxy) as asked:
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 found = await asked.read()
     assert [key.kid for key in found.keys] == ["k1"]

@@ -16,6 +16,7 @@ from kustom_mcp.issuer import IssuerError, Published
 from kustom_mcp.keyset import INTERVAL, LIFETIME, STALE, KeySet, KeysUnavailable
 from kustom_mcp.signing import SigningKey, signing_keys
 from tests.access.issuing import ISSUER, ec_key, ed_key, jwk, rsa_key
+from tests.unhurried import PATIENCE
 
 DOWN = IssuerError("the issuer could not be reached (ConnectError)")
 
@@ -46,7 +47,7 @@ class World:
     @asynccontextmanager
     async def keys(self) -> AsyncGenerator[KeySet]:
         """The key set, its first refresh done unless a gate holds it."""
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             async with KeySet(self.read, clock=lambda: self.now) as keys:
                 await wait_all_tasks_blocked()
                 yield keys

@@ -23,9 +23,11 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from tests.access.serving import Served, bound, serving
 from tests.conversation import MODES, Mode, demo
 from tests.npm import installed, node
+from tests.unhurried import PATIENCE
+
+pytestmark = pytest.mark.real_clock
 
 PACKAGE = "oidc-provider@9.13.3"
-PATIENCE = 60  # seconds, for its start
 SCRIPT = Path(__file__).parent / "provider.mjs"
 
 
@@ -66,7 +68,7 @@ async def issued(issuer: str, client: str, **more: str) -> str:
     form = {"grant_type": "client_credentials", "scope": "orders:read orders:write", **more}
     if client == "reader":
         form["scope"] = "orders:read"
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
         answer = await http.post(f"{issuer}/token", data=form, auth=(client, f"{client}-secret"))
     found: dict[str, Any] = answer.json()
     assert "access_token" in found, found
@@ -119,7 +121,9 @@ async def test_a_token_for_reading_reads_and_does_not_write(listening: socket.so
         answer = await client.call_tool("kustom_get_order", {"order_id": demo("authorized-sek")})
         assert answer.structured_content is not None
         assert answer.structured_content["outcome"] == "ok"
-        async with httpx.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {token}"}) as http:
+        async with httpx.AsyncClient(
+            timeout=PATIENCE, trust_env=False, headers={"authorization": f"Bearer {token}"}
+        ) as http:
             refused = await http.post(served.url, json=call)
     assert refused.status_code == 403
     assert 'error="insufficient_scope"' in refused.headers["www-authenticate"]
@@ -157,7 +161,10 @@ async def test_a_subject_has_one_name_and_each_its_own(listening: socket.socket,
 async def test_a_token_for_another_server_is_refused(listening: socket.socket, issuer: str) -> None:
     token = await issued(issuer, "stranger")
     headers = {"authorization": f"Bearer {token}"}
-    async with ours(listening, issuer) as served, httpx.AsyncClient(trust_env=False, headers=headers) as http:
+    async with (
+        ours(listening, issuer) as served,
+        httpx.AsyncClient(timeout=PATIENCE, trust_env=False, headers=headers) as http,
+    ):
         refused = await http.post(served.url, json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
         where = refused.headers["www-authenticate"].partition('resource_metadata="')[2].partition('"')[0]
         document = await http.get(where)

@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import httpx2 as httpx
+import pytest
 from pydantic import SecretStr
 
 from kustom_mcp.app import SANDBOX_URL, App
@@ -24,6 +25,7 @@ from kustom_mcp.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import conversation, demo
+from tests.unhurried import PATIENCE
 
 T = TypeVar("T")
 ONE = "00000000-0000-4000-8000-000000000001"
@@ -50,7 +52,7 @@ async def kept(book: Book) -> list[tuple[int, int]]:
     return await book.ask(look)
 
 
-class Unhurried(LocalShelf):
+class SlowShelf(LocalShelf):
     """Memory that takes its time to write."""
 
     def __init__(self) -> None:
@@ -59,12 +61,13 @@ class Unhurried(LocalShelf):
 
     def write(self, work: Callable[[Page], T]) -> T:
         self.entered.set()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(PATIENCE)
         return super().write(work)
 
 
+@pytest.mark.real_clock
 async def test_who_asks_waits_for_what_is_being_written() -> None:
-    shelf = Unhurried()
+    shelf = SlowShelf()
     book, answers = opened(shelf=shelf), list[list[tuple[int, int]]]()
 
     async def ask() -> None:

@@ -25,6 +25,7 @@ from kustom_mcp.simulator.app import Simulator
 from tests.book.writers import EACH, order, started
 from tests.conversation import conversation, demo
 from tests.hostile.test_personal_data import PERSONAL
+from tests.unhurried import PATIENCE
 
 KNOWN = demo("captured-sek")
 
@@ -185,6 +186,7 @@ def test_a_file_from_before_there_were_tables_is_brought_up_to_date(tmp_path: Pa
     connection.close()
 
 
+@pytest.mark.real_clock
 async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_path: Path) -> None:
     """No file may grow beyond 40 KiB, as if the disk were full: that is too little for the book's notes."""
     async with conversation(KUSTOM_STATE_DIR=str(tmp_path)) as talk:  # makes the files
@@ -198,7 +200,7 @@ async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_pa
     async with Client(stdio_client(program)) as client:
 
         async def call(tool: str, **arguments: Any) -> dict[str, Any]:
-            with anyio.fail_after(20):
+            with anyio.fail_after(PATIENCE):
                 answer: Any = (await client.call_tool(f"kustom_{tool}", arguments)).structured_content
             return answer
 
@@ -242,6 +244,7 @@ def _shared(_: Path, url: str) -> tuple[str, dict[str, str]]:
     return url, {"KUSTOM_STORE": url}
 
 
+@pytest.mark.real_clock
 @pytest.mark.parametrize("where", [_local, _shared])
 async def test_other_processes_write_meanwhile_and_every_answer_is_of_one_state(
     where: Callable[[Path, str], tuple[str, dict[str, Any]]], tmp_path: Path, shared_database: str
@@ -259,7 +262,7 @@ async def test_other_processes_write_meanwhile_and_every_answer_is_of_one_state(
                 assert len(found["orders"]) == min(50, counted[-1])
                 if ended:
                     break
-    assert [other.wait(30) for other in others] == [0, 0]
+    assert [other.wait(PATIENCE) for other in others] == [0, 0]
     assert (counted, counted[-1]) == (sorted(counted), 2 * EACH + 1)
 
 

@@ -26,6 +26,7 @@ from kustom_mcp.simulator.faults import Fault
 from tests.conversation import Talk, conversation
 from tests.gate.quick import Time
 from tests.simulator.test_port import served
+from tests.unhurried import PATIENCE
 
 ORDER = "/orders/{order_id}"
 PLAYGROUND: dict[str, Any] = {"KUSTOM_API_KEY": SANDBOX_KEY, "KUSTOM_USERNAME": "M1-demo"}
@@ -70,7 +71,7 @@ async def known_since_yesterday(
 async def one_by_one(simulator: Simulator, clock: Time, seconds: float) -> None:
     """A pause in which the read before comes to its end, so that it can be told which one was the last."""
     clock.pass_by(seconds)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         while len(simulator.requests) * 0.2 < clock.passed - 0.1 or simulator.requests[-1].status is None:
             await anyio.lowlevel.checkpoint()
     for _ in range(500):  # until the answer has come through; without these one more would be read
@@ -88,7 +89,7 @@ async def find(talk: Talk, **arguments: Any) -> tuple[dict[str, Any], Heard]:
     async def hear(progress: float, total: float | None, message: str | None) -> None:
         heard.append((progress, total))
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         answer = await talk.client.call_tool("kustom_find_orders", arguments, progress_callback=hear)
     return talk.checked("kustom_find_orders", answer), heard
 

@@ -22,6 +22,7 @@ from mcp.types import TextResourceContents
 from kustom_mcp.card import ORDER_CARD
 from tests.conversation import Talk
 from tests.npm import installed, node, unavailable
+from tests.unhurried import PATIENCE
 
 PACKAGES = (
     "@modelcontextprotocol/ext-apps@2.0.4",
@@ -32,7 +33,6 @@ PACKAGES = (
     "esbuild@0.28.2",
 )
 SCRIPT = Path(__file__).parent / "browser.mjs"
-PATIENCE = 60  # seconds
 CAPABLE: dict[str, Any] = {"serverTools": {}, "updateModelContext": {"text": {}}, "openLinks": {}}
 
 

@@ -16,6 +16,7 @@ from kustom_mcp.commands.program import shown
 from kustom_mcp.intents import Intents
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import Talk, conversation, demo
+from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 NOON = 1_767_355_200.0  # 2026-01-02 12:00 UTC
@@ -48,7 +49,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
         env=given,
         text=True,
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
         stdin=subprocess.DEVNULL,
         check=False,
     )

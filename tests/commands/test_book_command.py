@@ -26,7 +26,8 @@ from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
 from tests.conversation import conversation, demo
-from tests.transports.kustom import API, PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import API, PROGRAM, Kustom
+from tests.unhurried import PATIENCE
 
 __all__ = ["shop"]
 
@@ -293,7 +294,7 @@ async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path)
         assert (await talk.call("find_orders"))["coverage"]["sources"] == {"call": 1}
         done = subprocess.run(  # noqa: ASYNC221 - the server shall wait
             [*PROGRAM, "book", "import", file, "--max-age", "0"],
-            env={"KUSTOM_STATE_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=30, check=False,
+            env={"KUSTOM_STATE_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (
             0,

@@ -22,7 +22,8 @@ from openpyxl import Workbook
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.hostile.test_personal_data import PERSONAL
-from tests.transports.kustom import API, PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import API, PROGRAM, Kustom
+from tests.unhurried import PATIENCE
 
 DEMO = [seed.order_id for seed in demo_orders()]
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -380,7 +381,7 @@ def test_others_write_to_the_book_meanwhile(
     other = subprocess.Popen([sys.executable, "-c", ANOTHER_WRITER, str(book_of(shop))])
     ran = command("book", "import", csv_of(tmp_path / "x.csv", *DEMO), *FAST, **shop)
     assert ran.out == f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n"
-    assert other.wait(30) == 0
+    assert other.wait(PATIENCE) == 0
     counts = {"playground/demo": len(DEMO), "sandbox/": 200}
     with closing(sqlite3.connect(book_of(shop))) as book:
         for what in ("count(*) FROM book", "sum(orders) FROM book_sums"):

@@ -11,6 +11,7 @@ from kustom_mcp import __version__
 from kustom_mcp.commands.program import shown
 from tests.commands.conftest import Command
 from tests.transports.kustom import PROGRAM
+from tests.unhurried import PATIENCE
 
 SECRET = "do-not-repeat-this"
 WRONG: list[tuple[str, dict[str, str]]] = [
@@ -111,13 +112,13 @@ def test_help_names_every_command(command: Command) -> None:
 
 
 def test_the_program_itself_says_its_version() -> None:
-    ran = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, timeout=10, env={}, check=False)
+    ran = subprocess.run([*PROGRAM, "--version"], capture_output=True, text=True, timeout=PATIENCE, env={}, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"kustom-mcp {__version__}\n", "")
 
 
 def test_the_program_itself_refuses_to_serve_with_a_wrong_setting() -> None:
     ran = subprocess.run(
-        PROGRAM, capture_output=True, text=True, timeout=10, env={"KUSTOM_WRITE": "deny"}, input="", check=False
+        PROGRAM, capture_output=True, text=True, timeout=PATIENCE, env={"KUSTOM_WRITE": "deny"}, input="", check=False
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "kustom-mcp: KUSTOM_WRITE: There is no such setting. Did you mean KUSTOM_WRITES?\n"

@@ -29,6 +29,7 @@ from tests.commands.desk import (
     Desk,
     System,
 )
+from tests.unhurried import PATIENCE
 
 
 @pytest.mark.parametrize(("host", "system"), PLACES)
@@ -319,7 +320,7 @@ def test_what_the_program_writes_starts_the_server_from_an_empty_folder(tmp_path
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [sys.executable, "-m", "kustom_mcp", "install", "cursor", "--yes"],
-        env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
+        env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     assert "Installed into Cursor." in done.stdout
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["kustom"]

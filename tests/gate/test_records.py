@@ -19,6 +19,7 @@ from tests.conversation import conversation
 from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import DUE_DATE, REFUND, SEND_OUT, only
 from tests.gate.quick import ALL, quickly
+from tests.unhurried import PATIENCE
 
 FLAG: dict[str, Any] = {**ALL, "KUSTOM_CONFIRM": "flag"}
 
@@ -72,7 +73,7 @@ class Slow:
 
     def wait(self) -> None:
         self.asked.set()
-        assert self.answers.wait(60)
+        assert self.answers.wait(PATIENCE)
 
 
 class OpenedSlowly(Intents):

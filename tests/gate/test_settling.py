@@ -36,6 +36,7 @@ from tests.gate.operations import (
 )
 from tests.gate.quick import ALL as SERVER
 from tests.gate.quick import Time, quickly
+from tests.unhurried import PATIENCE
 
 FLAG: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "flag"}
 WRITES = (*GATED, *UNGATED)
@@ -405,7 +406,7 @@ async def test_a_write_in_flight_is_finished_and_recorded_although_its_caller_le
         with anyio.move_on_after(0.02) as left:
             await talk.call(REFUND.tool, given, confirm=True)
         assert left.cancelled_caught
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await talk.app.idle()
         assert talk.stored(order_id)["refunded_amount"] == 5000
         assert (talk.app.audit.memory[-1]["event"], talk.app.audit.memory[-1]["outcome"]) == ("outcome", "applied")

@@ -16,9 +16,10 @@ from typing import Any
 import httpx2 as httpx
 
 from kustom_mcp.simulator.events import SECRET
-from tests.transports.kustom import PATIENCE, Kustom
+from tests.transports.kustom import Kustom
 from tests.transports.pipe import call
 from tests.transports.serving import Served, serving
+from tests.unhurried import PATIENCE
 
 PATH = "r4ndom-Path-0123456789-abcdef"
 HOOKS = f"/hooks/kustom/{PATH}"

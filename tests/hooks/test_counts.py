@@ -11,6 +11,7 @@ from kustom_mcp.web import web_app
 from tests.conversation import demo
 from tests.hooks.hearing import HOOKED, HOOKS, signed, told
 from tests.test_telemetry import Watcher
+from tests.unhurried import PATIENCE
 
 TOWEL = demo("captured-sek")
 BODY = told("order.created", TOWEL)
@@ -20,7 +21,7 @@ async def test_hooks_are_counted_by_what_became_of_them() -> None:
     watcher = Watcher()
     web = web_app(App.of(load(HOOKED).settings, telemetry=watcher.telemetry), 8080, None)
     good = signed(BODY)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with (
             web.router.lifespan_context(web),
             httpx.AsyncClient(transport=httpx.ASGITransport(web), base_url="http://127.0.0.1:8080") as http,

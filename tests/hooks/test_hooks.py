@@ -22,6 +22,7 @@ from kustom_mcp.simulator.events import SECRET
 from tests.hooks.hearing import HOOKS, PATH, free_port, hearing, reads, signed, told, until
 from tests.transports.kustom import Kustom, demo, simulating
 from tests.transports.serving import Served
+from tests.unhurried import PATIENCE
 
 TOWEL = demo("captured-sek")
 NOBODY = "00000000-0000-4000-8000-000000000404"
@@ -44,7 +45,7 @@ def kustom(simulator: Kustom) -> Kustom:
 def said(served: Served) -> str:
     """Everything that the server has said, now that it has ended well."""
     served.signal(signal.SIGTERM)
-    assert served.ended()[0] == 0
+    assert served.ended() == 0
     return served.stderr
 
 
@@ -64,7 +65,7 @@ def test_from_the_event_to_the_answer(tmp_path: Path) -> None:
         captured = demo("authorized-sek")
         kustom.change("POST", f"/orders/{captured}/captures", {"captured_amount": 5000})
         until(lambda: [row["captured_amount"] for row in ear.find(reference=captured)["orders"]] == [5000])
-        tell = httpx.Client(base_url=kustom.url, trust_env=False)
+        tell = httpx.Client(base_url=kustom.url, trust_env=False, timeout=PATIENCE)
         assert tell.post("/sandbox/hooks/disputes", json={"order_id": TOWEL}).status_code == 202
         until(lambda: len(ear.find(disputed=True)["orders"]) == 1)
         (disputed,) = ear.find(disputed=True)["orders"]

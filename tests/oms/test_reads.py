@@ -34,6 +34,7 @@ from tests.oms.scripted import (
     cut,
     order_json,
 )
+from tests.unhurried import PATIENCE
 
 PATH = f"/ordermanagement/v1/orders/{ORDER_ID}"
 
@@ -202,7 +203,7 @@ async def test_no_wait_passes_the_deadline() -> None:
 
 async def test_time_that_runs_out_in_an_attempt_ends_the_read() -> None:
     world = World(HANG, HANG, HANG)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with world.client as client:
             with pytest.raises(Unavailable) as caught:
                 await client.read(GET_ORDER, deadline=world.now + 0.05, order_id=ORDER_ID)

@@ -15,6 +15,7 @@ from kustom_mcp.oms.errors import (
 from kustom_mcp.oms.settlement import Landed, Settle, Written, resend_without_looking
 from tests.oms.asking import CANCEL, cancel, looking, write_failure
 from tests.oms.scripted import APPROVED, HANG, KEY, ORDER_ID, Step, World, answer, refused
+from tests.unhurried import PATIENCE
 
 
 @pytest.mark.parametrize("step", [answer(500), answer(408), answer(409), answer(504), httpx.ReadTimeout("")])
@@ -124,7 +125,7 @@ async def test_a_lost_answer_leaves_time_to_look() -> None:
         looked.append(anyio.current_time() - started)
         return Landed.PRESENT
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with world.client as client:
             started = anyio.current_time()
             found = await client.write(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -19,6 +18,7 @@ from kustom_mcp.oms.errors import NotSent, OmsError, OutcomeUnknown, ProtocolErr
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed, Written
 from tests.oms.scripted import API_KEY, APPROVED, CAPTURE_ID, ORDER_ID, order_json
+from tests.unhurried import PATIENCE
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 BODY = json.dumps(order_json()).encode()
@@ -55,7 +55,7 @@ class Server:
 
     @asynccontextmanager
     async def running(self, scheme: str = "http") -> AsyncGenerator[KustomClient]:
-        """A client for this server, while it runs; five seconds for everything."""
+        """A client for this server, while it runs."""
         talks = set[asyncio.Task[None]]()
 
         def met(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ class Server:
         listening = await asyncio.start_server(met, "127.0.0.1", 0)
         self.port = listening.sockets[0].getsockname()[1]
         try:
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE):
                 async with client_for(f"{scheme}://127.0.0.1:{self.port}") as client:
                     yield client
         finally:
@@ -75,11 +75,11 @@ class Server:
 
 
 def client_for(url: str) -> KustomClient:
-    return KustomClient(url, "M1-abc", SecretStr(API_KEY), rand=lambda: 0.0)
+    return KustomClient(url, "M1-abc", SecretStr(API_KEY), clock=anyio.current_time, rand=lambda: 0.0)
 
 
 def soon(seconds: float = 3.0) -> float:
-    return time.monotonic() + seconds
+    return anyio.current_time() + seconds
 
 
 def says(*parts: bytes, close: bool = False) -> Reply:

@@ -11,6 +11,9 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.simulator.events import MERCHANT, SECRET
+from tests.unhurried import PATIENCE
+
+pytestmark = pytest.mark.real_clock
 
 PROGRAM = "import sys; from kustom_mcp.commands.simulate import run; sys.exit(run(int(sys.argv[1]), 0, *sys.argv[2:]))"
 
@@ -21,7 +24,7 @@ async def started(port: int, *words: str) -> AsyncGenerator[asyncio.subprocess.P
         sys.executable, "-c", PROGRAM, str(port), *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             yield process
     finally:
         if process.returncode is None:
@@ -36,7 +39,7 @@ async def test_it_says_where_it_listens_and_stops_on_a_signal(number: signal.Sig
         line = (await process.stdout.readline()).decode()
         assert line.startswith("listening on http://127.0.0.1:")
         url = line.removeprefix("listening on ").strip()
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=PATIENCE) as http:
             assert len((await http.get(f"{url}/sandbox/orders")).json()) >= 12
             process.send_signal(number)
             rest, told = await process.communicate()

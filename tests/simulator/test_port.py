@@ -13,6 +13,7 @@ from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.direct import ask, credentials
 from kustom_mcp.simulator.serve import serve
 from kustom_mcp.simulator.switches import Switches
+from tests.unhurried import PATIENCE
 
 REFUNDS = "/orders/{order_id}/refunds"
 
@@ -22,7 +23,7 @@ async def served(simulator: Simulator) -> AsyncGenerator[int, None]:
     ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(simulator, "127.0.0.1", 0, ready.set_result))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             yield await ready
     finally:
         task.cancel()
@@ -184,7 +185,7 @@ async def test_closing_ends_idle_connections_and_lets_an_answer_through() -> Non
     writer.write(refund_head(path, 21, "Expect: 100-continue"))
     await reader.readuntil(b"\r\n\r\n")
     serving.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await idle.read() == b""
         writer.write(b'{"refunded_amount":5}')
         answer = await reader.read()
@@ -204,7 +205,7 @@ async def test_closing_does_not_wait_for_a_request_that_never_ends() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(refund_head(path, 21, "Expect: 100-continue"))
         await reader.readuntil(b"\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         with contextlib.suppress(OSError):
             assert await reader.read() == b""
     writer.close()

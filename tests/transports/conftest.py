@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from tests.transports.kustom import Kustom, simulating
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Here everybody waits for other processes: all tests are as if marked `real_clock`."""
+    return {"usual": asyncio.new_event_loop}
 
 
 @pytest.fixture(scope="session")

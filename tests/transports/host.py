@@ -21,8 +21,9 @@ from mcp.client import Client, ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import PROGRAM, Kustom
 from tests.transports.serving import serving
+from tests.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = ("auto", "legacy")

@@ -10,17 +10,20 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import httpx2 as httpx
 
 from kustom_mcp.simulator.seeds import demo_orders
+from tests.unhurried import PATIENCE
 
 PROGRAM = [sys.executable, "-m", "kustom_mcp"]
+PATIENT = [sys.executable, str(Path(__file__).with_name("patiently.py"))]
+"""The server with all the time it needs to end; see there."""
 USERNAME = "demo"
 API_KEY = "kco_test_api_sandbox"
 API = "/ordermanagement/v1"
-PATIENCE = 10  # seconds
 
 Json = Any
 
@@ -28,6 +31,13 @@ Json = Any
 def demo(name: str) -> str:
     """The id of a demo order."""
     return next(seed.order_id for seed in demo_orders() if seed.name == name)
+
+
+class Playground(Protocol):
+    """What a server takes for the playground."""
+
+    @property
+    def settings(self) -> dict[str, str]: ...
 
 
 class Kustom:

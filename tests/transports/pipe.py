@@ -11,12 +11,13 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import PROGRAM, Playground
+from tests.unhurried import PATIENCE
 
 Era = Literal["2025-11-25", "2026-07-28"]
 ERAS: tuple[Era, ...] = ("2025-11-25", "2026-07-28")
@@ -115,14 +116,12 @@ class Pipe:
         async with asyncio.timeout(PATIENCE):
             return await self._process.wait()
 
-    async def ended(self) -> tuple[int, float]:
-        """Wait for the end: exit code, and how many seconds it took. What came out meanwhile is in `answers`."""
-        start = time.monotonic()
+    async def ended(self) -> int:
+        """Wait for the end; the exit code. What came out meanwhile is in `answers`."""
         async with asyncio.timeout(PATIENCE):
             for line in (await self._out.read()).splitlines():
                 self._keep(line)
-            code = await self._process.wait()
-        return code, time.monotonic() - start
+            return await self._process.wait()
 
     def _keep(self, line: bytes) -> None:
         message = json.loads(line)
@@ -140,7 +139,9 @@ async def until(done: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def spawned(kustom: Kustom, state: Path, without: str = "", **settings: str) -> AsyncGenerator[Pipe, None]:
+async def spawned(
+    kustom: Playground, state: Path, without: str = "", *, program: Sequence[str] = PROGRAM, **settings: str
+) -> AsyncGenerator[Pipe, None]:
     """A server process in an environment that has nothing but the settings. `without`: one that it does not get."""
     env = {**kustom.settings, "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all", **settings}
     env.pop(without, None)
@@ -152,7 +153,7 @@ async def spawned(kustom: Kustom, state: Path, without: str = "", **settings: st
     with tempfile.TemporaryFile("w+") as stderr:
         with os.fdopen(theirs, "wb") as stdout:
             process = await asyncio.create_subprocess_exec(
-                *PROGRAM, stdin=asyncio.subprocess.PIPE, stdout=stdout, stderr=stderr, env=env
+                *program, stdin=asyncio.subprocess.PIPE, stdout=stdout, stderr=stderr, env=env
             )
         pipe = Pipe(process, out, listening)
         try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom
+from tests.transports.kustom import PROGRAM, Playground
+from tests.unhurried import PATIENCE
 
 _LISTENING = re.compile(r"kustom-mcp: listening on (http://\S+)/mcp\n")
 
@@ -36,19 +36,20 @@ class Served:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ended(self) -> tuple[int, float]:
-        """The exit code, and the seconds until it ended."""
-        start = time.monotonic()
-        self.said.append(self.process.communicate(timeout=30)[1])
-        return self.process.returncode, time.monotonic() - start
+    def ended(self) -> int:
+        """Wait for the end; the exit code."""
+        self.said.append(self.process.communicate(timeout=PATIENCE)[1])
+        return self.process.returncode
 
 
 @contextmanager
-def serving(kustom: Kustom | None, state: Path, *words: str, **settings: str) -> Generator[Served]:
+def serving(
+    kustom: Playground | None, state: Path, *words: str, program: Sequence[str] = PROGRAM, **settings: str
+) -> Generator[Served]:
     """A server over HTTP against the simulator, or the embedded sandbox. It is ended by SIGTERM, and must end well."""
     given = {**(kustom.settings if kustom else {}), "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all", **settings}
     process = subprocess.Popen(
-        [*PROGRAM, "serve", "--http", "--port", "0", *words],
+        [*program, "serve", "--http", "--port", "0", *words],
         env={"PATH": "/usr/bin:/bin", **given},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -68,6 +69,5 @@ def serving(kustom: Kustom | None, state: Path, *words: str, **settings: str) ->
         if process.poll() is None:
             process.terminate()
         if served is not None and not served.said:
-            code, _ = served.ended()
-            assert (code, served.stderr) == (0, "")
+            assert (served.ended(), served.stderr) == (0, "")
         process.communicate(timeout=PATIENCE)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom, demo
+from tests.transports.kustom import PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, call, lines, spawned, until
+from tests.unhurried import PATIENCE
 
 ORDER = {"order_id": demo("authorized-sek")}
 NOISE = "NOISE-FROM-A-LIBRARY"
@@ -64,7 +65,7 @@ async def test_what_a_library_prints_goes_to_stderr(code: str, buffered: str, ku
     async with spawned(kustom, tmp_path / "state", PYTHONUNBUFFERED=buffered, **env) as pipe:
         looked = await pipe.result(*HANDSHAKE, call("look", "get_order", ORDER))
         pipe.close()
-        code_at_end, _ = await pipe.ended()
+        code_at_end = await pipe.ended()
     assert (looked["outcome"], code_at_end) == ("ok", 0)
     assert pipe.answers.keys() == {"hello", "look"}
     assert NOISE in pipe.stderr

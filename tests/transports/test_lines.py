@@ -42,7 +42,7 @@ async def test_what_is_no_request_is_not_answered_and_the_next_request_is(
             looked = await pipe.result(call(name, LOOK, ORDER, era))
             assert looked["outcome"] == "ok", name
         pipe.close()
-        code, _ = await pipe.ended()
+        code = await pipe.ended()
     assert (code, pipe.stderr) == (0, "")
     assert pipe.answers.keys() - NO_MESSAGES.keys() <= {"hello"}
 

@@ -21,8 +21,9 @@ import anyio
 import pytest
 
 from kustom_mcp.pipes import READ_BYTES, Incoming, Outgoing
-from tests.transports.kustom import PATIENCE, PROGRAM, Kustom, demo
+from tests.transports.kustom import PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, Json, call, lines, request, until
+from tests.unhurried import PATIENCE
 
 TOWEL = demo("captured-sek")
 REFUND = {"order_id": TOWEL, "refunded_amount": 100}

@@ -21,6 +21,7 @@ from tests.transports.host import MODES, Mode, Talk, hosting, yes
 from tests.transports.kustom import PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, call, request
 from tests.transports.serving import Served, serving
+from tests.unhurried import PATIENCE
 
 TOWEL = demo("captured-sek")
 REFUND = {"order_id": TOWEL, "refunded_amount": 100}
@@ -42,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def http(server: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.base, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=server.base, trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -177,7 +178,7 @@ def test_a_port_that_is_taken_is_named() -> None:
             [*PROGRAM, "serve", "--http", "--port", str(port)],
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE,
             env={"PATH": "/usr/bin:/bin"},
             check=False,
         )
@@ -188,10 +189,10 @@ def test_a_port_that_is_taken_is_named() -> None:
 def test_it_is_not_ready_when_the_state_directory_cannot_be_written(kustom: Kustom, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     with serving(kustom, tmp_path / "file" / "state") as served:
-        ready = httpx.get(f"{served.base}/readyz", trust_env=False)
-        read = httpx.post(served.url, headers=MODERN, json=GET_ORDER, trust_env=False)
+        ready = httpx.get(f"{served.base}/readyz", trust_env=False, timeout=PATIENCE)
+        read = httpx.post(served.url, headers=MODERN, json=GET_ORDER, trust_env=False, timeout=PATIENCE)
         served.signal(signal.SIGTERM)
-        code, _ = served.ended()
+        code = served.ended()
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "because": ["the store cannot be written"]})
     assert read.json()["result"]["structuredContent"]["outcome"] == "ok"
     assert code == 0

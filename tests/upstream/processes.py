@@ -15,7 +15,8 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from tests.upstream.scripted import PATIENCE, Upstream
+from tests.unhurried import PATIENCE
+from tests.upstream.scripted import Upstream
 from tests.upstream.story import Means, settings_for
 
 
@@ -49,7 +50,7 @@ def writers(state: Path) -> frozenset[int]:
 async def spawned(upstream: Upstream, state: Path, means: Means = "code", **settings: str) -> AsyncGenerator[Process]:
     """A server process, until it is left or killed."""
     before = writers(state)
-    env = {**settings_for(upstream.url, state, means), **settings}
+    env = {**settings_for(upstream, state, means), "KUSTOM_TIMEOUT": "600", **settings}
     program = StdioServerParameters(command=sys.executable, args=["-m", "kustom_mcp"], env=env)
     async with Client(stdio_client(program), mode="auto") as client:
         yield Process(client, state, before)

@@ -16,11 +16,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response, json_response
+from tests.unhurried import PATIENCE
 
-PATIENCE = 20  # seconds
 _ORDER = re.compile(r"/orders/([^/?]+)")
 
 
@@ -131,6 +131,16 @@ class Upstream:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What makes a server take this for the playground."""
+        return {
+            "KUSTOM_ENVIRONMENT": "playground",
+            "KUSTOM_API_URL": self.url,
+            "KUSTOM_USERNAME": "demo",
+            "KUSTOM_API_KEY": API_KEY,
+        }
 
     def writes(self, order_id: str, *steps: Step) -> None:
         """What happens to the next writes to this order, instead of anything planned before."""

@@ -7,13 +7,13 @@ intent is applied at most once.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import anyio
 from mcp.client import Client
 from pydantic import SecretStr
 
@@ -37,13 +37,10 @@ TIMEOUT = 5.0
 """A write has five seconds at least, so a shorter deadline would not make anything faster."""
 
 
-def settings_for(url: str, state: Path | None, means: Means) -> dict[str, str]:
-    """Settings of a server that takes the upstream at this URL for the playground."""
+def settings_for(upstream: Upstream, state: Path | None, means: Means) -> dict[str, str]:
+    """Settings of a server that takes the upstream for the playground."""
     return {
-        "KUSTOM_ENVIRONMENT": "playground",
-        "KUSTOM_API_URL": url,
-        "KUSTOM_USERNAME": "demo",
-        "KUSTOM_API_KEY": API_KEY,
+        **upstream.settings,
         "KUSTOM_TOOLS": "all",
         "KUSTOM_CONFIRM": means,
         "KUSTOM_STATE_DIR": str(state or "/dev/null"),
@@ -56,7 +53,7 @@ def settings_for(url: str, state: Path | None, means: Means) -> dict[str, str]:
 async def server(upstream: Upstream, state: Path | None = None, means: Means = "code") -> AsyncGenerator[Talk]:
     """A client of a server whose HTTP goes over real sockets; its records are in memory without a `state`. Retries
     come at once and are not counted together, so that many stories can be told at the same time."""
-    app = App.of(load(settings_for(upstream.url, state, means)).settings)
+    app = App.of(load(settings_for(upstream, state, means)).settings, clock=anyio.current_time)
     if state is None:
         app.audit, app.limits = Audit(None), Limits(None)
         app.intents, app.remembered = Intents(None), Remembered(None)
@@ -64,8 +61,9 @@ async def server(upstream: Upstream, state: Path | None = None, means: Means = "
         upstream.url,
         "demo",
         SecretStr(API_KEY),
+        clock=anyio.current_time,
         rand=lambda: 0.0,
-        budget=RetryBudget(time.monotonic, capacity=1_000_000),
+        budget=RetryBudget(anyio.current_time, capacity=1_000_000),
     )
     async with Client(build_server(app), mode="auto") as client:
         yield Talk(client, app, upstream.simulator, schemas={})

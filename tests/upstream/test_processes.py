@@ -17,6 +17,8 @@ from tests.upstream.scripted import Exchange, Step, Upstream, kustom
 from tests.upstream.story import Means as GateMeans
 from tests.upstream.story import Server, Story, begin
 
+pytestmark = pytest.mark.real_clock
+
 STALE = "does not show it exactly as sent"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from tests.postgres import query
 from tests.upstream.mishaps import done_but, hang
@@ -16,6 +17,8 @@ from tests.upstream.operations import CAPTURE, DUE_DATE, REFUND
 from tests.upstream.processes import Process, spawned
 from tests.upstream.scripted import Exchange, Upstream, kustom
 from tests.upstream.story import Story, begin
+
+pytestmark = pytest.mark.real_clock
 
 
 async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, one: Process, other: Process) -> None:

@@ -18,6 +18,7 @@ from kustom_mcp.server import build_server
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import demo
 from tests.transports.pipe import call, request
+from tests.unhurried import PATIENCE
 
 TOWEL = demo("captured-sek")
 
@@ -67,7 +68,12 @@ class Callers:
 @asynccontextmanager
 async def callers(simulator: Simulator | None = None, **settings: str) -> AsyncGenerator[Callers]:
     simulator = simulator or Simulator()
-    app = App.of(load(settings).settings, simulator=simulator, transport=SandboxTransport(simulator))
+    app = App.of(
+        load(settings).settings,
+        simulator=simulator,
+        transport=SandboxTransport(simulator),
+        clock=anyio.current_time,
+    )
     known = {
         "all": Principal("all"),
         "other": Principal("other"),
@@ -76,6 +82,6 @@ async def callers(simulator: Simulator | None = None, **settings: str) -> AsyncG
         "nobody": Principal("nobody", orders=frozenset()),
     }
     one = Callers(app, simulator, known)
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with one.running():
             yield one

@@ -10,6 +10,7 @@ import anyio
 import pytest
 
 from kustom_mcp.door import Door
+from tests.unhurried import PATIENCE
 
 HOST = (b"host", b"mcp.example:8443")
 ORIGIN = (b"origin", b"https://chat.example")
@@ -51,7 +52,7 @@ async def knock(
         said["text"] = message.get("body", b"").decode()
 
     door = Door(inside, hosts=frozenset({"mcp.example:8443"}), origins=frozenset({"https://chat.example"}), **limits)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         await door({"type": "http", "headers": list(headers)}, lambda: anext(coming), send)
     return said["status"], said["text"].strip(), inside.bodies
 

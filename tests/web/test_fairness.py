@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from kustom_mcp.fairness import FORGET_AFTER, Crowded, Lanes, Pace
+from tests.unhurried import PATIENCE
 
 
 class Clock:
@@ -72,7 +73,7 @@ async def test_a_flood_leaves_lanes_for_others_and_waits_in_turn() -> None:
             await anyio.lowlevel.checkpoint()
             running[caller] -= 1
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(request, "flood")
@@ -120,7 +121,7 @@ async def test_no_lane_is_ever_lost_or_given_twice_whoever_leaves() -> None:
             except Crowded:
                 pass
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for _ in range(400):
                 group.start_soon(request, chance.choice("abc"), chance.random() * 0.05, chance.random() * 0.003)
