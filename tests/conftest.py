@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import compileall
 import os
+import signal
 import sys
 import sysconfig
 from collections.abc import Callable, Generator, Mapping
@@ -23,6 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode and sys.prefix != sys.base_prefix and not hasattr(config, "workerinput"):
         for folder in (sysconfig.get_path("purelib"), str(Path(kustom_mcp.__file__).parent)):
             compileall.compile_dir(folder, quiet=2, workers=0)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; servers would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 from platformdirs import user_cache_path
 
-SECONDS = 120  # for installing, once
+SECONDS = 600  # for installing, once
 
 
 def unavailable(reason: str) -> NoReturn:

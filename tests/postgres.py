@@ -22,7 +22,7 @@ from psycopg import sql
 
 PASSWORD = "canary-pass-word-7c1e"
 USER = "canary_user_91af"
-STARTING = 60  # seconds
+STARTING = 120  # seconds
 QUICK = ("fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_connections=60", "autovacuum=off")
 
 

@@ -23,7 +23,7 @@ from kustom_mcp.commands.program import shown
 from kustom_mcp.commands.tour import Guide, Person, Seen, Unexpected
 from kustom_mcp.commands.transcript import Transcript
 
-DEADLINE_SECONDS = 45
+DEADLINE_SECONDS = 120
 PROBLEM = 1
 
 

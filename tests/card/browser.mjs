@@ -12,6 +12,7 @@ const load = (path) => import(pathToFileURL(join(modules, path)))
 const { build } = await load('esbuild/lib/main.js')
 const { chromium } = await load('playwright-core/index.mjs')
 
+const PATIENCE = 120_000 // ms; against a hang only
 const HOST = 'http://host.example.com/'
 const CARD = 'http://card.example.com/'
 // What the extension demands of a host for a page that names no domains.
@@ -23,7 +24,7 @@ const bundled = await build({ stdin: { contents: source, resolveDir: folder }, b
 const host = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stand-in host</title><style>body{margin:0}' +
   'iframe{border:0;width:100%;height:200px}</style><iframe title="Card" sandbox="allow-scripts"></iframe>'
 
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--force-color-profile=srgb'] })
+const browser = await chromium.launch({ executablePath, timeout: PATIENCE, args: ['--no-sandbox', '--force-color-profile=srgb'] })
 let page, frame, seen, asked = 0
 const open = new Map()
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n')
@@ -33,6 +34,7 @@ const deeds = {
     await page?.context().close()
     const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
     page = await context.newPage()
+    page.setDefaultTimeout(PATIENCE)
     seen = { requests: [], errors: [], told: [] }
     page.on('pageerror', (error) => seen.errors.push(String(error)))
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) && seen.errors.push(message.text()))
@@ -59,14 +61,14 @@ const deeds = {
   },
   run: ({ script, arg }) => frame.evaluate(`(${script})(${JSON.stringify(arg ?? null)})`),
   async until({ script }) {
-    const late = Date.now() + 8000
+    const late = Date.now() + PATIENCE
     while (!await frame.evaluate(script)) {
       if (Date.now() > late) throw new Error(`not true in time: ${script}`)
       await frame.evaluate('new Promise(requestAnimationFrame)')
     }
   },
   host: ({ script, arg }) => page.evaluate(`(${script})(${JSON.stringify(arg ?? null)})`),
-  click: ({ selector }) => frame.click(selector, { timeout: 4000 }),
+  click: ({ selector }) => frame.click(selector, { timeout: PATIENCE }),
   press: ({ key }) => page.keyboard.press(key),
   tree: () => frame.locator('body').ariaSnapshot(),
   text: () => frame.locator('#card').innerText(),

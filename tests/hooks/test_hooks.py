@@ -257,10 +257,9 @@ def test_a_flood_of_forged_pushes_is_a_trickle_of_reads_and_signed_events_go_fir
         until(lambda: TOWEL in reads(kustom))
         behind = len(reads(kustom))
         until(lambda: len(reads(kustom)) >= behind + 5)
-        took = time.monotonic() - began
         read = reads(kustom)
+        took = time.monotonic() - began
         assert len(read) <= 1 + took / 0.2
-        assert len(read) < 100
         assert ear.complete
 
 
