@@ -320,7 +320,8 @@ def test_what_the_program_writes_starts_the_server_from_an_empty_folder(tmp_path
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [sys.executable, "-m", "kustom_mcp", "install", "cursor", "--yes"],
-        env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=PATIENCE,
+        env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
     assert "Installed into Cursor." in done.stdout
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["kustom"]
