@@ -39,6 +39,7 @@ AMOUNT_FIELDS = frozenset(
         "total_amount",
         "total_discount_amount",
         "total_tax_amount",
+        "min_remaining",
     }
 )
 """Fields that hold minor units: a value outside their limits is AMOUNT_OUT_OF_RANGE."""
@@ -93,12 +94,6 @@ def _web_link(value: str) -> str:
         raise PydanticCustomError(
             "INVALID_ARGUMENT", "a tracking link starts with https:// or http://, names a host, and holds no user name"
         )
-    return value
-
-
-def _some_field(value: Any) -> Any:
-    if not value.model_fields_set:
-        raise PydanticCustomError("INVALID_ARGUMENT", "it is empty: send at least one field")
     return value
 
 
@@ -205,7 +200,7 @@ class ShipmentIn(Closed):
 
 
 class AddressIn(Closed):
-    """The fields of a shipping address to change; an empty text clears a field."""
+    """The fields of a shipping address to change."""
 
     given_name: Annotated[str, _text("Address", "given_name")] | None = None
     family_name: Annotated[str, _text("Address", "family_name")] | None = None
@@ -222,17 +217,30 @@ class AddressIn(Closed):
     phone: Annotated[str, _text("Address", "phone")] | None = None
 
 
-Address = Annotated[
-    AddressIn,
-    AfterValidator(_some_field),
-    Field(description="Only the fields to change; the others stay, an empty text clears."),
+def _in_order(names: list[str]) -> list[str]:
+    """Each once and in one order: the same wish is the same call."""
+    return sorted(set(names))
+
+
+_REFERENCE, _KNOWN_REFERENCE = _one_of(("merchant_reference1", "merchant_reference2"))
+_FIELDS = tuple(AddressIn.model_fields)
+ClearedReferences = Annotated[
+    list[Annotated[str, _REFERENCE, _KNOWN_REFERENCE]],
+    AfterValidator(_in_order),
+    Field(max_length=2, description="To empty them."),
 ]
+ClearedFields = Annotated[
+    list[Annotated[str, AfterValidator(_member(_FIELDS))]],  # no enum: every model would read the names twice
+    AfterValidator(_in_order),
+    Field(max_length=len(_FIELDS), description="Address fields to empty."),
+]
+Address = Annotated[AddressIn, Field(description="Only the fields to change.")]
 Picks = Annotated[
     list[Pick],
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="Lines by their number in kustom_get_order; the amount is computed.",
+        description="Lines by number in kustom_get_order; the amount is computed.",
     ),
 ]
 LineChanges = Annotated[
@@ -240,7 +248,7 @@ LineChanges = Annotated[
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="New quantity of lines by their number in kustom_get_order; 0 removes. The rest stays.",
+        description="New quantity of lines by number in kustom_get_order; 0 removes. The rest stays.",
     ),
 ]
 OrderLines = Annotated[
@@ -248,12 +256,12 @@ OrderLines = Annotated[
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="Kustom's line format: prices with tax, tax_rate is percent x 100. A line whose reference "
-        "is in the order inherits texts left out.",
+        description="Kustom's line format: prices with tax, tax_rate percent x 100. Texts left out come from the "
+        "order's line of that reference.",
     ),
 ]
 Shipments = Annotated[
-    list[Annotated[ShipmentIn, AfterValidator(_some_field)]],
+    list[ShipmentIn],
     Field(min_length=1, max_length=MAX_SHIPMENTS, description="Shipments; added to those already there."),
 ]
 

@@ -13,10 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Annotated, Any, Concatenate, ParamSpec, Union, get_args, get_origin, get_type_hints
+from typing import Any, Concatenate, ParamSpec, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
-from pydantic.fields import FieldInfo
 
 from kustom_mcp.call import Call
 from kustom_mcp.card import SHOWN_IN_CARD
@@ -34,7 +33,7 @@ PREFIX = "kustom_"
 
 CONFIRM_CODE = {
     "type": "string",
-    "description": "Only the code from this same call's preview, after the person agreed. First call without it.",
+    "description": "The code of this call's preview, after the person agreed. First call without it.",
 }
 CONFIRM_FLAG = {"type": "boolean", "description": "true executes; false or absent only previews."}
 
@@ -101,14 +100,9 @@ class Operation:
         """The portable input schema, without `confirm`."""
         return input_schema(self.arguments)
 
-    @cached_property
-    def structured(self) -> frozenset[str]:
-        """The arguments that are objects or arrays."""
-        return frozenset(name for name, field in self.arguments.model_fields.items() if _is_structured(field))
-
     def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The checked arguments, only those that were sent. Failure otherwise."""
-        model = parse(self.arguments, given, self.structured, besides=("confirm",) if self.effect.gated else ())
+        model = parse(self.arguments, given, besides=("confirm",) if self.effect.gated else ())
         return {name: getattr(model, name) for name in model.model_fields_set}
 
     def wire(self) -> dict[str, Any]:
@@ -171,10 +165,3 @@ def _without_none(annotation: Any) -> Any:
         (only,) = [option for option in get_args(annotation) if option is not type(None)]
         return only
     return annotation
-
-
-def _is_structured(field: FieldInfo) -> bool:
-    annotation = field.annotation
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    return get_origin(annotation) is list or (isinstance(annotation, type) and issubclass(annotation, BaseModel))

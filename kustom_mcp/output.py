@@ -47,6 +47,7 @@ _ERROR = _object(
         "code": _STRING,
         "message": _STRING,
         "field": _STRING,
+        "fields": _list_of(_OBJECT),
         "retry": _STRING,
         "retry_after_seconds": _INTEGER,
         "upstream": _OBJECT,

@@ -112,10 +112,18 @@ class Upstream:
     messages: tuple[str, ...] = ()
 
 
+class Mistake(NamedTuple):
+    """One of several things that are wrong with the arguments. `field` is None where its name may not be repeated."""
+
+    field: str | None
+    message: str
+
+
 @dataclass(slots=True, eq=False)
 class Failure(Exception):
     """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value.
 
+    `fields`: all that is wrong with the arguments, where that is more than one thing; else empty.
     `setting` names the setting by which the operator refused it, or `token`; for the operator, not for the answer.
     """
 
@@ -128,6 +136,7 @@ class Failure(Exception):
     retry_after_seconds: int | None = None
     upstream: Upstream | None = None
     setting: str | None = None
+    fields: Sequence[Mistake] = ()
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -152,6 +161,9 @@ class Failure(Exception):
         error: dict[str, Json] = {"code": self.code.value, "message": self.message}
         if self.field:
             error["field"] = self.field
+        if self.fields:
+            named = [({"field": one.field} if one.field else {}) | {"message": one.message} for one in self.fields]
+            error["fields"] = named
         error["retry"] = self.retry or MEANINGS[self.code].retry
         if self.retry_after_seconds is not None:
             error["retry_after_seconds"] = self.retry_after_seconds

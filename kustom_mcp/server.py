@@ -46,7 +46,7 @@ from kustom_mcp.card import APPROVE, EXTENSION, ORDER_CARD, Answered, answered, 
 from kustom_mcp.gate import ANSWER, Answer, Ask, Gate, operating_user
 from kustom_mcp.listing import listing
 from kustom_mcp.operation import Operation
-from kustom_mcp.parsing import NOTHING_SENT
+from kustom_mcp.parsing import NOTHING_SENT, says_nothing
 from kustom_mcp.policy import Kind, Policy
 from kustom_mcp.principal import KEY as PRINCIPAL
 from kustom_mcp.principal import Principal
@@ -128,7 +128,7 @@ class Desk:
         """Run a tool; whatever happens, the answer is a result of ours."""
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
-        confirm = card.code if card else confirm
+        confirm = card.code if card else None if says_nothing(confirm) else confirm
         sent, code = False, None
         try:
             principal = self._principal(ctx)

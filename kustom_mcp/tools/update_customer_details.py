@@ -3,14 +3,15 @@
 from typing import Any
 
 from kustom_mcp import view
-from kustom_mcp.arguments import Address, OrderId, sent
+from kustom_mcp.arguments import Address, ClearedFields, OrderId, sent
 from kustom_mcp.call import Call
 from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.oms.endpoints import UPDATE_CUSTOMER_DETAILS
 from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
-from kustom_mcp.result import Json, Result
+from kustom_mcp.parsing import with_cleared
+from kustom_mcp.result import Code, Failure, Json, Result
 
 
 def _stored(order: Order) -> dict[str, str]:
@@ -24,10 +25,19 @@ def _same(name: str, value: str) -> str:
 
 
 @operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders")
-async def update_customer_details(call: Call, order_id: OrderId, shipping_address: Address) -> Result:
+async def update_customer_details(
+    call: Call, order_id: OrderId, shipping_address: Address | None = None, clear: ClearedFields | None = None
+) -> Result:
     """Correct, change or add to the shipping address of an open order: name, street, house number, postal code,
-    phone, email. A person confirms. The billing address cannot be changed."""
-    wanted: dict[str, str] = sent(shipping_address)
+    phone, email. The billing address cannot be changed."""
+    wanted = with_cleared(sent(shipping_address) if shipping_address else {}, clear)
+    if not wanted:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send the fields of shipping_address to change, or name in clear those to empty. Nothing was sent.",
+            next_step="Ask the person for the new address.",
+            field="shipping_address",
+        )
 
     def address(order: Order) -> dict[str, str]:
         stored = _stored(order)
@@ -80,5 +90,5 @@ def _warnings(kept: dict[str, str]) -> list[str]:
     warnings = ["The carrier and the shop system are not told: change the address there as well."]
     if kept:
         fields = ", ".join(kept)
-        warnings.insert(0, f"Kept from before: {fields}. To clear one of them, send it as an empty text.")
+        warnings.insert(0, f"Kept from before: {fields}. To clear one of them, name it in `clear`.")
     return warnings

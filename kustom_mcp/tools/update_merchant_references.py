@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kustom_mcp.arguments import OrderId
+from kustom_mcp.arguments import ClearedReferences, OrderId
 from kustom_mcp.call import Call
 from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
@@ -12,10 +12,11 @@ from kustom_mcp.oms.endpoints import UPDATE_MERCHANT_REFERENCES
 from kustom_mcp.oms.limits import MAX_REFERENCE
 from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
+from kustom_mcp.parsing import with_cleared
 from kustom_mcp.result import Code, Failure, Result
 
 Reference1 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Order number that the customer sees.")]
-Reference2 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Second, internal reference of the shop.")]
+Reference2 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Second, internal reference.")]
 
 
 @operation(UPDATE_MERCHANT_REFERENCES, Effect.NOTES, toolset="orders")
@@ -24,16 +25,17 @@ async def update_merchant_references(
     order_id: OrderId,
     merchant_reference1: Reference1 | None = None,
     merchant_reference2: Reference2 | None = None,
+    clear: ClearedReferences | None = None,
 ) -> Result:
-    """Set the shop's own references of an order, such as the order number that the customer sees or an ERP id;
-    one not given stays, an empty text clears it."""
+    """Set or clear the shop's own references of an order, such as the order number that the customer sees or an ERP id;
+    one not given stays."""
     given = {"merchant_reference1": merchant_reference1, "merchant_reference2": merchant_reference2}
-    wanted = {name: value for name, value in given.items() if value is not None}
+    wanted = with_cleared({name: value for name, value in given.items() if value is not None}, clear)
     if not wanted:
         raise Failure(
             Code.INVALID_ARGUMENT,
-            "Send merchant_reference1, merchant_reference2 or both. Nothing was sent.",
-            next_step="Ask the person which reference to set; an empty text clears one.",
+            "Send merchant_reference1, merchant_reference2 or both, or name them in clear. Nothing was sent.",
+            next_step="Ask the person which reference to set, or to clear.",
             field="merchant_reference1",
         )
 

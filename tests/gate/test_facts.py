@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import Field
 
 from kustom_mcp import upstream
 from kustom_mcp.answers import state_changed
@@ -28,11 +27,6 @@ async def with_one(call: Call, order_id: str) -> Result:
     return DONE
 
 
-async def nested(call: Call, order_id: str, deep: Annotated[Annotated[list[int], Field()], "note"]) -> Result:
-    """Read something."""
-    return DONE
-
-
 def test_a_tool_needs_a_docstring() -> None:
     with pytest.raises(TypeError, match="needs a docstring"):
         operation(GET_ORDER, Effect.READS, toolset="orders")(without_a_docstring)
@@ -47,11 +41,6 @@ def test_a_tool_takes_what_its_path_needs() -> None:
 def test_a_tool_has_the_effect_of_its_endpoint(endpoint: Any, effect: Effect) -> None:
     with pytest.raises(TypeError, match="a write has an effect, a read has none"):
         operation(endpoint, effect, toolset="orders")(with_one)
-
-
-def test_a_tool_knows_its_arrays() -> None:
-    tool = operation(GET_ORDER, Effect.READS, toolset="orders")(nested)
-    assert tool.structured == {"deep"}
 
 
 TOLD = (

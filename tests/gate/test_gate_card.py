@@ -163,7 +163,7 @@ async def test_a_code_of_another_mode_is_none_in_the_card() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
-    "no seal": ({"seal": ""}, "CONFIRMATION_INVALID", "seal"),
+    "no seal": ({"seal": ""}, "INVALID_ARGUMENT", "seal"),
     "a foreign seal": ({"seal": "0" * 64}, "CONFIRMATION_INVALID", "seal"),
     "not ASCII": ({"seal": "återbetala"}, "CONFIRMATION_INVALID", "seal"),
     "a tool without a gate": ({"tool": "kustom_get_order"}, "INVALID_ARGUMENT", "tool"),

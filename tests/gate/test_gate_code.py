@@ -110,7 +110,6 @@ SPOILT: dict[str, Callable[[str], Any]] = {
     "true": lambda _: True,
     "yes": lambda _: "yes",
     "the text true": lambda _: "true",
-    "empty": lambda _: "",
     "a number": lambda _: 1,
     "an object": lambda code: {"code": code},
     "a list": lambda code: [code],
@@ -141,6 +140,14 @@ async def test_what_is_not_a_code_never_executes_and_is_answered_with_a_fresh_on
         assert answer["changes"] == preview["changes"]
         done = await talk.call(REFUND.tool, given, confirm=answer["confirm"]["code"])
         assert (done["outcome"], talk.sent) == ("applied", REFUND.sent(talk, order_id))
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+async def test_what_says_nothing_is_no_code_at_all(nothing: Any) -> None:
+    async with conversation(**only(REFUND)) as talk:
+        _, given = REFUND.begin(talk)
+        preview = await talk.call(REFUND.tool, given, confirm=nothing)
+        assert (preview["outcome"], talk.sent) == ("confirmation_required", [])
 
 
 async def test_an_old_code_has_expired_and_the_fresh_one_works() -> None:

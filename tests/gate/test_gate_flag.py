@@ -42,7 +42,7 @@ async def test_true_executes_in_one_call(mode: Mode, case: Case) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("flag", [{"confirm": False}, {}], ids=["false", "absent"])
+@pytest.mark.parametrize("flag", [{"confirm": False}, {}, {"confirm": None}, {"confirm": ""}], ids=repr)
 async def test_anything_else_previews_without_a_code(case: Case, flag: dict[str, Any]) -> None:
     async with conversation(person=yes, **only(case, FLAG)) as talk:
         _, given = case.begin(talk)
@@ -52,7 +52,7 @@ async def test_anything_else_previews_without_a_code(case: Case, flag: dict[str,
         assert talk.questions == []
 
 
-@pytest.mark.parametrize("flag", ["true", "yes", "", 1, 0, [True], {"confirm": True}])
+@pytest.mark.parametrize("flag", ["true", "yes", " ", 1, 0, [True], {"confirm": True}])
 async def test_what_only_looks_like_true_is_refused(flag: Any) -> None:
     async with conversation(**only(REFUND, FLAG)) as talk:
         _, given = REFUND.begin(talk)

@@ -197,7 +197,7 @@ async def test_an_order_without_transactions_is_read_and_not_said_to_be_paid() -
     [
         ({}, "order_id"),
         ({"payment_reference": "../transactions"}, "payment_reference"),
-        ({"payment_reference": ""}, "payment_reference"),
+        ({"payment_reference": ""}, "order_id"),
         ({"order_id": ORDER, "limit": 101}, "limit"),
         ({"order_id": ORDER, "cursor": "bnVsbA"}, "cursor"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ NEW_YORK = {
     "email": "jdoe@example.com",
     "title": "Mr",
     "street_address": "33 Park Place",
-    "street_address2": "",
+    "street_address2": "",  # as printed there; here it means nothing
     "postal_code": "10025",
     "city": "New York",
     "region": "NY",
@@ -24,6 +25,7 @@ NEW_YORK = {
     "phone": "333444555",
 }
 """The shipping address of Kustom's documentation."""
+SENT = {name: value for name, value in NEW_YORK.items() if value}
 STORED = {"street_address": "Exempelgatan 1", "postal_code": "11122", "city": "Stockholm", "country": "SE"}
 NOT_TOLD = "The carrier and the shop system are not told: change the address there as well."
 
@@ -40,17 +42,17 @@ async def test_the_address_of_the_documentation_is_sent_as_it_stands(mode: Mode)
             "summary": "Not done yet. Change the shipping address of order c963cfe0…. "
             "The goods will be sent to the new address.",
             "order": before,
-            "third_party": {"resulting_shipping_address": NEW_YORK},
+            "third_party": {"resulting_shipping_address": SENT},
             "warnings": [NOT_TOLD],
         }
         assert {change["field"]: change["after"] for change in preview["changes"]} == {
-            f"shipping_address.{name}": value for name, value in NEW_YORK.items()
+            f"shipping_address.{name}": value for name, value in SENT.items()
         }
         code = preview["confirm"]["code"]
         assert code.startswith("change-address-c963cfe0.")
 
         answer = await talk.call("update_customer_details", order_id=ORDER, shipping_address=NEW_YORK, confirm=code)
-        body = {"shipping_address": NEW_YORK}
+        body = {"shipping_address": SENT}
         assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", body)]
         assert without(answer, "changes") == {
             "outcome": "applied",
@@ -72,8 +74,41 @@ async def test_the_preview_says_what_is_kept_and_how_to_clear_it() -> None:
         assert {**STORED, **address}.items() <= resulting.items()
         kept, told = preview["warnings"]
         assert kept.startswith("Kept from before: given_name, family_name,")
-        assert "To clear one of them, send it as an empty text." in kept
+        assert "To clear one of them, name it in `clear`." in kept
         assert told == NOT_TOLD
+
+
+async def test_what_is_cleared_is_previewed_sent_and_told() -> None:
+    async with steady() as talk:
+        given = {"order_id": ORDER, "shipping_address": {"city": "Uppsala"}, "clear": ["phone", "given_name", "phone"]}
+        preview = await talk.call("update_customer_details", given)
+        assert [(change["field"], change["after"]) for change in preview["changes"]] == [
+            ("shipping_address.city", "Uppsala"),
+            ("shipping_address.given_name", ""),
+            ("shipping_address.phone", ""),
+        ]
+        assert "phone" not in preview["warnings"][0]
+        other_way_round = given | {"clear": ["given_name", "phone"], "confirm": preview["confirm"]["code"]}
+        answer = await talk.call("update_customer_details", other_way_round)
+        body = {"shipping_address": {"city": "Uppsala", "given_name": "", "phone": ""}}
+        assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", body)]
+        assert {"field": "shipping_address.phone", "after": ""} in answer["changes"]
+        assert "phone" not in talk.stored(ORDER)["shipping_address"]
+
+
+async def test_a_person_is_shown_what_is_cleared() -> None:
+    async with steady(person=yes) as talk:
+        await talk.call("update_customer_details", order_id=ORDER, clear=["phone"])
+        assert "phone: (cleared)" in talk.questions[0]
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+async def test_nothing_of_an_address_is_cleared_by_a_value_that_is_empty(nothing: Any) -> None:
+    async with steady() as talk:
+        address = {"city": "Uppsala", "phone": nothing, "region": nothing}
+        await talk.confirmed("update_customer_details", order_id=ORDER, shipping_address=address, clear=nothing)
+        body = {"shipping_address": {"city": "Uppsala"}}
+        assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", body)]
 
 
 async def test_a_person_is_shown_the_whole_address() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.conversation import MODES, Mode, demo, write
@@ -28,13 +30,37 @@ async def test_both_references_are_set_as_in_the_documentation(mode: Mode) -> No
         }
 
 
-async def test_the_one_left_out_stays_and_an_empty_text_clears() -> None:
+async def test_the_one_left_out_stays_and_the_one_named_in_clear_is_emptied() -> None:
     async with steady() as talk:
-        await talk.call("update_merchant_references", order_id=ORDER, merchant_reference2="")
+        cleared = await talk.call("update_merchant_references", order_id=ORDER, clear=["merchant_reference2"])
         assert talk.sent == [write("PATCH", f"/orders/{ORDER}/merchant-references", {"merchant_reference2": ""})]
+        assert cleared["changes"] == [{"field": "merchant_reference2", "before": "web-9931", "after": ""}]
         answer = await talk.call("get_order", order_id=ORDER)
         assert answer["third_party"]["merchant_reference1"] == "SE-20451"
         assert answer["third_party"]["merchant_reference2"] == ""
+
+
+async def test_one_is_set_and_the_other_cleared_in_one_write() -> None:
+    async with steady() as talk:
+        given = {"merchant_reference1": "A-1", "clear": ["merchant_reference2"]}
+        await talk.call("update_merchant_references", given, order_id=ORDER)
+        body = {"merchant_reference1": "A-1", "merchant_reference2": ""}
+        assert talk.sent == [write("PATCH", f"/orders/{ORDER}/merchant-references", body)]
+        again = await talk.call("update_merchant_references", given, order_id=ORDER)
+        assert (again["outcome"], len(talk.sent)) == ("already_applied", 1)
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}])
+async def test_nothing_is_ever_cleared_by_a_value_that_is_empty(nothing: Any) -> None:
+    async with steady() as talk:
+        given = {"merchant_reference1": "A-1", "merchant_reference2": nothing, "clear": nothing}
+        await talk.call("update_merchant_references", given, order_id=ORDER)
+        assert talk.sent == [write("PATCH", f"/orders/{ORDER}/merchant-references", {"merchant_reference1": "A-1"})]
+        refused = await talk.call(
+            "update_merchant_references", order_id=ORDER, merchant_reference1=nothing, clear=nothing
+        )
+        assert (refused["outcome"], refused["error"]["field"]) == ("not_sent", "merchant_reference1")
+        assert talk.stored(ORDER)["merchant_reference2"] == "web-9931"
 
 
 async def test_what_is_so_already_is_not_sent() -> None:
