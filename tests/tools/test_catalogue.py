@@ -99,7 +99,8 @@ Wire = dict[str, Any]
 
 async def listed(mode: Mode = "auto", *, tools: str = "all", means: str = "auto") -> list[Wire]:
     """The tools as they travel."""
-    async with conversation(mode, KUSTOM_TOOLS=tools, KUSTOM_CONFIRM=means) as talk:
+    toolsets: dict[str, Any] = {"KUSTOM_TOOLS": tools} if tools else {}
+    async with conversation(mode, KUSTOM_CONFIRM=means, **toolsets) as talk:
         return on_the_wire(await talk.client.list_tools())
 
 
