@@ -191,6 +191,7 @@ class KustomClient:
             return Attempt(Outcome.NOT_SENT, "deadline")
         with self._observer.attempt(letter.method, letter.template, self._server, number - 1) as seen:
             attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+            attempt = self._account.redacted(attempt)
             seen.answered(attempt.outcome.value, attempt.status, attempt.error)
         if attempt.status == 429:
             self.cool_down.start(attempt.retry_after)

@@ -17,10 +17,15 @@ from typing import Final
 import httpx2 as httpx
 from pydantic import SecretStr
 
+from kustom_mcp.oms.attempt import Attempt
+from kustom_mcp.oms.redaction import Redactor
+
 KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
 """A write has a connection of its own: nothing that an earlier answer left behind on it can pass for its answer, and it
 never finds that the other side has just closed it."""
+KEYS_REMEMBERED: Final = 3
+"""Of a key that is changed while we run, an answer that is on its way may still repeat the one from before."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Account:
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     user_agent: str = "kustom-mcp"
+    _used: dict[str, Redactor] = field(default_factory=dict[str, Redactor], init=False, repr=False)
+    """For each of the keys that were used last, what finds it in an answer."""
 
     def base(self) -> httpx.URL:
         """The base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
@@ -75,6 +82,17 @@ class Account:
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
         """K: ordinary Basic of `username:key`."""
-        pair = f"{self.username}:{self.api_key().get_secret_value()}".encode()
+        key = self.api_key().get_secret_value()
+        pair = f"{self.username}:{key}".encode()
+        if key not in self._used:
+            self._used[key] = Redactor(self.username, key)
+            for old in [*self._used][:-KEYS_REMEMBERED]:
+                del self._used[old]
         request.headers["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
         return request
+
+    def redacted(self, attempt: Attempt) -> Attempt:
+        """The attempt without what it repeats of the credentials that were sent lately."""
+        for redactor in self._used.values():
+            attempt = redactor.redacted(attempt)
+        return attempt

@@ -55,14 +55,21 @@ class Scripted(httpx.AsyncBaseTransport):
 class World:
     """A client on a scripted network, and everything that happened to it."""
 
-    def __init__(self, *steps: Step, read_only: bool = False, budget: float | None = None, rand: float = 0.0) -> None:
+    def __init__(
+        self,
+        *steps: Step,
+        api_key: str | Callable[[], SecretStr] = API_KEY,
+        read_only: bool = False,
+        budget: float | None = None,
+        rand: float = 0.0,
+    ) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
         self.network = Scripted(*steps)
         self.client = KustomClient(
             BASE,
             "M1-abc",
-            SecretStr(API_KEY),
+            SecretStr(api_key) if isinstance(api_key, str) else api_key,
             transport=self.network,
             read_only=read_only,
             clock=self.clock,

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from kustom_mcp.oms.redaction import LEFT_OUT
 from tests.transports.kustom import API_KEY, USERNAME, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, Pipe, call, spawned
 
@@ -25,9 +26,33 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+def echoes(key: str) -> list[tuple[str, dict[str, Any]]]:
+    """Refusals that repeat the credentials of their request."""
+    pair = f"{USERNAME}:{key}".encode()
+    written = [f"Basic {base64.b64encode(pair).decode()}", key, pair.hex(), "".join(f"%{byte:02X}" for byte in pair)]
+    return [
+        (
+            "status",
+            {
+                "status": status,
+                "body": json.dumps({"error_code": "BAD", "error_messages": [text, "Odd."], "correlation_id": text}),
+                "headers": {"Klarna-Correlation-Id": text, "Content-Type": "application/json"},
+            },
+        )
+        for text in written
+        for status in (400, 401, 500)
+    ]
+
+
 def traces(key: str) -> list[str]:
-    """What a secret looks like: as it is, and as Basic auth encodes it, whole or in part."""
-    return [key, *(base64.b64encode(f"{user}:{key}".encode()).decode() for user in (USERNAME, "")), _middle(key)]
+    """What a secret looks like: as it is, in hexadecimal, and as Basic auth encodes it, whole or in part."""
+    return [
+        key,
+        key.encode().hex(),
+        key.encode().hex("%").upper(),
+        *(base64.b64encode(f"{user}:{key}".encode()).decode() for user in (USERNAME, "")),
+        _middle(key),
+    ]
 
 
 def _middle(key: str) -> str:
@@ -36,11 +61,11 @@ def _middle(key: str) -> str:
     return encoded[8:-4]
 
 
-async def _everything_that_fails(pipe: Pipe, kustom: Kustom) -> None:
+async def _everything_that_fails(pipe: Pipe, kustom: Kustom, key: str) -> None:
     order = "/orders/{order_id}"
     await pipe.send(*HANDSHAKE)
     await pipe.put(b"no message\n")
-    for number, (fault, more) in enumerate(FAULTS):
+    for number, (fault, more) in enumerate(FAULTS + echoes(key)):
         kustom.fault("GET", order, fault, **more)
         await pipe.result(call(f"read {number}", "get_order", {"order_id": TOWEL}))
     preview = await pipe.result(call("preview", "refund_order", REFUND))
@@ -58,11 +83,14 @@ async def test_a_key_is_in_no_answer_no_log_and_no_file(kustom: Kustom, tmp_path
         async with spawned(
             kustom, state, KUSTOM_API_KEY=key, KUSTOM_KEYS=RING, KUSTOM_LOG_LEVEL="debug", KUSTOM_TIMEOUT="5"
         ) as pipe:
-            await _everything_that_fails(pipe, kustom)
+            await _everything_that_fails(pipe, kustom, key)
         written = {path.name: path.read_bytes().decode("latin-1") for path in state.rglob("*") if path.is_file()}
         said = "\n".join([pipe.stderr, json.dumps(pipe.answers, ensure_ascii=False), *written.values()])
         assert "kustom-mcp: DEBUG" in pipe.stderr
         assert pipe.answers["read 3"]["result"]["structuredContent"]["error"]["code"] == "AUTHENTICATION_FAILED"
+        refused = pipe.answers[f"read {len(FAULTS)}"]["result"]["structuredContent"]
+        assert refused["third_party"] == {"upstream_messages": [LEFT_OUT, "Odd."]}
+        assert refused["error"]["upstream"] == {"status": 400, "error_code": "BAD"}
         assert [trace for trace in [*traces(key), RING] if trace in said] == []
         assert any(name.endswith(".jsonl") for name in written)
     assert kustom.order(TOWEL)["refunded_amount"] == 100
