@@ -140,7 +140,7 @@ def test_neither_code_nor_correlation_id_of_body_or_header_repeats_credentials(w
         assert (error.error_code, error.correlation_id) == ("NOT_ALLOWED", "c-2")
         for status in (400, 401, 403, 404, 429, 503):
             body = {"error_code": f"A{SECRET.upper()}".translate({ord(sign): "_" for sign in "-."}), written: written}
-            error = refusal_of(*[answer(status, body, klarna_correlation_id=written)] * 3)
+            error = refusal_of(*[answer(status, body, klarna_correlation_id=written) for _ in range(3)])
             assert isinstance(error, Refused | Unavailable)
             assert (error.correlation_id, getattr(error, "error_code", None)) == (None, None)
 
@@ -241,14 +241,14 @@ async def test_what_was_written_is_not_named_by_credentials() -> None:
         named = {"Capture_Id": written, "Location": f"/x/captures/{written}", "klarna_correlation_id": written}
         assert await capturing(World(answer(201, **named), api_key=KEY)) == Written(201)
     with pytest.raises(OutcomeUnknown) as doubt:
-        await capturing(World(*[answer(503, {"error_code": "X"}, klarna_correlation_id=HEADER)] * 4, api_key=KEY))
+        await capturing(World(answer(503, {"error_code": "X"}, klarna_correlation_id=HEADER), api_key=KEY))
     assert (doubt.value.correlation_id, doubt.value.error_code) == (None, "X")
 
 
 async def test_keys_that_were_changed_meanwhile_are_left_out_as_well() -> None:
     keys = [f"kco_test_api_{SECRET[at:]}{SECRET[:at]}"[:40] for at in range(0, 50, 10)]
     using = iter(keys)
-    good = [answer(200, order_json())] * 4
+    good = [answer(200, order_json()) for _ in keys[1:]]
     world = World(*good, refused(400, "BAD_VALUE", *keys[2:], "Odd."), api_key=lambda: SecretStr(next(using)))
     async with world.client as client:
         for _ in good:
