@@ -5,7 +5,7 @@ Kept apart from the flow, because these are what a tired person reads, and they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kustom_mcp.codes import STATUSES, Figures
 from kustom_mcp.gate import SEE_CODE_MODE, Mode, Proposal
@@ -23,6 +23,8 @@ TOOLS = {
     "appendOrderShippingInfo": "add_shipping_info",
 }
 """The tools behind the operations that are named as alternatives."""
+
+MOST_WARNINGS = 20
 
 SHOW_AND_REPEAT = (
     "Show the person this preview and ask. If they agree, repeat exactly this call with confirm set to confirm.code; "
@@ -57,8 +59,8 @@ def preview(
         result = objection.result()
         result.summary = f"{objection.message} {effect}"
     result.order = order
-    result.third_party = proposal.third_party
     result.changes = proposal.changes
+    result.details = proposal.details
     result.warnings = proposal.warnings
     result.confirm = {**confirm, **_for_card(proposal)} if confirm and by_card else confirm
     result.next_step = SHOW_AND_REPEAT if confirm else SHOW_AND_FLAG if mode == "flag" else SHOW_AND_ASK
@@ -72,9 +74,14 @@ def _for_card(proposal: Proposal) -> dict[str, Json]:
     facts: dict[str, Json] = {"action": proposal.action, "effect": proposal.effect, "afterwards": proposal.afterwards}
     if proposal.amount is not None:
         facts["amount"] = proposal.amount
-    if proposal.details:
-        facts["details"] = list(proposal.details)
     return facts
+
+
+def few(warnings: Sequence[str]) -> Sequence[str]:
+    """As many warnings as an answer has room for; the last one counts the others."""
+    if len(warnings) <= MOST_WARNINGS:
+        return warnings
+    return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
 
 
 def declined(order: Mapping[str, Json] | None, *, by_card: bool) -> Result:

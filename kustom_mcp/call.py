@@ -24,6 +24,7 @@ from kustom_mcp.answers import (
     NOT_READ_AGAIN,
     already_applied,
     declined,
+    few,
     nobody_to_ask,
     not_allowed,
     outcome_unknown,
@@ -34,6 +35,7 @@ from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
 from kustom_mcp.card import shows_cards
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
+from kustom_mcp.details import details
 from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch, ask, can_ask, is_modern, judge
 from kustom_mcp.ledger import RECORD_SECONDS, Ledger
 from kustom_mcp.money import show
@@ -96,7 +98,14 @@ class Call(Reading):
         if gate.commits:
             self._pledge = gate.pledge or self._new_pledge(proposal, Purpose.CODE)
             return Approved(self._pledge.key, gate.means)
-        return await self._preview(gate, order, proposal)
+        return await self._preview(gate, order, self._detailed(order, proposal))
+
+    def _detailed(self, order: Order, proposal: Proposal) -> Proposal:
+        """The proposal with all that it would send, and no more warnings than a person reads."""
+        tool, arguments = self._asked.tool, self._asked.arguments
+        ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
+        told = details(tool, proposal.action, ids, proposal.body or {}, order, self.app.settings.pii)
+        return replace(proposal, details=told, warnings=few(proposal.warnings))
 
     @step("preview")
     async def _preview(self, gate: Round, order: Order, proposal: Proposal) -> Approved:
@@ -207,7 +216,7 @@ class Call(Reading):
             notes.append(NOT_AS_SENT)
         changes = view.difference(before, after)
         whole = f"{summary} {view.summary(after, self.app.now())}"
-        return Result("applied", whole, self.facts(after), None, changes, notes, next_step=next_step), after
+        return Result("applied", whole, self.facts(after), None, changes, warnings=notes, next_step=next_step), after
 
     @property
     def change(self) -> Failure | None:

@@ -13,21 +13,19 @@ from typing import Any
 from kustom_mcp import lines as order_lines_of
 from kustom_mcp.arguments import LineIn, Pick, sent
 from kustom_mcp.money import show
-from kustom_mcp.oms.models import Order, OrderLine
+from kustom_mcp.oms.models import Order
 from kustom_mcp.result import Code, Failure, Json
-from kustom_mcp.text import quoted
 
 SHORT_ID = 8
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An amount in minor units, its lines where there are any, what to warn of, and the items in words."""
+    """An amount in minor units, its lines where there are any, and what to warn of."""
 
     amount: int
     order_lines: list[dict[str, Json]] | None
     warnings: list[str]
-    details: list[str]
 
 
 def entry(
@@ -52,13 +50,12 @@ def entry(
         built = order_lines_of.from_lines(order, chosen, already=order_lines_of.taken(order, entries))
         order_lines_of.agree(amount, built.amount, order.currency, field=field)
         warnings = [*built.notes, *order_lines_of.over(order, chosen, refund=refund)]
-        details = [_item(order.order_lines[number - 1], number, quantity) for number, quantity in chosen]
-        return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings), details)
+        return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
     if order_lines is not None:
         full = complete(order, order_lines)
         total = amount if amount is not None else _sum(full, field)
         warnings = order_lines_of.check_entry(order, total, full)
-        return Entry(total, full, _times_hundred(order, total, field, warnings), [])
+        return Entry(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
         raise Failure(
             Code.INVALID_ARGUMENT,
@@ -66,7 +63,7 @@ def entry(
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
-    return Entry(amount, None, _times_hundred(order, amount, field, []), [])
+    return Entry(amount, None, _times_hundred(order, amount, field, []))
 
 
 def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:
@@ -91,10 +88,6 @@ def line_facts(order: Order) -> list[dict[str, Any]]:
 def short(order: Order) -> str:
     """An order in words: the first group of its id."""
     return f"order {order.order_id[:SHORT_ID]}…"
-
-
-def _item(line: OrderLine, number: int, quantity: int) -> str:
-    return f"line {number}: {quantity} of {line.quantity or 0}, {quoted(line.name or '')}"
 
 
 def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:

@@ -61,9 +61,8 @@ class Proposal:
     """What is about to happen: the facts that a person decides on, and the request that would be sent.
 
     `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
-    `expects` is what `Watch.shows` gives once it has happened. `details` are further lines for the person's form only,
-    and say there what `changes` has under a dotted name, which is typed text. `third_party` is typed text that the
-    preview must show.
+    `expects` is what `Watch.shows` gives once it has happened. `details`: all that `body` would send, in sentences
+    (`kustom_mcp.details`); they are made where the question is, never by a tool.
     """
 
     action: str
@@ -76,11 +75,10 @@ class Proposal:
     changes: Sequence[Mapping[str, Json]] = ()
     warnings: Sequence[str] = ()
     details: Sequence[str] = ()
-    third_party: Mapping[str, Json] | None = None
 
     def question(self) -> str:
         """What a person is asked. No time and no random value, so that an old answer never fits a new state."""
-        shown = [self._said(change) for change in self.changes if "." not in change["field"]]
+        shown = [self._said(change) for change in self.changes if not _in_details(change["field"])]
         notes = [f"Note: {text}" for text in self.warnings]
         paragraphs = [self.effect, *self.details, *shown, *notes, self.afterwards]
         return "\n".join(line for line in paragraphs if line)
@@ -96,6 +94,11 @@ class Proposal:
         """The form's schema: one box that must be ticked."""
         box = {"type": "boolean", "title": f"Yes, {self.action.replace('-', ' ')}", "default": False}
         return {"type": "object", "properties": {ANSWER: box}, "required": [ANSWER]}
+
+
+def _in_details(field: str) -> bool:
+    """Whether `details` tell this change already: a line of the order, a part of an address."""
+    return "." in field or field.startswith("line ")
 
 
 class Answer(Exception):

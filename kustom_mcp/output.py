@@ -153,10 +153,8 @@ def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[
     elif "orders" not in payload:
         properties |= {"order": _ORDER, "third_party": _OBJECT}
     if writes:
-        properties |= {
-            "changes": _list_of(_object({"field": _STRING, "before": {}, "after": {}})),
-            "warnings": _STRINGS,
-        }
+        properties["changes"] = _list_of(_object({"field": _STRING, "before": {}, "after": {}}))
+        properties |= {"details": _STRINGS, "warnings": _STRINGS} if gated else {"warnings": _STRINGS}
     if gated:
         properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING})
     properties |= {"next_step": _STRING, "error": _ERROR}

@@ -11,20 +11,20 @@ from kustom_mcp.entries import complete
 from kustom_mcp.gate import Facts
 from kustom_mcp.oms.models import Order
 from kustom_mcp.result import Code, Failure, Json
-from kustom_mcp.text import quoted
 
+LINES_SHOWN = 20
+"""Changed lines that `changes` names; `details` of a preview tell them all."""
 _TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
 
 
 @dataclass(frozen=True)
 class Repricing:
-    """The new total in minor units and the complete new lines; what changes, what to warn of, the items in words."""
+    """The new total in minor units and the complete new lines; what changes, what to warn of."""
 
     total: int
     lines: list[dict[str, Json]]
     warnings: list[str]
     changes: list[dict[str, Json]]
-    details: list[str]
 
     @property
     def quantities(self) -> list[dict[str, Json]]:
@@ -57,8 +57,7 @@ def repricing(
     if total > order.order_amount:
         warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
     changed = line_changes or ()
-    names = [f"line {change.line}: {quoted(order.order_lines[change.line - 1].name or '')}" for change in changed]
-    return Repricing(total, lines, warnings, _changes(order, total, lines, changed), names)
+    return Repricing(total, lines, warnings, _changes(order, total, lines, changed))
 
 
 def shown(order: Order) -> Facts:
@@ -90,7 +89,7 @@ def _changes(
                 "before": order.order_lines[change.line - 1].quantity,
                 "after": change.quantity,
             }
-            for change in changed
+            for change in changed[:LINES_SHOWN]
         ),
     ]
     return [change for change in changes if change["before"] != change["after"]]

@@ -186,6 +186,8 @@ class Result:
     order: Mapping[str, Json] | None = None
     third_party: Mapping[str, Json] | None = None
     changes: Sequence[Mapping[str, Json]] = ()
+    details: Sequence[str] = ()
+    """All that a request would send, in sentences; what somebody typed stands in quotes."""
     warnings: Sequence[str] = ()
     confirm: Mapping[str, Json] | None = None
     next_step: str | None = None
@@ -200,6 +202,7 @@ class Result:
             ("order", self.order),
             ("third_party", self.third_party),
             ("changes", list(self.changes)),
+            ("details", list(self.details)),
             ("warnings", list(self.warnings)),
             ("confirm", self.confirm),
             ("next_step", self.next_step),

@@ -8,6 +8,7 @@ remains is what was typed. `has_url` is for the few texts that a customer reads.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -104,13 +105,19 @@ def _clean_json(value: object, limit: int, depth: int) -> object:
     return kept
 
 
-def quoted(name: str) -> str:
-    """`name` on one line, at most 40 characters, in straight double quotes; double quotes inside become single ones."""
+def quoted(name: str, limit: int = 40) -> str:
+    """`name` on one line, at most `limit` characters, in straight double quotes; double quotes inside become single
+    ones. A name that is cut ends with four digits of its digest, so that two that differ behind the cut differ here."""
     line = " ".join(_visible(name[:1000]).split())
     line = re.sub('["“”„‟″＂]', "'", line)
-    if len(line) > 40 or len(name) > 1000:
-        line = _cut(line, 39) + "…"
+    if len(line) > limit or len(name) > 1000:
+        line = f"{_cut(line, limit - 6)}… {_four_digits(name)}"
     return f'"{line}"'
+
+
+def _four_digits(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return f"{int.from_bytes(digest[:8]) % 10_000:04}"
 
 
 def nearest(word: str, options: Iterable[str], *, likeness: float = 0.6) -> str | None:

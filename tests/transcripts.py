@@ -223,6 +223,8 @@ def _answer(answer: Mapping[str, Any]) -> list[str]:
     for row in answer.get("orders", []):
         left = f", {row['days_left']} days left" if "days_left" in row else ""
         lines += _said("", f"{row['order_id']}: {row['status']}{left}")
+    for sentence in answer.get("details", []):
+        lines += _said("", f"details: {sentence}")
     for warning in answer.get("warnings", []):
         lines += _said("", f"warning: {warning}")
     if "next_step" in answer:

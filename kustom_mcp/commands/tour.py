@@ -95,7 +95,7 @@ class Person:
         boxes: dict[str, Any] = params.requested_schema["properties"]
         self.page.says("Server", "asks the person with a form:")
         for line in params.message.splitlines():
-            self.page.adds(f"| {line}")
+            self.page.adds(f"| {brief(line)}")
         for box in boxes.values():
             self.page.adds(f"| [ ] {box['title']}")
         self.page.says("Person", "ticks the box and accepts.")

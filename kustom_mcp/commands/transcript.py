@@ -143,6 +143,7 @@ def _rows(content: Content) -> list[tuple[str, str]]:
     order: Content = content.get("order") or {}
     currency: str = order.get("purchase_currency", "")
     rows = [("changes", _changed(change, currency)) for change in content.get("changes") or ()]
+    rows += [("details", brief(text)) for text in content.get("details") or ()]
     rows += [("warning", text) for text in content.get("warnings") or ()]
     if "confirm" in content:
         rows.append(("code", brief(content["confirm"]["code"])))

@@ -97,7 +97,6 @@ def _proposal(order: Order, taken: Entry, body: dict[str, Json], warnings: list[
             {"field": "captured_amount", "before": order.captured_amount, "after": captured},
             {"field": "remaining_authorized_amount", "before": order.remaining_authorized_amount, "after": remaining},
         ],
-        details=taken.details,
         warnings=warnings,
     )
 

@@ -86,7 +86,6 @@ def _proposal(order: Order, given: Entry, body: dict[str, Json], warnings: list[
         expects=[order.captured_amount, refunded, sorted([*_refunds(order), given.amount])],
         body=body,
         changes=[{"field": "refunded_amount", "before": order.refunded_amount, "after": refunded}],
-        details=given.details,
         warnings=warnings,
     )
 

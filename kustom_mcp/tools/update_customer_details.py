@@ -53,7 +53,6 @@ async def update_customer_details(
     stored = _stored(order)
     masked = call.app.settings.pii == "masked"
     kept = {name: value for name, value in stored.items() if name not in wanted}
-    kept_shown = view.masked(kept) if masked else view.cleaned(kept)
     before_shown = view.masked(stored) if masked else view.cleaned(stored)
     approved = await call.approval(
         Proposal(
@@ -66,9 +65,7 @@ async def update_customer_details(
                 {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": value}
                 for name, value in wanted.items()
             ],
-            details=_address_lines(wanted, kept_shown),
             warnings=_warnings(kept),
-            third_party={"resulting_shipping_address": {**kept_shown, **view.cleaned(wanted)}},
         )
     )
     await call.write(UPDATE_CUSTOMER_DETAILS, approved, body, order_id=order_id)
@@ -78,12 +75,6 @@ async def update_customer_details(
         *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in wanted),
     ]
     return result
-
-
-def _address_lines(wanted: dict[str, str], kept: dict[str, Json]) -> list[str]:
-    """The complete address that will result, for the person's form."""
-    new = [f"{name}: {view.cleaned(value) or '(cleared)'}" for name, value in wanted.items()]
-    return ["The address will be:", *new, *(f"{name}: {value} (kept)" for name, value in kept.items())]
 
 
 def _warnings(kept: dict[str, str]) -> list[str]:

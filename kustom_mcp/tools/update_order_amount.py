@@ -61,7 +61,6 @@ async def update_order_amount(
             expects=expected(order, wanted),
             body=body,
             changes=wanted.changes,
-            details=wanted.details,
             warnings=[*wanted.warnings, "The shop system is not told of this change."],
         )
     )

@@ -252,8 +252,9 @@ def asked(text: str) -> dict[str, Any]:
         **everywhere(text),
         "outcome": "confirmation_required",
         "changes": [{"field": text, "before": text, "after": {"deep": text}}],
+        "details": [text],
         "warnings": [text],
-        "confirm": {"code": text, "action": text, "effect": text, "afterwards": text, "details": [text]},
+        "confirm": {"code": text, "action": text, "effect": text, "afterwards": text},
     }
 
 

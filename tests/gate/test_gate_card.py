@@ -281,13 +281,13 @@ async def test_any_replica_with_the_same_keys_takes_the_answer() -> None:
         assert third.sent == CANCEL.sent(third, order_id)
 
 
-async def test_the_cards_preview_says_what_only_a_form_says_elsewhere() -> None:
-    """An address is shown whole to the person who approves it."""
+async def test_the_cards_preview_says_all_that_would_be_sent() -> None:
+    """An address is shown whole, old and new, to the person who approves it."""
     async with conversation(extensions=CARDS, **only(ADDRESS, CARD)) as talk:
         _, given = ADDRESS.begin(talk)
-        confirm = (await (await shown(talk, ADDRESS, given)).preview())["confirm"]
-        assert set(confirm) == {"code", "expires_at", "action", "effect", "afterwards", "details"}
-        assert f"street_address: {LUND['street_address']}" in confirm["details"]
+        preview = await (await shown(talk, ADDRESS, given)).preview()
+        assert set(preview["confirm"]) == {"code", "expires_at", "action", "effect", "afterwards"}
+        assert f'Street address: "Exempelgatan 1" -> "{LUND["street_address"]}".' in preview["details"]
 
 
 async def test_policy_is_asked_again_at_the_answer() -> None:

@@ -41,8 +41,10 @@ NO_ENTRIES: Json = {"captures": [], "refunds": []}
 SENTENCES = ("summary", "next_step", "warnings", "error", "order", "confirm")
 """What is ours in every answer."""
 
-QUESTION = re.compile(r'line \d+: (?:\d+ of \d+, )?"[^"\n]{1,40}"')
-KEPT = re.compile(r"[a-z_0-9]+: .* \(kept\)")
+QUESTION = re.compile(
+    r'(?:Line|Order|New line) [^"]*"[^"\n]{1,40}"(?: instead of "[^"\n]{1,40}"|, id [0-9a-f-]{36}: [^"]*)?\.'
+)
+KEPT = re.compile(r'[A-Z][a-z0-9 ]+: "[^"]{1,255}"(?:, stays| -> "Exempelby"|)\.')
 
 
 def canaries(value: Any, name: str = "") -> Any:

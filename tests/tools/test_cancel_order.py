@@ -28,6 +28,7 @@ async def test_a_preview_comes_first_and_the_code_cancels(mode: Mode) -> None:
             "This cannot be undone: nothing can be captured on this order afterwards.",
             "order": before,
             "changes": CHANGES,
+            "details": [f'Order "SE-20451", id {ORDER}: cancel.'],
             "warnings": ["The shop system is not told: stop the shipment there as well."],
             "next_step": "Show the person this preview and ask. If they agree, repeat exactly this call with confirm "
             "set to confirm.code; if not, do nothing.",

@@ -50,6 +50,16 @@ async def test_goods_are_captured_by_line_with_their_shipment(mode: Mode) -> Non
             "A capture cannot be undone, only refunded, and the order can no longer be cancelled.",
             "order": before,
             "changes": CHANGES,
+            "details": [
+                f'Order "DE-5001", id {ORDER}: capture 185.00 EUR.',
+                'Line 2: 1 of 2, total 185.00 EUR, "Oak chair".',
+                'The customer reads: "Chair sent".',
+                'Reference: "DE-5001-2".',
+                'Shipment: carrier "DHL US", method "Home", number "63456415674545679874", link to shipping.example, '
+                'return carrier "DHL US", return number "93456415674545679888", return link to shipping.example.',
+                "Shipping delay: 0 days.",
+                "check 2B5B-3C27",
+            ],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("capture-185.00EUR-7972a36d.")

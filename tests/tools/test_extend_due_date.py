@@ -24,6 +24,7 @@ async def test_the_due_date_moves_after_a_preview_that_names_the_fee(mode: Mode)
             "summary": "Not done yet. Extend the due date of a capture of order 332726d0… by 30 days. "
             "This cannot be undone.",
             "order": before,
+            "details": [f'Order "NO-8830", id {ORDER}: due date of capture {capture_id} + 30 days.'],
             "warnings": ["The merchant pays a fee of 10.00 NOK."],
         }
         code = preview["confirm"]["code"]

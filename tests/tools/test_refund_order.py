@@ -44,6 +44,13 @@ async def test_goods_are_refunded_by_line(mode: Mode) -> None:
             "A refund cannot be taken back.",
             "order": before,
             "changes": CHANGES,
+            "details": [
+                f'Order "SE-19977", id {ORDER}: refund 98.00 SEK.',
+                'Line 2: 2 of 3, total 98.00 SEK, "Olive soap".',
+                'The customer reads: "Two soaps came back".',
+                'Reference: "RET-1".',
+                "check 73F0-B740",
+            ],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("refund-98.00SEK-55e7d67e.")

@@ -23,6 +23,7 @@ async def test_the_remainder_is_released_after_a_preview(mode: Mode) -> None:
             "This cannot be undone: the released amount can no longer be captured.",
             "order": before,
             "changes": [{"field": "remaining_authorized_amount", "before": 37590, "after": 0}],
+            "details": [f'Order "DE-5001", id {ORDER}: release.'],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("release-375.90EUR-7972a36d.")

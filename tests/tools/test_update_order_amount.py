@@ -59,6 +59,12 @@ async def test_quantities_change_by_line_number_and_the_server_builds_the_list(m
             "The old lines are replaced; Kustom keeps no copy of them.",
             "order": before,
             "changes": CHANGES,
+            "details": [
+                f'Order "SE-20451", id {ORDER}: amount 1,592.00 SEK -> 1,014.00 SEK.',
+                'Line 1 changes: quantity 2 -> 1, total 998.00 SEK -> 499.00 SEK, "Wool blanket".',
+                'Line 3 is removed: quantity 1, total 79.00 SEK, "Beeswax candle".',
+                "check 2B2E-0F06",
+            ],
             "warnings": ["The shop system is not told of this change."],
         }
         code = preview["confirm"]["code"]
