@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import compileall
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import kustom_mcp
 from tests import postgres
@@ -26,6 +28,21 @@ def pytest_configure(config: pytest.Config) -> None:
             compileall.compile_dir(folder, quiet=2, workers=0)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; servers would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    check_each_schema_once()
+
+
+def check_each_schema_once() -> None:
+    """The SDK's client makes sure of a tool's output schema in every session, which takes longer than the call. Tests
+    open thousands of sessions for the same few schemas."""
+    check, good = Draft202012Validator.check_schema, set[str]()
+
+    def check_once(schema: object) -> None:
+        text = json.dumps(schema)
+        if text not in good:
+            check(schema)  # pyright: ignore[reportArgumentType]
+            good.add(text)
+
+    Draft202012Validator.check_schema = check_once  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -178,6 +178,6 @@ async def conversation(
 
     forms = answer if person else None
     async with Client(build_server(app), mode=mode, elicitation_callback=forms, extensions=extensions) as client:
-        listed = await client.list_tools()
+        listed = await client.list_tools(cache_mode="bypass")  # the cache would copy them all
         schemas = {tool.name: tool.output_schema for tool in listed.tools}
         yield Talk(client, app, sandbox, schemas, questions)
