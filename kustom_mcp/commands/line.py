@@ -9,7 +9,7 @@ import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kustom_mcp.commands import program
 from kustom_mcp.commands.book import line as book
@@ -87,6 +87,26 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     return serve.run(loaded.settings, loaded.telemetry, orders)
 
 
+def _install(commands: Any, after: _Parser) -> None:
+    """The options of `install`."""
+    install = commands.add_parser("install", parents=[after], help="put this server into a host")
+    install.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
+    install.add_argument(
+        "--name",
+        type=_name,
+        default=NAME,
+        metavar="NAME",
+        help=f"name of the entry, default {NAME}: one more has another",
+    )
+    install.add_argument("--remove", action="store_true", help="take it out of the host again")
+    install.add_argument(
+        "--yes", action="store_true", help="do not ask before writing; a key in use is still asked about"
+    )
+    install.add_argument(
+        "--replace-key", action="store_true", help="replace the key that the entry uses, and do not ask"
+    )
+
+
 def parse(argv: Sequence[str]) -> Namespace:
     """The command that the arguments name, and its options. SystemExit with code 2 for wrong ones, 0 after --help."""
     common = _Parser(add_help=False)
@@ -123,22 +143,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     )
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
-    install = commands.add_parser("install", parents=[after], help="put this server into a host")
-    install.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
-    install.add_argument(
-        "--name",
-        type=_name,
-        default=NAME,
-        metavar="NAME",
-        help=f"name of the entry, default {NAME}: one more has another",
-    )
-    install.add_argument("--remove", action="store_true", help="take it out of the host again")
-    install.add_argument(
-        "--yes", action="store_true", help="do not ask before writing; a key in use is still asked about"
-    )
-    install.add_argument(
-        "--replace-key", action="store_true", help="replace the key that the entry uses, and do not ask"
-    )
+    _install(commands, after)
     audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
