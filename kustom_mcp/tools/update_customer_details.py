@@ -52,7 +52,6 @@ async def update_customer_details(
     body: dict[str, Json] = {"shipping_address": wanted}
     stored = _stored(order)
     masked = call.app.settings.pii == "masked"
-    kept = {name: value for name, value in stored.items() if name not in wanted}
     before_shown = view.masked(stored) if masked else view.cleaned(stored)
     approved = await call.approval(
         Proposal(
@@ -65,7 +64,7 @@ async def update_customer_details(
                 {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": value}
                 for name, value in wanted.items()
             ],
-            warnings=_warnings(kept),
+            warnings=["The carrier and the shop system are not told: change the address there as well."],
         )
     )
     await call.write(UPDATE_CUSTOMER_DETAILS, approved, body, order_id=order_id)
@@ -75,11 +74,3 @@ async def update_customer_details(
         *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in wanted),
     ]
     return result
-
-
-def _warnings(kept: dict[str, str]) -> list[str]:
-    warnings = ["The carrier and the shop system are not told: change the address there as well."]
-    if kept:
-        fields = ", ".join(kept)
-        warnings.insert(0, f"Kept from before: {fields}. To clear one of them, name it in `clear`.")
-    return warnings

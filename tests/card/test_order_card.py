@@ -11,11 +11,13 @@ from kustom_mcp.money import exponent, show
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.card.showing import Browser
 from tests.conversation import CARDS, Talk, conversation, demo, write
+from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import refunded, somebody
 from tests.generate import CARD, with_policy
 
 SERVER: dict[str, Any] = {"KUSTOM_TOOLS": "all", "KUSTOM_CONFIRM": "card"}
 CODES: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "code"}
+MOVE: dict[str, Any] = {"order_id": demo("authorized-sek"), "shipping_address": {"city": "Lund"}}
 TOWEL: dict[str, Any] = {"order_id": demo("captured-sek"), "lines": [{"line": 1, "quantity": 1}]}
 REFUND = write("POST", f"/orders/{demo('captured-sek')}/refunds")[:2]
 CLEAN: dict[str, list[str]] = {"requests": [], "errors": []}
@@ -173,15 +175,82 @@ async def test_where_the_host_passes_no_calls_on_nothing_can_be_answered_and_not
         browser.deaf = True
         await browser.click("#yes")
         await browser.until_there("#problem")
+        text = await browser.text()
+        assert "It may have been done" in text
+        assert "What you approved" in text
+        assert "Not done yet" not in text
+        assert await browser.run("() => document.querySelectorAll('#yes, #no').length") == 0
+        await browser.click("#again")
+        await browser.until("document.getElementById('again') !== null && !card.busy")
         assert "It may have been done" in await browser.text()
         browser.deaf = False
         await browser.click("#again")
         await browser.until_there("#yes")
+        assert "Not done yet" in await browser.text()
         await browser.run("() => wait({ expires_at: new Date(Date.now() + 5).toISOString() })")
         await browser.until_there("#problem")
         assert "This preview has expired" in await browser.text()
         assert await browser.run("() => document.querySelectorAll('#yes').length") == 0
         assert talk.sent == []
+
+
+async def test_in_production_the_card_names_no_environment_and_no_value(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        given = {"order_id": demo("captured-sek")}
+        answer = await talk.client.call_tool("kustom_get_order", given)
+        content: Any = answer.structured_content
+        for environment, named in (("sandbox", True), ("production", False)):
+            result = {"content": [], "structuredContent": {**content, "environment": environment}}
+            await browser.show(talk, "get_order", given, result=result)
+            await browser.until("card.more !== null")
+            text = await browser.text()
+            assert ("Sandbox" in text) is named
+            assert re.findall(r"\b(false|true|null|undefined|NaN|object Object)\b", text) == []
+
+
+FOR_MODELS = re.compile(r"confirm|kustom_|repeat|the person|\bclear`|you cannot", re.IGNORECASE)
+
+
+async def test_no_text_that_is_meant_for_a_model_stands_in_the_card(browser: Browser) -> None:
+    texts: list[str] = []
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        await previewed(browser, talk)
+        texts.append(await browser.text())
+        somebody(talk, TOWEL["order_id"], refunded(1000))
+        await browser.click("#yes")
+        await browser.until_there("#outcome")
+        texts.append(await browser.text())
+        assert "it needs a new answer" in texts[-1]
+        assert texts[-1].count("A refund cannot be taken back.") == 1
+        in_doubt(talk, "reset")
+        await browser.click("#yes")
+        await browser.until_there("#look")
+        texts.append(await browser.text())
+        line_mended(talk)
+        await browser.click("#look")
+        await browser.until("card.own.outcome === 'applied'")
+        texts.append(await browser.text())
+        await browser.show(talk, "update_customer_details", MOVE)
+        await browser.until_there("#no")
+        texts.append(await browser.text())
+        await browser.click("#no")
+        await browser.until_there("#outcome")
+        texts.append(await browser.text())
+    assert [FOR_MODELS.findall(text) for text in texts] == [[]] * 6
+
+
+async def test_an_address_is_shown_old_and_new(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        await browser.show(talk, "update_customer_details", MOVE, viewport=NARROW)
+        await browser.until_there("#yes")
+        text = await browser.text()
+        for said in (
+            'City: "Stockholm" -> "Lund".',
+            'Street address: "Exempelgatan 1", stays.',
+            'Country: "SE", stays.',
+        ):
+            assert said in text
+        assert text.count("Lund") == 1
 
 
 async def test_in_other_modes_the_card_only_shows(browser: Browser) -> None:
