@@ -200,7 +200,7 @@ async def test_in_production_the_card_names_no_environment_and_no_value(browser:
         answer = await talk.client.call_tool("kustom_get_order", given)
         content: Any = answer.structured_content
         for environment, named in (("sandbox", True), ("production", False)):
-            result = {"content": [], "structuredContent": {**content, "environment": environment}}
+            result: dict[str, Any] = {"content": [], "structuredContent": {**content, "environment": environment}}
             await browser.show(talk, "get_order", given, result=result)
             await browser.until("card.more !== null")
             text = await browser.text()
