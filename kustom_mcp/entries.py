@@ -14,6 +14,7 @@ from kustom_mcp import lines as order_lines_of
 from kustom_mcp.arguments import LineIn, Pick, sent
 from kustom_mcp.money import show
 from kustom_mcp.oms.models import Order
+from kustom_mcp.refundable import Refundable
 from kustom_mcp.result import Code, Failure, Json
 
 SHORT_ID = 8
@@ -45,16 +46,13 @@ def entry(
             field="lines",
         )
     if picks is not None:
-        chosen = [(pick.line, pick.quantity) for pick in picks]
-        entries = order.refunds if refund else order.captures
-        built = order_lines_of.from_lines(order, chosen, already=order_lines_of.taken(order, entries))
-        order_lines_of.agree(amount, built.amount, order.currency, field=field)
-        warnings = [*built.notes, *order_lines_of.over(order, chosen, refund=refund)]
-        return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
+        return _picked(order, field, amount, [(pick.line, pick.quantity) for pick in picks], refund=refund)
     if order_lines is not None:
         full = complete(order, order_lines)
         total = amount if amount is not None else _sum(full, field)
         warnings = order_lines_of.check_entry(order, total, full)
+        if refund:
+            warnings += order_lines_of.overpaid(order, full)
         return Entry(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
         raise Failure(
@@ -64,6 +62,18 @@ def entry(
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
     return Entry(amount, None, _times_hundred(order, amount, field, []))
+
+
+def _picked(order: Order, field: str, amount: int | None, chosen: Sequence[tuple[int, int]], *, refund: bool) -> Entry:
+    if refund:
+        built = order_lines_of.refunded(order, chosen)
+        warnings = list(built.notes)
+    else:
+        captured = Refundable(order).captured()
+        built = order_lines_of.from_lines(order, chosen, already=captured)
+        warnings = [*built.notes, *order_lines_of.over(order, chosen, captured)]
+    order_lines_of.agree(amount, built.amount, order.currency, field=field)
+    return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
 
 
 def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kustom_mcp.money import show
-from kustom_mcp.oms.models import Capture, Order, OrderLine, Refund
+from kustom_mcp.oms.models import Order
+from kustom_mcp.refundable import WHOLE, Refundable
 from kustom_mcp.restored import inherit
 from kustom_mcp.totals import (
     Line,
@@ -36,8 +37,9 @@ __all__ = [
     "from_lines",
     "inherit",
     "over",
+    "overpaid",
+    "refunded",
     "stored_lines",
-    "taken",
 ]
 
 WRITABLE = (
@@ -72,30 +74,55 @@ class Built:
 
 
 def from_lines(order: Order, picks: Sequence[Pick], *, already: Mapping[int, int] | None = None) -> Built:
-    """The lines of a capture or a refund, in the order of `picks`, and the amount that they come to.
+    """The lines of a capture, in the order of `picks`, and the amount that they come to.
 
-    `already` tells how many of a line earlier captures (or refunds) took, see `taken`: this part then starts after
-    those, so that the parts of a line add up to the stored line to the unit. A quantity that is the whole line takes
-    the stored amounts. INVALID_ARGUMENT for a line that is not there or is picked twice, for a quantity that the line
+    `already` tells how many of a line earlier captures took: this part then starts after those, so that the parts of a
+    line add up to the stored line to the unit. A quantity that is the whole line takes the stored amounts.
+    INVALID_ARGUMENT for a line that is not there or is picked twice, for a quantity that the line
     does not have, for a line without figures, and for lines that come to nothing or less.
     """
     held = stored_lines(order)
-    built: list[Line] = []
+    parts: list[Line] = []
     notes: list[str] = []
-    amount = 0
     for position, (number, quantity) in enumerate(_checked(held, picks, "lines")):
         stored = held[number - 1]
         whole = _divisible(stored, number, f"lines[{position}].line")
         _must_hold(whole, number, quantity, f"lines[{position}].quantity")
         start = max(0, min((already or {}).get(number, 0), whole - quantity))
         part = part_of(stored, start, start + quantity)
-        amount += total_of(part) or 0
-        if quantity < whole and not divides_evenly(stored):
-            notes.append(
-                f"Line {number} does not divide evenly: {quantity} of {whole} come to "
-                f"{show(part['total_amount'], order.currency)}."
-            )
-        built.append({name: part[name] for name in WRITABLE if name in part})
+        notes += _uneven(order, stored, part, number)
+        parts.append(part)
+    return _built(order, parts, notes)
+
+
+def refunded(order: Order, picks: Sequence[Pick]) -> Built:
+    """The lines of a refund, in the order of `picks`, priced from what captures hold and refunds have left of them.
+
+    ACTION_NOT_ALLOWED for what is not captured or is refunded already; INVALID_ARGUMENT as in `from_lines`.
+    """
+    known = Refundable(order)
+    parts: list[Line] = []
+    notes = [WHOLE] if known.whole else []
+    for position, (number, quantity) in enumerate(_checked(stored_lines(order), picks, "lines")):
+        left, part = known.refund(number, quantity, f"lines[{position}]")
+        notes += _uneven(order, left, part, number)
+        parts.append(part)
+    return _built(order, parts, notes)
+
+
+def _uneven(order: Order, whole: Line, part: Line, number: int) -> list[str]:
+    if part["quantity"] >= whole["quantity"] or divides_evenly(whole):
+        return []
+    return [
+        f"Line {number} does not divide evenly: {part['quantity']} of {whole['quantity']} come to "
+        f"{show(part['total_amount'], order.currency)}."
+    ]
+
+
+def _built(order: Order, parts: Sequence[Line], notes: list[str]) -> Built:
+    """Lines with the fields that Kustom takes, and what they come to. INVALID_ARGUMENT where that is nothing."""
+    built = [{name: part[name] for name in WRITABLE if name in part} for part in parts]
+    amount = sum(total_of(part) or 0 for part in parts)
     if amount <= 0:
         raise LinesError(
             "INVALID_ARGUMENT",
@@ -111,11 +138,12 @@ def changed(order: Order, changes: Sequence[Pick]) -> Built:
 
     A changed line costs in proportion to its stored total, discount and tax; every field is kept, unknown ones too.
     LINES_MISMATCH where the stored lines do not add up to the stored order amount: the difference belongs to no line,
-    so nobody could say what the new total should be. INVALID_ARGUMENT as in `from_lines`, and where no line would
-    remain.
+    so nobody could say what the new total should be. ACTION_NOT_ALLOWED where captures hold more of a line.
+    INVALID_ARGUMENT as in `from_lines`, and where no line would remain.
     """
     held = stored_lines(order)
     wanted = _checked(held, changes, "line_changes")
+    Refundable(order).must_keep(wanted, "line_changes")
     _must_add_up(order, held)
     new = {number: (position, quantity) for position, (number, quantity) in enumerate(wanted)}
     built: list[Line] = []
@@ -147,58 +175,30 @@ def changed(order: Order, changes: Sequence[Pick]) -> Built:
     return Built(built, amount, notes)
 
 
-def taken(order: Order, entries: Sequence[Capture] | Sequence[Refund]) -> dict[int, int]:
-    """How many of each line captures or refunds took, by the line's number; entries without lines tell nothing.
+def over(order: Order, picks: Sequence[Pick], captured: Mapping[int, int]) -> list[str]:
+    """Warnings for quantities beyond what the captures so far, by line number, leave of the order's lines.
 
-    A line is known by its reference, without one by its name; where several lines fit, the first that still has room.
+    Never an error, because captures need not carry lines, and Kustom decides by amount.
     """
-    by_key: dict[tuple[str, str], list[int]] = {}
-    for number, line in enumerate(order.order_lines, start=1):
-        by_key.setdefault(_key(line), []).append(number)
-    counts: dict[int, int] = {}
-    for entry in entries:
-        for line in entry.order_lines:
-            _attribute(order, by_key.get(_key(line), []), line.quantity or 0, counts)
-    return {number: count for number, count in counts.items() if count}
-
-
-def over(order: Order, picks: Sequence[Pick], *, refund: bool) -> list[str]:
-    """Warnings for quantities beyond what is left of a line: of the order for a capture, of the captures for a refund.
-
-    Never an error, because captures and refunds need not carry lines, and Kustom decides by amount. A refund of a
-    line is compared only where captures carry lines at all.
-    """
-    captured = taken(order, order.captures)
-    refunded = taken(order, order.refunds) if refund else {}
-    if refund and not captured:
-        return []
     sentences: list[str] = []
     for number, quantity in picks:
-        if not 1 <= number <= len(order.order_lines):
-            continue
-        if refund:
-            left = max(captured.get(number, 0) - refunded.get(number, 0), 0)
-            known = f"the captures and refunds so far leave {left} to refund"
-        else:
-            left = max((order.order_lines[number - 1].quantity or 0) - captured.get(number, 0), 0)
-            known = f"the captures so far leave {left} to capture"
+        left = max((order.order_lines[number - 1].quantity or 0) - captured.get(number, 0), 0)
         if quantity > left:
-            sentences.append(f"Line {number}: {quantity} asked for, but {known}.")
+            sentences.append(f"Line {number}: {quantity} asked for, but the captures so far leave {left} to capture.")
     return sentences
 
 
-def _key(line: OrderLine) -> tuple[str, str]:
-    return ("reference", line.reference) if line.reference else ("name", line.name or "")
-
-
-def _attribute(order: Order, numbers: Sequence[int], quantity: int, counts: dict[int, int]) -> None:
-    for number in numbers[:-1]:
-        room = (order.order_lines[number - 1].quantity or 0) - counts.get(number, 0)
-        share = max(min(room, quantity), 0)
-        counts[number] = counts.get(number, 0) + share
-        quantity -= share
-    if numbers:
-        counts[numbers[-1]] = counts.get(numbers[-1], 0) + quantity
+def overpaid(order: Order, order_lines: Sequence[Line]) -> list[str]:
+    """Warnings where lines of a refund in Kustom's own format, with those before, pay back more than was captured."""
+    known = Refundable(order)
+    before = {standing.number: standing.refunded for standing in known.lines}
+    known.pay_back(order_lines)
+    return [
+        f"Captures hold {standing.captured} of line {standing.number}; with this refund {standing.refunded} of it "
+        "would be refunded."
+        for standing in known.overdrawn()
+        if standing.refunded > before[standing.number]
+    ]
 
 
 def _checked(held: Sequence[Line], picks: Sequence[Pick], argument: str) -> Sequence[Pick]:

@@ -10,6 +10,7 @@ from kustom_mcp.arguments import LineChange, LineIn
 from kustom_mcp.entries import complete
 from kustom_mcp.gate import Facts
 from kustom_mcp.oms.models import Order
+from kustom_mcp.refundable import Refundable
 from kustom_mcp.result import Code, Failure, Json
 
 LINES_SHOWN = 20
@@ -45,6 +46,7 @@ def repricing(
         total, lines, warnings = built.amount, built.order_lines, list(built.notes)
     elif line_changes is None and order_lines is not None and order_amount is not None:
         total, lines = order_amount, complete(order, order_lines)
+        Refundable(order).must_keep_all(lines, "order_lines")
         warnings = order_lines_of.check_change(order, total, lines)
     else:
         raise Failure(

@@ -64,7 +64,15 @@ NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
 KINDS = {tool.name: Kind(tool.toolset, tool.writes) for tool in CATALOG.values()}
 
-UNFIT = frozenset({Code.INVALID_ARGUMENT, Code.LINES_MISMATCH, Code.AMOUNT_OUT_OF_RANGE, Code.CURRENCY_MISMATCH})
+UNFIT = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.LINES_MISMATCH,
+        Code.AMOUNT_OUT_OF_RANGE,
+        Code.CURRENCY_MISMATCH,
+        Code.ACTION_NOT_ALLOWED,
+    }
+)
 """What arguments get that do not fit the order; after an approval that is news about the order, not about them."""
 
 log = logging.getLogger(__name__)

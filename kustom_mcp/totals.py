@@ -28,7 +28,7 @@ _MOST_SENTENCES = 5
 class LinesError(Exception):
     """Lines or amounts that cannot be sent. `message` and `hint` are our own sentences, amounts in major units."""
 
-    code: Literal["LINES_MISMATCH", "INVALID_ARGUMENT"]
+    code: Literal["LINES_MISMATCH", "INVALID_ARGUMENT", "ACTION_NOT_ALLOWED"]
     message: str
     field: str
     hint: str

@@ -20,7 +20,6 @@ from kustom_mcp.lines import (
     from_lines,
     inherit,
     over,
-    taken,
 )
 from kustom_mcp.money import tax_of
 from kustom_mcp.oms.models import Order
@@ -294,44 +293,13 @@ def test_changes_that_cannot_be_computed_are_refused(
     assert refused(changed, held, changes) == refusal
 
 
-# What captures and refunds took
+# What captures took
 
 
-def test_quantities_taken_are_known_by_reference_then_by_name_and_fill_lines_in_order() -> None:
-    named = without(MUG, "reference")
-    held = order(
-        MUG,
-        MUG,
-        named,
-        captures=[
-            {"order_lines": [{"reference": "MUG-1", "quantity": 4}, {"name": "Blue mug", "quantity": 1}]},
-            {"order_lines": [{"reference": "unknown", "quantity": 9}, {"reference": "MUG-1"}]},
-            {"order_lines": None},
-        ],
-    )
-
-    assert taken(held, held.captures) == {1: 3, 2: 1, 3: 1}
-
-
-def test_a_quantity_beyond_what_is_left_is_a_warning() -> None:
-    held = order(
-        MUG,
-        SHIPPING,
-        captures=[{"order_lines": [{"reference": "MUG-1", "quantity": 2}]}],
-        refunds=[{"order_lines": [{"reference": "MUG-1", "quantity": 1}]}],
-    )
-
-    assert over(held, [(1, 2), (2, 1)], refund=False) == [
+def test_a_quantity_beyond_what_is_left_to_capture_is_a_warning() -> None:
+    assert over(order(MUG, SHIPPING), [(1, 2), (2, 1)], {1: 2}) == [
         "Line 1: 2 asked for, but the captures so far leave 1 to capture."
     ]
-    assert over(held, [(1, 2), (2, 1), (9, 1)], refund=True) == [
-        "Line 1: 2 asked for, but the captures and refunds so far leave 1 to refund.",
-        "Line 2: 1 asked for, but the captures and refunds so far leave 0 to refund.",
-    ]
-
-
-def test_captures_without_lines_say_nothing_about_a_refund() -> None:
-    assert over(order(MUG, captures=[{"captured_amount": 100}]), [(1, 3)], refund=True) == []
 
 
 def test_an_amount_given_as_well_must_be_what_the_lines_come_to() -> None:

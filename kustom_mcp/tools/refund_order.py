@@ -56,7 +56,8 @@ async def refund_order(
     call.same_currency(order, currency)
     call.require(REFUND_ORDER, order)
     given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
-    call.require(REFUND_ORDER, order, given.amount, field="refunded_amount")
+    named = "refunded_amount" if refunded_amount is not None or lines is None else "lines"
+    call.require(REFUND_ORDER, order, given.amount, field=named)
     call.policy.within_ceiling(given.amount, order.currency, "refunded_amount")
     optional: dict[str, Json] = {
         "description": description,

@@ -14,7 +14,7 @@ from kustom_mcp.oms.limits import MAX_AMOUNT
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.repricing import expected, repricing, shown
 from kustom_mcp.result import Json, Result
-from kustom_mcp.totals import stored_lines
+from kustom_mcp.totals import LinesError, stored_lines
 
 NewTotal = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="New total, minor units (100 = 1.00), tax included.")]
 Why = Annotated[Description, Field(description="Why it changes. No links.")]
@@ -41,7 +41,11 @@ async def update_order_amount(
     order_amount with the complete order_lines."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
-    wanted = repricing(order, order_amount, order_lines, line_changes)
+    try:
+        wanted = repricing(order, order_amount, order_lines, line_changes)
+    except LinesError:
+        call.require(UPDATE_AUTHORIZATION, order)  # a state that forbids every change is the better reason
+        raise
     if wanted.total == order.order_amount and wanted.lines == stored_lines(order):
         call.already(f"{short(order).capitalize()} has this amount and these lines already.")
     call.require(UPDATE_AUTHORIZATION, order, wanted.total, field="order_amount")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.conversation import MODES, Mode, demo, write
-from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
+from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")
 PATH = f"/orders/{ORDER}/refunds"
@@ -95,6 +97,114 @@ async def test_earlier_refunds_and_missing_lines_are_warned_of() -> None:
             "159.00 PLN was refunded on this order already on 2026-02-19.",
             "Without lines this refund is not allocated to items.",
         ]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_one_towel_is_refunded_once(mode: Mode) -> None:
+    async with steady(mode) as talk:
+        towel = {"order_id": ORDER, "lines": [{"line": 1, "quantity": 1}]}
+        assert (await talk.confirmed("refund_order", towel))["outcome"] == "applied"
+        for _ in range(2):
+            again = await talk.call("refund_order", towel)
+            assert again["outcome"] == "not_sent"
+            assert again["error"] == {
+                "code": "ACTION_NOT_ALLOWED",
+                "message": "0 of line 1 are left to refund: 1 captured, 1 of them refunded already. Nothing was sent.",
+                "field": "lines[0].quantity",
+                "retry": "never",
+            }
+            assert "refunded_amount" in again["next_step"]
+        assert len(talk.sent) == 1
+        assert talk.stored(ORDER)["refunded_amount"] == 19900
+        by_amount = await talk.confirmed("refund_order", order_id=ORDER, refunded_amount=19900)
+        assert by_amount["outcome"] == "applied"
+
+
+async def test_goods_that_a_colleague_refunded_meanwhile_are_a_changed_order() -> None:
+    async with steady() as talk:
+        towel: dict[str, Any] = {"order_id": ORDER, "lines": [{"line": 1, "quantity": 1}]}
+        code = (await talk.call("refund_order", towel))["confirm"]["code"]
+        more = [*towel["lines"], {"line": 2, "quantity": 1}]
+        await talk.confirmed("refund_order", order_id=ORDER, lines=more)
+        answer = await talk.call("refund_order", towel, confirm=code)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "STATE_CHANGED")
+        assert talk.stored(ORDER)["refunded_amount"] == 24800
+
+
+async def test_goods_that_no_capture_holds_are_not_refunded() -> None:
+    async with steady() as talk:
+        lines = [{"line": 2, "quantity": 1}]
+        answer = await talk.call("refund_order", order_id=demo("part-captured-eur"), lines=lines)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "ACTION_NOT_ALLOWED")
+        assert answer["summary"] == "No capture holds line 2: 0 of it are left to refund. Nothing was sent."
+        assert talk.sent == []
+
+
+async def test_of_two_captures_as_much_is_refunded_as_they_hold() -> None:
+    async with steady() as talk:
+        order_id = demo("two-captures-nok")
+        over = await talk.call("refund_order", order_id=order_id, lines=[{"line": 1, "quantity": 7}])
+        assert over["error"]["message"].startswith("6 of line 1 are left to refund: 6 captured")
+        answer = await talk.confirmed("refund_order", order_id=order_id, lines=[{"line": 1, "quantity": 6}])
+        assert answer["order"]["refunded_amount"] == 89400
+
+
+async def test_goods_are_refunded_at_the_price_they_were_captured_at() -> None:
+    async with steady() as talk:
+        cup = TEN_CUPS | {"total_amount": 10000, "total_tax_amount": 2000}
+        half = cup | {"quantity": 5, "total_amount": 5000, "total_tax_amount": 1000}
+        dear = cup | {"unit_price": 1500, "total_amount": 15000, "total_tax_amount": 3000}
+        captures = [{"captured_amount": 5000, "order_lines": [half]}]
+        order_id = talk.order(order_lines=[dear], captures=captures, status="PART_CAPTURED")
+        answer = await talk.confirmed("refund_order", order_id=order_id, lines=[{"line": 1, "quantity": 1}])
+        assert answer["order"]["refunded_amount"] == 1000
+
+
+async def test_a_whole_order_that_was_captured_without_lines_is_refunded_by_its_lines() -> None:
+    async with steady() as talk:
+        order_id = talk.order(order_lines=[TEN_CUPS], purchase_currency="SEK")
+        await talk.confirmed("capture_order", order_id=order_id, captured_amount=10000)
+        cups = {"order_id": order_id, "lines": [{"line": 1, "quantity": 4}]}
+        preview = await talk.call("refund_order", cups)
+        assert preview["warnings"][0] == (
+            "The captures name no lines, but together they are the whole order: its lines count as captured, at the "
+            "order's prices."
+        )
+        answer = await talk.call("refund_order", cups, confirm=preview["confirm"]["code"])
+        assert answer["order"]["refunded_amount"] == 4000
+
+
+async def test_what_other_captures_without_lines_hold_is_refunded_by_amount() -> None:
+    async with steady() as talk:
+        order_id = talk.order(order_lines=[TEN_CUPS], purchase_currency="SEK")
+        await talk.confirmed("capture_order", order_id=order_id, captured_amount=5000)
+        answer = await talk.call("refund_order", order_id=order_id, lines=[{"line": 1, "quantity": 1}])
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "ACTION_NOT_ALLOWED")
+        assert "send refunded_amount without lines" in answer["next_step"]
+        assert (await talk.confirmed("refund_order", order_id=order_id, refunded_amount=1000))["outcome"] == "applied"
+
+
+async def test_lines_that_would_pay_more_than_is_left_of_the_order_are_refused_and_never_cut() -> None:
+    async with steady() as talk:
+        await talk.confirmed("refund_order", order_id=ORDER, refunded_amount=70000)
+        answer = await talk.call("refund_order", order_id=ORDER, lines=[{"line": 1, "quantity": 1}])
+        assert answer["error"] == {
+            "code": "ACTION_NOT_ALLOWED",
+            "message": "The order has less left to refund, at most 94.00 SEK. Nothing was sent.",
+            "field": "lines",
+            "retry": "never",
+        }
+        assert len(talk.sent) == 1
+
+
+async def test_lines_in_kustoms_own_format_above_what_is_left_are_refused_or_warned_of() -> None:
+    async with steady() as talk:
+        await talk.confirmed("refund_order", order_id=ORDER, lines=[{"line": 2, "quantity": 2}])
+        again = await talk.call("refund_order", order_id=ORDER, refunded_amount=9800, order_lines=[SOAP])
+        assert "Captures hold 3 of line 2; with this refund 4 of it would be refunded." in again["warnings"]
+        dear = SOAP | {"quantity": 1, "unit_price": 80000, "total_amount": 80000, "total_tax_amount": 16000}
+        above = await talk.call("refund_order", order_id=ORDER, order_lines=[dear])
+        assert (above["outcome"], above["error"]["field"]) == ("not_sent", "refunded_amount")
 
 
 async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_about() -> None:

@@ -142,6 +142,47 @@ async def test_an_amount_below_what_is_captured_is_refused_here_with_the_figure(
         assert talk.sent == []
 
 
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"line_changes": [{"line": 1, "quantity": 0}]}, "line_changes[0].quantity"),
+        ({"line_changes": [{"line": 2, "quantity": 1}, {"line": 1, "quantity": 0}]}, "line_changes[1].quantity"),
+        ({"order_amount": 37590, "order_lines": "without the lamp"}, "order_lines"),
+    ],
+)
+async def test_goods_that_captures_hold_stay_in_the_order(given: dict[str, Any], field: str) -> None:
+    async with steady() as talk:
+        order_id = demo("part-captured-eur")
+        if "order_lines" in given:
+            given = given | {"order_lines": talk.stored(order_id)["order_lines"][1:]}
+        answer = await talk.call("update_order_amount", given, order_id=order_id)
+        assert answer["outcome"] == "not_sent"
+        assert answer["error"] == {
+            "code": "ACTION_NOT_ALLOWED",
+            "message": "Captures hold 1 of line 1, so at least 1 must stay in the order. Nothing was sent.",
+            "field": field,
+            "retry": "never",
+        }
+        assert answer["next_step"].startswith("Captured goods are not taken off but refunded")
+        assert talk.sent == []
+
+
+async def test_fewer_may_stay_but_not_fewer_than_captures_hold() -> None:
+    async with steady() as talk:
+        order_id = demo("two-captures-nok")
+        five = await talk.call("update_order_amount", order_id=order_id, line_changes=[{"line": 1, "quantity": 5}])
+        assert five["error"]["message"].startswith("Captures hold 6 of line 1")
+        six = await talk.confirmed("update_order_amount", order_id=order_id, line_changes=[{"line": 1, "quantity": 6}])
+        assert (six["outcome"], six["order"]["status"]) == ("applied", "CAPTURED")
+
+
+async def test_a_captured_order_is_told_that_it_is_captured() -> None:
+    async with steady() as talk:
+        given = {"order_id": demo("captured-sek"), "line_changes": [{"line": 1, "quantity": 0}]}
+        answer = await talk.call("update_order_amount", given)
+        assert answer["summary"] == "The order is fully captured. Nothing was sent."
+
+
 async def test_a_line_list_that_would_empty_the_order_is_refused() -> None:
     async with steady() as talk:
         order_id = talk.order(order_lines=[TEN_CUPS])
@@ -171,7 +212,7 @@ async def test_a_finished_order_keeps_its_amount() -> None:
                 "EXPIRED": "here",
                 "CLOSED": "there",
             },
-            line_changes=[{"line": 1, "quantity": 9}],
+            line_changes=[{"line": 1, "quantity": 11}],
         )
 
 
