@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import tty
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import anyio
 import pytest
 
 from kustom_mcp.pipes import READ_BYTES, Incoming, Outgoing
-from tests.transports.kustom import PROGRAM, Kustom, demo
+from tests.transports.kustom import PATIENT, PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, Json, call, lines, request, until
 from tests.unhurried import PATIENCE
 
@@ -157,11 +157,14 @@ class Server:
 
 
 @contextmanager
-def serving(kustom: Kustom, state: Path, inward: tuple[int, int], outward: tuple[int, int]) -> Generator[Server]:
+def serving(
+    kustom: Kustom, state: Path, inward: tuple[int, int], outward: tuple[int, int], program: Sequence[str] = PROGRAM
+) -> Generator[Server]:
     """A server that reads the first of `inward` and writes to the second of `outward`, ours are the others."""
     env = {**kustom.settings, "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all"}
+    env["DRAINING"] = str(state / "draining")
     with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(PROGRAM, stdin=inward[0], stdout=outward[1], stderr=stderr, env=env)
+        process = subprocess.Popen(program, stdin=inward[0], stdout=outward[1], stderr=stderr, env=env)
         try:
             yield Server(process, inward[1], outward[0])
         finally:
@@ -225,13 +228,13 @@ async def test_a_host_that_drops_a_socket_with_unread_answers_changes_nothing_ab
     kustom: Kustom, tmp_path: Path
 ) -> None:
     """Hosts on Node.js talk through sockets; a socket that is closed so is reset, not ended."""
-    with ends("socket") as (here, there), serving(kustom, tmp_path, (there, here), (here, there)) as server:
+    with ends("socket") as (here, there), serving(kustom, tmp_path, (there, here), (here, there), PATIENT) as server:
         os.close(there)
         server.send(*HANDSHAKE, call("preview", "refund_order", REFUND))
         code = server.answer("preview")["structuredContent"]["confirm"]["code"]
-        kustom.fault("POST", "/orders/{order_id}/refunds", "delay", seconds=0.3)
+        kustom.fault("POST", "/orders/{order_id}/refunds", "delay", seconds=1)
         server.send(call("refund", "refund_order", {**REFUND, "confirm": code}), request("list", "tools/list"))
-        await until(lambda: any((tmp_path / "intents").glob("*.json")))
+        await until(lambda: kustom.met)
         await until(lambda: bool(select.select([here], [], [], 0)[0]))
         os.close(here)
         status = await asyncio.to_thread(server.process.wait, PATIENCE)

@@ -21,17 +21,23 @@ from tests.upstream.story import Story, begin
 pytestmark = pytest.mark.real_clock
 
 
+async def in_turn(server: Process, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call until it is not BUSY: on a starved machine a call may wait for its turn in vain, and sends nothing then."""
+    while True:
+        answer = await server.call(tool, arguments)
+        if answer.get("error", {}).get("code") != "BUSY":
+            return answer
+
+
 async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, one: Process, other: Process) -> None:
     story = await begin(one, upstream, CAPTURE, "code")
     answers = await asyncio.gather(
-        *((one, other)[number % 2].call(CAPTURE.tool, story.arguments, **story.confirm) for number in range(50))
+        *(in_turn((one, other)[number % 2], CAPTURE.tool, story.arguments | story.confirm) for number in range(50))
     )
     assert story.applied == 1
     told = Counter(answer["outcome"] for answer in answers)
     assert (told["applied"] in (1, 2), sum(told.values())) == (True, 50)
-    # On a starved machine a call may wait for its turn in vain: that is BUSY, and nothing was sent by it.
-    late = {answer["error"]["code"] for answer in answers if answer["outcome"] not in ("applied", "already_applied")}
-    assert late <= {"BUSY"}
+    assert told.keys() == {"applied", "already_applied"}
 
 
 async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process, other: Process) -> None:
@@ -40,7 +46,7 @@ async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process,
     codes = [await begin(server, upstream, REFUND, "code") for server in (one, other)]
     answers = await asyncio.gather(
         *(
-            (one, other)[number % 2].call(REFUND.tool, story.arguments, **story.confirm)
+            in_turn((one, other)[number % 2], REFUND.tool, story.arguments | story.confirm)
             for number, story in enumerate(stories)
         )
     )
