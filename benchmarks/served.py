@@ -102,7 +102,7 @@ def all_systems(cache: Path, url: str, state: Path) -> Generator[list[Running]]:
     settings = {
         "KUSTOM_ENVIRONMENT": "playground",
         "KUSTOM_API_URL": url,
-        "KUSTOM_USERNAME": "demo",
+        "KUSTOM_USERNAME": "PM10001-demo",
         "KUSTOM_API_KEY": "kco_test_api_sandbox",
         "KUSTOM_STATE_DIR": str(state),
     }

@@ -115,7 +115,7 @@ async def soak(given: argparse.Namespace, url: str, state: Path) -> Run:
     settings = {
         "KUSTOM_ENVIRONMENT": "playground",
         "KUSTOM_API_URL": url,
-        "KUSTOM_USERNAME": "demo",
+        "KUSTOM_USERNAME": "PM10001-demo",
         "KUSTOM_API_KEY": KEY,
         "KUSTOM_TOOLS": "all",
         "KUSTOM_STATE_DIR": str(state),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from kustom_mcp import __version__
+from kustom_mcp.account import Account, account_of
 from kustom_mcp.aside import aside
 from kustom_mcp.audit import Audit, writable
 from kustom_mcp.book import Book
@@ -59,6 +60,7 @@ class App:
     """Everything a call needs from the process. Build with `App.of`, enter `lifespan()` before use."""
 
     settings: Settings
+    account: Account
     client: KustomClient
     audit: Audit
     intents: Intents
@@ -98,7 +100,7 @@ class App:
 
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
-        state, shared = settings.state_path, shared_store(settings)
+        state, shared, account = settings.state_path, shared_store(settings), account_of(settings)
         client = KustomClient(
             base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
             username=SANDBOX_USER if settings.sandboxed else settings.username,
@@ -112,12 +114,13 @@ class App:
         )
         app = cls(
             settings=settings,
+            account=account,
             client=client,
             audit=Audit(state, settings.audit_log),
             intents=Intents(state, shared=shared),
             remembered=Remembered(state, shared=shared),
-            limits=Limits(state, shared=shared),
-            book=Book.of(state, shared, settings.account, settings.book_days, lambda: app.wall()),
+            limits=Limits(state, shared=shared, account=account),
+            book=Book.of(state, shared, account, settings.book_days, lambda: app.wall()),
             store=shared,
             telemetry=telemetry,
             simulator=simulator,
@@ -130,7 +133,7 @@ class App:
     async def lifespan(self) -> AsyncGenerator[App]:
         """Open the HTTP client for as long as the server runs."""
         try:
-            sharing_pauses = sharing(self.client.cool_down, self.store, self.settings.account, self.wall)
+            sharing_pauses = sharing(self.client.cool_down, self.store, self.account.name, self.wall)
             async with self.client, sharing_pauses, self.book.kept():
                 yield self
         finally:

@@ -92,8 +92,8 @@ def derive(secret: bytes, label: str) -> bytes:
 
 
 class CodeBox:
-    """Seals and opens pledges. `secrets` newest first: the first seals, each opens. `bound_to`: merchant,
-    environment."""
+    """Seals and opens pledges. `secrets` newest first: the first seals, each opens. `bound_to`: the
+    account."""
 
     def __init__(self, secrets: Sequence[bytes], *, bound_to: str) -> None:
         self._ring = [AESGCM(derive(secret, "confirmation")) for secret in secrets]

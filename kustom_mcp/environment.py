@@ -22,7 +22,7 @@ from pydantic.fields import FieldInfo
 
 from kustom_mcp.served import Served
 from kustom_mcp.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
-from kustom_mcp.values import hooks_secrets
+from kustom_mcp.values import hooks_secrets, merchant_id
 
 PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
@@ -77,6 +77,8 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     settings = _settings({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
+    if merchant_id(settings.username) not in ("", settings.merchant):
+        warnings.append("KUSTOM_MERCHANT is not the merchant that KUSTOM_USERNAME begins with; KUSTOM_MERCHANT counts.")
     return Loaded(settings, tuple(warnings), _telemetry(in_file, environ))
 
 

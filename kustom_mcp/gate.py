@@ -193,7 +193,7 @@ class Gate:
             self.secrets = [secrets.token_bytes(32)]
         else:
             self.secrets = [settings.effective_api_key.get_secret_value().encode()]
-        self._box = CodeBox(self.secrets, bound_to=f"{settings.environment}\x00{settings.merchant}")
+        self._box = CodeBox(self.secrets, bound_to=app.account.name)
 
     @staticmethod
     def salt() -> bytes:

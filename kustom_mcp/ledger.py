@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -23,6 +23,7 @@ from kustom_mcp.audit import AuditUnavailable
 from kustom_mcp.codes import Figures, Pledge, Purpose, digest
 from kustom_mcp.oms.endpoint import Approved, Authority
 from kustom_mcp.result import Code, Failure
+from kustom_mcp.slips import number
 
 T = TypeVar("T")
 
@@ -38,14 +39,19 @@ _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
 
 
 class Ledger:
-    """The written record of one call. `binding` stands for environment, merchant, tool and arguments."""
+    """The written record of one call. `binding` stands for account, tool and arguments."""
 
     def __init__(self, app: App, tool: str, who: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
         self._app = app
-        self._entry = {"tool": tool, **who, "arguments": without_text(arguments)}
+        account = app.account
+        self._entry = {"account": account.name, "tool": tool, **who, "arguments": without_text(arguments)}
         self.arguments = arguments
-        self.binding = digest([app.settings.environment, app.settings.merchant, tool, arguments])
+        self.binding = digest([account.name, tool, arguments])
         self._digest = self.binding.hex()
+        earlier = [digest([account.environment, name, tool, arguments]).hex() for name in account.earlier]
+        self._digests = (self._digest, *earlier)
+        """What this call is kept under, and what earlier versions kept it under. Several merchants may have shared the
+        name of an account, but not the order: nothing that was sent for it may be sent again."""
         self._record = ""
         self.doubted = False
         """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
@@ -68,8 +74,8 @@ class Ledger:
         impossible."""
         intent = {
             "digest": self._digest,
-            "environment": self._app.settings.environment,
-            "merchant": self._app.settings.merchant,
+            "environment": self._app.account.environment,
+            "merchant": self._app.account.merchant,
             "expires": int(until),
             "key": str(pledge.key),
             "before": pledge.before.hex(),
@@ -142,17 +148,22 @@ class Ledger:
 
     async def carried_out(self, pledge: Pledge) -> bool:
         """Whether this approval has been used."""
-        return await self._recalled(pledge.key.hex)
+        return await self._recalled((pledge.key.hex,))
 
     async def repeated(self) -> bool:
         """Whether the identical call was applied a short while ago."""
-        return await self._recalled(self._digest)
+        return await self._recalled(self._digests)
 
     def _found(self) -> dict[str, Any] | None:
-        return self._app.intents.find(self._digest)
+        """The newest open intent of this call."""
+        found = [one for one in map(self._app.intents.find, self._digests) if one is not None]
+        return max(found, key=lambda one: number(one["expires"]), default=None)
 
-    async def _recalled(self, name: str) -> bool:
-        return await self._asked(lambda: self._app.remembered.recall(name, self._app.wall())) is not None
+    async def _recalled(self, names: Sequence[str]) -> bool:
+        def recall() -> bool:
+            return any(self._app.remembered.recall(name, self._app.wall()) is not None for name in names)
+
+        return await self._asked(recall)
 
     async def _asked(self, work: Callable[[], T]) -> T:
         """Before a write is sent: it waits for its records, and does not go on without them. What cannot be read might

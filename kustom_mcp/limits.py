@@ -10,6 +10,7 @@ Everything here blocks, for a few seconds at most: call it in a thread.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,8 @@ from kustom_mcp.store import PATIENCE, Store, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from kustom_mcp.account import Account
 
 MINUTE = 60.0
 DAY = 24 * 3600.0
@@ -68,12 +71,21 @@ class Limits:
     """The counts of one state directory, or of a shared store; in memory without either. Times are unix seconds, given
     by the caller and by its clock; they are kept by the store's."""
 
-    def __init__(self, state: Path | None, *, patience: float = PATIENCE, shared: Store | None = None) -> None:
+    def __init__(
+        self,
+        state: Path | None,
+        *,
+        patience: float = PATIENCE,
+        shared: Store | None = None,
+        account: Account | None = None,
+    ) -> None:
         self.path = state / "limits" / "limits.sqlite3" if state and not shared else None
         self.place = "the database of KUSTOM_STORE" if shared else "limits.sqlite3 in the state directory"
         """What an operator has to look at when this fails."""
         self._shared = shared is not None
         self._store = shared or Store.file(self.path, patience=patience)
+        self._newcomer = account
+        """The account, until the reservations of earlier versions have been renamed for it."""
 
     def take(self, caller: str, most: int, move: Move | None, now: float) -> None:
         """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
@@ -110,21 +122,42 @@ class Limits:
 
         self._run(lambda connection, _: tally.give_back(connection, key), 0.0)
 
+    def left(self, account: Account) -> int:
+        """Count the reservations of earlier versions that may be this account's or another's. Makes no file.
+        LimitsBusy, LimitsUnavailable."""
+        from kustom_mcp import tally
+
+        found: list[int] = []
+        if self._shared or (self.path and self.path.exists()):
+            self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
+        return sum(found)
+
     def close(self) -> None:
         """Close the file. The next use opens it again; what was kept in memory is gone."""
         if not self._shared:
             self._store.close()
 
     def _run(self, work: Callable[[Connection, float], None], now: float, *alone: str) -> None:
-        """Do this in one transaction, by the store's clock, in one's turn."""
+        """Do this in one transaction, by the store's clock, in one's turn. The first one renames what
+        earlier versions have counted."""
+        from kustom_mcp import tally
+
+        newcomer = self._newcomer
+
+        def whole(connection: Connection) -> None:
+            if newcomer is not None:
+                tally.take_over(connection, newcomer)
+            work(connection, now + self._store.skew)
+
         try:
-            self._store.run(lambda connection: work(connection, now + self._store.skew), alone=alone)
+            self._store.run(whole, alone=alone if newcomer is None else ("accounts", *alone))
         except StoreBusy:
             raise LimitsBusy from None
         except StoreUnavailable as error:
             raise LimitsUnavailable(str(error)) from None
         except NoRoom as full:
             raise NoRoom(full.left, None if full.at is None else full.at - self._store.skew) from None
+        self._newcomer = None
 
 
 def _turn(move: Move | None) -> tuple[str, ...]:

@@ -50,11 +50,13 @@ class Kind(NamedTuple):
 class Policy:
     """The operator's settings, as answers to the questions that a call asks."""
 
-    def __init__(self, settings: Settings, catalog: Mapping[str, Kind], limits: Limits | None = None) -> None:
+    def __init__(
+        self, settings: Settings, catalog: Mapping[str, Kind], limits: Limits | None = None, account: str = ""
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._limits = limits or Limits(None)
-        self._account = settings.account
+        self._account = account
         self._selected = _selection(settings.tools, catalog)
         self._principal = Principal("operator")
 

@@ -136,11 +136,11 @@ class Round:
 
     def propose(self, tool: str, order: Order, proposal: Proposal, purpose: Purpose) -> Pledge:
         """A new pledge for this proposal on this state. An open intent of the same call keeps its key."""
-        settings, depends = self.gate.app.settings, self.watch.depends(order)
+        depends = self.watch.depends(order)
         self.head = head(proposal, order)
         salt = self.gate.salt() if self.watch.recurs else b""
         ids = {name: value for name, value in self._ledger.arguments.items() if name in ("order_id", "capture_id")}
-        facts: tuple[Json, ...] = (settings.environment, settings.merchant, tool, ids, proposal.body, depends)
+        facts: tuple[Json, ...] = (self.gate.app.account.name, tool, ids, proposal.body, depends)
         key = self.pledge.key if self.pledge else intent_key(*facts, salt=salt)
         unread = self.watch.shows is None or proposal.expects is None
         lifetime = SETTLING_SECONDS if purpose is Purpose.SETTLE else self.gate.ttl

@@ -33,7 +33,7 @@ class Rows:
                 "record": record,
                 "key": key,
                 "digest": intent["digest"],
-                "account": f"{intent.get('environment', '')}/{intent.get('merchant', '')}",
+                "account": str(intent.get("account", "")),
                 "expires": float(intent["expires"]) + self._store.skew,
                 "content": json.dumps(intent, separators=(",", ":"), default=str),
             }

@@ -83,7 +83,7 @@ class Desk:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.policy = Policy(app.settings, KINDS, app.limits)
+        self.policy = Policy(app.settings, KINDS, app.limits, app.account.name)
         self.gate = Gate(app, self.policy)
         self._operator = Principal(operating_user())
 

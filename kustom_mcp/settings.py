@@ -74,6 +74,13 @@ class Settings(Served):
         default=None,
         description="File to read the API key from, instead of KUSTOM_API_KEY; it is read again when it changes.",
     )
+    merchant: Annotated[str, AfterValidator(values.merchant)] = Field(
+        default="",
+        description="Merchant id (MID), such as PM12345. Environment, API address and merchant make the account that "
+        "keys, ceilings, open writes, the order book and codes belong to. Needed for production and for KUSTOM_STORE "
+        "where the user name does not begin with it; the playground makes a name of its own instead.",
+        json_schema_extra={"shown": "the head of the user name"},
+    )
     api_url: Annotated[str, AfterValidator(values.base_url)] = Field(
         default="",
         description="Another base URL: https, or http on loopback only.",
@@ -92,7 +99,7 @@ class Settings(Served):
     )
     max_daily: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
         default=None,
-        description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per merchant and "
+        description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per account and "
         "currency; minor units, like KUSTOM_MAX_AMOUNT.",
     )
     writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
@@ -151,6 +158,8 @@ class Settings(Served):
     def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         for name in SECRETS & given.keys():
             require_clean(f"KUSTOM_{name.upper()}", name, given[name])
+        if not given.get("merchant") and (told := values.merchant_id(str(given.get("username", "")))):
+            given = {**given, "merchant": told}
         if given.get("environment"):
             return given
         if not any(given.get(name) for name in ("username", "api_key", "api_url")):
@@ -186,6 +195,13 @@ class Settings(Served):
         self.require_fits(self.api_key)
         if self._at_production and self.environment != "production":
             raise ConfigError("KUSTOM_API_URL", "This is production's host, but KUSTOM_ENVIRONMENT says playground.")
+        if not self.merchant and (self.environment == "production" or self.store):
+            what = "production" if self.environment == "production" else "a shared store (KUSTOM_STORE)"
+            raise ConfigError(
+                "KUSTOM_MERCHANT",
+                f"It must be given for {what}, because KUSTOM_USERNAME does not begin with the merchant id (MID). "
+                "Kustom's portal shows it.",
+            )
         return self
 
     def require_fits(self, key: SecretStr) -> None:
@@ -219,17 +235,6 @@ class Settings(Served):
     def base_url(self) -> str:
         """Where requests go, without a slash at the end; "" in the sandbox."""
         return self.api_url or _API[self.environment]
-
-    @property
-    def merchant(self) -> str:
-        """Merchant id: the part of the user name before the first hyphen (`M...`, `PM...`), else all of it."""
-        first, _, _ = self.username.partition("-")
-        return first if first.startswith(("M", "PM")) else self.username
-
-    @property
-    def account(self) -> str:
-        """What tells the records of this server from those of others who share the place."""
-        return f"{self.environment}/{self.merchant}"
 
     def portal_url(self, order_id: str) -> str | None:
         """The order's page in Kustom's portal (C); None in the sandbox."""

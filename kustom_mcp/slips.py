@@ -92,14 +92,8 @@ class Slips:
 
 def _replace(directory: Path, name: str, data: bytes) -> None:
     """Write a file so that it is wholly there or not at all, and on the disk when this returns. OSError."""
-    aside = directory / f".{name}.{secrets.token_hex(8)}.tmp"
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    aside = written_aside(directory, name, data)
     try:
-        try:
-            write_all(file, data)
-            sync(file)
-        finally:
-            os.close(file)
         os.replace(aside, directory / name)
     except OSError:
         with contextlib.suppress(OSError):
@@ -111,6 +105,23 @@ def _replace(directory: Path, name: str, data: bytes) -> None:
             sync(entries)
         finally:
             os.close(entries)
+
+
+def written_aside(directory: Path, name: str, data: bytes) -> Path:
+    """Write a private file that is still to get this name, and wait until it is on the disk. OSError."""
+    aside = directory / f".{name}.{secrets.token_hex(8)}.tmp"
+    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        try:
+            write_all(file, data)
+            sync(file)
+        finally:
+            os.close(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise
+    return aside
 
 
 def parsed(text: str | bytes) -> dict[str, Any]:

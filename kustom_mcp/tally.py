@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from kustom_mcp.account import Account
 from kustom_mcp.store.statements import insert, purge
 from kustom_mcp.store.tables import MOVED, WRITES
 
@@ -56,6 +57,24 @@ def give_back(connection: Connection, key: str) -> None:
     """One attempt moved nothing. The reservation goes with its last holder."""
     connection.execute(update(MOVED).where(MOVED.c.key == key).values(holders=MOVED.c.holders - 1))
     connection.execute(delete(MOVED).where(MOVED.c.key == key, MOVED.c.holders <= 0))
+
+
+def take_over(connection: Connection, account: Account) -> None:
+    """Rename the reservations that version 0.1 made for this account, so that they count."""
+    names = [name for name in _names(connection) if account.took_over(name)]
+    if names:
+        connection.execute(update(MOVED).where(MOVED.c.account.in_(names)).values(account=account.name))
+
+
+def left(connection: Connection, account: Account, since: float) -> int:
+    """Count the reservations under a name that this account may have shared with others."""
+    names = [name for name in _names(connection) if account.left(name)]
+    which = (MOVED.c.account.in_(names), MOVED.c.at > since)
+    return connection.execute(select(func.count()).where(*which)).scalar_one() if names else 0
+
+
+def _names(connection: Connection) -> list[str]:
+    return list(connection.execute(select(MOVED.c.account).distinct()).scalars())
 
 
 def _of(what: dict[str, str]) -> list[Any]:

@@ -150,6 +150,21 @@ def user(value: str) -> str:
     return value
 
 
+def merchant(value: str) -> str:
+    """A merchant id, in upper case."""
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
+        raise ValueError(
+            "It is the merchant id (MID) alone, letters and digits as in Kustom's portal, such as PM12345."
+        )
+    return value.upper()
+
+
+def merchant_id(user_name: str) -> str:
+    """The merchant id that a user name begins with, in upper case; "" where it does not look like one."""
+    head = re.split("[-_]", user_name, maxsplit=1)[0].upper()
+    return head if re.fullmatch("[A-Z]{1,3}[0-9]{3,}", head) else ""
+
+
 def base_url(value: str) -> str:
     """A URL that is safe to send the key to, without its last slash."""
     scheme, host = value.partition("://")[0].lower(), host_of(value)
@@ -167,6 +182,14 @@ def proxy(value: SecretStr) -> SecretStr:
     if not url.lower().startswith(("http://", "https://")) or not host_of(url):
         raise ValueError("The proxy must be a URL that starts with http:// or https://.")
     return value
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, in one way for each place: lower case, no port that goes without saying."""
+    parts = urlsplit(url)
+    host, usual = host_of(url), {"https": 443, "http": 80}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -62,7 +62,8 @@ def test_every_variable_that_a_host_is_told_to_set_is_a_setting() -> None:
     for name, variable in listed.items():
         for choice in variable.get("choices", []):
             key = {"production": "kco_live_x", "playground": "kco_test_x"}.get(choice)
-            assert load({name: choice, **({"KUSTOM_API_KEY": key} if key else {})}).settings
+            more = {"KUSTOM_API_KEY": key, "KUSTOM_MERCHANT": "PM1"} if key else {}
+            assert load({name: choice, **more}).settings
 
 
 def test_the_registry_would_take_server_json() -> None:

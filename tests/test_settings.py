@@ -22,7 +22,7 @@ from kustom_mcp.values import unclean
 TEST_KEY = "kco_test_api_CANARY0123456789"
 LIVE_KEY = "kco_live_api_CANARY0123456789"
 TEST = {"KUSTOM_USERNAME": "M123-shop", "KUSTOM_API_KEY": TEST_KEY}
-LIVE = {"KUSTOM_USERNAME": "PM9-shop", "KUSTOM_API_KEY": LIVE_KEY}
+LIVE = {"KUSTOM_USERNAME": "PM987-shop", "KUSTOM_API_KEY": LIVE_KEY}
 ORDER = "7849fd84-0000-4000-8000-00000000000a"
 ROOT = Path(__file__).parents[1]
 PROTECTING = {
@@ -52,7 +52,7 @@ def test_without_credentials_it_is_the_sandbox() -> None:
     ("credentials", "environment", "url", "portal", "merchant", "writes"),
     [
         (TEST, "playground", "https://api.playground.kustom.co", "portal.playground.kustom.co", "M123", True),
-        (LIVE, "production", "https://api.kustom.co", "portal.kustom.co", "PM9", False),
+        (LIVE, "production", "https://api.kustom.co", "portal.kustom.co", "PM987", False),
     ],
 )
 def test_the_key_tells_the_environment(
@@ -64,8 +64,14 @@ def test_the_key_tells_the_environment(
     assert found.effective_api_key.get_secret_value() == credentials["KUSTOM_API_KEY"]
 
 
-@pytest.mark.parametrize(("username", "merchant"), [("M1-a-b", "M1"), ("PM2", "PM2"), ("shop-1", "shop-1"), ("", "")])
-def test_the_merchant_is_the_first_part_of_the_user_name(username: str, merchant: str) -> None:
+@pytest.mark.parametrize(
+    ("username", "merchant"),
+    [
+        *(("M123-a-b", "M123"), ("pm200_x", "PM200"), ("DM11917000", "DM11917000"), ("K501664_9c5-1", "K501664")),
+        *(("M12-a", ""), ("PMXY200-a", ""), ("shop-1", ""), ("123-4", ""), ("M123a-b", ""), ("", "")),
+    ],
+)
+def test_the_merchant_is_the_head_of_the_user_name_where_that_looks_like_one(username: str, merchant: str) -> None:
     found = settings(username=username, api_key=TEST_KEY)
     assert found.merchant == merchant
     assert str(found.portal_url(ORDER)).endswith(f"?merchantId={merchant}" if merchant else ORDER)
@@ -75,6 +81,7 @@ def test_every_setting_is_read() -> None:
     found = settings(
         username="M1-x",
         api_key="other-key",
+        merchant="pm777",
         environment="Production",
         api_url="https://proxy.shop.example/kustom/",
         writes="ALLOW",
@@ -104,6 +111,7 @@ def test_every_setting_is_read() -> None:
     assert found == Settings(
         username="M1-x",
         api_key=SecretStr("other-key"),
+        merchant="PM777",
         environment="production",
         api_url="https://proxy.shop.example/kustom",
         writes="allow",

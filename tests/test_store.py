@@ -85,7 +85,7 @@ def impatient(app: App) -> None:
     app.limits = Limits(None, shared=app.store)
     app.intents = type(app.intents)(None, shared=app.store)
     app.remembered = type(app.remembered)(None, shared=app.store)
-    app.book = Book.of(None, app.store, app.settings.account, 400, app.wall)
+    app.book = Book.of(None, app.store, app.account, 400, app.wall)
 
 
 def test_the_migrations_make_the_tables_that_the_statements_use(shared_database: str) -> None:
@@ -361,7 +361,7 @@ async def test_what_is_open_in_the_store_is_listed_and_named_to_its_own_server(
         assert "no outcome yet: kustom_refund_order refund-50.00SEK" in capsys.readouterr().err
         assert run(None, talk.app.settings) == 1
         assert "server     sandbox" in capsys.readouterr().out
-    elsewhere = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_KEY": "kco_test_x", "KUSTOM_USERNAME": "M2"}
+    elsewhere = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_KEY": "kco_test_x", "KUSTOM_USERNAME": "M200"}
     with built(KUSTOM_STORE=shared_database, **elsewhere) as app:
         name_at_start(app)
     assert capsys.readouterr().err == ""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
+from kustom_mcp.account import Account
 from kustom_mcp.aside import aside
 from kustom_mcp.book.entry import DAY, Entry, entry_of
 from kustom_mcp.book.feed import complete_since
@@ -46,7 +47,9 @@ _CLOCKS_DIFFER = 60_000
 class Book:
     """The book of one account. `days`: how long an order is kept after its creation; 0 keeps no book."""
 
-    def __init__(self, shelf: Shelf, account: str, days: int, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, shelf: Shelf, account: str, days: int, wall: Callable[[], float], newcomer: Account | None = None
+    ) -> None:
         self.on = days > 0
         self.place = shelf.place
         self.listening: str | None = None
@@ -55,6 +58,8 @@ class Book:
         """When this process last missed what Kustom announced, in unix milliseconds, whether the store knows or not."""
         self._shelf = shelf
         self._account = account
+        self._newcomer = newcomer
+        """The account, until the books of earlier versions have been given to it."""
         self._days = days
         self._wall = wall
         self._notes: dict[str, Entry | int] = {}
@@ -67,10 +72,12 @@ class Book:
         self._failing = False
 
     @classmethod
-    def of(cls, state: Path | None, shared: Store | None, account: str, days: int, wall: Callable[[], float]) -> Book:
+    def of(
+        cls, state: Path | None, shared: Store | None, account: Account, days: int, wall: Callable[[], float]
+    ) -> Book:
         """The book in the store that several machines share, in the state directory, or in memory."""
         shelf = SharedShelf(shared) if shared else LocalShelf(state / "book" / FILE if state else None)
-        return cls(shelf, account, days, wall)
+        return cls(shelf, account.name, days, wall, account)
 
     def note(self, order: Order, source: str = "call", *, read_at: float | None = None) -> None:
         """Keep what an order is like. Returns at once.
@@ -108,20 +115,27 @@ class Book:
     async def ask(self, questions: Callable[[Page, int], T]) -> T:
         """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and
         runs in a thread. BookUnavailable."""
-        await self._write_notes()
+        await self._write_notes(asked=True)
         return await aside(lambda: self._shelf.read(lambda page: questions(page, self._number(page))))
 
     async def change(self, work: Callable[[Page, int], T]) -> T:
         """The same, for what writes. BookUnavailable."""
         from kustom_mcp.book.writing import account_number
 
-        await self._write_notes()
+        await self._write_notes(asked=True)
         return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
 
     def complete_since(self, page: Page, account: int) -> int | None:
         """Since when every new order is known, in unix milliseconds; None when that cannot be said. See `feed`."""
         oldest = self.oldest_kept(self._wall())
         return complete_since(page, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
+
+    def left(self, account: Account) -> int:
+        """Count the orders of earlier versions that may be this account's or another's. Makes no book; blocks.
+        BookUnavailable."""
+        from kustom_mcp.book.adopting import orders_of
+
+        return self._shelf.read(lambda page: orders_of(page, account.left)) if self._shelf.there() else 0
 
     async def there(self) -> bool:
         """Whether there is a book to read; looking makes none."""
@@ -189,8 +203,12 @@ class Book:
         else:
             self._failing = False
 
-    async def _write_notes(self) -> None:
+    async def _write_notes(self, *, asked: bool = False) -> None:
+        """`asked`: the book is used, whether there are notes or not."""
         async with self._writing:  # who asks waits for notes that are being written, too
+            if self._newcomer is not None and (asked or self._notes or self._named):
+                await aside(self._take_over)
+                self._newcomer = None
             notes, self._notes = self._notes, {}
             named, self._named = self._named, {}
             if not notes and not named:
@@ -200,6 +218,16 @@ class Book:
             except (BookUnavailable, anyio.get_cancelled_exc_class()):
                 self._notes, self._named = notes | self._notes, named | self._named
                 raise
+
+    def _take_over(self) -> None:
+        """Give the account the books that earlier versions kept for it. BookUnavailable."""
+        from kustom_mcp.book.adopting import adopt, others
+
+        account = self._newcomer
+        if account is not None and self._shelf.there():
+            more = bool(self._shelf.read(lambda page: others(page, account.took_over)))
+            while more:
+                more = self._shelf.write(lambda page: adopt(page, account, self.time()))
 
     def _write(self, notes: Mapping[str, Entry | int], named: Mapping[str, str]) -> None:
         from kustom_mcp.book import hints, imports, writing

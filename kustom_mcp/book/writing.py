@@ -164,7 +164,7 @@ def forget(page: Page, account: int, order_ids: Iterable[str]) -> Forgotten:
     waited: list[bool] = []
     given = iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
-        gone |= _take_out(page, account, some)
+        gone |= take_out(page, account, some)
         for hint in ({"account": account, "order_id": order_id} for order_id in some):
             waits = page.rows(f"SELECT verified FROM book_hints WHERE {_HINT} AND state > 0", hint)
             waited += [bool(verified) for (verified,) in waits if hint["order_id"] not in gone]
@@ -200,14 +200,14 @@ def forget_before(page: Page, account: int, moment: int) -> Forgotten:
     )
     given, gone = iter([str(order_id) for (order_id,) in old]), 0
     while some := list(islice(given, _AT_ONCE)):
-        gone += len(_take_out(page, account, some))
+        gone += len(take_out(page, account, some))
         hinted = [{"account": account, "order_id": order_id} for order_id in some]
         page.many(f"DELETE FROM book_hints WHERE {_HINT}", hinted)
     feed.forgotten_before(page, account, moment)
     return Forgotten(gone)
 
 
-def _take_out(page: Page, account: int, order_ids: Sequence[str]) -> dict[str, int]:
+def take_out(page: Page, account: int, order_ids: Sequence[str]) -> dict[str, int]:
     """Those that were there, with the time of their creation."""
     sums, rows = _Sums(account), _found(page, account, order_ids)
     for _, _, kind, created_at, _, *rest in rows:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any, cast
 
 from kustom_mcp.app import App, shared_store
 from kustom_mcp.audit import AuditUnavailable
+from kustom_mcp.book import BookUnavailable
 from kustom_mcp.commands.program import shown
 from kustom_mcp.gate import SETTLING_SECONDS
 from kustom_mcp.intents import Intents
+from kustom_mcp.limits import LimitsBusy, LimitsUnavailable
 from kustom_mcp.money import show
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.store import StoreBusy, StoreUnavailable, StoreUnfit
@@ -45,8 +48,8 @@ REPEAT = (
 class Open:
     """One write without an outcome. `what`: the head of its code, or its amount. Times are unix seconds, 0: unknown.
 
-    `server`: environment and merchant, "" where an earlier version wrote it. `traced`: whether the order shows the
-    effect. `record`: how its record is called, None in an audit file.
+    `server`: environment and merchant, and `account`: the name of theirs, "" where an earlier version wrote it.
+    `traced`: whether the order shows the effect. `record`: how its record is called, None in an audit file.
     """
 
     tool: str
@@ -57,6 +60,7 @@ class Open:
     traced: bool
     record: str | None
     server: str = ""
+    account: str = ""
 
     def advice(self, now: float) -> str:
         """How to settle it, in words."""
@@ -120,14 +124,33 @@ def name_at_start(app: App) -> None:
         return None
     else:
         return _name(
-            [
-                one
-                for one in found
-                if one.server
-                in ("", _server({"environment": app.settings.environment, "merchant": app.settings.merchant}))
-            ]
+            [one for one in found if one.account in ("", app.account.name) or app.account.took_over(one.account)]
         )
     raise ConfigError("KUSTOM_STORE", problem)
+
+
+def left_at_start(app: App) -> None:
+    """Say on stderr that an earlier version left records that may be this merchant's or another's."""
+    account = app.account
+    if not account.shared:
+        return
+    looks: dict[str, Callable[[], int]] = {
+        "writes without an outcome": lambda: sum(account.left(_account(one)) for one in app.intents.all()),
+        "reservations of daily ceilings": lambda: app.limits.left(account),
+        "orders in the order book": lambda: app.book.left(account),
+    }
+    found: list[str] = []
+    with suppress(AuditUnavailable, LimitsBusy, LimitsUnavailable, BookUnavailable):  # who needs it will complain
+        for what, look in looks.items():
+            found += [f"{what}: {count:,}"] if (count := look()) else []
+    if found:
+        print(
+            "kustom-mcp: an earlier version kept this where KUSTOM_USERNAME did not tell merchants apart "
+            f"({', '.join(found)}). It may be another merchant's, so it was left there: book and ceilings of this one "
+            "begin anew. A write without an outcome is looked for when its call is repeated, and listed by "
+            f"{shown('audit')}",
+            file=sys.stderr,
+        )
 
 
 def _name(found: list[Open]) -> None:
@@ -192,7 +215,7 @@ def _in_file(path: Path) -> tuple[list[Open], int]:
 
 def _of_intent(intent: Mapping[str, Any], record: str) -> Open:
     if intent.get("unreadable") or not _text(intent, "tool"):
-        return Open("", "", "", 0, 0, traced=False, record=record, server=_server(intent))
+        return Open("", "", "", 0, 0, False, record, _server(intent), _account(intent))
     return Open(
         tool=_text(intent, "tool"),
         order=_text(_arguments(intent), "order_id"),
@@ -202,6 +225,7 @@ def _of_intent(intent: Mapping[str, Any], record: str) -> Open:
         traced=bool(_text(intent, "after").strip("0")),
         record=record,
         server=_server(intent),
+        account=_account(intent),
     )
 
 
@@ -222,6 +246,12 @@ def _server(record: Mapping[str, Any]) -> str:
     """Whose intent it is, from its record or from settings."""
     environment, merchant = _text(record, "environment"), _text(record, "merchant")
     return f"{environment}, merchant {merchant}" if merchant else environment
+
+
+def _account(record: Mapping[str, Any]) -> str:
+    """The name of the account whose intent it is; "" where an early version wrote none."""
+    environment, merchant = record.get("environment"), record.get("merchant")
+    return str(record.get("account") or (f"{environment}/{merchant or ''}" if environment else ""))
 
 
 def _amount(arguments: Mapping[str, Any]) -> str:

@@ -27,10 +27,20 @@ def run(loaded: Loaded) -> int:
     policy = Policy(settings, KINDS)
     print(f"Environment: {settings.environment}")
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
+    app = App.of(settings)
+    print(f"Merchant: {_merchant(app)}")
     print(f"Confirmation: {settings.confirm}")
     _print_policy(policy)
     print(f"Order book: {_book(settings.book_days)}")
-    return anyio.run(_try_a_read, App.of(settings))
+    return anyio.run(_try_a_read, app)
+
+
+def _merchant(app: App) -> str:
+    if app.settings.merchant:
+        return app.settings.merchant
+    if not app.account.merchant:
+        return "none, as the sandbox needs none"
+    return f"{app.account.merchant}, a name made up for this address (KUSTOM_MERCHANT is not set)"
 
 
 def _book(days: int) -> str:

@@ -253,8 +253,9 @@ def _access_of(entry: Any) -> Access:
     words = cast("dict[str, Any]", entry).get("args")
     after = [str(word) for word in cast("list[Any]", words)] if isinstance(words, list) else []
     env_file = next((after[n + 1] for n, word in enumerate(after[:-1]) if word == "--env-file"), None)
+    env = {"KUSTOM_MERCHANT": "ANY", **_environment_of(entry)}  # which one it is changes nothing here
     try:
-        return _access(load(_environment_of(entry), Path(env_file) if env_file else None).settings)
+        return _access(load(env, Path(env_file) if env_file else None).settings)
     except ConfigError:
         return UNKNOWN
 

@@ -14,7 +14,7 @@ import anyio
 
 from kustom_mcp.app import App
 from kustom_mcp.commands import stdout
-from kustom_mcp.commands.audit import name_at_start
+from kustom_mcp.commands.audit import left_at_start, name_at_start
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.stdio import serve_stdio
 from kustom_mcp.telemetry import start
@@ -72,6 +72,7 @@ def _prepared(settings: Settings, telemetry: Mapping[str, str] | None, orders: i
         simulator = crowded(orders)
     app = App.of(settings, simulator=simulator, telemetry=start(telemetry or {}))
     name_at_start(app)
+    left_at_start(app)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
     return app

@@ -24,6 +24,7 @@ from kustom_mcp.sandbox import SandboxTransport
 from kustom_mcp.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
+from tests.book.writers import SANDBOX
 from tests.conversation import conversation, demo
 from tests.unhurried import PATIENCE
 
@@ -37,7 +38,7 @@ def order(amount: int, status: str = "AUTHORIZED", order_id: str = ONE) -> Order
     return Order.model_validate(made | {"purchase_currency": "SEK"})
 
 
-def opened(now: float = 1_000.0, account: str = "sandbox/", shelf: LocalShelf | None = None) -> Book:
+def opened(now: float = 1_000.0, account: str = SANDBOX, shelf: LocalShelf | None = None) -> Book:
     return Book(shelf or LocalShelf(None), account, 400, lambda: now)
 
 

@@ -22,7 +22,7 @@ from kustom_mcp.book.shelf import LATEST, BookUnavailable, LocalShelf, Page
 from kustom_mcp.book.wanted import Wanted
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
 from kustom_mcp.simulator.app import Simulator
-from tests.book.writers import EACH, order, started
+from tests.book.writers import EACH, SANDBOX, order, started
 from tests.conversation import conversation, demo
 from tests.hostile.test_personal_data import PERSONAL
 from tests.unhurried import PATIENCE
@@ -87,7 +87,7 @@ def _written(path: Path) -> bytearray:
     """The bytes of a good book."""
     shelf = LocalShelf(path)
     entries = [entry_of(order(number, merchant_reference1=f"A-{number}"), "call", 1e9) for number in range(300)]
-    shelf.write(lambda page: put(page, account_number(page, "sandbox/"), [entry for entry in entries if entry]))
+    shelf.write(lambda page: put(page, account_number(page, SANDBOX), [entry for entry in entries if entry]))
     shelf.close()
     return bytearray(path.read_bytes())
 
@@ -222,7 +222,7 @@ def test_a_disk_that_is_full_loses_no_order_that_is_already_there(tmp_path: Path
         def work(page: Page) -> int:
             page.rows(f"PRAGMA max_page_count = {pages}")
             entries = [entry_of(order(number), "call", 1.0) for number in range(first, first + count)]
-            return put(page, account_number(page, "sandbox/"), [entry for entry in entries if entry])
+            return put(page, account_number(page, SANDBOX), [entry for entry in entries if entry])
 
         return work
 
@@ -291,7 +291,7 @@ def test_an_order_with_an_impossible_amount_is_not_kept() -> None:
 
 async def test_a_book_that_fails_keeps_what_was_noted_until_it_works_again(tmp_path: Path) -> None:
     file_of(tmp_path).mkdir(parents=True)
-    book = Book(LocalShelf(file_of(tmp_path)), "sandbox/", 400, lambda: 1e9)
+    book = Book(LocalShelf(file_of(tmp_path)), SANDBOX, 400, lambda: 1e9)
     book.note(order(1))
     with pytest.raises(Exception, match="CANTOPEN"):
         await book.ask(lambda page, account: page.rows("SELECT 1"))

@@ -9,14 +9,18 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from kustom_mcp.account import account_of
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.shared import SharedShelf
 from kustom_mcp.book.shelf import LocalShelf, Shelf
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.oms.models import Order
+from kustom_mcp.settings import Settings
 from kustom_mcp.store import Store
 
 EACH = 50
+SANDBOX = account_of(Settings()).name
+"""The account of the embedded sandbox."""
 
 
 def order(number: int, **more: Any) -> Order:
@@ -36,7 +40,7 @@ def write_many(place: str, first: int) -> None:
     for number in range(first, first + EACH):
         entry = entry_of(order(number), "call", 1e9)
         assert entry is not None
-        shelf.write(lambda page, entry=entry: put(page, account_number(page, "sandbox/"), [entry]))
+        shelf.write(lambda page, entry=entry: put(page, account_number(page, SANDBOX), [entry]))
     shelf.close()
     if store:
         store.close()

@@ -85,7 +85,7 @@ def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp
     empty = command("book", "status", **shop)
     assert (empty.code, empty.err) == (0, "")
     assert empty.out.splitlines() == [
-        "The order book of playground, merchant demo: 0 orders, 0 open",
+        "The order book of playground, merchant PM10001: 0 orders, 0 open",
         f"  place     {book_of(shop)}",
         "  kept      400 days after its creation (KUSTOM_BOOK_DAYS)",
     ]
@@ -140,7 +140,7 @@ def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_b
     kustom.reset()
     shelf = LocalShelf(book_of(shop))
     given = [Hint(order_id, "webhook", verified=True) for order_id in DEMO[:4]]
-    shelf.write(lambda page: hints.add(page, account_number(page, "playground/demo"), given, 1))
+    shelf.write(lambda page: hints.add(page, account_number(page, kustom.account), given, 1))
     shelf.close()
     ran = command("book", "forget", DEMO[0], DEMO[1], **shop)
     assert (ran.code, ran.out) == (0, "Forgot 1 order and 1 that was announced and not read yet.\n")
@@ -198,7 +198,8 @@ def test_forgetting_everything_asks_on_a_terminal(
     )  # fmt: skip
     for end in (ours, theirs):
         os.close(end)
-    assert "Forget all orders of playground/demo in book.sqlite3 in the state directory? [y/N]" in done.stdout
+    asked = "Forget all orders of playground, merchant PM10001 in book.sqlite3 in the state directory? [y/N]"
+    assert asked in done.stdout
     assert done.returncode == left
     assert status(command, shop)["orders"] == left
 
@@ -351,11 +352,11 @@ def test_sync_follows_what_was_hinted_and_settles_the_hints(
     filled(command, shop, tmp_path, known)
     kustom.reset()
     shelf = LocalShelf(book_of(shop))
-    mine = shelf.write(lambda page: account_number(page, "playground/demo"))
+    mine = shelf.write(lambda page: account_number(page, kustom.account))
     given = [Hint(signed, "webhook", verified=True, disputed=True), Hint(missing, "push"), Hint(hidden, "push")]
     shelf.write(lambda page: hints.add(page, mine, given, 1))
     shelf.close()
-    book = Book(LocalShelf(book_of(shop)), "playground/demo", 400, time.time)
+    book = Book(LocalShelf(book_of(shop)), kustom.account, 400, time.time)
     for named in (paid, known):
         book.hint(named.upper(), "settlement")
 

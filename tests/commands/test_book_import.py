@@ -20,6 +20,7 @@ import pytest
 from openpyxl import Workbook
 
 from kustom_mcp.simulator.seeds import demo_orders
+from tests.book.writers import SANDBOX
 from tests.commands.conftest import Command
 from tests.hostile.test_personal_data import PERSONAL
 from tests.transports.kustom import API, PROGRAM, Kustom
@@ -36,12 +37,13 @@ from pathlib import Path
 from kustom_mcp.book.entry import Entry, Kind
 from kustom_mcp.book.shelf import LocalShelf
 from kustom_mcp.book.writing import account_number, put
+from tests.book.writers import SANDBOX
 
 shelf = LocalShelf(Path(sys.argv[1]))
 kind = Kind("SEK", "CAPTURED", "", False, False, False, "call")
 for number in range(200):
     entry = Entry(f"00000000-0000-4000-8000-{number:012}", kind, None, None, None, None, *[0] * 9, 1)
-    shelf.write(lambda page: put(page, account_number(page, "sandbox/"), [entry]))
+    shelf.write(lambda page: put(page, account_number(page, SANDBOX), [entry]))
 """
 
 
@@ -382,7 +384,7 @@ def test_others_write_to_the_book_meanwhile(
     ran = command("book", "import", csv_of(tmp_path / "x.csv", *DEMO), *FAST, **shop)
     assert ran.out == f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n"
     assert other.wait(PATIENCE) == 0
-    counts = {"playground/demo": len(DEMO), "sandbox/": 200}
+    counts = {kustom.account: len(DEMO), SANDBOX: 200}
     with closing(sqlite3.connect(book_of(shop))) as book:
         for what in ("count(*) FROM book", "sum(orders) FROM book_sums"):
             days = "WHERE day = -1" if "sums" in what else ""

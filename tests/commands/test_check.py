@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.conftest import Command
-from tests.transports.kustom import API_KEY, Kustom
+from tests.transports.kustom import API_KEY, MERCHANT, Kustom
 
 WRONG_KEY = "kco_test_api_no_such_key"
 
@@ -25,9 +25,19 @@ def test_good_credentials_are_tried_with_one_harmless_read(command: Command, kus
     assert (ran.code, ran.err) == (0, "")
     assert "Environment: playground" in ran.out
     assert kustom.url in ran.out
+    assert f"Merchant: {MERCHANT}\n" in ran.out
     assert "Credentials: accepted" in ran.out
     assert API_KEY not in ran.out
     assert [(seen["method"], seen["status"]) for seen in kustom.requests] == [("GET", 404)]
+
+
+def test_the_merchant_is_named_whoever_named_it(command: Command, kustom: Kustom, tmp_path: Path) -> None:
+    without = {**kustom.settings, "KUSTOM_USERNAME": "demo", "KUSTOM_STATE_DIR": str(tmp_path)}
+    first, second = (command("check", **without).out for _ in range(2))
+    (said,) = [line for line in first.splitlines() if line.startswith("Merchant: UNNAMED")]
+    assert said.endswith(", a name made up for this address (KUSTOM_MERCHANT is not set)")
+    assert said in second
+    assert "Merchant: PM777\n" in command("check", **without, KUSTOM_MERCHANT="pm777").out
 
 
 def test_a_wrong_key_is_a_problem_in_plain_words(command: Command, kustom: Kustom) -> None:

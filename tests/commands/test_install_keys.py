@@ -18,8 +18,8 @@ from tests.commands.desk import KEY, PLACES, POSIX, VSCODE, Desk
 
 HOSTS = ("claude-desktop", "claude-code", "cursor", "vscode")
 LIVE = "kco_live_api_this_is_another_secret"
-TEST = {"KUSTOM_USERNAME": "PM1", "KUSTOM_API_KEY": KEY, "KUSTOM_WRITES": "allow"}
-REAL = {"KUSTOM_USERNAME": "PM1", "KUSTOM_API_KEY": LIVE}
+TEST = {"KUSTOM_USERNAME": "PM123", "KUSTOM_API_KEY": KEY, "KUSTOM_WRITES": "allow"}
+REAL = {"KUSTOM_USERNAME": "PM123", "KUSTOM_API_KEY": LIVE}
 FOLDER = ".config/kustom-mcp"
 FILES = {
     "claude-desktop": PLACES["claude-desktop", "linux"],
@@ -99,7 +99,8 @@ def test_a_second_host_with_a_live_key_leaves_a_test_setup_what_it_was(first: st
 @pytest.mark.parametrize(
     ("environ", "environment"),
     [({}, "sandbox"), (TEST, "playground"), (REAL, "production"),
-     ({"KUSTOM_API_KEY": "of-a-kind-that-does-not-tell", "KUSTOM_ENVIRONMENT": "Production"}, "production")],
+     ({"KUSTOM_API_KEY": "of-a-kind-that-does-not-tell", "KUSTOM_ENVIRONMENT": "Production",
+       "KUSTOM_MERCHANT": "PM1"}, "production")],
 )  # fmt: skip
 def test_the_environment_always_stands_in_the_entry(
     host: str, environ: dict[str, str], environment: str, desk: Home
@@ -125,7 +126,7 @@ def test_another_key_in_the_file_of_an_entry_does_not_turn_it_live(desk: Home) -
 @pytest.mark.parametrize("host", HOSTS)
 def test_entries_that_share_a_key_file_from_before_keep_it(host: str, desk: Home) -> None:
     shared = desk.write(f"{FOLDER}/api-key", f"{KEY}\n")
-    env = {"KUSTOM_USERNAME": "PM1", "KUSTOM_WRITES": "allow", "KUSTOM_API_KEY_FILE": str(shared)}
+    env = {"KUSTOM_USERNAME": "PM123", "KUSTOM_WRITES": "allow", "KUSTOM_API_KEY_FILE": str(shared)}
     old: dict[str, Any] = {"kustom": {"command": "/opt/bin/kustom-mcp", "args": [], "env": env}}
     for one in HOSTS:
         desk.give(one, old)

@@ -20,6 +20,7 @@ from tests.commands.conftest import Command
 from tests.conversation import demo
 from tests.transports.kustom import Kustom
 
+PRODUCTION = {"KUSTOM_API_KEY": "kco_live_x", "KUSTOM_MERCHANT": "PM1", "KUSTOM_WRITES": "allow"}
 PLAYGROUND = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "demo"}
 ORDER = demo("authorized-sek")
 BEHAVIOURS = [experiment.behaviour for experiment in EXPERIMENTS]
@@ -103,7 +104,7 @@ def test_an_order_that_is_not_fresh_is_left_alone(name: str, capsys: pytest.Capt
     ("order", "settings", "name"),
     [
         (ORDER, {}, "KUSTOM_ENVIRONMENT"),
-        (ORDER, {"KUSTOM_API_KEY": "kco_live_x", "KUSTOM_WRITES": "allow"}, "KUSTOM_ENVIRONMENT"),
+        (ORDER, PRODUCTION, "KUSTOM_ENVIRONMENT"),
         (ORDER, {**PLAYGROUND, "KUSTOM_WRITES": "deny"}, "KUSTOM_WRITES"),
         ("SE-19977", PLAYGROUND, "--playground"),
     ],

@@ -16,6 +16,7 @@ from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.shelf import LocalShelf, Page
 from kustom_mcp.book.writing import Forgotten, account_number, forget, forget_all, forget_before, put
 from kustom_mcp.oms.models import Order
+from tests.book.writers import SANDBOX
 
 T0 = 1_750_000_000_000
 ORDER = "00000000-0000-4000-8000-000000000001"
@@ -27,7 +28,7 @@ class Told:
 
     def __init__(self) -> None:
         self._shelf = LocalShelf(None)
-        self.account = self.do(lambda page: account_number(page, "sandbox/"))
+        self.account = self.do(lambda page: account_number(page, SANDBOX))
 
     def do(self, work: Callable[[Page], Any]) -> Any:
         return self._shelf.write(work)
@@ -224,7 +225,7 @@ def test_where_all_from_before_a_time_are_forgotten_it_begins_there(told: Told) 
 async def test_it_is_never_earlier_than_what_is_kept() -> None:
     now = T0 + 10 * DAY
     shelf = LocalShelf(None)
-    book = Book(shelf, "sandbox/", 30, lambda: now / 1000)
+    book = Book(shelf, SANDBOX, 30, lambda: now / 1000)
     book.listening = "one"
 
     def begin(page: Page, account: int) -> None:
@@ -234,7 +235,7 @@ async def test_it_is_never_earlier_than_what_is_kept() -> None:
 
     await book.change(begin)
     assert await book.ask(book.complete_since) == T0
-    book = Book(shelf, "sandbox/", 3, lambda: now / 1000)
+    book = Book(shelf, SANDBOX, 3, lambda: now / 1000)
     book.listening = "one"
     assert await book.ask(book.complete_since) == now - 3 * DAY
     shelf.close()

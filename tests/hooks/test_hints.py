@@ -16,6 +16,7 @@ from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, Claimed
 from kustom_mcp.book.shelf import LocalShelf, Page
 from kustom_mcp.book.writing import account_number, forget_all, put
 from kustom_mcp.oms.models import Order
+from tests.book.writers import SANDBOX
 
 T0 = 1_750_000_000_000
 
@@ -25,7 +26,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._shelf = LocalShelf(None)
-        self.account = self.do(lambda page: account_number(page, "sandbox/"))
+        self.account = self.do(lambda page: account_number(page, SANDBOX))
         self.now = T0
 
     def do(self, work: Callable[[Page], Any]) -> Any:

@@ -387,7 +387,7 @@ def test_too_many_hints_are_refused_and_end_completeness(kustom: Kustom, tmp_pat
     with hearing(kustom, tmp_path) as ear:
         assert ear.event("order.created", TOWEL) == 200
         until(lambda: ear.complete)
-        shelf.write(lambda page: hints.add(page, account_number(page, "playground/demo"), waiting, later))
+        shelf.write(lambda page: hints.add(page, account_number(page, kustom.account), waiting, later))
         assert ear.event("order.created", demo("authorized-sek")) == 503
         shelf.write(lambda page: page.rows("DELETE FROM book_hints"))
         assert not ear.complete

@@ -21,7 +21,8 @@ from tests.unhurried import PATIENCE
 PROGRAM = [sys.executable, "-m", "kustom_mcp"]
 PATIENT = [sys.executable, str(Path(__file__).with_name("patiently.py"))]
 """The server with all the time it needs to end; see there."""
-USERNAME = "demo"
+MERCHANT = "PM10001"
+USERNAME = f"{MERCHANT}-demo"
 API_KEY = "kco_test_api_sandbox"
 API = "/ordermanagement/v1"
 
@@ -56,6 +57,11 @@ class Kustom:
             "KUSTOM_USERNAME": USERNAME,
             "KUSTOM_API_KEY": API_KEY,
         }
+
+    @property
+    def account(self) -> str:
+        """The name of that server's account."""
+        return f"playground/{self.url}/{MERCHANT}"
 
     def reset(self) -> None:
         self._http.post("/sandbox/reset").raise_for_status()

@@ -19,6 +19,7 @@ from typing import Any
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response, json_response
+from tests.transports.kustom import USERNAME
 from tests.unhurried import PATIENCE
 
 _ORDER = re.compile(r"/orders/([^/?]+)")
@@ -138,7 +139,7 @@ class Upstream:
         return {
             "KUSTOM_ENVIRONMENT": "playground",
             "KUSTOM_API_URL": self.url,
-            "KUSTOM_USERNAME": "demo",
+            "KUSTOM_USERNAME": USERNAME,
             "KUSTOM_API_KEY": API_KEY,
         }
 

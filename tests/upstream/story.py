@@ -27,6 +27,7 @@ from kustom_mcp.oms.retry import RetryBudget
 from kustom_mcp.server import build_server
 from kustom_mcp.simulator.app import API_KEY
 from tests.conversation import Talk
+from tests.transports.kustom import USERNAME
 from tests.upstream.operations import Operation
 from tests.upstream.scripted import Step, Upstream
 
@@ -59,7 +60,7 @@ async def server(upstream: Upstream, state: Path | None = None, means: Means = "
         app.intents, app.remembered = Intents(None), Remembered(None)
     app.client = KustomClient(
         upstream.url,
-        "demo",
+        USERNAME,
         SecretStr(API_KEY),
         clock=anyio.current_time,
         rand=lambda: 0.0,

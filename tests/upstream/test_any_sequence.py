@@ -29,6 +29,7 @@ from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.switches import Switches
 from tests.conversation import Talk, conversation
+from tests.transports.kustom import USERNAME
 from tests.upstream.operations import ALL
 from tests.upstream.story import EFFECTIVE, NOTHING, Means
 
@@ -209,7 +210,7 @@ def impatient(app: App) -> None:
     assert app.simulator is not None
     app.client = KustomClient(
         "http://sandbox.invalid",
-        "demo",
+        USERNAME,
         SecretStr(API_KEY),
         transport=SandboxTransport(app.simulator),
         rand=lambda: 0.0,

@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 from tests.postgres import query
+from tests.transports.kustom import MERCHANT
 from tests.upstream.mishaps import done_but, hang
 from tests.upstream.operations import CAPTURE, DUE_DATE, REFUND
 from tests.upstream.processes import Process, spawned
@@ -109,7 +110,7 @@ async def test_what_one_replica_did_or_left_is_known_to_the_other(tmp_path: Path
                 one.kill()
                 dying.cancel()
         found = query(shared_database, "SELECT account FROM kustom_mcp.intents")
-        assert found == [("playground/demo",)] * 2
+        assert found == [(f"playground/{upstream.url}/{MERCHANT}",)] * 2
         assert [(await story.act(other), story.applied) for story in left] == [("already_applied", 1), ("applied", 1)]
         assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents") == [(0,)]
         # Of the six writes of a minute three were the first one's, and one was the other's.

@@ -71,6 +71,6 @@ def _order_id(text: str) -> str:
 async def _agreed(app: App) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("--all", "Nobody can be asked here: add --yes.")
-    place, account = app.book.place, app.settings.account.rstrip("/")
+    place, account = app.book.place, app.account.title
     answer = await aside(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
     return answer.strip().lower() in ("y", "yes")

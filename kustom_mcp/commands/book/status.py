@@ -43,7 +43,7 @@ def _as_json(app: App, found: Standing, size: int) -> dict[str, Any]:
     settings = app.settings
     return {
         "environment": settings.environment,
-        "merchant": settings.merchant,
+        "merchant": app.account.merchant,
         "place": _place(app),
         "bytes": size,
         "days_kept": settings.book_days,
@@ -65,9 +65,8 @@ def _as_json(app: App, found: Standing, size: int) -> dict[str, Any]:
 
 def _as_text(app: App, found: Standing, size: int, max_age: int) -> list[str]:
     settings = app.settings
-    whose = f"{settings.environment}{f', merchant {settings.merchant}' if settings.merchant else ''}"
     scoped = " within KUSTOM_ORDER_SCOPE" if settings.order_scope is not None else ""
-    lines = [f"The order book of {whose}: {_many(found.orders, 'order')}{scoped}, {found.open:,} open"]
+    lines = [f"The order book of {app.account.title}: {_many(found.orders, 'order')}{scoped}, {found.open:,} open"]
     rows = [
         ("place", f"{_place(app)}{f' ({_bytes(size)})' if size else ''}"),
         ("kept", f"{_many(settings.book_days, 'day')} after its creation (KUSTOM_BOOK_DAYS)"),
