@@ -69,8 +69,9 @@ PAYLOADS: dict[str, Json] = {
             {
                 **dict.fromkeys(("outcome", "order_id", "status", "fraud_status", "purchase_currency"), _STRING),
                 **dict.fromkeys(AMOUNTS, _INTEGER),
-                **dict.fromkeys(("expires_at", "merchant_reference1", "error"), _STRING),
+                **dict.fromkeys(("expires_at", "error"), _STRING),
                 "days_left": _INTEGER,
+                "third_party": _OBJECT,
                 "disputed": {"type": "boolean"},
                 "stale": {"type": "boolean"},
             },
@@ -106,6 +107,7 @@ PAYLOADS: dict[str, Json] = {
                 **dict.fromkeys(("amount", "vat_amount"), _INTEGER),
                 **dict.fromkeys(("currency_code", "order_id", "capture_id", "refund_id"), _STRING),
                 **dict.fromkeys(("payment_reference", "capture_date"), _STRING),
+                "third_party": _OBJECT,
             },
             ["type", "amount"],
         )

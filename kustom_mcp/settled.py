@@ -120,7 +120,20 @@ def payout_totals(rows: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
     return totals
 
 
-def transaction_row(entry: Transaction, *, of_order: bool) -> dict[str, Json]:
+def transaction_rows(transactions: Sequence[Transaction], *, of_order: bool) -> tuple[list[Json], dict[str, Json]]:
+    """What Kustom computes of each transaction, and in `third_party` what somebody typed into it; then, once, what was
+    typed into all of them."""
+    typed = [_typed(entry) for entry in transactions]
+    first = typed[0] if typed else {}
+    shared = {name: text for name, text in first.items() if all(own.get(name) == text for own in typed)}
+    rows: list[Json] = []
+    for entry, texts in zip(transactions, typed, strict=True):
+        own = {name: text for name, text in texts.items() if name not in shared}
+        rows.append(_computed(entry, of_order=of_order) | ({"third_party": own} if own else {}))
+    return rows, shared
+
+
+def _computed(entry: Transaction, *, of_order: bool) -> dict[str, Json]:
     """What Kustom computes of a transaction. An empty text is one that there is none of."""
     view: dict[str, Json] = {}
     for name in (*_ROW, *_PAID):
@@ -128,20 +141,6 @@ def transaction_row(entry: Transaction, *, of_order: bool) -> dict[str, Json]:
         if value not in (None, "") and not (of_order and name == "order_id"):
             view[name] = clean(value, 64) if isinstance(value, str) else value
     return view
-
-
-def typed(transactions: Sequence[Transaction]) -> dict[str, Json]:
-    """What somebody typed into transactions. What all of them share is said once, the rest by the row's number."""
-    shown = [_typed(entry) for entry in transactions]
-    shared = {
-        name: text for name, text in (shown[0] if shown else {}).items() if all(row.get(name) == text for row in shown)
-    }
-    rows = [
-        {"transaction": number} | own
-        for number, row in enumerate(shown, start=1)
-        if (own := {name: text for name, text in row.items() if name not in shared})
-    ]
-    return shared | ({"transactions": rows} if rows else {})
 
 
 def _typed(entry: Transaction) -> dict[str, Json]:

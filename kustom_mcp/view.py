@@ -1,7 +1,7 @@
 """What a model sees of an order: facts that Kustom computes, what can be done now, and the sentence that sums it up.
 
 Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `Totals` hold numbers, times,
-ids and our own words only, but for one cleaned reference in a row; everything typed is in `third_party`. `can` and
+ids and our own words only; everything typed is in `third_party`, that of a row in its own. `can` and
 `cannot` come from the same table that refuses a call (`oms.rules`), so that the view never promises what a tool then
 denies.
 """
@@ -58,7 +58,7 @@ GATED = {
 }
 """The gated tools that `can` or `cannot` always names, and the operation of each."""
 
-ROW_BYTES = 300
+ROW_BYTES = 320
 
 _ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
 _COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
@@ -133,7 +133,7 @@ def row(outcome: str, order: Order, *, now: datetime, called: str = REFERENCES[0
         view["days_left"] = days
     reference: str | None = getattr(order, called)
     if reference:
-        view[called] = fitting(reference, 40)
+        view["third_party"] = {called: fitting(reference, 40)}
     for shorten in _SHORTER:
         if _size(view) <= ROW_BYTES:
             break
@@ -298,14 +298,9 @@ def _drop_accepted(view: dict[str, Json]) -> None:
 
 
 def _shorten_reference(view: dict[str, Json]) -> None:
-    for name in REFERENCES:
-        if name in view:
-            view[name] = clean(view[name], 12)
-
-
-def _drop_reference(view: dict[str, Json]) -> None:
-    for name in REFERENCES:
-        view.pop(name, None)
+    typed: dict[str, str] = view.get("third_party", {})
+    for name, text in typed.items():
+        typed[name] = clean(text, 12)
 
 
 _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
@@ -316,6 +311,6 @@ _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
     _drop_zeros,
     _drop("days_left"),
     _drop("expires_at"),
-    _drop_reference,
+    _drop("third_party"),
     _drop("fraud_status"),
 )

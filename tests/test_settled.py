@@ -169,10 +169,13 @@ def test_a_payout_is_what_kustom_adds_it_up_to_and_the_rest_is_other() -> None:
 def test_what_all_rows_share_is_said_once() -> None:
     first = entry("SALE", 1, merchant_reference1="web-1", merchant_capture_reference="c")
     second = entry("FEE", 1, merchant_reference1="web-1", klarna_comment="a\u202eb " + "x" * 400)
-    assert settled.typed([]) == {}
-    assert settled.typed([first]) == {"merchant_reference1": "web-1", "merchant_capture_reference": "c"}
-    shown = settled.typed([first, second])
-    assert shown["merchant_reference1"] == "web-1"
-    assert shown["transactions"][0] == {"transaction": 1, "merchant_capture_reference": "c"}
-    assert len(shown["transactions"][1]["klarna_comment"]) <= 260
-    assert "\u202e" not in shown["transactions"][1]["klarna_comment"]
+    assert settled.transaction_rows([], of_order=True) == ([], {})
+    (row,), alone = settled.transaction_rows([first], of_order=True)
+    assert "third_party" not in row
+    assert alone == {"merchant_reference1": "web-1", "merchant_capture_reference": "c"}
+    (sale, fee), shared = settled.transaction_rows([first, second], of_order=True)
+    assert shared == {"merchant_reference1": "web-1"}
+    assert sale["third_party"] == {"merchant_capture_reference": "c"}
+    assert fee["third_party"].keys() == {"klarna_comment"}
+    assert len(fee["third_party"]["klarna_comment"]) <= 260
+    assert "\u202e" not in fee["third_party"]["klarna_comment"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kustom_mcp.oms.models import STATUSES, Capture, Order, Refund
 from kustom_mcp.view import (
     GATED,
+    ROW_BYTES,
     Totals,
     capture_facts,
     capture_view,
@@ -371,7 +372,7 @@ def test_a_row_drops_the_least_important_first() -> None:
         "remaining_authorized_amount": 20000,
         "expires_at": "2026-03-20",
         "days_left": 18,
-        "merchant_reference1": "10001",
+        "third_party": {"merchant_reference1": "10001"},
     }
     assert row("ok", Order(order_id=ID, status="CLOSED", order_amount=5), now=NOW) == {
         "outcome": "ok",
@@ -675,5 +676,5 @@ def test_a_row_of_an_order_with_amounts_that_kustom_allows_fits(any_order: Order
 
     view = row(outcome, possible, now=NOW)
 
-    assert size(view) <= 300
+    assert size(view) <= ROW_BYTES
     assert view["order_id"] == ID

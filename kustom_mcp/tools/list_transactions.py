@@ -52,14 +52,12 @@ async def list_transactions(
         raise behind_the_end()
     row = settled.payout_row(payout)
     further = page.more_after(start + len(page.transactions))
-    payload: dict[str, Json] = {
-        "transactions": [settled.transaction_row(entry, of_order=False) for entry in page.transactions],
-        "payouts": [row],
-    }
+    rows, typed = settled.transaction_rows(page.transactions, of_order=False)
+    payload: dict[str, Json] = {"transactions": rows, "payouts": [row]}
     if further:
         payload["next_cursor"] = next_cursor(asked, start + len(page.transactions))
     summary = f"{settled.payout_in_words(row)} {_shown(len(page.transactions), page.pagination.total)}"
-    return Result("ok", summary, None, settled.typed(page.transactions), payload=payload, next_step=_next(payload))
+    return Result("ok", summary, None, typed, payload=payload, next_step=_next(payload))
 
 
 async def _of_order(
@@ -89,17 +87,14 @@ async def _of_order(
     if payout and not part:
         summary = f"{_nothing_in(payout, unknown, complete=complete)} {summary}"
     shown = part[start:end]
-    payload: dict[str, Json] = {
-        "transactions": [settled.transaction_row(entry, of_order=True) for entry in shown],
-        "payouts": payouts,
-        "totals": totals,
-    }
+    rows, typed = settled.transaction_rows(shown, of_order=True)
+    payload: dict[str, Json] = {"transactions": rows, "payouts": payouts, "totals": totals}
     if end < len(part):
         payload["next_cursor"] = next_cursor(asked, end)
     if len(shown) < len(part):
         summary = f"{summary} {_shown(len(shown), len(part))}"
     next_step = unknown.next_step if unknown else _next(payload)
-    return Result("ok", summary, None, settled.typed(shown), payload=payload, next_step=next_step)
+    return Result("ok", summary, None, typed, payload=payload, next_step=next_step)
 
 
 def _nothing_in(payout: str, unknown: Failure | None, *, complete: bool) -> str:

@@ -38,8 +38,8 @@ OWN = re.compile(
 """Fields that Kustom computes, or that have a closed set of values."""
 
 NO_ENTRIES: Json = {"captures": [], "refunds": []}
-SENTENCES = ("summary", "next_step", "warnings", "error", "order", "confirm")
-"""What is ours in every answer."""
+THEIRS = frozenset({"third_party", "changes"})
+"""Where something may stand that somebody typed, in an answer and in a row of one."""
 
 QUESTION = re.compile(
     r'(?:Line|Order|New line) [^"]*"[^"\n]{1,40}"(?: instead of "[^"\n]{1,40}"|, id [0-9a-f-]{36}: [^"]*)?\.'
@@ -104,9 +104,16 @@ def calls(order: Json) -> Iterator[tuple[str, Json]]:
     yield from (("list_transactions", own), ("list_payouts", {}))
 
 
+def ours(value: Any) -> Any:
+    """An answer without what somebody typed."""
+    if isinstance(value, dict):
+        return {name: ours(item) for name, item in cast("Json", value).items() if name not in THEIRS}
+    return [ours(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
 def strays(answer: Json, mark: str = CANARY) -> list[str]:
-    """Sentences of ours that have the mark in them."""
-    return [text for name in SENTENCES for text in texts(answer.get(name)) if mark in text]
+    """What is ours and has the mark in it: sentences, facts and rows."""
+    return [text for text in texts(ours(answer)) if mark in text]
 
 
 @asynccontextmanager

@@ -91,7 +91,7 @@ async def test_an_open_order_that_was_read_long_ago_is_read_again_first() -> Non
         assert talk.requests == []
         found = await talk.call("find_orders", max_age=0)
         assert [seen.path.rpartition("/")[2] for seen in talk.requests] == [order_id]
-        assert {row["merchant_reference1"] for row in found["orders"]} >= {"NEW-1"}
+        assert {row["third_party"]["merchant_reference1"] for row in found["orders"]} >= {"NEW-1"}
 
 
 async def test_what_cannot_be_read_again_is_marked() -> None:

@@ -62,7 +62,8 @@ async def test_each_payout_is_read_once_and_the_ids_are_remembered_for_the_book(
         assert [row["net"] for row in answer["payouts"]] == [32267, -15900]
         assert len(talk.requests) == 3
         assert await hinted(talk) == [(RETURNED, "settlement")]
-        assert answer["third_party"]["transactions"] == [{"transaction": 3, "merchant_refund_reference": "RET-118"}]
+        typed = [row.get("third_party") for row in answer["transactions"]]
+        assert typed == [None, None, {"merchant_refund_reference": "RET-118"}]
 
 
 @pytest.mark.parametrize("signed", [False, True])
