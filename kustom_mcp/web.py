@@ -119,8 +119,9 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
         several = access.issued and settings.http_sessions == "on"
         inside = _Openings(manager.asgi_app) if several else manager.asgi_app
         endpoint = Bearer(inside, access, writing=WRITING, audience=settings.oauth_audience)
+    door = behind_the_door(endpoint)
     routes = [
-        Route(PATH, behind_the_door(endpoint)),
+        *(Route(path, door) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
         *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
         *hook_routes(app, inbox, hosts=hosts, origins=origins),
         Route("/healthz", alive),

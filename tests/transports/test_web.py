@@ -99,8 +99,14 @@ def test_a_request_of_more_than_four_mib_is_refused(http: httpx.Client) -> None:
     assert http.post("/mcp", headers=MODERN, json=GET_ORDER).status_code == 200
 
 
+def test_a_slash_behind_the_path_changes_nothing(http: httpx.Client) -> None:
+    with_slash, without = (http.post(path, headers=MODERN, json=GET_ORDER) for path in ("/mcp/", "/mcp"))
+    assert (with_slash.status_code, with_slash.json()) == (200, without.json())
+    assert http.post("/mcp/", headers={**MODERN, "host": "evil.example"}, json=GET_ORDER).status_code == 421
+
+
 def test_other_paths_are_not_there(http: httpx.Client) -> None:
-    assert {http.get(path).status_code for path in ("/", "/mcp/", "/docs", "/sse", "/hooks")} == {404}
+    assert {http.get(path).status_code for path in ("/", "/mcp/x", "/mcp//", "/docs", "/sse", "/hooks")} == {404}
 
 
 async def test_a_form_is_answered_over_http_in_both_eras_and_a_no_sends_nothing(kustom: Kustom, tmp_path: Path) -> None:
