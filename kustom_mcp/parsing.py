@@ -266,7 +266,8 @@ _PLAIN = {
     "greater_than_equal": "{field} must be at least {ge}.",
     "less_than_equal": "{field} may be at most {le}.",
     "literal_error": "{field} must be one of {expected}.",
-    "json_invalid": "The arguments are not valid JSON.",
+    "json_invalid": "The arguments are not valid JSON: a text holds half of a character (a lone surrogate such as "
+    "\\ud800), or they are nested too deeply.",
     "string_unicode": "{field} holds characters that are not valid text.",
 }
 

@@ -116,6 +116,7 @@ async def read(
     `data.uri`, as the 2026-07-28 protocol has it; an order that cannot be read for another reason is
     MCPError(INTERNAL_ERROR).
     """
+    uri = uri.encode("utf-8", "replace").decode()  # an answer could not carry half of a character
     if uri in REFERENCES:
         return _text(uri, _data(f"reference/{REFERENCES[uri].file}.md"), public=True)
     if uri == DEMO_ORDERS and demo_orders is not None:
