@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import anyio
 import httpx2 as httpx
 import pytest
 from mcp.client import Client
@@ -264,7 +265,7 @@ def failing(answer: Answer | None, state: Path) -> App:
     }
     if answer is None:
         settings["KUSTOM_PROXY"] = f"http://someone:{PROXY}@127.0.0.1:9"
-    return App.of(load(settings).settings, transport=Failing(answer) if answer else None)
+    return App.of(load(settings).settings, transport=Failing(answer) if answer else None, clock=anyio.current_time)
 
 
 def leaks(text: str) -> list[str]:
