@@ -5,7 +5,9 @@ Kept apart from the flow, because these are what a tired person reads, and they 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from kustom_mcp.codes import STATUSES, Figures
 from kustom_mcp.gate import SEE_CODE_MODE, Mode, Proposal
@@ -84,8 +86,17 @@ def few(warnings: Sequence[str]) -> Sequence[str]:
     return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
 
 
-def declined(order: Mapping[str, Json] | None, *, by_card: bool) -> Result:
-    """The person said no, did not answer, or answered anything but an explicit yes."""
+def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool) -> Result:
+    """The person said no, did not answer, or answered anything but an explicit yes. `in_doubt`: the same was approved
+    and sent before, and nobody knows what came of it."""
+    if in_doubt:
+        return Result(
+            "declined",
+            "This was not approved again, so nothing more was sent. It was sent before, and nobody knows yet whether "
+            "it happened.",
+            order,
+            next_step="Read the order to see whether it happened, and tell the person that it is not certain yet.",
+        )
     return Result(
         "declined",
         "This was not approved, so nothing was sent.",
@@ -202,27 +213,77 @@ def used_up() -> Failure:
     )
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """Why nobody knows whether a write happened: what came instead of an answer, or what stopped a repeat of it."""
+
+    error: OutcomeUnknown | None = None
+    stopped: Failure | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """In one word, for the record."""
+        return self.error.cause if self.error else self.stopped.code.value if self.stopped else None
+
+    def message(self) -> str:
+        """What happened, what stopped it where something did, and what was sent."""
+        if self.error is not None:
+            refused = self.stopped and f" A repeat was not done: {_without_nothing(self.stopped.message)}"
+            return f"This was sent to Kustom, and no answer tells whether it happened.{refused or ''}"
+        if self.stopped is not None:
+            return (
+                "This was sent to Kustom before, and nobody knows yet whether it happened. This call was stopped: "
+                f"{_without_nothing(self.stopped.message)} Nothing more was sent."
+            )
+        return "This was sent to Kustom, and no answer tells whether it happened."
+
+    def upstream(self) -> Upstream | None:
+        """What Kustom said last."""
+        if self.stopped is not None and self.stopped.upstream is not None:
+            return self.stopped.upstream
+        error = self.error
+        return Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None
+
+
+_NOTHING = re.compile(r"\s*Nothing was (?:sent|changed|done)(?: now)?\.$")
+
+
+def _without_nothing(message: str) -> str:
+    """What stopped a call, without its last sentence: it is about that call alone, and would be read otherwise."""
+    return _NOTHING.sub("", message)
+
+
 def outcome_unknown(
-    error: OutcomeUnknown | None,
-    confirm: Mapping[str, Json] | None,
-    *,
-    readable: bool,
-    order: Mapping[str, Json] | None,
+    doubt: Doubt, confirm: Mapping[str, Json] | None, *, readable: bool, repeats: bool, order: Mapping[str, Json] | None
 ) -> Result:
-    """The write was sent, and nothing says whether it happened."""
+    """The write was sent, and nothing says whether it happened. `readable`: its effect would show in the order;
+    `repeats`: the identical call may settle it."""
+    stopped = doubt.stopped
     again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
-    settles = (
-        f"Repeat this call {again}: it looks at the order first, and does it at most once."
-        if readable
-        else "Look at the order in the Kustom portal: this effect cannot be read through the API."
-    )
+    wait = stopped.retry_after_seconds if stopped else None
+    when = f"Wait {wait} seconds, then repeat" if wait else "Repeat"
+    if not readable:
+        settles = "Look at the order in the Kustom portal: this effect cannot be read through the API."
+    elif repeats:
+        settles = f"{when} this call {again}: it looks at the order first, and does it at most once."
+    else:
+        settles = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
     failure = Failure(
         Code.OUTCOME_UNKNOWN,
-        "This was sent to Kustom, and no answer tells whether it happened.",
+        doubt.message(),
         next_step=f"{settles} Do not start a new one, and tell the person that it is not certain yet.",
-        upstream=Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None,
+        retry_after_seconds=wait,
+        upstream=doubt.upstream(),
+        setting=stopped.setting if stopped else None,
     )
     result = failure.result()
     result.confirm = confirm
     result.order = order
     return result
+
+
+def unreadable() -> Failure:
+    """Why a write in doubt is never sent again whose effect no read shows."""
+    return Failure(
+        Code.OUTCOME_UNKNOWN, "Whether it happened cannot be read through the API, so it is never sent again."
+    )

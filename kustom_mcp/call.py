@@ -11,6 +11,7 @@ none) produces.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -22,6 +23,7 @@ from kustom_mcp import view
 from kustom_mcp.answers import (
     NOT_AS_SENT,
     NOT_READ_AGAIN,
+    Doubt,
     already_applied,
     declined,
     few,
@@ -36,13 +38,24 @@ from kustom_mcp.arguments import as_json
 from kustom_mcp.card import shows_cards
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest
 from kustom_mcp.details import details
-from kustom_mcp.gate import SETTLING_SECONDS, Answer, Ask, Gate, Proposal, Watch, ask, can_ask, is_modern, judge
+from kustom_mcp.gate import (
+    SETTLING_SECONDS,
+    Answer,
+    Ask,
+    Gate,
+    Proposal,
+    Watch,
+    ask,
+    can_ask,
+    is_modern,
+    judge,
+)
 from kustom_mcp.ledger import RECORD_SECONDS, Ledger
 from kustom_mcp.money import show
 from kustom_mcp.oms import rules
 from kustom_mcp.oms.endpoint import Approved, Authority, NeedsNone, Write
 from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import OmsError, OutcomeUnknown, Refused
+from kustom_mcp.oms.errors import OmsError, OutcomeUnknown
 from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed, Settle, Written
 from kustom_mcp.reading import Reading
@@ -75,11 +88,11 @@ class Call(Reading):
         if watch is None:
             return await super().order(order_id)
         self.require_scope(order_id)
-        self._round = Round(self.gate, self._ledger, self._caller)
+        self._round = Round(self.gate, self._ledger, self._caller, self._asked)
         try:
-            await self._round.admit(self._asked)
+            await self._round.admit()
         except Declined:
-            self._decline()
+            await self._decline()
         if self._round.commits:
             await self._take_turn(order_id)
         return await self._held(self._round, order_id, watch)
@@ -118,6 +131,8 @@ class Call(Reading):
         key = self._new_pledge(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if gate.objection is not None:
+            if await gate.in_doubt() is not None:
+                raise gate.objection  # `stopped` says the rest: no preview hides that it may have been done
             self._leave(proposal, gate.objection)
         if not asks:
             self._leave(proposal, None)
@@ -149,11 +164,16 @@ class Call(Reading):
         **ids: str,
     ) -> Written:
         """The one write: recorded before it leaves, finished although the caller leaves, settled when in doubt."""
-        _, order = self._current()
+        gate, order = self._current()
         assert self._pledge is not None
         self.policy.require(self._asked.tool)
         async with self.policy.counted(self._caller, self._pledge.key, body, order.currency, self.app.wall()):
-            return await self._send(endpoint, authority, body, settle, entry, ids)
+            try:
+                return await self._send(endpoint, authority, body, settle, entry, ids)
+            except Failure as failure:
+                if gate.doubts(self._pledge):  # what was sent before may have moved the money that is reserved
+                    self._unknown(self._pledge, Doubt(stopped=failure))
+                raise
 
     async def _send(
         self,
@@ -185,18 +205,19 @@ class Call(Reading):
         except Busy:
             raise shutting_down() from None
         except OutcomeUnknown as error:
-            self._unknown(self._pledge, error)
+            stopped = self._failure(error.stopped, writing=True, entry=entry) if error.stopped else None
+            self._unknown(self._pledge, Doubt(error, stopped))
         except OmsError as error:
-            if self._ledger.doubted and not (isinstance(error, Refused) and error.decided):
-                self._unknown(self._pledge, None)  # what an earlier call has sent may still arrive
             failure = self._failure(error, writing=True, entry=entry)
+            if self._ledger.doubted or gate.doubts(self._pledge):  # what was sent before may be done all the same
+                self._unknown(self._pledge, Doubt(stopped=failure))
             await self._ledger.end(self._pledge, failure.ends, error=failure.code.value)
             self.sent = False
             raise failure from None
         finally:
             self.app.book.doubt(order.order_id)  # what was read meanwhile may be from before
         if scope.cancelled_caught:
-            self._unknown(self._pledge, None)
+            self._unknown(self._pledge, Doubt())
         await self._ledger.done(self._pledge, "applied", self.gate.ttl, status=written.status, settled=written.settled)
         return written
 
@@ -219,6 +240,11 @@ class Call(Reading):
         return Result("applied", whole, self.facts(after), None, changes, warnings=notes, next_step=next_step), after
 
     @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The arguments that were sent, checked."""
+        return self._asked.arguments
+
+    @property
     def change(self) -> Failure | None:
         """That the order has changed since this was approved, when it has: it goes before what does not fit it now."""
         objection = self._round.objection if self._round else None
@@ -232,6 +258,28 @@ class Call(Reading):
         """Write a refused or failed write down."""
         if self._round is not None:
             self._ledger.note("refused", error=failure.code.value)
+
+    async def stopped(self, failure: Failure) -> Result:
+        """The answer of a write that this failure ended. Where the very call was sent before and has no outcome, the
+        failure says nothing about that sending, so the answer is `unknown`."""
+        gate = self._round or Round(self.gate, self._ledger, self._caller, self._asked)
+        hidden = self.policy.hidden_by(str(self._asked.arguments["order_id"])) is not None
+        left = None
+        if failure.ends != "unknown":
+            with contextlib.suppress(Failure):  # records that cannot be read say nothing of what was sent before
+                left = await gate.in_doubt(own=hidden)
+        if left is None:
+            return failure.result()
+        pledge, gate.head = left
+        self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=failure.code.value)
+        barred = failure.code is Code.NOT_PERMITTED or self.gate.expired(pledge) is not None
+        return outcome_unknown(
+            Doubt(stopped=failure),
+            None if barred else gate.settling_code(pledge),
+            readable=pledge.after != NO_TRACE,
+            repeats=not barred,
+            order=None,
+        )
 
     def _current(self) -> tuple[Round, Order]:
         """The round and the order; a tool that writes has read the order with a watch first."""
@@ -253,9 +301,9 @@ class Call(Reading):
                     return order
         except Done as done:
             self._done(str(done))
-        except StillUnknown:
+        except StillUnknown as unknown:
             assert gate.pledge is not None
-            self._unknown(gate.pledge, None)
+            self._unknown(gate.pledge, Doubt(stopped=unknown.why))
 
     def _new_pledge(self, proposal: Proposal, purpose: Purpose) -> Pledge:
         gate, order = self._current()
@@ -280,7 +328,7 @@ class Call(Reading):
         yes = await ask(self.context, proposal, self.gate.ttl)
         self._deadline += self.app.clock() - asked_at
         if not yes:
-            self._decline()
+            await self._decline()
         self.policy.require(self._asked.tool)
         await self._take_turn(order.order_id)
         gate.pledge = pledge
@@ -290,10 +338,11 @@ class Call(Reading):
         self._pledge = pledge
         return Approved(pledge.key, "form")
 
-    def _decline(self) -> NoReturn:
+    async def _decline(self) -> NoReturn:
         self._ledger.note("declined", means="card" if self._asked.card else "form")
         order = self.facts(self.before) if self.before else None
-        raise Answer(declined(order, by_card=self._asked.card is not None))
+        in_doubt = self._round is not None and await self._round.in_doubt() is not None
+        raise Answer(declined(order, by_card=self._asked.card is not None, in_doubt=in_doubt))
 
     @step("settle")
     async def _look(self) -> Landed:
@@ -304,9 +353,10 @@ class Call(Reading):
         order = await self.app.client.read(GET_ORDER, deadline=deadline, order_id=before.order_id)
         return judge(self._pledge, gate.watch, order)
 
-    def _unknown(self, pledge: Pledge, error: OutcomeUnknown | None) -> NoReturn:
+    def _unknown(self, pledge: Pledge, doubt: Doubt) -> NoReturn:
         """Say that nobody knows, and give the code that settles it."""
         gate, before = self._current()
-        self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=error.cause if error else None)
+        self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=doubt.cause)
         confirm = gate.settling_code(pledge)
-        raise Answer(outcome_unknown(error, confirm, readable=gate.watch.shows is not None, order=self.facts(before)))
+        readable, order = gate.watch.shows is not None, self.facts(before)
+        raise Answer(outcome_unknown(doubt, confirm, readable=readable, repeats=True, order=order))

@@ -214,7 +214,7 @@ class Gate:
         return {"code": self._box.seal(head, pledge, caller=caller), "expires_at": expires_at}
 
     def opened(self, code: object, caller: str, purposes: frozenset[Purpose], arguments: bytes) -> Pledge:
-        """The pledge inside a code. Failure CONFIRMATION_INVALID, _EXPIRED or _MISMATCH."""
+        """The pledge inside a code, expired or not. Failure CONFIRMATION_INVALID or _MISMATCH."""
         try:
             pledge = self._box.open(code, caller=caller) if isinstance(code, str) else None
         except CodeError:
@@ -231,6 +231,10 @@ class Gate:
                 "This code was given for another call: operation, order or arguments differ. Nothing was sent.",
                 field="confirm",
             )
-        if pledge.expires <= self.app.wall():
-            raise Failure(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")
         return pledge
+
+    def expired(self, pledge: Pledge) -> Failure | None:
+        """That the time of this pledge is over, when it is."""
+        if pledge.expires > self.app.wall():
+            return None
+        return Failure(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")

@@ -53,6 +53,7 @@ class Ledger:
         """What this call is kept under, and what earlier versions kept it under. Several merchants may have shared the
         name of an account, but not the order: nothing that was sent for it may be sent again."""
         self._record = ""
+        self._left: dict[str, Any] | None = None
         self.doubted = False
         """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
 
@@ -93,13 +94,13 @@ class Ledger:
             "facts": intent["figures"],
         }
 
-        def write() -> bool:
-            left = self._found()
+        def write() -> None:
+            self._left = self._found()
             self._app.audit.record(line)
             self._record = self._app.intents.open(intent, str(pledge.key))
-            return left is not None and left["key"] == str(pledge.key)
 
-        self.doubted = await self._asked(write)
+        await self._asked(write)
+        self.doubted = self._left is not None and self._left["key"] == str(pledge.key)
         if isinstance(authority, Approved):
             self._tell("given", means=authority.means)
 
@@ -125,10 +126,11 @@ class Ledger:
 
         await self._told(write)
 
-    async def open_intent(self) -> tuple[Pledge, str] | None:
-        """What an identical call left without an outcome, and the head of its code."""
-        found = await self._asked(self._found)
-        if found is None:
+    async def open_intent(self, *, own: bool = False) -> tuple[Pledge, str] | None:
+        """What an identical call left without an outcome, before this one wrote anything down, and the head of its
+        code. `own`: only where this caller made that call."""
+        found = self._left if self._record else await self._asked(self._found)
+        if found is None or (own and found.get("caller") != self._entry.get("caller")):
             return None
         pledge = Pledge(
             Purpose.SETTLE,

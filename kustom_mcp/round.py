@@ -2,17 +2,22 @@
 
 A confirmation code, a form's answer that came back, or an open intent on disk each hold a pledge. The round opens it,
 and holds it to the order as it is now: untouched (go on), done (say so), changed (object, with a fresh preview).
+
+A write that was sent before and has no outcome is in doubt until its effect is found. Whatever stops a call that
+repeats it - a setting, a limit, a changed order, a code that has expired - stops that call only: `in_doubt` is what the
+answer has to say then, and no answer says that nothing was done.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp.types import CallToolRequestParams
 
-from kustom_mcp.answers import not_as_previewed, state_changed, used_up
+from kustom_mcp.answers import not_as_previewed, state_changed, unreadable, used_up
 from kustom_mcp.card import Answered
 from kustom_mcp.codes import NO_TRACE, Pledge, Purpose, digest, intent_key
 from kustom_mcp.gate import ANSWER, SETTLING_SECONDS, Gate, Proposal, Watch, figures, head, is_yes, judge
@@ -50,13 +55,17 @@ class Done(Exception):
 
 
 class StillUnknown(Exception):
-    """An earlier write of this intent cannot be settled by looking."""
+    """An earlier write of this intent cannot be settled by looking. `why` it is not sent again."""
+
+    def __init__(self, why: Failure) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class Round:
     """What this call may do: `commits` when it may write, `objection` when what it brought is not good enough."""
 
-    def __init__(self, gate: Gate, ledger: Ledger, caller: str) -> None:
+    def __init__(self, gate: Gate, ledger: Ledger, caller: str, asked: Asked) -> None:
         self.gate = gate
         self.watch = Watch(depends=lambda _: None)
         self.pledge: Pledge | None = None
@@ -65,17 +74,18 @@ class Round:
         self.commits = False
         self.objection: Failure | None = None
         self._ledger = ledger
-        self._gated = False
+        self._asked = asked
+        self._gated = asked.gated
         self._caller = caller
+        self._doubt: tuple[Pledge, str] | None = None
         self._previewed: str | None = None
-        self._by_card = False
+        self._by_card = asked.card is not None
         self._read_again = False
 
-    async def admit(self, asked: Asked) -> None:
+    async def admit(self) -> None:
         """A write. An open intent of the identical call is settled first. Raises Declined when the answer that came
         back is not a yes."""
-        self._gated, self._by_card = asked.gated, asked.card is not None
-        params, confirm = asked.params, asked.confirm
+        asked, params, confirm = self._asked, self._asked.params, self._asked.confirm
         if not asked.gated:
             self.commits = True
             await self._settle()
@@ -92,6 +102,22 @@ class Round:
             await self._redeem(confirm, frozenset(codes), "code")
         else:
             await self._settle()
+
+    async def in_doubt(self, *, own: bool = False) -> tuple[Pledge, str] | None:
+        """The pledge and the head of this very call where it was sent before and nobody knows what came of it: its open
+        intent, or a code that settles one. `own`: only where this caller made that call. Failure when records cannot be
+        read."""
+        left = self._doubt or await self._ledger.open_intent(own=own)
+        if left is None and isinstance(self._asked.confirm, str):
+            with contextlib.suppress(Failure):
+                left = self._opened(self._asked.confirm, frozenset({Purpose.SETTLE}))
+        if left is None or (self._gated and await self._ledger.carried_out(left[0])):
+            return None
+        return left
+
+    def doubts(self, pledge: Pledge | None) -> bool:
+        """Whether this pledge is known to have been sent before, without an outcome."""
+        return pledge is not None and self._doubt is not None and self._doubt[0].key == pledge.key
 
     async def hold_to(self, order: Order) -> bool:
         """Compare what was brought with the order as it is now. False where it has to be read again: another process
@@ -112,10 +138,13 @@ class Round:
         if used and self.watch.shows is None:
             raise Done("This approval has been carried out already.")
         in_doubt = not used and (pledge.purpose is Purpose.SETTLE or await self._ledger.in_doubt(pledge))
-        if in_doubt and (landed is Landed.UNCLEAR or self.watch.shows is None):
-            raise StillUnknown
-        if landed is Landed.UNCLEAR:
-            self._object(state_changed(pledge.figures, figures(order), order.currency))
+        self._doubt = (pledge, self.head) if in_doubt else None
+        changed = state_changed(pledge.figures, figures(order), order.currency) if landed is Landed.UNCLEAR else None
+        barred = unreadable() if self.watch.shows is None else changed
+        if in_doubt and barred is not None:
+            raise StillUnknown(barred)
+        if changed is not None:
+            self._object(changed)
         elif used and not self._read_again:
             self._read_again = True
             return False
@@ -191,22 +220,34 @@ class Round:
             raise Done("An identical call was carried out, or found done, a short while ago.")
 
     async def _settle(self) -> None:
-        left = await self._ledger.open_intent()
+        self._take_up(await self._ledger.open_intent())
+
+    def _take_up(self, left: tuple[Pledge, str] | None) -> None:
+        """Settle what was left without an outcome, if anything was, before anything else is done."""
         if left is not None:
+            self._doubt = left
             self.pledge, self.head = left
             self.means = "settle"
 
     async def _redeem(self, code: object, purposes: frozenset[Purpose], means: Means) -> None:
         try:
-            self.pledge = self.gate.opened(code, self._caller, purposes, self._ledger.binding)
+            pledge, self.head = self._opened(code, purposes)
+            expired = self.gate.expired(pledge)
+            if expired is not None:
+                raise expired
         except Failure as objection:
             # Whatever it brought, a write of this very call that is in doubt is settled before anything is asked anew.
             self.objection = objection
-            await self._settle()
+            self._take_up(await self.in_doubt())
             return
-        self.head = str(code).rpartition(".")[0]
+        self.pledge = pledge
         self.commits = True
         self.means = "settle" if self.pledge.purpose is Purpose.SETTLE else means
+
+    def _opened(self, code: object, purposes: frozenset[Purpose]) -> tuple[Pledge, str]:
+        """The pledge inside a code and the code's head. Failure."""
+        pledge = self.gate.opened(code, self._caller, purposes, self._ledger.binding)
+        return pledge, str(code).rpartition(".")[0]
 
     def _object(self, objection: Failure) -> None:
         self.objection, self.pledge, self.commits = objection, None, False

@@ -8,7 +8,7 @@ word for word.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from math import ceil
@@ -137,28 +137,43 @@ class Desk:
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm
+        principal = self._principal(ctx)
+        who = {"caller": principal.name, "host": _host(ctx)}
+
+        def asked() -> Asked:
+            return Asked(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
+
         sent, code = False, None
         try:
-            principal = self._principal(ctx)
             self._keep_pace(principal)
             self.policy.for_caller(principal).require(tool.name)
-            arguments = tool.parse(given)
-            who = {"caller": principal.name, "host": _host(ctx)}
-            asked = Asked(principal, tool.name, tool.effect.gated, params, who, arguments, confirm, card)
-            async with Call(self.gate, ctx, asked) as call:
+            async with Call(self.gate, ctx, asked()) as call:
                 try:
-                    return await _run(call, tool, arguments)
+                    return await _run(call, tool)
                 finally:
                     sent, code = call.sent, call.in_doubt()
         except Ask:
             raise
         except Failure as failure:
-            return failure.result()
+            stopped = failure
         except Exception:
             log.exception("the tool %s failed", tool.name)
-            result = _internal(sent=sent).result()
+            stopped = _internal(sent=sent)
+        if sent or not tool.writes:
+            result = stopped.result()
             result.confirm = code
             return result
+        return await self._stopped(ctx, asked, stopped)
+
+    async def _stopped(self, ctx: Context, asked: Callable[[], Asked], failure: Failure) -> Result:
+        """The answer of a write that was stopped before it was looked at, or by a fault of ours."""
+        try:
+            return await Call(self.gate, ctx, asked()).stopped(failure)
+        except Failure:
+            return failure.result()  # arguments that are not in order are no call that was made before
+        except Exception:
+            log.exception("nothing can be said about an earlier sending of this call")
+            return failure.result()
 
     def _principal(self, ctx: Context) -> Principal:
         """Who is calling: whoever runs this process, or whom the HTTP request says."""
@@ -258,10 +273,10 @@ def _question(ask: Ask) -> InputRequiredResult:
     return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
 
 
-async def _run(call: Call, tool: Operation, arguments: Mapping[str, Any]) -> Result:
+async def _run(call: Call, tool: Operation) -> Result:
     """Run a tool to its answer. A failure carries the order's facts where it was read: they say what is possible."""
     try:
-        return await tool.run(call, **arguments)
+        return await tool.run(call, **call.arguments)
     except Answer as answer:
         return answer.result
     except Failure as error:
@@ -272,7 +287,7 @@ async def _run(call: Call, tool: Operation, arguments: Mapping[str, Any]) -> Res
     if failure.code in UNFIT and call.change is not None:
         failure = call.change
     call.note_refusal(failure)
-    result = failure.result()
+    result = await call.stopped(failure) if tool.writes else failure.result()
     if call.before is not None:
         result.order = call.facts(call.before)
     return result

@@ -100,7 +100,7 @@ class Settings(Served):
     max_daily: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
         default=None,
         description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per account and "
-        "currency; minor units, like KUSTOM_MAX_AMOUNT.",
+        "currency; minor units, like KUSTOM_MAX_AMOUNT. A refusal of what is sent again gives nothing back.",
     )
     writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
     order_scope: Annotated[frozenset[str] | None, BeforeValidator(values.order_ids)] = Field(

@@ -26,6 +26,7 @@ from tests.conversation import MODES, Talk, conversation, demo, write, yes
 NOON = 1_767_355_200.0  # 2026-01-02 12:00 UTC
 REFUNDS = "/orders/{order_id}/refunds"
 ORDER = "/orders/{order_id}"
+UNKNOWN = ("unknown", "OUTCOME_UNKNOWN")
 
 
 class Clock:
@@ -192,16 +193,47 @@ async def test_a_settling_call_that_sends_nothing_gives_nothing_back_of_what_may
         unknown = await talk.call("refund_order", call, confirm=code(preview))
         talk.simulator.faults.clear()
         talk.app.drain(60)
-        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == ("not_sent", "BUSY")
+        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == UNKNOWN
         talk.app.draining = False
         talk.app.audit = Audit(None, "/dev/full")
-        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == (
-            "not_sent",
-            "AUDIT_UNAVAILABLE",
-        )
+        assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == UNKNOWN
         talk.app.audit = Audit(None)
         assert refusal(await refund(talk, order, 301)) == ("not_sent", "LIMIT_EXCEEDED")
         assert (await talk.call("refund_order", call, confirm=code(unknown)))["outcome"] == "applied"
+
+
+@pytest.mark.parametrize("confirm", ["flag", "code"])
+async def test_a_refusal_of_a_resend_gives_nothing_back_for_a_day(confirm: str) -> None:
+    """Kustom may refuse it because the first sending was done: then the money has moved."""
+    clock = Clock()
+    settings: dict[str, Any] = {"KUSTOM_MAX_DAILY": "SEK:1000", "KUSTOM_TIMEOUT": "1", "KUSTOM_CONFIRM": confirm}
+    async with conversation(host=clock.host, **settings) as talk:
+        order = paid(talk)
+        call = {"order_id": order, "refunded_amount": 700}
+        other: dict[str, Any] = {"confirm": True} if confirm == "flag" else {}
+        means = other or {"confirm": code(await talk.call("refund_order", call))}
+        without_news(talk, "reset")
+        assert refusal(await talk.call("refund_order", call, **means)) == UNKNOWN
+        for status, told in ((403, "REFUND_NOT_ALLOWED"), (400, None), (401, None), (429, None)):
+            talk.simulator.faults.clear()
+            at_once = {"Retry-After": "0"}
+            talk.simulator.faults.add(
+                Fault("POST", REFUNDS, "status", status=status, code=told, times=9, headers=at_once)
+            )
+            assert refusal(await talk.call("refund_order", call, **means)) == UNKNOWN
+            talk.simulator.faults.clear()
+            assert refusal(await refund(talk, order, 301, **other)) == ("not_sent", "LIMIT_EXCEEDED")
+        clock.now += DAY + 1
+        assert (await refund(talk, order, 301, **other))["outcome"] == "applied"
+
+
+async def test_a_resend_that_is_refused_in_the_same_call_gives_nothing_back_either() -> None:
+    async with conversation(KUSTOM_MAX_DAILY="SEK:1000") as talk:
+        order = paid(talk)
+        talk.simulator.faults.add(Fault("POST", REFUNDS, "reset"))
+        talk.simulator.faults.add(Fault("POST", REFUNDS, "status", status=403, code="REFUND_NOT_ALLOWED"))
+        assert refusal(await refund(talk, order, 700)) == UNKNOWN
+        assert refusal(await refund(talk, order, 301, reference="another")) == ("not_sent", "LIMIT_EXCEEDED")
 
 
 async def test_what_this_server_does_not_send_is_given_back() -> None:

@@ -112,16 +112,15 @@ def nothing_done(attempt: Attempt) -> Refused | NotSent:
     return NotSent(attempt.cause) if attempt.status is None else refusal(attempt)
 
 
-def decided(attempt: Attempt) -> bool:
-    """Whether this answer is Kustom's own refusal, which holds for every sending of the same request."""
-    return attempt.outcome is Outcome.REFUSED and refusal(attempt).decided
-
-
-def unknown(attempt: Attempt) -> OutcomeUnknown:
-    """The error of a write that an attempt left in doubt."""
+def unknown(attempt: Attempt, last: Attempt) -> OutcomeUnknown:
+    """The error of a write that an attempt left in doubt, and what the last attempt came to."""
     facts = error_facts(attempt)
     return OutcomeUnknown(
-        attempt.cause, status=attempt.status, error_code=facts.error_code, correlation_id=facts.correlation_id
+        attempt.cause,
+        status=attempt.status,
+        error_code=facts.error_code,
+        correlation_id=facts.correlation_id,
+        stopped=None if last.outcome is Outcome.AMBIGUOUS else nothing_done(last),
     )
 
 

@@ -2,9 +2,9 @@
 
 A read is asked up to three times. A write is one intent with one idempotency key, which every attempt carries; it goes
 out again only when the last attempt provably did nothing (no connection, 429), or when looking at the order has shown
-that the effect of an ambiguous attempt is absent. While any attempt of a write is in doubt, nothing is concluded
-without looking: not even from a later refusal, which may be the refusal of doing it twice. And a refusal that is not
-Kustom's own decision, such as a firewall's, says nothing about an earlier attempt that may still be on its way.
+that the effect of an ambiguous attempt is absent. While any attempt of a write is in doubt, only finding its effect
+ends the doubt: a later refusal may be the refusal of doing it twice, and says nothing about a first attempt that is
+still on its way or does not show yet.
 
 The client does not shield a write from cancellation: the caller does, since it must record the outcome as well.
 """
@@ -157,9 +157,9 @@ class KustomClient:
                 landed = await look(settle)
                 if landed is Landed.PRESENT:
                     return Written(None, settled=True, attempts=number)
-                if landed is Landed.UNCLEAR or not (again or answer.decided(attempt)):
-                    raise answer.unknown(doubt)
-            if not again:
+                if landed is Landed.UNCLEAR or not again:
+                    raise answer.unknown(doubt, attempt)
+            elif not again:
                 raise answer.nothing_done(attempt)
 
     def _letter(

@@ -80,12 +80,6 @@ class Refused(OmsError):
         self.correlation_id = correlation_id
         self.messages = messages
 
-    @property
-    def decided(self) -> bool:
-        """Whether Kustom itself decided about this request, so that an earlier sending of it, still on its way, would
-        be refused too. A firewall, a redirect, a refused login or a limit speak for one attempt only."""
-        return self.error_code is not None and self.status >= 400
-
 
 class NotFound(Refused):
     """Kustom has no such order, capture or refund for these credentials."""
@@ -118,10 +112,6 @@ class AuthenticationFailed(Refused):
         super().__init__(status, error_code=error_code, correlation_id=correlation_id, messages=messages)
         self.blocked = blocked
 
-    @property
-    def decided(self) -> bool:
-        return False
-
 
 class RateLimited(Refused):
     """Too many requests: nothing was done. `retry_after` is in seconds, None when nobody said."""
@@ -139,10 +129,6 @@ class RateLimited(Refused):
     ) -> None:
         super().__init__(status, error_code=error_code, correlation_id=correlation_id, messages=messages)
         self.retry_after = retry_after
-
-    @property
-    def decided(self) -> bool:
-        return False
 
 
 class Unavailable(OmsError):
@@ -165,10 +151,17 @@ class ProtocolError(OmsError):
 
 
 class OutcomeUnknown(OmsError):
-    """A write was sent and nothing says whether it happened. `cause` names what came instead of an answer."""
+    """A write was sent and nothing says whether it happened. `cause` names what came instead of an answer; `stopped` is
+    why it was not sent once more, None where nothing but the doubt did."""
 
     def __init__(
-        self, cause: str, *, status: int | None = None, error_code: str | None = None, correlation_id: str | None = None
+        self,
+        cause: str,
+        *,
+        status: int | None = None,
+        error_code: str | None = None,
+        correlation_id: str | None = None,
+        stopped: Refused | NotSent | None = None,
     ) -> None:
         answer = f" (HTTP {status})" if status else ""
         super().__init__(f"The write was sent and may have happened: Kustom's answer does not tell{answer}.")
@@ -176,3 +169,4 @@ class OutcomeUnknown(OmsError):
         self.status = status
         self.error_code = error_code
         self.correlation_id = correlation_id
+        self.stopped = stopped

@@ -84,9 +84,17 @@ class Talk:
 
 @asynccontextmanager
 async def hosting(
-    kustom: Kustom, state: Path, mode: Mode, person: Person | None = None, wire: Wire = "stdio", **settings: str
+    kustom: Kustom,
+    state: Path,
+    mode: Mode,
+    person: Person | None = None,
+    wire: Wire = "stdio",
+    *,
+    open_writes: int = 0,
+    **settings: str,
 ) -> AsyncGenerator[Talk]:
-    """A server process against the simulator, in a clean environment. Without a `person` the host has no forms."""
+    """A server process against the simulator, in a clean environment. Without a `person` the host has no forms. It says
+    nothing on stderr but the `open_writes` that it finds at its start."""
     questions: list[str] = []
 
     async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
@@ -108,4 +116,6 @@ async def hosting(
             talk = Talk(client, questions=questions)
             yield talk
         told.seek(0)
-        assert told.read() == ""
+        lines = told.read().splitlines()
+        assert [line for line in lines if "no outcome yet" not in line] == []
+        assert len(lines) == open_writes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.types import ElicitResult
@@ -197,3 +198,45 @@ async def test_an_answer_that_does_not_tell_is_settled_by_reading_or_stays_unkno
     assert [write[:2] for write in kustom.writes if write[0] == "PATCH"] == [
         ("PATCH", f"captures/{capture}/extend-due-date")
     ]
+
+
+ORDER = "/orders/{order_id}"
+REFUNDS = f"{ORDER}/refunds"
+READS = {"limits the rate": (429, 3), "did not accept the credentials": (401, 1), "There is no order": (404, 1)}
+RESENDS = {"limits the rate": (429, 4), "refused the request (HTTP 400)": (400, 1), "There is no order": (404, 1)}
+"""What the message says, and what Kustom answers, so many times that no attempt of one call gets another answer."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "There is no order": {"KUSTOM_ORDER_SCOPE": BLANKETS},
+    "KUSTOM_WRITES": {"KUSTOM_WRITES": "deny"},
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "fault", "ends"), [("auto", "lose_response", "already_applied"), ("legacy", "reset", "applied")]
+)
+async def test_whatever_stops_the_repeat_of_a_write_in_doubt_it_stays_unknown(
+    mode: Mode, fault: str, ends: str, kustom: Kustom, tmp_path: Path
+) -> None:
+    """What was refunded without an answer, and what was not: in the process that sent it, and in others after it."""
+    async with hosting(kustom, tmp_path, mode) as talk:
+        code = (await talk.call("refund_order", ONE_TOWEL))["confirm"]["code"]
+        kustom.fault("POST", REFUNDS, fault)
+        kustom.fault("GET", ORDER, "delay", seconds=0)
+        kustom.fault("GET", ORDER, "status", status=503, times=3)
+        code = (await talk.call("refund_order", ONE_TOWEL, confirm=code))["confirm"]["code"]
+        # What was refunded is found before anything is sent again, so only reads can stop that.
+        method, path, stops = ("GET", ORDER, READS) if fault == "lose_response" else ("POST", REFUNDS, RESENDS)
+        for says, (status, times) in stops.items():
+            kustom.fault(method, path, "status", status=status, times=times)
+            stopped = await talk.call("refund_order", ONE_TOWEL, confirm=code)
+            assert (stopped["outcome"], stopped["error"]["code"]) == ("unknown", "OUTCOME_UNKNOWN")
+            assert says in stopped["error"]["message"]
+            assert stopped["error"]["message"].endswith("Nothing more was sent.")
+            assert kustom.met
+    for says, changed in SETTINGS.items():
+        async with hosting(kustom, tmp_path, mode, open_writes=1, **changed) as restarted:
+            stopped = await restarted.call("refund_order", ONE_TOWEL, confirm=code)
+            assert (stopped["outcome"], says in stopped["error"]["message"]) == ("unknown", True)
+    async with hosting(kustom, tmp_path, mode, open_writes=1) as restarted:
+        assert (await restarted.call("refund_order", ONE_TOWEL, confirm=code))["outcome"] == ends
+    assert refunded(kustom) == [19900]

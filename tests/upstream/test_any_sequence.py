@@ -29,6 +29,7 @@ from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.switches import Switches
 from tests.conversation import Talk, conversation
+from tests.gate.quick import Time
 from tests.transports.kustom import USERNAME
 from tests.upstream.operations import ALL
 from tests.upstream.story import EFFECTIVE, NOTHING, Means
@@ -61,6 +62,10 @@ MISHAPS: dict[str, tuple[Fault, ...]] = {
         Fault("GET", ORDER, "status", 503, times=3),
     ),
     "unreadable": (Fault("GET", ORDER, "status", 503, times=3),),
+    "reset, then refused": (
+        Fault("POST", REFUNDS, "reset"),
+        Fault("POST", REFUNDS, "status", 403, code="REFUND_NOT_ALLOWED"),
+    ),
 }
 DOUBTFUL = frozenset(MISHAPS) - {"none", "429", "truncated", "refused", "firewall", "unreadable"}
 
@@ -90,6 +95,8 @@ class Wish:
     confirm: dict[str, Any]
     before: list[int]
     doubtful: bool = False
+    unknown: bool = False
+    """It was told to be in doubt, and not since to be done: no call that repeats it may say that it was not."""
     done: bool = False
     """It has been carried out, or found done: a repeat may be told so, whatever others do afterwards."""
     begun: bool = False
@@ -118,6 +125,7 @@ class World:
         return sum(
             seen.method == "POST"
             and not seen.replayed
+            and seen.fault is None
             and seen.status == 201
             and seen.body["reference"] == wish.arguments["reference"]
             for seen in self.simulator.requests
@@ -151,6 +159,8 @@ class World:
         if told["outcome"] == "unknown":
             wish.confirm = {"confirm": told["confirm"]["code"]} if "confirm" in told else wish.confirm
         assert wish.carried_out <= 1, (mishap, told)
+        assert not (wish.unknown and told["outcome"] in NOTHING), (mishap, told)
+        wish.unknown = told["outcome"] == "unknown"
         if told["outcome"] in EFFECTIVE:
             there = (
                 wish.done
@@ -206,13 +216,17 @@ class World:
 
 
 def impatient(app: App) -> None:
-    """Retries come at once and are not counted together."""
+    """No wait takes any time, and retries are not counted together."""
     assert app.simulator is not None
+    now = Time()
+    app.clock, app.sleep = now.clock, now.sleep
     app.client = KustomClient(
         "http://sandbox.invalid",
         USERNAME,
         SecretStr(API_KEY),
         transport=SandboxTransport(app.simulator),
+        clock=now.clock,
+        sleep=now.sleep,
         rand=lambda: 0.0,
         budget=RetryBudget(time.monotonic, capacity=1_000_000),
     )
