@@ -15,6 +15,7 @@ from kustom_mcp.money import show
 from kustom_mcp.oms.errors import OutcomeUnknown
 from kustom_mcp.oms.rules import Verdict
 from kustom_mcp.result import Code, Failure, Json, Result, Upstream
+from kustom_mcp.text import clean
 
 TOOLS = {
     "cancelOrder": "cancel_order",
@@ -40,6 +41,8 @@ WAIT_FOR_CARD = (
 SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be asked."
 
 
+SHOWING_SECONDS = 5.0
+"""How long an order is read again that does not show what a 2xx has said was done."""
 NOT_READ_AGAIN = "It was done, but the order could not be read again afterwards: read it before acting further."
 NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
 
@@ -215,18 +218,27 @@ def used_up() -> Failure:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why nobody knows whether a write happened: what came instead of an answer, or what stopped a repeat of it."""
+    """Why nobody knows whether a write happened: what came instead of an answer, what stopped a repeat of it, or the
+    status of a 2xx that the order contradicts."""
 
     error: OutcomeUnknown | None = None
     stopped: Failure | None = None
+    contradicted: int | None = None
 
     @property
     def cause(self) -> str | None:
         """In one word, for the record."""
+        if self.contradicted is not None:
+            return "contradicted"
         return self.error.cause if self.error else self.stopped.code.value if self.stopped else None
 
     def message(self) -> str:
         """What happened, what stopped it where something did, and what was sent."""
+        if self.contradicted is not None:
+            return (
+                f"Kustom answered that this was done (HTTP {self.contradicted}), but the order still does not show it "
+                f"after {SHOWING_SECONDS:g} seconds."
+            )
         if self.error is not None:
             refused = self.stopped and f" A repeat was not done: {_without_nothing(self.stopped.message)}"
             return f"This was sent to Kustom, and no answer tells whether it happened.{refused or ''}"
@@ -280,6 +292,18 @@ def outcome_unknown(
     result.confirm = confirm
     result.order = order
     return result
+
+
+def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json]) -> Result:
+    """Kustom answered a write with an entry that was there before: the answer that it keeps to an earlier one."""
+    when = f" of {clean(at, 40)}" if at else ""
+    return Result(
+        "already_applied",
+        f"Kustom answered with the {kind} {clean(id, 64)}{when}, which was on this order before this call. No other "
+        f"{kind} was made.",
+        order,
+        next_step=f"If another {kind} is wanted, ask the person, and send it with another reference.",
+    )
 
 
 def unreadable() -> Failure:

@@ -12,7 +12,7 @@ none) produces.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn
@@ -23,6 +23,7 @@ from kustom_mcp import view
 from kustom_mcp.answers import (
     NOT_AS_SENT,
     NOT_READ_AGAIN,
+    SHOWING_SECONDS,
     Doubt,
     already_applied,
     declined,
@@ -32,6 +33,7 @@ from kustom_mcp.answers import (
     outcome_unknown,
     preview,
     shutting_down,
+    stored_answer,
 )
 from kustom_mcp.app import Busy
 from kustom_mcp.arguments import as_json
@@ -42,6 +44,7 @@ from kustom_mcp.gate import (
     SETTLING_SECONDS,
     Answer,
     Ask,
+    Contradicted,
     Gate,
     Proposal,
     Watch,
@@ -64,6 +67,10 @@ from kustom_mcp.round import Asked, Declined, Done, Round, StillUnknown
 from kustom_mcp.steps import step
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
+FIRST_PAUSE = 0.25
+"""Seconds before an order that does not show a 2xx is read again; each further pause is twice as long."""
+CREATED = 201
+"""The one status that speaks by the entry that it names."""
 
 
 class Call(Reading):
@@ -76,6 +83,9 @@ class Call(Reading):
         self._asked = asked
         self._round: Round | None = None
         self._pledge: Pledge | None = None
+        self._after: Order | None = None
+        """The order as it was read last after a write that was answered with a 2xx."""
+        self._read_after = False
 
     @cached_property
     def _ledger(self) -> Ledger:
@@ -159,21 +169,28 @@ class Call(Reading):
         authority: Authority,
         body: Mapping[str, Json] | None = None,
         *,
+        contradicted: Contradicted | None,
         settle: Settle | None = None,
         entry: str | None = None,
         **ids: str,
     ) -> Written:
-        """The one write: recorded before it leaves, finished although the caller leaves, settled when in doubt."""
+        """The one write: recorded before it leaves, finished although the caller leaves, settled when in doubt.
+
+        `contradicted`: whether the order, read afterwards, shows that a 2xx did nothing; None where no order would show
+        it. `entry`: what besides the order may be missing.
+        """
         gate, order = self._current()
         assert self._pledge is not None
         self.policy.require(self._asked.tool)
         async with self.policy.counted(self._caller, self._pledge.key, body, order.currency, self.app.wall()):
             try:
-                return await self._send(endpoint, authority, body, settle, entry, ids)
+                written = await self._send(endpoint, authority, body, settle, entry, ids)
             except Failure as failure:
                 if gate.doubts(self._pledge):  # what was sent before may have moved the money that is reserved
                     self._unknown(self._pledge, Doubt(stopped=failure))
                 raise
+            await self._conclude(written, contradicted)
+            return written
 
     async def _send(
         self,
@@ -218,8 +235,47 @@ class Call(Reading):
             self.app.book.doubt(order.order_id)  # what was read meanwhile may be from before
         if scope.cancelled_caught:
             self._unknown(self._pledge, Doubt())
-        await self._ledger.done(self._pledge, "applied", self.gate.ttl, status=written.status, settled=written.settled)
         return written
+
+    async def _conclude(self, written: Written, contradicted: Contradicted | None) -> None:
+        """Write a write down as done, unless the order contradicts its 2xx. An entry that is named speaks for itself:
+        a new one was made, one of before is the stored answer to an earlier write."""
+        _, before = self._current()
+        assert self._pledge is not None
+        named = written.new_id if written.status == CREATED else None
+        facts: dict[str, Json] = {"status": written.status, "settled": written.settled}
+        for kind, id, at in _entries(before):
+            if named is not None and id == named:
+                await self._ledger.done(self._pledge, "already_applied", self.gate.ttl, **facts)
+                raise Answer(stored_answer(kind, named, at, self.facts(before)))
+        if contradicted is not None and named is None and not written.settled and not await self._shows(contradicted):
+            self.app.book.doubt(before.order_id)  # it may show later
+            self._unknown(self._pledge, Doubt(contradicted=written.status))
+        await self._ledger.done(self._pledge, "applied", self.gate.ttl, **facts)
+
+    async def _shows(self, contradicted: Contradicted) -> bool:
+        """Read the order until it no longer contradicts a 2xx, for five seconds. An order that cannot be read does not
+        contradict it; one that did, and cannot be read any more, does. This belongs to the write: it goes on although
+        the caller left."""
+        until = min(self.app.clock() + SHOWING_SECONDS, self._deadline)
+        pause = FIRST_PAUSE
+        with self.app.finishing(max(self.time_left, 0.0) + RECORD_SECONDS):
+            await self._read_afterwards()
+            while self._after is not None and contradicted(self._after):
+                left = until - self.app.clock()
+                if left <= 0:
+                    break
+                await self.app.sleep(min(pause, left))
+                pause *= 2
+                await self._read_afterwards()
+        return self._after is None or not contradicted(self._after)
+
+    async def _read_afterwards(self) -> None:
+        """Read the order once more after the write; what was read before stays where that fails."""
+        _, before = self._current()
+        self._read_after = True
+        with contextlib.suppress(Failure):
+            self._after = await self.read(GET_ORDER, order_id=before.order_id)
 
     async def applied(
         self, summary: str, *, warnings: tuple[str, ...] = (), next_step: str | None = None
@@ -228,9 +284,10 @@ class Call(Reading):
         gate, before = self._current()
         assert self._pledge is not None
         notes = list(warnings)
-        try:
-            after = await self.read(GET_ORDER, order_id=before.order_id)
-        except Failure:
+        if not self._read_after:
+            await self._read_afterwards()
+        after = self._after
+        if after is None:
             notes.append(NOT_READ_AGAIN)
             return Result("applied", summary, warnings=notes, next_step=next_step), None
         if gate.watch.shows and self._pledge.after not in (NO_TRACE, digest(gate.watch.shows(after))):
@@ -358,5 +415,11 @@ class Call(Reading):
         gate, before = self._current()
         self._ledger.note("outcome", outcome="unknown", key=str(pledge.key), cause=doubt.cause)
         confirm = gate.settling_code(pledge)
-        readable, order = gate.watch.shows is not None, self.facts(before)
+        readable, order = gate.watch.shows is not None, self.facts(self._after or before)
         raise Answer(outcome_unknown(doubt, confirm, readable=readable, repeats=True, order=order))
+
+
+def _entries(order: Order) -> Iterator[tuple[str, str | None, str | None]]:
+    """The captures and refunds of an order: what each is, its id and its time."""
+    yield from (("capture", capture.capture_id, capture.captured_at) for capture in order.captures)
+    yield from (("refund", refund.refund_id, refund.refunded_at) for refund in order.refunds)

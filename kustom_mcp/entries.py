@@ -12,6 +12,7 @@ from typing import Any
 
 from kustom_mcp import lines as order_lines_of
 from kustom_mcp.arguments import LineIn, Pick, sent
+from kustom_mcp.gate import Contradicted
 from kustom_mcp.money import show
 from kustom_mcp.oms.models import Order
 from kustom_mcp.refundable import Refundable
@@ -74,6 +75,17 @@ def _picked(order: Order, field: str, amount: int | None, chosen: Sequence[tuple
         warnings = [*built.notes, *order_lines_of.over(order, chosen, captured)]
     order_lines_of.agree(amount, built.amount, order.currency, field=field)
     return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
+
+
+def unbooked(before: Order, field: str, amount: int) -> Contradicted:
+    """That neither the sum has risen by this amount nor one more entry of it is there. `field`: `captured_amount` or
+    `refunded_amount`; `amount` in minor units."""
+
+    def entries(order: Order) -> int:
+        made = order.refunds if field == "refunded_amount" else order.captures
+        return sum(getattr(one, field) == amount for one in made)
+
+    return lambda now: getattr(now, field) < getattr(before, field) + amount and entries(now) <= entries(before)
 
 
 def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:

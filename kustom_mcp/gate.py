@@ -33,9 +33,13 @@ from kustom_mcp.oms.models import Order
 from kustom_mcp.oms.settlement import Landed
 from kustom_mcp.policy import Policy
 from kustom_mcp.result import Code, Failure, Json, Result
+from kustom_mcp.text import alike
 
 Facts = Any
 """A JSON value that stands for a part of an order's state."""
+
+Contradicted = Callable[[Order], bool]
+"""Whether an order that is read after a 2xx shows that it was not done. What cannot be read back never does."""
 
 Mode = Literal["auto", "code", "form", "card", "flag"]
 ANSWER = "approve"
@@ -157,6 +161,13 @@ def judge(pledge: Pledge, watch: Watch, order: Order) -> Landed:
     if watch.shows is not None and pledge.after != NO_TRACE and digest(watch.shows(order)) == pledge.after:
         return Landed.PRESENT
     return Landed.UNCLEAR
+
+
+def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether every field that was set still has its old value. A field that was not returned before tells nothing, and
+    neither does one that would read the same once what was sent is trimmed and normalised."""
+    telling = [name for name, value in wanted.items() if name in before and not alike(value, before[name])]
+    return bool(telling) and all(now.get(name) == before[name] for name in telling)
 
 
 async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float) -> bool:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from kustom_mcp import lines as order_lines_of
 from kustom_mcp.arguments import LineChange, LineIn
-from kustom_mcp.entries import complete
+from kustom_mcp.entries import complete, line_facts
 from kustom_mcp.gate import Facts
 from kustom_mcp.oms.models import Order
 from kustom_mcp.refundable import Refundable
 from kustom_mcp.result import Code, Failure, Json
+from kustom_mcp.text import alike
 
 LINES_SHOWN = 20
 """Changed lines that `changes` names; `details` of a preview tell them all."""
@@ -72,6 +73,25 @@ def expected(order: Order, wanted: Repricing) -> Facts:
     """The same, as it will be afterwards."""
     lines = [[line.get(name) for name in _TELLING] for line in wanted.lines]
     return [wanted.total, order.captured_amount, lines]
+
+
+def unchanged(before: Order, wanted: Repricing, now: Order) -> bool:
+    """Whether total and lines are as they were, although the change would show: a total, a line more or less, or a
+    field that Kustom returns, in another way than a text is trimmed."""
+    held = line_facts(before)
+    telling = wanted.total != before.order_amount or len(wanted.lines) != len(held)
+    telling = telling or any(map(_differs, wanted.lines, held))
+    return telling and now.order_amount == before.order_amount and line_facts(now) == held
+
+
+def _differs(wanted: dict[str, Json], held: dict[str, Json]) -> bool:
+    """Whether a line has a field that would read otherwise than the stored one. What is left out, or is not returned,
+    tells nothing."""
+    return any(
+        not alike(value, held[name]) if isinstance(value, str) and isinstance(held[name], str) else value != held[name]
+        for name, value in wanted.items()
+        if name in held
+    )
 
 
 def _changes(

@@ -3,7 +3,7 @@ read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kustom_mcp.arguments import ShipmentIn, sent
@@ -12,7 +12,8 @@ from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.oms.endpoint import Write
 from kustom_mcp.oms.models import Order, ShippingInfo
-from kustom_mcp.result import Result
+from kustom_mcp.result import Json, Result
+from kustom_mcp.text import alike
 
 NOT_TOLD = "This tells the customer through Kustom; it does not book anything with the carrier."
 
@@ -46,6 +47,17 @@ async def add_shipments(
     )
     allowed = call.unasked(proposal, "it moves no money; a wrong entry is corrected by another one")
     entry = "capture" if "capture_id" in ids else None
-    await call.write(endpoint, allowed, body, settle=None, entry=entry, **ids)
+
+    def missing(now: Order) -> bool:
+        """Whether the list is as it was, although what was sent is not in it: a number that it has may be kept once."""
+        before, after = held(order), held(now)
+        return bool(before is not None and after == before and not all(_listed(one, facts(order)) for one in added))
+
+    await call.write(endpoint, allowed, body, contradicted=missing, settle=None, entry=entry, **ids)
     result, _ = await call.applied(f"Added {count} to {short(order)}.", next_step=NOT_TOLD)
     return result
+
+
+def _listed(sent: Mapping[str, Json], listed: Sequence[Mapping[str, Json]]) -> bool:
+    """Whether one of these shipments says all that this one does."""
+    return any(all(alike(str(one.get(name, "")), str(value)) for name, value in sent.items()) for one in listed)

@@ -234,6 +234,15 @@ _PATH = re.compile("[/:?#]")
 _WORD = re.compile(r"[\w.-]+(?::\d|/|[?#]\w)?")
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two texts differ in nothing that a system may change when it stores them: Unicode forms and blanks."""
+    return _plain(one) == _plain(other)
+
+
+def _plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
 def has_url(text: str) -> bool:
     """Whether a text holds something that a reader or a mail program could take for a link.
 

@@ -6,7 +6,7 @@ from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import CANCEL_ORDER
-from kustom_mcp.oms.models import CANCELLED
+from kustom_mcp.oms.models import AUTHORIZED, CANCELLED, CAPTURED, PART_CAPTURED
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Result
 
@@ -14,6 +14,8 @@ WATCH = Watch(
     depends=lambda order: [order.status, order.order_amount, order.captured_amount],
     shows=lambda order: [order.status, order.captured_amount],
 )
+GOES_ON = (AUTHORIZED, PART_CAPTURED, CAPTURED)
+"""No order that was cancelled is in one of these."""
 
 
 @operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders")
@@ -43,6 +45,8 @@ async def cancel_order(call: Call, order_id: OrderId) -> Result:
             warnings=["The shop system is not told: stop the shipment there as well."],
         )
     )
-    await call.write(CANCEL_ORDER, approved, order_id=order_id)
+    await call.write(
+        CANCEL_ORDER, approved, contradicted=lambda now: now.status in (order.status, *GOES_ON), order_id=order_id
+    )
     result, _ = await call.applied(f"Cancelled {short(order)}.")
     return result

@@ -7,7 +7,7 @@ from pydantic import Field
 from kustom_mcp import view
 from kustom_mcp.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference, Shipments, sent
 from kustom_mcp.call import Call
-from kustom_mcp.entries import Entry, entry, line_facts, short
+from kustom_mcp.entries import Entry, entry, line_facts, short, unbooked
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import CAPTURE_ORDER
@@ -72,7 +72,13 @@ async def capture_order(
     body |= {name: value for name, value in optional.items() if value is not None}
     warnings = _warnings(order, taken, shipped=bool(shipments))
     approved = await call.approval(_proposal(order, taken, body, warnings))
-    written = await call.write(CAPTURE_ORDER, approved, body, order_id=order_id)
+    written = await call.write(
+        CAPTURE_ORDER,
+        approved,
+        body,
+        contradicted=unbooked(order, "captured_amount", taken.amount),
+        order_id=order_id,
+    )
     result, after = await call.applied(
         f"Captured {show(taken.amount, order.currency)} of {short(order)}.", warnings=tuple(warnings)
     )

@@ -5,12 +5,16 @@ from kustom_mcp.call import Call
 from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.oms.endpoints import EXTEND_AUTHORIZATION_TIME
+from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Result
 
 LATER = "extended"
 WATCH = Watch(depends=lambda order: order.expires_at, shows=lambda _: LATER)
 """The new expiry is Kustom's to choose, so any change of it is the effect."""
+DAYS = 27
+"""Whole days that are left after an extension to midnight, 28 days from today (K). Another one on the same day gives
+the same date (K), so that a date that does not move says nothing then."""
 
 
 @operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders")
@@ -21,7 +25,12 @@ async def extend_authorization(call: Call, order_id: OrderId) -> Result:
     call.require(EXTEND_AUTHORIZATION_TIME, order)
     proposal = Proposal(action="extend", effect=f"Extend the authorization of {short(order)}.", expects=LATER)
     allowed = call.unasked(proposal, "it moves no money and takes nothing from the customer")
-    await call.write(EXTEND_AUTHORIZATION_TIME, allowed, order_id=order_id)
+    extended_today = call.facts(order).get("days_left", 0) >= DAYS
+
+    def unmoved(now: Order) -> bool:
+        return not extended_today and order.expires_at is not None and now.expires_at == order.expires_at
+
+    await call.write(EXTEND_AUTHORIZATION_TIME, allowed, contradicted=unmoved, order_id=order_id)
     result, after = await call.applied(f"Extended the authorization of {short(order)}.")
     if after is not None and after.expires_at == order.expires_at:
         result.warnings = [*result.warnings, "The date did not move: it had been extended today already."]

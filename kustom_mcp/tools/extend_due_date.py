@@ -35,7 +35,9 @@ async def extend_due_date(call: Call, order_id: OrderId, capture_id: CaptureId, 
             warnings=[_fee(order, options, number_of_days)],
         )
     )
-    await call.write(EXTEND_DUE_DATE, approved, body, entry="capture", order_id=order_id, capture_id=capture_id)
+    await call.write(
+        EXTEND_DUE_DATE, approved, body, contradicted=None, entry="capture", order_id=order_id, capture_id=capture_id
+    )
     result, _ = await call.applied(f"Extended the due date of a capture of {short(order)} by {number_of_days} days.")
     return result
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from kustom_mcp import view
 from kustom_mcp.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
 from kustom_mcp.call import Call
-from kustom_mcp.entries import Entry, entry, line_facts, short
+from kustom_mcp.entries import Entry, entry, line_facts, short, unbooked
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import REFUND_ORDER
@@ -68,7 +68,13 @@ async def refund_order(
     body |= {name: value for name, value in optional.items() if value is not None}
     warnings = _warnings(order, given)
     approved = await call.approval(_proposal(order, given, body, warnings))
-    written = await call.write(REFUND_ORDER, approved, body, order_id=order_id)
+    written = await call.write(
+        REFUND_ORDER,
+        approved,
+        body,
+        contradicted=unbooked(order, "refunded_amount", given.amount),
+        order_id=order_id,
+    )
     result, after = await call.applied(f"Refunded {show(given.amount, order.currency)} of {short(order)}.")
     made = [refund for refund in after.refunds if refund.refund_id == written.new_id] if after else []
     facts = view.refund_facts(made[0]) if made else {"refunded_amount": given.amount}

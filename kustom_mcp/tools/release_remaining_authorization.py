@@ -6,7 +6,7 @@ from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch
 from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import RELEASE_REMAINING_AUTHORIZATION
-from kustom_mcp.oms.models import PART_CAPTURED
+from kustom_mcp.oms.models import PART_CAPTURED, Order
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.result import Result
 
@@ -36,6 +36,11 @@ async def release_remaining_authorization(call: Call, order_id: OrderId) -> Resu
             changes=[{"field": "remaining_authorized_amount", "before": remaining, "after": 0}],
         )
     )
-    await call.write(RELEASE_REMAINING_AUTHORIZATION, approved, order_id=order_id)
+
+    def unreleased(now: Order) -> bool:
+        reserved = order.captured_amount + remaining
+        return now.status == order.status and now.captured_amount + now.remaining_authorized_amount == reserved
+
+    await call.write(RELEASE_REMAINING_AUTHORIZATION, approved, contradicted=unreleased, order_id=order_id)
     result, _ = await call.applied(f"Released {show(remaining, order.currency)} of {short(order)}.")
     return result

@@ -19,6 +19,8 @@ async def trigger_send_out(call: Call, order_id: OrderId, capture_id: CaptureId)
     call.require(TRIGGER_SEND_OUT, order)
     proposal = Proposal(action="send-out", effect=f"Send the message about a capture of {short(order)} again.")
     allowed = call.unasked(proposal, "it changes no data and the customer has had this message before")
-    await call.write(TRIGGER_SEND_OUT, allowed, entry="capture", order_id=order_id, capture_id=capture_id)
+    await call.write(
+        TRIGGER_SEND_OUT, allowed, contradicted=None, entry="capture", order_id=order_id, capture_id=capture_id
+    )
     result, _ = await call.applied(f"Kustom sends the message about this capture of {short(order)} again.")
     return result

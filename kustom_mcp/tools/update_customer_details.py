@@ -6,7 +6,7 @@ from kustom_mcp import view
 from kustom_mcp.arguments import Address, ClearedFields, OrderId, sent
 from kustom_mcp.call import Call
 from kustom_mcp.entries import short
-from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.gate import Proposal, Watch, unset
 from kustom_mcp.oms.endpoints import UPDATE_CUSTOMER_DETAILS
 from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
@@ -18,6 +18,11 @@ def _stored(order: Order) -> dict[str, str]:
     address = order.shipping_address
     fields: dict[str, Any] = address.model_dump(exclude_none=True, mode="json") if address else {}
     return {name: value for name, value in fields.items() if isinstance(value, str) and value}
+
+
+def _legible(order: Order) -> dict[str, str]:
+    """The stored fields that tell one value from another: not those that Kustom returns with stars."""
+    return {name: _same(name, value) for name, value in _stored(order).items() if "*" not in value}
 
 
 def _same(name: str, value: str) -> str:
@@ -67,7 +72,13 @@ async def update_customer_details(
             warnings=["The carrier and the shop system are not told: change the address there as well."],
         )
     )
-    await call.write(UPDATE_CUSTOMER_DETAILS, approved, body, order_id=order_id)
+    await call.write(
+        UPDATE_CUSTOMER_DETAILS,
+        approved,
+        body,
+        contradicted=lambda now: unset(expected, _legible(order), _legible(now)),
+        order_id=order_id,
+    )
     result, _ = await call.applied(f"Changed the shipping address of {short(order)}.")
     result.changes = [
         *result.changes,

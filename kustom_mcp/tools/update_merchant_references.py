@@ -7,7 +7,7 @@ from pydantic import Field
 from kustom_mcp.arguments import ClearedReferences, OrderId
 from kustom_mcp.call import Call
 from kustom_mcp.entries import short
-from kustom_mcp.gate import Proposal, Watch
+from kustom_mcp.gate import Proposal, Watch, unset
 from kustom_mcp.oms.endpoints import UPDATE_MERCHANT_REFERENCES
 from kustom_mcp.oms.limits import MAX_REFERENCE
 from kustom_mcp.oms.models import Order
@@ -53,6 +53,13 @@ async def update_merchant_references(
         action="references", effect=f"Set the references of {short(order)}.", expects=wanted, body=wanted
     )
     allowed = call.unasked(proposal, "it moves no money and can be set back")
-    await call.write(UPDATE_MERCHANT_REFERENCES, allowed, wanted, order_id=order_id)
+    before = references(order)
+    await call.write(
+        UPDATE_MERCHANT_REFERENCES,
+        allowed,
+        wanted,
+        contradicted=lambda now: unset(wanted, before, references(now)),
+        order_id=order_id,
+    )
     result, _ = await call.applied(f"Set the references of {short(order)}.")
     return result

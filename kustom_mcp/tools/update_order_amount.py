@@ -12,7 +12,7 @@ from kustom_mcp.money import show
 from kustom_mcp.oms.endpoints import UPDATE_AUTHORIZATION
 from kustom_mcp.oms.limits import MAX_AMOUNT
 from kustom_mcp.operation import Effect, operation
-from kustom_mcp.repricing import expected, repricing, shown
+from kustom_mcp.repricing import expected, repricing, shown, unchanged
 from kustom_mcp.result import Json, Result
 from kustom_mcp.totals import LinesError, stored_lines
 
@@ -68,7 +68,9 @@ async def update_order_amount(
             warnings=[*wanted.warnings, "The shop system is not told of this change."],
         )
     )
-    await call.write(UPDATE_AUTHORIZATION, approved, body, order_id=order_id)
+    await call.write(
+        UPDATE_AUTHORIZATION, approved, body, contradicted=lambda now: unchanged(order, wanted, now), order_id=order_id
+    )
     result, now = await call.applied(
         f"Changed the amount of {short(order)} to {after}.", warnings=tuple(wanted.warnings)
     )

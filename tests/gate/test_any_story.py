@@ -60,9 +60,9 @@ Step = Preview | Confirm | Other | Mishap | Wait
 
 KINDS = (
     *("lose_response", "reset", "late_status", "status", "truncate"),
-    *("status 403", "status 429", "status 401"),
+    *("status 201", "status 204", "status 403", "status 429", "status 401"),
 )
-"""Refusals are among them, also of what is sent again."""
+"""A 2xx without any effect is among them, and refusals, also of what is sent again."""
 tools = some.sampled_from(sorted(FIELDS))
 amounts = some.sampled_from([100, 500])
 steps: Any = some.lists(

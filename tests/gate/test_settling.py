@@ -381,15 +381,22 @@ async def test_a_write_is_applied_even_if_the_order_cannot_be_read_afterwards() 
         assert talk.stored(order_id)["refunded_amount"] == 5000
 
 
-async def test_a_write_that_the_order_does_not_show_says_so() -> None:
-    async with conversation(**only(REFERENCES, FLAG)) as talk:
+async def test_a_2xx_that_the_order_contradicts_says_so_and_how_to_go_on() -> None:
+    async with conversation(host=quickly, **only(REFERENCES, FLAG)) as talk:
         _, given = REFERENCES.begin(talk)
         talk.simulator.faults.add(Fault("PATCH", f"{ORDER}/merchant-references", "status", status=204))
         answer = await talk.call(REFERENCES.tool, given)
-        assert answer["outcome"] == "applied"
-        assert answer["warnings"] == [
-            "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
-        ]
+        assert (answer["outcome"], answer["error"]) == (
+            "unknown",
+            {
+                "code": "OUTCOME_UNKNOWN",
+                "message": "Kustom answered that this was done (HTTP 204), but the order still does not show it after "
+                "5 seconds.",
+                "retry": "same_call",
+            },
+        )
+        assert answer["next_step"].startswith("Repeat this call with exactly the same arguments: it looks at the order")
+        assert (await talk.call(REFERENCES.tool, given))["outcome"] == "applied"
 
 
 async def test_an_extension_in_doubt_is_not_told_by_another_change_of_the_order() -> None:

@@ -27,6 +27,7 @@ from kustom_mcp.oms.retry import RetryBudget
 from kustom_mcp.server import build_server
 from kustom_mcp.simulator.app import API_KEY
 from tests.conversation import Talk
+from tests.gate.quick import Time
 from tests.transports.kustom import USERNAME
 from tests.upstream.operations import Operation
 from tests.upstream.scripted import Step, Upstream
@@ -51,18 +52,25 @@ def settings_for(upstream: Upstream, state: Path | None, means: Means) -> dict[s
 
 
 @asynccontextmanager
-async def server(upstream: Upstream, state: Path | None = None, means: Means = "code") -> AsyncGenerator[Talk]:
+async def server(
+    upstream: Upstream, state: Path | None = None, means: Means = "code", now: Time | None = None
+) -> AsyncGenerator[Talk]:
     """A client of a server whose HTTP goes over real sockets; its records are in memory without a `state`. Retries
-    come at once and are not counted together, so that many stories can be told at the same time."""
-    app = App.of(load(settings_for(upstream, state, means)).settings, clock=anyio.current_time)
+    come at once and are not counted together, so that many stories can be told at the same time. With `now` no wait
+    takes any time."""
+    clock = now.clock if now else anyio.current_time
+    app = App.of(load(settings_for(upstream, state, means)).settings, clock=clock)
     if state is None:
         app.audit, app.limits = Audit(None), Limits(None)
         app.intents, app.remembered = Intents(None), Remembered(None)
+    if now is not None:
+        app.sleep = now.sleep
     app.client = KustomClient(
         upstream.url,
         USERNAME,
         SecretStr(API_KEY),
-        clock=anyio.current_time,
+        clock=clock,
+        sleep=app.sleep,
         rand=lambda: 0.0,
         budget=RetryBudget(anyio.current_time, capacity=1_000_000),
     )

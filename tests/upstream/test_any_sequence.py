@@ -62,12 +62,20 @@ MISHAPS: dict[str, tuple[Fault, ...]] = {
         Fault("GET", ORDER, "status", 503, times=3),
     ),
     "unreadable": (Fault("GET", ORDER, "status", 503, times=3),),
+    "201 without effect": (Fault("POST", REFUNDS, "status", 201),),
+    "201 without effect, and nothing can be read": (
+        Fault("POST", REFUNDS, "status", 201),
+        Fault("GET", ORDER, "delay", times=1),
+        Fault("GET", ORDER, "status", 503, times=3),
+    ),
     "reset, then refused": (
         Fault("POST", REFUNDS, "reset"),
         Fault("POST", REFUNDS, "status", 403, code="REFUND_NOT_ALLOWED"),
     ),
 }
-DOUBTFUL = frozenset(MISHAPS) - {"none", "429", "truncated", "refused", "firewall", "unreadable"}
+CREDULOUS = frozenset({"201 without effect, and nothing can be read"})
+"""A read that fails takes nothing back: then Kustom's word is all there is."""
+DOUBTFUL = frozenset(MISHAPS) - CREDULOUS - {"none", "429", "truncated", "refused", "firewall", "unreadable"}
 
 Action = (
     tuple[Literal["wish"], int]
@@ -99,6 +107,8 @@ class Wish:
     """It was told to be in doubt, and not since to be done: no call that repeats it may say that it was not."""
     done: bool = False
     """It has been carried out, or found done: a repeat may be told so, whatever others do afterwards."""
+    trusted: bool = False
+    """Kustom said that it was done, and the order could not be read."""
     begun: bool = False
     """It has been sent, or found done: a flag is held to the order as it was before that."""
     carried_out: int = 0
@@ -161,9 +171,11 @@ class World:
         assert wish.carried_out <= 1, (mishap, told)
         assert not (wish.unknown and told["outcome"] in NOTHING), (mishap, told)
         wish.unknown = told["outcome"] == "unknown"
+        wish.trusted |= mishap in CREDULOUS and told["outcome"] == "applied"
         if told["outcome"] in EFFECTIVE:
             there = (
                 wish.done
+                or wish.trusted
                 or wish.carried_out
                 or self.refunds == sorted([*wish.before, wish.arguments["refunded_amount"]])
             )
