@@ -10,15 +10,28 @@ import sys
 
 
 def main() -> int:
-    """Run the command that the arguments name; the exit code is 0, 1 (a problem was found) or 2 (usage, settings)."""
+    """Run the command that the arguments name; the exit code is 0, 1 (a problem was found) or 2 (usage, settings), and
+    141 where whoever read the output has left, as `head` does."""
     gc.disable()
     from kustom_mcp.commands import stdout
 
-    if stdout.serves_stdio(sys.argv[1:]):
+    words = sys.argv[1:]
+    over_stdio = stdout.serves_stdio(words)
+    if over_stdio:
         stdout.divert()
     from kustom_mcp.commands.line import run
 
-    return run(sys.argv[1:])
+    if over_stdio or "serve" in words:
+        return run(words)
+    try:
+        try:
+            return run(words)
+        finally:
+            stdout.flush()
+    except BaseException as error:
+        if not stdout.is_unheard(error):
+            raise
+        return stdout.unheard()
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> 
         print(f"webhooks are of merchant {MERCHANT}, signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
     try:
         asyncio.run(simulate(port, orders, address))
+    except BrokenPipeError:  # nobody waits for the port
+        raise
     except (OSError, OverflowError) as problem:
         code = getattr(problem, "errno", None)
         reason = os.strerror(code) if code else str(problem)

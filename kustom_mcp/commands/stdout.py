@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import cast
 
 _OPTION = "--env-file"
 _kept: list[int] = []
@@ -58,6 +59,37 @@ def end() -> None:
     """The protocol has ended: what libraries have printed and nobody has flushed goes to stderr as well."""
     _to_stderr()
     _flush()
+
+
+def flush() -> None:
+    """Write what is buffered, so that a reader who has left is met here. BrokenPipeError."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            raise
+        except (AttributeError, OSError, ValueError):  # none, closed, or a full disk, of which the interpreter tells
+            continue
+
+
+def is_unheard(error: BaseException) -> bool:
+    """Whether all that this says is that nobody reads stdout or stderr any more."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(BrokenPipeError)[1] is None
+    return isinstance(error, BrokenPipeError)
+
+
+def unheard() -> int:
+    """Let the interpreter's last words go nowhere too. The exit code: what shells say where SIGPIPE ends a program."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+        except (AttributeError, OSError, ValueError):
+            continue
+    return 141
 
 
 def _to_stderr() -> None:
