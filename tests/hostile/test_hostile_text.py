@@ -38,7 +38,7 @@ OWN = re.compile(
 """Fields that Kustom computes, or that have a closed set of values."""
 
 NO_ENTRIES: Json = {"captures": [], "refunds": []}
-THEIRS = frozenset({"third_party", "changes"})
+THEIRS = frozenset({"third_party", "changes", "details"})
 """Where something may stand that somebody typed, in an answer and in a row of one."""
 
 QUESTION = re.compile(
