@@ -107,13 +107,18 @@ class Round:
         """The pledge and the head of this very call where it was sent before and nobody knows what came of it: its open
         intent, or a code that settles one. `own`: only where this caller made that call. Failure when records cannot be
         read."""
-        left = self._doubt or await self._ledger.open_intent(own=own)
-        if left is None and isinstance(self._asked.confirm, str):
+        said = None
+        if isinstance(self._asked.confirm, str):
             with contextlib.suppress(Failure):
-                left = self._opened(self._asked.confirm, frozenset({Purpose.SETTLE}))
-        if left is None or (self._gated and await self._ledger.carried_out(left[0])):
-            return None
-        return left
+                said = self._opened(self._asked.confirm, frozenset({Purpose.SETTLE}))
+        try:
+            left = self._doubt or await self._ledger.open_intent(own=own) or said
+            settled = left is not None and self._gated and await self._ledger.carried_out(left[0])
+        except Failure:
+            if said is None:
+                raise
+            return said  # what cannot be read does not say that it was settled
+        return None if settled else left
 
     def doubts(self, pledge: Pledge | None) -> bool:
         """Whether this pledge is known to have been sent before, without an outcome."""

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from kustom_mcp.app import App
-from kustom_mcp.audit import Audit
+from kustom_mcp.audit import Audit, AuditUnavailable
+from kustom_mcp.intents import Intents
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import CARDS, MODES, Mode, Talk, conversation, no, yes
@@ -284,6 +285,46 @@ async def test_codes_that_a_new_process_cannot_open_do_not_hide_it_either(doubt:
     async with write.server(lost) as restarted:
         answer = await write.stopped(restarted, lost)
         await write.settled(restarted, confirm=answer["confirm"]["code"])
+
+
+class Unreadable(Intents):
+    """Open intents that cannot be read, as on a disk that is gone."""
+
+    def find(self, digest: str) -> dict[str, Any] | None:
+        raise AuditUnavailable(OSError())
+
+
+class Broken(Intents):
+    """Open intents that fail in a way that nobody thought of."""
+
+    def find(self, digest: str) -> dict[str, Any] | None:
+        raise RuntimeError("an invented mistake")
+
+
+@pytest.mark.parametrize("confirm", ["settle", "code"])
+async def test_records_that_cannot_be_read_do_not_say_that_it_was_settled(
+    doubt: Callable[..., Doubt], confirm: str
+) -> None:
+    """A code for what is in doubt says so by itself. Another one is worth no more than its records."""
+    write = doubt(confirm)
+    async with write.server() as talk:
+        await write.arises(talk)
+        talk.app.intents = Unreadable(None)
+        if confirm == "settle":
+            talk.app.drain(60)
+            await write.stopped(talk, Stop("shutting down"))
+        else:
+            answer = await write.repeated(talk)
+            assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "AUDIT_UNAVAILABLE")
+
+
+async def test_a_fault_of_ours_while_looking_for_a_doubt_is_told_as_one(doubt: Callable[..., Doubt]) -> None:
+    write = doubt("flag")
+    async with write.server() as talk:
+        await write.arises(talk)
+        talk.app.intents = Broken(None)
+        answer = await write.repeated(talk)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "INTERNAL")
 
 
 async def test_an_expired_code_of_a_write_in_doubt(doubt: Callable[..., Doubt]) -> None:

@@ -33,7 +33,7 @@ async def test_a_code_is_for_exactly_one_call_and_one_effect(mode: Mode, kustom:
         other = await talk.call("cancel_order", order_id=BLANKETS)
         wrong = [
             await talk.call("refund_order", ONE_TOWEL, confirm=given)
-            for given in (True, "yes", "", code[:-1], f"refund-1.00SEK-55e7d67e.{code.rpartition('.')[2]}", 1)
+            for given in (True, "yes", code[:-1], f"refund-1.00SEK-55e7d67e.{code.rpartition('.')[2]}", 1)
         ]
         foreign = [
             await talk.call("refund_order", ONE_TOWEL, reference="another", confirm=code),
@@ -46,7 +46,7 @@ async def test_a_code_is_for_exactly_one_call_and_one_effect(mode: Mode, kustom:
     assert preview["outcome"] == "confirmation_required"
     assert code.startswith("refund-199.00SEK-55e7d67e.")
     assert len(code) <= 240
-    assert [answer["error"]["code"] for answer in wrong] == ["CONFIRMATION_INVALID"] * 6
+    assert [answer["error"]["code"] for answer in wrong] == ["CONFIRMATION_INVALID"] * 5
     assert [answer["error"]["code"] for answer in foreign] == ["CONFIRMATION_MISMATCH"] * 2
     assert all(answer["changes"] == preview["changes"] and answer["confirm"] for answer in [*wrong, *foreign])
     assert nothing_yet == []
