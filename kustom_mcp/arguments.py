@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, cast
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from kustom_mcp import identifiers
+from kustom_mcp.links import host_of
 from kustom_mcp.moments import Moment as Moment
 from kustom_mcp.moments import beginning as beginning
 from kustom_mcp.moments import ending as ending
@@ -78,22 +78,16 @@ def _no_url(value: str) -> str:
     return value
 
 
+def _no_link(value: str) -> str:
+    """For a carrier or a number: it may be named like a host ("Bring.se"), but never be a link."""
+    return value if not has_url(value, bare=False) else _no_url(value)
+
+
 def _web_link(value: str) -> str:
     try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if (
-        parts.scheme not in ("https", "http")
-        or not host
-        or "@" in parts.netloc
-        or not value.isprintable()
-        or any(mark in value for mark in ' \\<>"')
-    ):
-        raise PydanticCustomError(
-            "INVALID_ARGUMENT", "a tracking link starts with https:// or http://, names a host, and holds no user name"
-        )
+        host_of(value)
+    except ValueError as error:
+        raise PydanticCustomError("INVALID_ARGUMENT", "{why}", {"why": str(error)}) from None
     return value
 
 
@@ -135,7 +129,9 @@ Money = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 Price = Annotated[int, Field(le=MAX_AMOUNT, ge=-MAX_AMOUNT)]
 Whole = Annotated[int, Field(ge=0, le=10_000_000)]
 Description = Annotated[str, _text("CaptureRequest", "description"), AfterValidator(_no_url)]
-Reference = Annotated[str, _text("CaptureRequest", "reference")]
+Reference = Annotated[str, _text("CaptureRequest", "reference"), AfterValidator(_no_url)]
+OrderReference = Annotated[str, _text("UpdateMerchantReferences", "merchant_reference1"), AfterValidator(_no_url)]
+ParcelText = Annotated[str, _text("ShippingInfo", "tracking_number"), AfterValidator(_no_link)]
 Link = Annotated[str, _text("ShippingInfo", "tracking_uri"), AfterValidator(_web_link)]
 
 
@@ -190,12 +186,12 @@ class LineIn(Closed):
 class ShipmentIn(Closed):
     """One parcel or shipment."""
 
-    shipping_company: Annotated[str, _text("ShippingInfo", "shipping_company")] | None = None
+    shipping_company: ParcelText | None = None
     shipping_method: Annotated[str, _METHOD, _KNOWN_METHOD] | None = None
-    tracking_number: Annotated[str, _text("ShippingInfo", "tracking_number")] | None = None
+    tracking_number: ParcelText | None = None
     tracking_uri: Link | None = None
-    return_shipping_company: Annotated[str, _text("ShippingInfo", "return_shipping_company")] | None = None
-    return_tracking_number: Annotated[str, _text("ShippingInfo", "return_tracking_number")] | None = None
+    return_shipping_company: ParcelText | None = None
+    return_tracking_number: ParcelText | None = None
     return_tracking_uri: Link | None = None
 
 

@@ -13,12 +13,16 @@ from typing import Any
 from kustom_mcp import lines as order_lines_of
 from kustom_mcp.arguments import LineIn, Pick, sent
 from kustom_mcp.gate import Contradicted
+from kustom_mcp.links import is_web_address
 from kustom_mcp.money import show
 from kustom_mcp.oms.models import Order
+from kustom_mcp.parsing import CORRECT
 from kustom_mcp.refundable import Refundable
 from kustom_mcp.result import Code, Failure, Json
+from kustom_mcp.text import has_url
 
 SHORT_ID = 8
+LINKS = ("product_url", "image_url")
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,27 @@ def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json
                 next_step="Name the line, or use a reference that kustom_get_order shows.",
                 field=f"order_lines[{index}].name",
             )
+    _no_new_links(order, full)
     return [dict(line) for line in full]
+
+
+def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
+    """Refuse links in what the customer reads of a line, unless the order has that text already. Failure."""
+    entries = (order, *order.captures, *order.refunds)
+    known = {text for entry in entries for line in entry.order_lines for text in (line.name, line.reference)}
+    links = {getattr(line, name) for line in order.order_lines for name in LINKS}
+    for index, line in enumerate(lines):
+        for name, bare in (("name", True), ("reference", False)):
+            if line.get(name) and line[name] not in known and has_url(line[name], bare=bare):
+                raise _bad_line(index, name, "is read by the customer and may not contain a link or a web address")
+        for name in LINKS:
+            if line.get(name) and line[name] not in links and not is_web_address(line[name]):
+                raise _bad_line(index, name, "must be a web address that starts with https:// or http://")
+
+
+def _bad_line(index: int, name: str, why: str) -> Failure:
+    field = f"order_lines[{index}].{name}"
+    return Failure(Code.INVALID_ARGUMENT, f"{field} {why}. Nothing was sent.", field=field, next_step=CORRECT)
 
 
 def line_facts(order: Order) -> list[dict[str, Any]]:

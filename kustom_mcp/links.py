@@ -57,15 +57,18 @@ def shown_host(link: object) -> str:
         return "no host that can be read"
 
 
-def has_other_scheme(text: str) -> bool:
-    """Whether a text that should be a web address is one of another kind (`javascript:`), or hides its host."""
-    if not _SCHEME.match(text) and not text.startswith("//"):
-        return "\\" in text
-    try:
-        host_of(f"https:{text}" if text.startswith("//") else text)
-    except ValueError:
+def is_web_address(text: str) -> bool:
+    """Whether a text is a web address that hides nothing: http or https, or without scheme and host."""
+    if "\\" in text or not text.isprintable():
+        return False
+    address = text.strip()
+    if not _SCHEME.match(address) and not address.startswith("//"):
         return True
-    return False
+    try:
+        host_of(f"https:{address}" if address.startswith("//") else address)
+    except ValueError:
+        return False
+    return True
 
 
 def is_within(host: str, hosts: Iterable[str]) -> bool:

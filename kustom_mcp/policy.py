@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import anyio
 
 from kustom_mcp.aside import aside
 from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
+from kustom_mcp.links import ANY, CARRIERS, carriers, host_of, is_within
 from kustom_mcp.money import show
 from kustom_mcp.principal import Principal
 from kustom_mcp.result import Code, Failure, Json
@@ -135,23 +135,30 @@ class Policy:
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
-        """Hold the links of shipments to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
+        """Hold the links of shipments, which are checked arguments, to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
         for index, shipment in enumerate(shipments):
             for name in ("tracking_uri", "return_tracking_uri"):
                 if name in shipment:
                     self._tracking_link(shipment[name], f"shipping_info[{index}].{name}")
 
     def _tracking_link(self, uri: str, field: str) -> None:
-        hosts = self._settings.tracking_hosts
-        if hosts is not None and (urlsplit(uri).hostname or "") not in hosts:
+        hosts = self._tracking_hosts()
+        if CARRIERS in hosts:
+            hosts |= carriers()
+        if ANY not in hosts and not is_within(host_of(uri), hosts):
             raise Failure(
                 Code.NOT_PERMITTED,
-                "This tracking link names a host that the operator has not listed in KUSTOM_TRACKING_HOSTS. "
-                "Nothing was sent.",
+                "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here. Nothing was sent.",
                 field=field,
-                next_step="Send the tracking number without the link, or ask the operator to add the carrier's host.",
+                next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
+                "to KUSTOM_TRACKING_HOSTS.",
                 setting="KUSTOM_TRACKING_HOSTS",
             )
+
+    def _tracking_hosts(self) -> frozenset[str]:
+        """The setting, or its default: the carriers' in production and for a token that is narrowed to orders."""
+        strict = self._settings.environment == "production" or self._principal.orders is not None
+        return self._settings.tracking_hosts or frozenset({CARRIERS if strict else ANY})
 
     async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
         """Hold a request that may be sent later to KUSTOM_MAX_DAILY, so that nobody is asked in vain.

@@ -106,10 +106,11 @@ class Settings(Served):
     order_scope: Annotated[frozenset[str] | None, BeforeValidator(values.order_ids)] = Field(
         default=None, description="Comma list of order ids: any other order looks exactly like one that does not exist."
     )
-    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(values.host_names)] = Field(
+    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(values.tracking_hosts)] = Field(
         default=None,
-        description="Comma list of hosts that tracking links may name, exactly.",
-        json_schema_extra={"shown": "any"},
+        description="Comma list of hosts (subdomains included) that tracking links may name, `carriers` for the list "
+        "that ships with the server, or `any`.",
+        json_schema_extra={"shown": "carriers in production and for narrowed tokens, else any"},
     )
     pii: Annotated[Literal["on_request", "masked"], Lower] = Field(
         default="on_request",

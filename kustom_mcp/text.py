@@ -224,11 +224,18 @@ _DOMAINS = frozenset(_COMMON.split()) | frozenset(map("".join, zip(_CODES[::2], 
 _NEVER_A_WORD = frozenset({"com", "net", "org", "info", "biz", "io", "app", "xyz", "xxx", "example"})
 # "art.nr 5" and "ord.no 5" are numbers, not names in Nauru and Norway.
 _NUMBERED = frozenset(
-    {"art", "artikel", "best", "cust", "fakt", "faktura", "inv", "item", "kund", "ord", "order", "ref"}
+    {
+        *("art", "artikel", "best", "cust", "fakt", "faktura", "inv", "item", "kund", "ord", "order", "ref"),
+        *("konto", "kto", "lev", "mob", "mod", "model", "po", "pos", "ret", "retur", "rma", "ser", "serie", "so"),
+        *("tel", "tlf", "typ", "type"),
+    }
 )
+_UNITS = frozenset({"cm", "kg", "km", "mg", "ml", "mm", "st"})  # "200x300.cm" is no name in Cameroon
 _LOOKALIKES = {0x3002: ".", 0x2044: "/", 0x2215: "/", 0x29F8: "/", 0x2236: ":", 0xA789: ":"}
 _BRACKETED = re.compile(r" ?[\[({] ?(?:\.|dot|punkt) ?[\])}] ?", re.IGNORECASE)
-_LINK = re.compile(r"://|\bh(?:tt|xx|\*\*)ps? {0,3}:|\bwww\d?\.|\b(?:mailto|javascript|vbscript|ftp):\S", re.IGNORECASE)
+_LINK = re.compile(
+    r"://|\bh(?:tt|xx|\*\*)ps? {0,3}:|\bwww\d?\.|\bdata:\w+/|\b(?:mailto|javascript|vbscript|ftp):\S", re.IGNORECASE
+)
 _UNSEEN = re.compile("[\u200c\u200d\ufe0e\ufe0f]")
 _PATH = re.compile("[/:?#]")
 _WORD = re.compile(r"[\w.-]+(?::\d|/|[?#]\w)?")
@@ -243,7 +250,7 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
-def has_url(text: str) -> bool:
+def has_url(text: str, *, bare: bool = True) -> bool:
     """Whether a text holds something that a reader or a mail program could take for a link.
 
     Schemes (`https:`, `hxxp:`), `www.`, addresses of four numbers, mail addresses, and host names: with a path, port
@@ -251,11 +258,12 @@ def has_url(text: str) -> bool:
     read as a browser would read it (NFKC, full-width dots, `[.]`, invisible characters removed). A full stop without a
     space is no link ("2 pcs.Thanks", "Ltd.Co", "No.5", "10.5 kg", "art.nr"): a domain that may be a word or an
     abbreviation counts in one case of letters only. One that is missing from the list, alone and without a path, is
-    not seen.
+    not seen. Without `bare` a host name alone is none either: article numbers and carriers are named like hosts.
     """
     seen = _UNSEEN.sub("", text.translate(_VISIBLE))
     seen = _BRACKETED.sub(".", unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES))
-    return _LINK.search(seen) is not None or any(_is_host(word) for word in _WORD.findall(seen))
+    words: list[str] = _WORD.findall(seen)
+    return _LINK.search(seen) is not None or any(_is_host(word) for word in words if bare or _PATH.search(word))
 
 
 def _is_host(word: str) -> bool:
@@ -265,11 +273,15 @@ def _is_host(word: str) -> bool:
         return False
     last, before = labels[-1], labels[-2]
     if last.isdigit():
-        return len(labels) == 4 and all(label.isdigit() and len(label) <= 3 for label in labels)
+        return len(labels) == 4 and all(label.isdecimal() and int(label[:4]) <= 255 for label in labels)
     if last.casefold().startswith("xn--") or last.casefold() in _NEVER_A_WORD:
         return True
     if name != word and last.isalpha() and len(last) > 1:
         return True
-    if last.casefold() not in _DOMAINS or (last.casefold() in ("no", "nr") and before.casefold() in _NUMBERED):
+    ending = last.casefold()
+    if ending not in _DOMAINS or (ending in ("no", "nr") and before.casefold() in _NUMBERED):
         return False
-    return (last.islower() or before.isupper()) and any(char.isalpha() for char in before)
+    if ending in _UNITS and before[0].isdigit() and before[-1].isdigit():
+        return False
+    one_case = last.islower() or (last.isupper() and before.isupper())
+    return one_case and any(char.isalpha() for char in before)

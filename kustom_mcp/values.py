@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from kustom_mcp.links import ANY, CARRIERS
 from kustom_mcp.money import Ceilings
 from kustom_mcp.text import clean
 
@@ -81,8 +82,19 @@ def order_ids(value: object) -> object:
     return _checked(lower(value), _UUID.fullmatch, "an order id (a UUID)")
 
 
-def host_names(value: object) -> object:
-    return _checked(lower(value), _HOST.fullmatch, "a host name like track.example.com")
+def tracking_hosts(value: object) -> object:
+    """Hosts, each with its subdomains; the words `carriers` and `any`."""
+    found = cast(
+        "tuple[str, ...] | frozenset[str]",
+        _checked(
+            lower(value),
+            lambda item: item in (CARRIERS, ANY) or ("." in item and _HOST.fullmatch(item)),
+            f"a host name like track.example.com (subdomains are included), {CARRIERS} or {ANY}",
+        ),
+    )
+    if ANY in found and len(found) > 1:
+        raise ValueError(f"{ANY} stands alone: it allows every host.")
+    return found
 
 
 def seal_keys(value: object) -> object:

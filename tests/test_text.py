@@ -195,6 +195,8 @@ def test_a_quoted_name_cannot_leave_its_quotes(name: str) -> None:
         "javascript:alert(1)",
         "someone@mail.example",
         "user@shop.se",
+        "data:text/html,x",
+        "RMA.se",
     ],
 )
 def test_a_link_is_seen_in_its_disguises(text: str) -> None:
@@ -217,11 +219,24 @@ def test_a_link_is_seen_in_its_disguises(text: str) -> None:
         "Delivery:today. Tel:08-123. Wait...what?",
         "2 pcs.One was broken.Sale item. Thanks...me, hello..com",
         "-.-/ ...",
+        "v1.2, Storlek 38.5, Strl.M, 3.5mm, 200x300.cm, 6x33.st",
+        "Chanel No.5, Dr.Martens, St.Tropez, S.Oliver, M.Sc, Levi's 501.Blue",
+        "PO.no 5, RMA.nr 7, Tel.nr 08",
+        "SE-20451|RET-1, 2026/11/28, #1001, DE.5001, A.1234",
+        "Paket 123.456.789.012",
         "Tack för köpet. Återbetalning sker inom 5 dagar.",
     ],
 )
 def test_an_ordinary_sentence_is_no_link(text: str) -> None:
     assert not has_url(text)
+
+
+def test_what_is_named_like_a_host_is_a_link_only_with_more() -> None:
+    for text in ("Bring.se", "DPD.co.uk", "AB12.SE", "evil.com"):
+        assert has_url(text)
+        assert not has_url(text, bare=False)
+    for text in ("evil.com/x", "www.evil.com", "https://evil", "evil.com:8080", "evil[.]com/x", "mailto:a"):
+        assert has_url(text, bare=False)
 
 
 def test_text_made_to_be_slow_is_read_in_time() -> None:

@@ -4,19 +4,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kustom_mcp.arguments import ClearedReferences, OrderId
+from kustom_mcp.arguments import ClearedReferences, OrderId, OrderReference
 from kustom_mcp.call import Call
 from kustom_mcp.entries import short
 from kustom_mcp.gate import Proposal, Watch, unset
 from kustom_mcp.oms.endpoints import UPDATE_MERCHANT_REFERENCES
-from kustom_mcp.oms.limits import MAX_REFERENCE
 from kustom_mcp.oms.models import Order
 from kustom_mcp.operation import Effect, operation
 from kustom_mcp.parsing import with_cleared
 from kustom_mcp.result import Code, Failure, Result
 
-Reference1 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Order number that the customer sees.")]
-Reference2 = Annotated[str, Field(max_length=MAX_REFERENCE, description="Second, internal reference.")]
+Reference1 = Annotated[OrderReference, Field(description="Order number that the customer sees.")]
+Reference2 = Annotated[OrderReference, Field(description="Second, internal reference.")]
 
 
 @operation(UPDATE_MERCHANT_REFERENCES, Effect.NOTES, toolset="orders")

@@ -12,7 +12,7 @@ from kustom_mcp.oms.endpoints import CANCEL_ORDER
 from kustom_mcp.oms.errors import WritesOff
 from kustom_mcp.policy import Kind, Policy
 from kustom_mcp.principal import Principal
-from kustom_mcp.result import Failure
+from kustom_mcp.result import Code, Failure
 from kustom_mcp.server import KINDS
 from kustom_mcp.settings import ConfigError, Settings
 from kustom_mcp.simulator.app import Simulator
@@ -164,7 +164,15 @@ async def test_the_scope_lets_through_what_it_names() -> None:
     [
         ("track.example.com", "https://track.example.com/1", True),
         ("track.example.com", "https://TRACK.example.com:8443/1", True),
+        ("track.example.com", "https://sub.track.example.com/1", True),
+        ("track.example.com", "https://example.com/1", False),
+        ("track.example.com", "https://xtrack.example.com/1", False),
         ("track.example.com", "https://track.example.com.evil.example/1", False),
+        ("carriers", "https://tracking.postnord.com/1", True),
+        ("carriers", "https://track.example.com/1", False),
+        ("carriers,track.example.com", "https://track.example.com/1", True),
+        ("carriers,track.example.com", "https://tracking.postnord.com/1", True),
+        ("any", "https://anything.example/1", True),
         ("track.example.com", "https://evil.example/track.example.com", False),
         (None, "https://anything.example/1", True),
     ],
@@ -186,6 +194,34 @@ async def test_tracking_links_are_held_to_the_hosts(hosts: str | None, uri: str,
                     "shipping_info[0].tracking_uri",
                 )
         assert len(talk.sent) == (2 if allowed else 0)
+
+
+LIVE = {"environment": "production", "username": "M1-a", "api_key": "kco_live_x", "merchant": "M1"}
+NARROWED = Principal("customer", orders=frozenset({NEVER_THERE}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "principal", "allowed"),
+    [
+        ({}, Principal("all"), True),
+        ({}, NARROWED, False),
+        (LIVE, Principal("all"), False),
+        (LIVE | {"tracking_hosts": "any"}, NARROWED, True),
+        (LIVE | {"tracking_hosts": "track.example.com"}, NARROWED, True),
+    ],
+)
+def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_said(
+    settings: dict[str, Any], principal: Principal, allowed: bool
+) -> None:
+    policy = Policy(Settings.model_validate(settings), KINDS).for_caller(principal)
+    shipments = [{"tracking_number": "1", "return_tracking_uri": "https://track.example.com/1"}]
+    if allowed:
+        policy.tracking_links(shipments)
+        return
+    policy.tracking_links([{"tracking_uri": "https://www.dhl.com/1"}])
+    with pytest.raises(Failure, match="KUSTOM_TRACKING_HOSTS") as caught:
+        policy.tracking_links(shipments)
+    assert (caught.value.code, caught.value.setting) == (Code.NOT_PERMITTED, "KUSTOM_TRACKING_HOSTS")
 
 
 CATALOG = {"kustom_get_order": Kind("orders", False), "kustom_refund_order": Kind("refunds", True)}

@@ -45,7 +45,7 @@ def refunded(value: Any, code: str = "INVALID_ARGUMENT", says: str = "", canary:
     return Bad("refund_order", arguments, code, "refunded_amount", canary, says)
 
 
-def tracked(uri: Any, says: str = "a tracking link starts with https:// or http://") -> Bad:
+def tracked(uri: Any, says: str = "shipping_info[1].tracking_uri: it") -> Bad:
     arguments = {"order_id": OPEN, "shipping_info": [{"tracking_number": "1"}, {"tracking_uri": uri}]}
     return Bad("add_shipping_info", arguments, "INVALID_ARGUMENT", "shipping_info[1].tracking_uri", CANARY, says)
 
@@ -282,6 +282,9 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
         tracked(f"https:///{CANARY}"),
         tracked(f"https://track.example.com/{CANARY}\n"),
         tracked(f"https://track.example.com:99999/{CANARY}"),
+        tracked(f"https://track.example.com\\.{CANARY}.example/"),
+        tracked(f"https://tráck.example.com/{CANARY}"),
+        tracked(f"https://track%2eexample.com/{CANARY}"),
         tracked(f"https://track.example.com/{CANARY * 200}", says="1024"),
         Bad(
             "add_capture_shipping_info",
@@ -314,6 +317,26 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
             },
             "INVALID_ARGUMENT",
             "description",
+        ),
+        captured(1000, reference=f"bit.ly/{CANARY}")._replace(field="reference", canary=CANARY),
+        Bad(
+            "refund_order",
+            {"order_id": TAKEN, "refunded_amount": 100, "reference": f"www.{CANARY}.example"},
+            "INVALID_ARGUMENT",
+            "reference",
+        ),
+        *(
+            Bad("update_merchant_references", {"order_id": OPEN, name: f"{CANARY}.com"}, "INVALID_ARGUMENT", name)
+            for name in ("merchant_reference1", "merchant_reference2")
+        ),
+        *(
+            Bad(
+                "add_shipping_info",
+                {"order_id": OPEN, "shipping_info": [{name: f"{CANARY}.example/x"}]},
+                "INVALID_ARGUMENT",
+                f"shipping_info[0].{name}",
+            )
+            for name in ("shipping_company", "tracking_number", "return_shipping_company", "return_tracking_number")
         ),
     ],
     "a value that Kustom does not know": [
