@@ -137,14 +137,15 @@ class Desk:
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm
-        principal = self._principal(ctx)
-        who = {"caller": principal.name, "host": _host(ctx)}
 
         def asked() -> Asked:
+            principal = self._principal(ctx)
+            who = {"caller": principal.name, "host": _host(ctx)}
             return Asked(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
 
         sent, code = False, None
         try:
+            principal = self._principal(ctx)
             self._keep_pace(principal)
             self.policy.for_caller(principal).require(tool.name)
             async with Call(self.gate, ctx, asked()) as call:
