@@ -23,6 +23,7 @@ from tests.conversation import CARDS, MODES, Mode, Talk, conversation, no, yes
 from tests.gate.mishaps import ORDER, in_doubt, line_mended
 from tests.gate.operations import (
     ACKNOWLEDGE,
+    AMOUNT,
     CAPTURE,
     DUE_DATE,
     GATED,
@@ -360,6 +361,23 @@ async def test_another_call_is_told_what_stops_it_and_nothing_of_the_doubt(doubt
         assert (other["outcome"], other["error"]["code"]) == ("not_sent", "CONFIRMATION_MISMATCH")
         wrong = await talk.call(REFUND.tool, {**write.given, "refunded_amount": 0}, **write.confirm)
         assert (wrong["outcome"], wrong["error"]["code"]) == ("not_sent", "AMOUNT_OUT_OF_RANGE")
+
+
+async def test_another_approval_of_the_same_call_that_is_refused_does_not_speak_for_the_one_in_doubt() -> None:
+    """Two codes for one amount change have two keys. The second is refused, and closed as refused; the first stays."""
+    async with conversation(host=Time().run, **only(AMOUNT)) as talk:
+        _, given = AMOUNT.begin(talk)
+        codes = [(await talk.call(AMOUNT.tool, given))["confirm"]["code"] for _ in range(2)]
+        in_doubt(talk, "reset")
+        assert (await talk.call(AMOUNT.tool, given, confirm=codes[0]))["outcome"] == "unknown"
+        line_mended(talk)
+        (left,) = talk.app.intents.all()
+        talk.simulator.faults.add(Fault("PATCH", f"{ORDER}/authorization", "status", 403, code="NOT_ALLOWED"))
+        answer = await talk.call(AMOUNT.tool, given, confirm=codes[1])
+        assert ((answer["outcome"], answer["error"]["code"]), talk.app.intents.all()) == (DOUBT, [left])
+        assert len({seen.key for seen in talk.writes}) == 2
+        assert (await talk.call(AMOUNT.tool, given, confirm=answer["confirm"]["code"]))["outcome"] == "applied"
+        assert applications(talk) == 1
 
 
 async def test_what_was_settled_is_in_doubt_no_more(doubt: Callable[..., Doubt]) -> None:
