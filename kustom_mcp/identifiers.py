@@ -24,6 +24,13 @@ HOW_TO_FIND = (
 )
 
 
+ASK_FOR = (
+    "Ask for the order number, the order id or the link to the order in the Kustom portal, where people find it by an "
+    "e-mail address"
+)
+"""What to do with an e-mail address."""
+
+
 class IdentifierError(ValueError):
     """The value is not an id. The text is a sentence about what is wrong with it, without the value."""
 
@@ -49,6 +56,8 @@ def _what_is_wrong(value: str) -> str:
         return "it is empty: an order id has 5 groups between hyphens (8-4-4-4-12 characters)"
     if value != value.strip():
         return "it has white space before or after it"
+    if "@" in value and "://" not in value:
+        return f"this looks like an e-mail address, and no order can be found by one here. {ASK_FOR}"
     if "://" in value:
         return "of links, only a Kustom portal link that leads to one order is taken; send the order id itself"
     groups = value.split("-")
@@ -57,6 +66,10 @@ def _what_is_wrong(value: str) -> str:
         return f"this looks like a merchant reference or an order number of the shop. {HOW_TO_FIND}"
     if not value.isascii():
         return "it has characters that are not plain ASCII letters and digits"
+    return _which_group(groups)
+
+
+def _which_group(groups: list[str]) -> str:
     if len(groups) != len(_GROUPS):
         count = "1 group" if len(groups) == 1 else f"{len(groups)} groups"
         return f"it has {count} between hyphens, 5 expected (8-4-4-4-12 characters)"

@@ -72,6 +72,7 @@ PAYLOADS: dict[str, Json] = {
                 **dict.fromkeys(("expires_at", "error"), _STRING),
                 "days_left": _INTEGER,
                 "third_party": _OBJECT,
+                "match": {"type": "string", "enum": ["exact", "part"]},
                 "disputed": {"type": "boolean"},
                 "stale": {"type": "boolean"},
             },

@@ -23,6 +23,7 @@ from kustom_mcp.book.wanted import MOST_COUNTED, By, Wanted
 from kustom_mcp.call import Call
 from kustom_mcp.cursor import NEXT, next_cursor
 from kustom_mcp.cursor import place_of as read_cursor
+from kustom_mcp.identifiers import ASK_FOR
 from kustom_mcp.oms.endpoints import GET_ORDER
 from kustom_mcp.oms.errors import NotFound, OmsError
 from kustom_mcp.result import Code, Failure, Json
@@ -55,6 +56,15 @@ class Found(NamedTuple):
     """Unix milliseconds."""
     doubtful: int
     """Matches, shown or not, that may have changed; of many at least MOST_COUNTED."""
+    exact: frozenset[str]
+    """Of `entries`, those that are called exactly as was asked for."""
+    exactly: int
+    """Matches that are called so."""
+    disputes_heard: bool
+
+    def alike(self, entry: Entry) -> bool:
+        """Whether it is called only like what was asked for."""
+        return entry.order_id not in self.exact
 
 
 @dataclass(frozen=True)
@@ -89,8 +99,17 @@ class Searching:
             search = Search(page, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = book.complete_since(page, account)
-            known = search.known(self.oldest)
-            return Found(entries, search.totals(), known, since, search.doubtful(known, self.oldest))
+            known, totals = search.known(self.oldest), search.totals()
+            return Found(
+                entries,
+                totals,
+                known,
+                since,
+                search.doubtful(known, self.oldest),
+                search.exact(entries),
+                search.exactly(sum(group["orders"] for group in totals)),
+                feed.heard(page, account, book.time()),
+            )
 
         try:
             await self._learn()
@@ -148,21 +167,24 @@ class Searching:
                     self.tried.add(order_id)
                     group.start_soon(read, order_id)
 
-    def rows(self, entries: list[Entry]) -> list[dict[str, Json]]:
+    def rows(self, found: Found) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
-        now = self.call.app.now()
+        now, named = self.call.app.now(), self.wanted.reference is not None
         return [
             row("ok", order_of(entry), now=now, called=self._called(entry))
+            | ({"match": "part" if found.alike(entry) else "exact"} if named else {})
             | ({"disputed": True} if entry.kind.disputed else {})
             | ({"stale": True} if self.is_stale(entry) else {})
-            for entry in entries
+            for entry in found.entries[: self.limit]
         ]
 
     def _called(self, entry: Entry) -> str:
         """The reference that a row shows: the one by which the order was found."""
-        name = folded(self.wanted.reference)
-        found = (field for field in REFERENCES if name and folded(getattr(entry, field)) == name)
-        return next(found, REFERENCES[0])
+        asked = self.wanted.reference or ""
+        name, same = folded(asked), asked.strip().casefold()
+        alike = [field for field in REFERENCES if name and folded(getattr(entry, field)) == name]
+        exact = [field for field in alike if (getattr(entry, field) or "").strip().casefold() == same]
+        return next(iter((*exact, *alike, REFERENCES[0])))
 
     def is_stale(self, entry: Entry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
@@ -179,7 +201,8 @@ class Searching:
         matching = sum(group["orders"] for group in found.totals)
         known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
         part = f", {len(shown)} are shown" if len(shown) < matching else ""
-        told = [f"{matching:,} of {known} match{'es' if matching == 1 else ''}{part}{self._doubts(found, shown)}."]
+        told = _unanswerable(found, wanted)
+        told.append(f"{_matching(found, wanted, matching, known)}{part}{self._doubts(found, shown)}.")
         if matching and wanted.refunded_from is not None:
             told.append("Amounts are of whole orders: refunded_amount counts earlier refunds too.")
         currencies = {group["purchase_currency"] for group in found.totals if "purchase_currency" in group}
@@ -203,11 +226,43 @@ class Searching:
         return told
 
 
+def _unanswerable(found: Found, wanted: Wanted) -> list[str]:
+    """What was asked and nothing here can answer."""
+    told: list[str] = []
+    if wanted.email and not found.exactly:
+        told.append("The order book keeps no e-mail addresses, so it cannot say which orders belong to one.")
+    if wanted.disputed is not None and not found.disputes_heard:
+        told.append(
+            "Which orders are disputed cannot be answered here: only signed webhooks of Kustom tell of disputes, and "
+            "this server gets none."
+        )
+    return told
+
+
+def _matching(found: Found, wanted: Wanted, matching: int, known: str) -> str:
+    """How many match, and how many of them are called exactly as was asked for."""
+    counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
+    alike = matching - found.exactly
+    if wanted.reference is None or not alike:
+        return counted
+    if not found.exactly:
+        return f"None of {known} has exactly this reference or id; {alike:,} resemble{'s' if alike == 1 else ''} it"
+    return f"{counted}, {found.exactly:,} of them exactly; the others only resemble what was asked for"
+
+
 def next_step(found: Found, wanted: Wanted, payload: dict[str, Json]) -> str | None:
-    if "next_cursor" in payload:
-        return NEXT
-    if found.totals:
-        return None
+    if wanted.email and not found.exactly:
+        return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."
+    if wanted.disputed is not None and not found.disputes_heard:
+        return (
+            "Say that this server cannot tell which orders are disputed, and that the Kustom portal shows it. For the "
+            "operator: KUSTOM_HOOKS_PATH and KUSTOM_HOOKS_SECRET."
+        )
+    steps = [NEXT] if "next_cursor" in payload else []
+    if any(one.get("match") == "part" for one in payload["orders"]):
+        steps.insert(0, _ONLY_ALIKE)
+    if steps or found.totals:
+        return " ".join(steps) or None
     if not found.known.orders:
         return (
             "Say that this server knows no orders yet, not that there are none. Its order book fills with the orders "
@@ -216,6 +271,9 @@ def next_step(found: Found, wanted: Wanted, payload: dict[str, Json]) -> str | N
     return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
 
 
+_ONLY_ALIKE = (
+    'Rows with `match` "part" only resemble what was asked for: ask the person which one is meant before using one.'
+)
 _BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this server may."
 
 
@@ -236,9 +294,9 @@ def _concerns_all(failure: Failure) -> bool:
     return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
-def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By) -> str:
+def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By, *, alike: bool) -> str:
     """Where the next page of this search begins. It holds what the row shows."""
-    part, value, order_id = place(order_by, entry)
+    part, value, order_id = place(order_by, entry, alike=alike)
     short = base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip("=")
     return next_cursor(arguments, part, value, short)
 

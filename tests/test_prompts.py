@@ -44,12 +44,13 @@ WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "s
 READING = ("explain-error", "review-orders", "what-expires", "where-is-my-order")
 LOOKING = (
     "An order id looks like `1a2b3c4d-1111-4222-8333-444455556666`; a portal link to the order is fine too. Anything "
-    "else, such as 15632423, is a reference: call `kustom_find_orders` with it as `reference`. One match: go on with "
-    "its `order_id`, and say that you found it by its reference. Several: show me all of them and ask which; never "
-    "pick one. None: the server knows only the orders that it has met, so this does not say that there is none. Then, "
-    "or if the search cannot be used, ask me for the id and tell me where to find it: open the order in the Kustom "
-    "portal (its search knows names, e-mail addresses and order numbers) and copy the link, or look on the order's "
-    "page in the shop's admin. Never make up an id."
+    "else, such as 15632423, is a reference: call `kustom_find_orders` with it as `reference`. One row with `match` = "
+    "`exact`: go on with its `order_id`, and say that you found it by its reference. Several of these, or only rows "
+    "with `match` = `part`, which merely resemble it: show me all of them and ask which; never pick one. None: the "
+    "server knows only the orders that it has met, so this does not say that there is none. Then, or if the search "
+    "cannot be used, ask me for the id and tell me where to find it: open the order in the Kustom portal (its search "
+    "knows names, e-mail addresses and order numbers) and copy the link, or look on the order's page in the shop's "
+    "admin. Never make up an id."
 )
 """How every job that is about one order finds it, in the same words."""
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
@@ -71,11 +72,11 @@ COUNTRIES = "AT, AU, CZ, DE, DK, ES, FI, FR, GR, IE, IT, NL, NO, PT, SE"
 
 
 def fields_of(schema: Mapping[str, Any]) -> set[str]:
-    """Every property name of a schema, at any depth."""
+    """Every property name of a schema at any depth, and every value that it lists."""
     found: set[str] = set()
     for name, inner in schema.get("properties", {}).items():
         found |= {name} | fields_of(inner)
-    return found | (fields_of(schema["items"]) if "items" in schema else set())
+    return found | set(schema.get("enum", ())) | (fields_of(schema["items"]) if "items" in schema else set())
 
 
 INNER_FIELDS = {"tool", "max_amount", "why", "error_code", "correlation_id"}

@@ -67,7 +67,7 @@ SCENES: dict[str, Scene] = {
             Calls("find_orders", "", {"reference": "20451"}),
             Says("I know no order 20451. Has the number some letters before it, perhaps SE-?", "Assistant"),
             Says("Yes, SE-20451."),
-            Calls("find_orders", "", {"reference": "se 20451"}),
+            Calls("find_orders", "", {"reference": "se-20451"}),
         ]
     ),
     "refund": Scene(

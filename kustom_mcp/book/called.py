@@ -1,24 +1,35 @@
-"""Which orders of the book are called so: the statement that finds their numbers, with its values."""
+"""Which orders of the book are called so: the statements that find their numbers, with their values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from kustom_mcp.book.naming import backwards, sought
 from kustom_mcp.book.shelf import Page
 
 _FEW = 1_000
 """Orders whose ids have a part in common."""
+_REFERENCES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
-def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | None) -> tuple[str, dict[str, Any]]:
+class Called(NamedTuple):
+    """Statements that give the numbers of orders, and the values of both."""
+
+    found: str
+    exact: str
+    """Of these, those that are called exactly so."""
+    values: dict[str, Any]
+
+
+def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | None) -> Called:
     """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part.
 
     `values` has the account, and what the condition `scope` needs: of orders out of scope nothing is told.
     """
     asked = sought(reference)
-    more: dict[str, Any] = {"name": asked.name}
+    forms = {f"written{index}": form for index, form in enumerate(sorted(asked.written))}
+    more: dict[str, Any] = {"name": asked.name, "whole": asked.whole, **forms}
     mine = "SELECT number FROM book {index} WHERE account = :account AND "
     found = "SELECT number FROM book_names WHERE name = :name"
     for index, start in enumerate(asked.starts):
@@ -36,4 +47,12 @@ def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | N
                 statement = f"{wider.format(index=page.by(index))} LIMIT {_FEW}"
                 numbers = [str(number) for (number,) in page.rows(statement, {**values, **more})]
                 found = ", ".join(numbers) or "NULL"
-    return found, more
+    listed = ", ".join(f":{name}" for name in forms)
+    trimmed = [f"trim({name})" for name in _REFERENCES]
+    lowered = [f"lower({text})" if reference.isascii() else page.lower(text) for text in trimmed]  # the first is faster
+    same = " OR ".join(f"{text} IN ({listed})" for text in lowered)
+    exact = (
+        f"SELECT number FROM book WHERE number IN (SELECT number FROM book_names WHERE name = :name) AND ({same}) "
+        "UNION SELECT number FROM book WHERE account = :account AND order_id = :whole"
+    )
+    return Called(found, exact, more)

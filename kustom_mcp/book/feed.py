@@ -56,6 +56,11 @@ def complete_since(
     return None if page.rows(waiting, mine) else max(since, oldest)
 
 
+def heard(page: Page, account: int, now: int) -> bool:
+    """Whether anybody listens now to what Kustom signs; nothing else tells of disputes."""
+    return bool(_live(page, account, now))
+
+
 def listen(page: Page, account: int, name: str, now: int) -> None:
     """Say that one listens, for the length of a lease from now."""
     live = _live(page, account, now)

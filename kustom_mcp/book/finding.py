@@ -7,17 +7,19 @@ the sums where the filter allows. In which order they come is in `ordering`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kustom_mcp.book.called import called
 from kustom_mcp.book.entry import DAY, Entry
-from kustom_mcp.book.ordering import INDEXES, LEADS, Place, beyond
+from kustom_mcp.book.ordering import INDEXES, LEADS, PARTS, Place, beyond
 from kustom_mcp.book.shelf import Page
 from kustom_mcp.book.wanted import MOST_COUNTED, By, Wanted
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 from kustom_mcp.oms.models import AMOUNTS
 
+EXACT, ALIKE = 0, 1
+"""Ranks of matches: called exactly as was asked for, or only like it."""
 _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
@@ -45,16 +47,40 @@ class Search:
         self._matching = [number for number, kind in self._kinds.items() if wanted.fits(kind)]
         self._values: dict[str, Any] = {"account": account}
         self._scope = self._scoped(scope)
+        self._exact = ""
         self._which = self._conditions()
+        self._ranks = self._ranked()
 
     def page(self, order_by: By, limit: int, after: Place | None = None) -> list[Entry]:
-        """The first orders, or the first after this place."""
+        """The first orders, or the first after this place; before all others those that are called exactly so."""
         found: list[Entry] = []
-        for part, by in enumerate((order_by, "created_at")):
-            leading = [kind for kind in self._matching if LEADS[order_by](self._kinds[kind]) == (part == 0)]
-            if len(found) < limit:
-                found += self._first(by, leading, self._which, {"limit": limit - len(found)}, part, after)
+        for rank, which in self._ranks.items():
+            for part, by in enumerate((order_by, "created_at"), start=rank * PARTS):
+                leads = part == rank * PARTS
+                leading = [kind for kind in self._matching if LEADS[order_by](self._kinds[kind]) == leads]
+                if len(found) < limit:
+                    found += self._first(by, leading, which, {"limit": limit - len(found)}, part, after)
         return found
+
+    def exact(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """The ids of those that are called exactly so."""
+        if not self._exact or not entries or EXACT not in self._ranks:
+            return frozenset()
+        if ALIKE not in self._ranks:
+            return frozenset(entry.order_id for entry in entries)
+        ids = {f"shown{index}": entry.order_id for index, entry in enumerate(entries)}
+        which = f"account = :account AND order_id IN ({', '.join(f':{name}' for name in ids)}) AND {self._exact}"
+        rows = self._page.rows(f"SELECT order_id FROM book WHERE {which}", self._values | ids)
+        return frozenset(str(order_id) for (order_id,) in rows)
+
+    def exactly(self, matching: int) -> int:
+        """How many of so many matches are called exactly so."""
+        if not self._exact or not matching or EXACT not in self._ranks:
+            return 0
+        if ALIKE not in self._ranks:
+            return matching
+        where = " AND ".join([self._of(self._matching), *self._ranks[EXACT]])
+        return int(self._page.rows(f"SELECT count(*) FROM book WHERE {where}", self._values)[0][0])
 
     def stale(self, order_by: By, limit: int, read_before: int, after: Place | None = None) -> list[str]:
         """The ids of what should be read again: what is in doubt, whatever it is like, and the first open matches that
@@ -68,8 +94,11 @@ class Search:
         doubted, half = [order_id for (order_id,) in rows], -(-limit // 2)
         opened = [kind for kind in self._matching if self._kinds[kind].open]
         part = 0 if opened and LEADS[order_by](self._kinds[opened[0]]) else 1
-        conditions = [*self._which, _LEFT, "read_at < :read_before"]
-        first = [entry.order_id for entry in self._first(order_by, opened, conditions, values, part, after)]
+        first: list[str] = []
+        for rank, which in self._ranks.items():
+            conditions = [*which, _LEFT, "read_at < :read_before"]
+            ranked = self._first(order_by, opened, conditions, values, rank * PARTS + part, after)
+            first += [entry.order_id for entry in ranked]
         return list(dict.fromkeys((*doubted[:half], *first[: limit - half], *doubted, *first)))[:limit]
 
     def _first(
@@ -168,6 +197,22 @@ class Search:
         stale = sum(self._stale(kind, read_before) for kind in there if self._kinds[kind].open or oldest < 0)
         return Known(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
 
+    def _ranked(self) -> dict[int, list[str]]:
+        """The conditions of the matches in the order in which they come. Mostly all are called exactly so, or none is:
+        then nobody is asked for the others, which takes long where thousands have a reference in common."""
+        if not self._exact:
+            return {EXACT: self._which}
+        both = {EXACT: self._exact, ALIKE: f"NOT {self._exact}"}
+        found = "SELECT 1 FROM book WHERE +account = :account AND "
+        some = [
+            rank
+            for rank, condition in both.items()
+            if self._page.rows(f"{found}{' AND '.join([*self._which, condition])} LIMIT 1", self._values)
+        ]
+        return (
+            {rank: [*self._which, both[rank]] for rank in some} if len(some) > 1 else dict.fromkeys(some, self._which)
+        )
+
     @property
     def _direct(self) -> bool:
         """Whether ids, names or refunds lead to the few orders that can match."""
@@ -257,8 +302,9 @@ class Search:
         if self._scope is not None:
             hold(self._scope)
         if wanted.reference is not None:
-            numbers, values = called(self._page, wanted.reference, self._values, self._scope)
-            hold(f"number IN ({numbers})", **values)
+            names = called(self._page, wanted.reference, self._values, self._scope)
+            hold(f"number IN ({names.found})", **names.values)
+            self._exact = f"number IN ({names.exact})"
         if wanted.expires_before is not None:
             hold("expires_at > 0 AND expires_at < :expires_before", expires_before=wanted.expires_before)
         if wanted.created_from is not None or wanted.created_to is not None:

@@ -1,9 +1,10 @@
 """What people call an order by, and how it is compared: a whole reference, or an id in one of its disguises.
 
-References are compared by their letters and digits alone, in whatever form of Unicode they were typed, because mails,
-shops and people write the same number in many ways. An id may come with spaces, without its hyphens, cut short with an
+A reference is the one that is meant only if it is the same as written, but for case and blanks around it: SANDBOX8-1
+and SANDBOX81 may be two orders. Mails, shops and people write the same number in many ways, though; what has the same
+letters and digits is found too, and told apart. An id may come with spaces, without its hyphens, cut short with an
 ellipsis as the summaries of this server have it, or at the end of a link: nothing is sent for it, so that it may be
-read kindly.
+read kindly. Only a whole one is the one that is meant.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import pairwise
+from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 LONGEST = 255
@@ -24,6 +26,7 @@ _PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
 """What may stand at the end or inside of an id, and hardly by chance. Digits alone are rather a number of the shop."""
 _BARE = re.compile(r"[0-9a-f]{9,32}")
 """An id, or the start of one, whose hyphens were left out."""
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _AROUND = " .…\t\r\n\v\f\u00a0"
 
 
@@ -32,6 +35,10 @@ class Sought(NamedTuple):
 
     name: str
     """A reference, as `folded` has it."""
+    written: frozenset[str]
+    """The same reference, as `written` has it."""
+    whole: str
+    """A whole id."""
     starts: tuple[str, ...]
     """How the id begins."""
     part: str
@@ -46,6 +53,12 @@ def folded(reference: str | None) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     return "".join(mark for mark in text.casefold() if mark.isalnum())[:LONGEST]
+
+
+def written(reference: str) -> frozenset[str]:
+    """How databases may write a reference that is the same but for case: they lower A to Z, and some the rest."""
+    text = reference[:LONGEST].strip()
+    return frozenset(form.translate(_LOWER) for form in (text, text.lower(), text.upper()))
 
 
 def backwards(part: str) -> str:
@@ -64,7 +77,12 @@ def sought(reference: str) -> Sought:
     if _BARE.fullmatch(part):
         starts.append(_hyphenated(part))
     return Sought(
-        folded(reference), tuple(starts), part if _PART.fullmatch(part) else "", _TOO_SHORT.fullmatch(part) is not None
+        folded(reference),
+        written(reference),
+        next((start for start in starts if _UUID.fullmatch(start)), ""),
+        tuple(starts),
+        part if _PART.fullmatch(part) else "",
+        _TOO_SHORT.fullmatch(part) is not None,
     )
 
 

@@ -25,17 +25,24 @@ LEADS: Mapping[By, Callable[[Kind], bool]] = {
 """What an order concerns, by its kind: these come first."""
 
 
+PARTS = 2
+"""What the order concerns, and the rest."""
+
+
 class Place(NamedTuple):
-    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there."""
+    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there; of
+    orders that are called only like what was looked for PARTS more."""
 
     part: int
     value: int
     order_id: str
 
 
-def place(order_by: By, entry: Entry) -> Place:
+def place(order_by: By, entry: Entry, *, alike: bool = False) -> Place:
+    """`alike`: a reference was looked for, and this order is not called exactly so."""
     leads = LEADS[order_by](entry.kind)
-    return Place(0 if leads else 1, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
+    part = (0 if leads else 1) + (PARTS if alike else 0)
+    return Place(part, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
 
 
 def beyond(by: str) -> str:

@@ -41,6 +41,9 @@ class _Leaf:
     def by(self, index: str) -> str:
         return ""
 
+    def lower(self, text: str) -> str:
+        return f"lower({text})"
+
 
 class SharedShelf:
     """The tables beside the others of KUSTOM_STORE."""

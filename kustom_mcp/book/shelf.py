@@ -61,6 +61,10 @@ class Page(Protocol):
         """Insist on an index, where the database has to be told."""
         ...
 
+    def lower(self, text: str) -> str:
+        """In lower case, beyond A to Z as well."""
+        ...
+
 
 class Shelf(Protocol):
     place: str
@@ -94,6 +98,10 @@ class Shelf(Protocol):
     def close(self) -> None: ...
 
 
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
+
+
 class _Sheet:
     """A transaction in SQLite."""
 
@@ -108,6 +116,9 @@ class _Sheet:
 
     def by(self, index: str) -> str:
         return f"INDEXED BY {index}"
+
+    def lower(self, text: str) -> str:
+        return f"lower_of_any({text})"
 
 
 class LocalShelf:
@@ -191,6 +202,7 @@ class LocalShelf:
             self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
+            connection.create_function("lower_of_any", 1, _lower, deterministic=True)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             _bring_up_to_date(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from kustom_mcp.oms.models import CAPTURED
 By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
 """Orders of a page: newest first, soonest first, largest first."""
 
+_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 MOST_COUNTED = 1_000
 """Matches that may have changed, in one count."""
 
@@ -33,6 +35,11 @@ class Wanted:
     min_remaining: int | None = None
     unshipped: bool | None = None
     disputed: bool | None = None
+
+    @property
+    def email(self) -> bool:
+        """Whether what was given as a reference is an e-mail address, which the book does not keep."""
+        return self.reference is not None and _EMAIL.fullmatch(self.reference.strip()) is not None
 
     def senseless(self) -> tuple[str, str] | None:
         """What nothing can match: the name of the argument, and why."""

@@ -23,7 +23,8 @@ Status = Annotated[
 ]
 FraudStatus = Annotated[Literal["ACCEPTED", "PENDING", "REJECTED", "STOPPED"], Field(description="Fraud check.")]
 Reference = Annotated[
-    str, Field(max_length=255, description="Whole merchant or Klarna reference, or the start of an order id.")
+    str,
+    Field(max_length=255, description="A reference as it is written, or the start of an order id."),
 ]
 InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
 ExpiresBefore = Annotated[Moment, Field(description="Date (UTC) or time; only what can still be captured.")]
@@ -95,11 +96,12 @@ async def find_orders(
     found = await search.found()
     shown = found.entries[: search.limit]
     payload: dict[str, Json] = {
-        "orders": search.rows(shown),
+        "orders": search.rows(found),
         "totals": found.totals,
         "now": call.app.now().isoformat(timespec="seconds"),
         "coverage": search.coverage(found),
     }
     if len(found.entries) > search.limit:
-        payload["next_cursor"] = cursor_at(asked, shown[-1], by)
+        alike = wanted.reference is not None and found.alike(shown[-1])
+        payload["next_cursor"] = cursor_at(asked, shown[-1], by, alike=alike)
     return Result("ok", search.summary(found), payload=payload, next_step=next_step(found, wanted, payload))

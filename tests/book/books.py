@@ -33,6 +33,15 @@ class Books:
             lambda page: Search(page, self.account, Wanted(**wanted), None).page(by, limit, after=here)
         )
 
+    def exactly(self, **wanted: Any) -> list[int]:
+        """Those that are called exactly so."""
+
+        def ask(page: Page) -> frozenset[str]:
+            search = Search(page, self.account, Wanted(**wanted), None)
+            return search.exact(search.page("created_at", 50))
+
+        return sorted(map(number_of, self.shelf.read(ask)))
+
     def numbers(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[int]:
         return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
 

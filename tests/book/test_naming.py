@@ -65,6 +65,15 @@ def test_a_reference_is_found_however_it_was_typed(books: Books) -> None:
     assert lengths == [(255,)]
 
 
+def test_case_is_no_difference_in_any_alphabet_and_everything_else_is(books: Books) -> None:
+    books.add(1, merchant_reference1="Åsa-Ö1")
+    books.add(2, merchant_reference1="ÅSA Ö1")
+    exact = {"Åsa-Ö1": 1, "åsa-ö1": 1, "ÅSA-Ö1": 1, " åSA-Ö1 ": 1, "åsa ö1": 2, "åsaö1": None}
+    for asked, number in exact.items():
+        assert both(books, reference=asked) == [1, 2]
+        assert books.exactly(reference=asked) == ([number] if number else []), asked
+
+
 def test_what_has_ended_is_found_by_the_time_until_when_it_had_to_be_captured(books: Books) -> None:
     books.add(1, status="EXPIRED", remaining_authorized_amount=0, expires_at=TIME)
     books.add(2, status="EXPIRED", remaining_authorized_amount=5, expires_at=LATER)

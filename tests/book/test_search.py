@@ -32,7 +32,7 @@ AMOUNTS = (
 NOW = datetime.fromisoformat("2026-03-15T12:00:00+00:00")
 DAY = 86_400_000
 MOMENTS = st.integers(-7, 7).map(lambda half: int(NOW.timestamp() * 1000) + half * DAY // 2)
-REFERENCES = st.sampled_from(["A-1", "a1", "Ａ－１", "B 2", "\u00e9-3", "e\u0301-3", "#"])
+REFERENCES = st.sampled_from(["A-1", " a-1 ", "a1", "Ａ－１", "B 2", "\u00e9-3", "\u00c9-3", "e\u0301-3", "#"])
 Json = dict[str, Any]
 
 DRAFTS = st.fixed_dictionaries(
@@ -79,11 +79,19 @@ def same(name: str) -> str:
     return "".join(filter(str.isalnum, normalize("NFKC", name).casefold()))
 
 
+NAMES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
+
+
+def exact(order: Json, reference: str) -> bool:
+    """Whether it is called so as it is written, but for case and blanks around it."""
+    return any((order.get(name) or "").strip().casefold() == reference.strip().casefold() for name in NAMES)
+
+
 def matches(order: Json, wanted: Wanted) -> bool:
     """The filter over an order as the simulator holds it, written by itself."""
     ended = order["status"] in ("CANCELLED", "EXPIRED", "CLOSED")
     shipments = order.get("shipping_info", []) + [one for entry in order["captures"] for one in entry["shipping_info"]]
-    names = {same(order.get(name) or "") for name in ("merchant_reference1", "merchant_reference2", "klarna_reference")}
+    names = {same(order.get(name) or "") for name in NAMES}
     asked: dict[str, Callable[[Any], bool]] = {
         "reference": lambda value: bool(same(value)) and same(value) in names,  # parts of an id: see test_bounds
         "status": lambda value: order["status"] == value,
@@ -155,12 +163,19 @@ def hold(
 
     def ask(page: Any) -> None:
         search = Search(page, account, wanted, scope)
+        asked = wanted.reference
+        called_so = {name for name, order in expected.items() if asked is not None and exact(order, asked)}
+
+        def at(entry: Any) -> Any:
+            return place(by, entry, alike=asked is not None and entry.order_id not in called_so)
+
         pages: list[Any] = []
-        while part := search.page(by, 2, place(by, pages[-1]) if pages else None):
+        while part := search.page(by, 2, at(pages[-1]) if pages else None):
             pages += part
         found = [entry.order_id for entry in pages]
         assert sorted(found) == sorted(expected)
-        ranks = [rank(expected[order_id], by) for order_id in found]
+        assert (search.exact(pages), search.exactly(len(found))) == (called_so, len(called_so))
+        ranks = [(order_id not in called_so, rank(expected[order_id], by)) for order_id in found]
         assert ranks == sorted(ranks)
         groups: dict[tuple[str, str], list[int]] = {}
         for order in expected.values():
@@ -181,8 +196,8 @@ def hold(
         assert stale == [order_id for order_id in found if order_id in opened]
         for number, entry in enumerate(pages, start=1):  # from a cursor on, what follows is read again
             rest = [order_id for order_id in found[number:] if order_id in opened]
-            assert search.stale(by, 100, 2001, place(by, entry)) == rest
-        assert [search.doubtful(search.known(at), at) for at in (2001, 2000)] == [len(opened), 0]
+            assert search.stale(by, 100, 2001, at(entry)) == rest
+        assert [search.doubtful(search.known(time), time) for time in (2001, 2000)] == [len(opened), 0]
         known = search.known(3000)
         assert (known.orders, known.sources) == (len(visible), {"call": len(visible)} if visible else {})
 

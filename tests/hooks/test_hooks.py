@@ -68,7 +68,9 @@ def test_from_the_event_to_the_answer(tmp_path: Path) -> None:
         tell = httpx.Client(base_url=kustom.url, trust_env=False, timeout=PATIENCE)
         assert tell.post("/sandbox/hooks/disputes", json={"order_id": TOWEL}).status_code == 202
         until(lambda: len(ear.find(disputed=True)["orders"]) == 1)
-        (disputed,) = ear.find(disputed=True)["orders"]
+        answer = ear.find(disputed=True)
+        assert "cannot be answered" not in answer["summary"]
+        (disputed,) = answer["orders"]
         assert (disputed["order_id"], disputed["disputed"]) == (TOWEL, True)
         assert tell.post("/sandbox/hooks/pushes", json={"order_id": demo("expiring-soon-sek")}).status_code == 202
         until(lambda: ear.coverage["known"] == 4)

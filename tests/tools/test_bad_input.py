@@ -97,6 +97,7 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
         identifier(f"{OPEN[:-1]}g", "the last group has a character other than 0-9 and a-f", canary=OPEN[:-1]),
         identifier(OPEN.replace("-", ""), "5 expected (8-4-4-4-12 characters)", canary=OPEN.replace("-", "")),
     ],
+    "an e-mail address in place of an id": [identifier(f"{CANARY}@example.com", "Ask for the order number")],
     "a merchant reference in place of an id": [
         identifier(f"SE-{CANARY}", "merchant reference"),
         identifier("SE-20451", "Look for it with kustom_find_orders", canary="20451"),

@@ -46,14 +46,57 @@ async def test_what_was_read_is_found_by_what_a_person_has() -> None:
         assert "not that there is none" in none["next_step"]
 
 
-async def test_references_are_compared_by_letters_and_digits_and_all_that_match_are_shown() -> None:
+async def test_a_reference_that_only_resembles_another_comes_after_it_and_is_marked() -> None:
     async with conversation(simulator=Simulator(seeds=())) as talk:
-        one = talk.order(merchant_reference1="#SE-204/51")
-        two = talk.order(merchant_reference2="se20451")
+        like = [talk.order(merchant_reference1=name) for name in ("#SE-204/51", "se20451")]
+        one = talk.order(klarna_reference=" se-20451")
         talk.order(merchant_reference1="SE-2045")
-        found = await talk.call("find_orders", reference="SE 20451")
-        assert set(ids(found)) == {one, two}
-        assert found["summary"] == "2 of the 3 orders I know match."
+        found = await talk.call("find_orders", reference="SE-20451 ")
+        assert [row["match"] for row in found["orders"]] == ["exact", "part", "part"]
+        assert (ids(found)[0], set(ids(found)[1:])) == (one, set(like))
+        assert found["summary"] == (
+            "3 of the 4 orders I know match, 1 of them exactly; the others only resemble what was asked for."
+        )
+        assert "ask the person which one is meant" in found["next_step"]
+        assert sum(group["orders"] for group in found["totals"]) == 3
+
+
+@pytest.mark.parametrize(("asked", "match"), [("SANDBOX81", "part"), ("sandbox8-1", "exact"), ("SANDBOX8-1", "exact")])
+async def test_what_is_called_otherwise_is_never_taken_for_what_was_asked(asked: str, match: str) -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        order_id = talk.order(klarna_reference="SANDBOX8-1")
+        found = await talk.call("find_orders", reference=asked)
+        assert [(row["order_id"], row["match"]) for row in found["orders"]] == [(order_id, match)]
+        exact = match == "exact"
+        assert ("next_step" in found, found["summary"]) == (
+            (False, "1 of the 1 order I know matches.")
+            if exact
+            else (True, "None of the 1 order I know has exactly this reference or id; 1 resembles it.")
+        )
+
+
+@pytest.mark.parametrize(
+    ("part", "match"), [(slice(None), "exact"), (slice(8), "part"), (slice(-7, None), "part")], ids=str
+)
+async def test_only_a_whole_id_is_an_exact_match(part: slice, match: str) -> None:
+    async with conversation() as talk:
+        order_id = demo("documentation-tomatoes")
+        found = await talk.call("find_orders", reference=order_id[part].upper())
+        assert [(row["order_id"], row["match"]) for row in found["orders"]] == [(order_id, match)]
+
+
+async def test_pages_go_on_from_exact_matches_to_those_that_resemble_them() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        names = ("A-1", "a1", "A 1", "a-1", "A/1")
+        by_id = {talk.order(merchant_reference1=name, created_at=f"2026-11-1{n}T00:00:00Z"): name
+                 for n, name in enumerate(names)}  # fmt: skip
+        shown: list[str] = []
+        more: dict[str, Any] | None = {}
+        while more is not None:
+            page = await talk.call("find_orders", reference="A-1", limit=1, **more)
+            shown += [by_id[order_id] for order_id in ids(page)]
+            more = {"cursor": page["next_cursor"]} if "next_cursor" in page else None
+        assert shown == ["a-1", "A-1", "A/1", "A 1", "a1"]
 
 
 async def test_refunds_since_a_day_are_found_and_what_their_sums_count_is_said() -> None:

@@ -98,6 +98,30 @@ async def test_the_default_order_spelled_out_is_the_same_search() -> None:
         assert (second["outcome"], ids(first) == ids(second)) == ("ok", False)
 
 
+@pytest.mark.parametrize("asked", ["kund@example.com", " Åsa.Ö@exämple.se "])
+async def test_an_email_address_as_a_reference_is_told_so_first(asked: str) -> None:
+    async with conversation() as talk:
+        none = await talk.call("find_orders", reference=asked)
+        assert none["summary"].startswith("The order book keeps no e-mail addresses")
+        assert none["summary"].endswith("0 of the 21 orders I know match.")
+        assert "Ask for the order number, the order id or the link" in none["next_step"]
+        assert asked.strip() not in str(none)
+        order_id = talk.order(merchant_reference1=asked)
+        await talk.call("get_order", order_id=order_id)
+        found = await talk.call("find_orders", reference=asked.upper())
+        assert (ids(found), found["orders"][0]["match"]) == ([order_id], "exact")
+        assert found["summary"].startswith("1 of the 22 orders")
+
+
+@pytest.mark.parametrize("disputed", [True, False])
+async def test_without_webhooks_a_question_about_disputes_is_told_first_to_have_no_answer(disputed: bool) -> None:
+    async with conversation() as talk:
+        answer = await talk.call("find_orders", disputed=disputed)
+        assert answer["summary"].startswith("Which orders are disputed cannot be answered here: only signed webhooks")
+        assert "the Kustom portal shows it" in answer["next_step"]
+        assert "KUSTOM_HOOKS_SECRET" in answer["next_step"]
+
+
 async def test_a_row_shows_the_reference_that_it_was_found_by() -> None:
     long = {"order_amount": 9_999_999_999, "merchant_reference1": "FIRST-1" * 9, "fraud_status": "PENDING"}
     async with conversation(simulator=Simulator(seeds=())) as talk:
