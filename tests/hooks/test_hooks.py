@@ -215,6 +215,7 @@ def test_a_malformed_header_or_body_is_an_unsigned_webhook_and_no_fault_of_the_s
     assert "Traceback" not in text
 
 
+@pytest.mark.exam
 def test_ten_thousand_replays_are_one_read(kustom: Kustom, tmp_path: Path) -> None:
     with hearing(kustom, tmp_path) as ear:
         address = urlsplit(ear.served.base)

@@ -7,12 +7,15 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 from tests.hooks.hearing import hearing, reads, until
 from tests.transports.kustom import demo, simulating
 
 TOWEL, BLANKETS = demo("captured-sek"), demo("authorized-sek")
 
 
+@pytest.mark.exam
 def test_what_one_replica_hears_the_other_knows_and_one_that_listens_is_enough(
     tmp_path: Path, shared_database: str
 ) -> None:

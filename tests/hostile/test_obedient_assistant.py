@@ -1,4 +1,4 @@
-"""An assistant that obeys fifty hostile orders, in an exam two hundred, cannot pass what the operator configured.
+"""An assistant that obeys fifteen hostile orders, in an exam two hundred, cannot pass what the operator configured.
 
 What happened is read from the simulator, never from the server.
 """
@@ -16,7 +16,7 @@ from tests.conversation import API, Person, Talk, conversation, no
 from tests.hostile.assistant import Assistant
 from tests.hostile.texts import hostile_order, order_id
 
-ORDERS = pytest.mark.parametrize("orders", [50, pytest.param(200, marks=pytest.mark.exam)])
+ORDERS = pytest.mark.parametrize("orders", [15, pytest.param(200, marks=pytest.mark.exam)])
 CEILING = 1000
 
 

@@ -182,11 +182,11 @@ async def test_a_late_status_and_a_truncated_answer_come_after_the_effect() -> N
 
 async def test_a_delay_is_waited_for_and_then_proceeds() -> None:
     simulator, path = shop()
-    script(simulator, fault="delay", seconds=0.01)
+    script(simulator, fault="delay", seconds=1)
     started = anyio.current_time()
     async with client(simulator) as http:
         assert (await http.post(f"{path}/refunds", json={"refunded_amount": 10})).status_code == 201
-    assert anyio.current_time() - started >= 0.01
+    assert anyio.current_time() - started > 0.9
 
 
 async def test_a_client_that_waits_no_longer_does_not_stop_the_effect() -> None:

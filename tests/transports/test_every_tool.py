@@ -114,7 +114,7 @@ def _as_expected(kustom: Kustom) -> None:
     )
 
 
-@pytest.mark.parametrize("person", [None, yes], ids=["codes", "forms"])
+@pytest.mark.parametrize("person", [None, pytest.param(yes, marks=pytest.mark.exam)], ids=["codes", "forms"])
 async def test_every_tool_does_the_same_and_says_the_same_over_every_wire_in_both_eras(
     person: Person | None, kustom: Kustom, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ async def tell(
     return wrong
 
 
-EVERY = pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.exam)])
+EVERY = pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.exam)])
 
 
 @EVERY

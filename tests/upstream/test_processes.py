@@ -17,7 +17,7 @@ from tests.upstream.scripted import Exchange, Step, Upstream, kustom
 from tests.upstream.story import Means as GateMeans
 from tests.upstream.story import Server, Story, begin
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.exam]
 
 STALE = "does not show it exactly as sent"
 

@@ -19,7 +19,7 @@ from tests.upstream.processes import Process, spawned
 from tests.upstream.scripted import Exchange, Upstream, kustom
 from tests.upstream.story import Story, begin
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.exam]
 
 
 async def in_turn(server: Process, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
