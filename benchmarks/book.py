@@ -19,9 +19,9 @@ from pathlib import Path
 from uuid import UUID
 
 from kustom_mcp.book.entry import DAY, Entry, Kind
-from kustom_mcp.book.finding import Search
-from kustom_mcp.book.shelf import LocalShelf, Page
-from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.search import Search
+from kustom_mcp.book.sqlite import LocalShelf, Page
 from kustom_mcp.book.writing import account_number, put
 
 NOW = 1_770_000_000_000

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from kustom_mcp.oms.endpoint import PREFIX, Read, Write
-from kustom_mcp.oms.endpoints import ENDPOINTS
-from kustom_mcp.oms.limits import BODIES, PARTS, Limit
+from kustom_mcp.api.endpoint import PREFIX, Read, Write
+from kustom_mcp.api.endpoints import ENDPOINTS
+from kustom_mcp.api.field_limits import BODIES, PARTS, Limit
 
 SCHEMAS = "#/components/schemas/"
 _LINE = {"order_lines": "OrderLine", "shipping_info": "ShippingInfo"}

@@ -20,12 +20,12 @@ from uuid import UUID
 
 import anyio
 
-from kustom_mcp.app import App
-from kustom_mcp.commands.book.importing import Options, bring_in
-from kustom_mcp.environment import load
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.models import Order
-from kustom_mcp.oms.retry import CoolDown
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.models import Order
+from kustom_mcp.api.retry import CoolDown
+from kustom_mcp.app.app import App
+from kustom_mcp.cli.book.import_file import Options, bring_in
+from kustom_mcp.settings.environment import load
 
 HEADERS = ("Created", "Customer", "Total", "Kustom order id", "Note")
 

@@ -26,7 +26,7 @@ from benchmarks.environments import Environment
 from benchmarks.figures import table
 from benchmarks.orders import UNIT, order_id
 from benchmarks.pipe import Pipe
-from kustom_mcp.intents import Intents
+from kustom_mcp.state.intents import Intents
 
 CALLS, KEPT, AUDIT_LINES = 30, 1000, 1_000_000
 LINEAR = 1.15

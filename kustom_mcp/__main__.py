@@ -13,13 +13,13 @@ def main() -> int:
     """Run the command that the arguments name; the exit code is 0, 1 (a problem was found) or 2 (usage, settings), and
     141 where whoever read the output has left, as `head` does."""
     gc.disable()
-    from kustom_mcp.commands import stdout
+    from kustom_mcp.cli import stdout
 
     words = sys.argv[1:]
     over_stdio = stdout.serves_stdio(words)
     if over_stdio:
         stdout.divert()
-    from kustom_mcp.commands.line import run
+    from kustom_mcp.cli.parser import run
 
     if over_stdio or "serve" in words:
         return run(words)

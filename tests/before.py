@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
 
 ORDER = "55e7d67e-ae6a-64a9-a89c-5bc7a0187b4d"
 APPLIED = ("355cdc4a390d4a28b8f11878700d22bf", "8f1604739436876fd6f2654c7ff9d33c")

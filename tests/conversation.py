@@ -21,14 +21,14 @@ from mcp.client import Client, ClientRequestContext
 from mcp.client.extension import ClientExtension, advertise
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, TextContent
 
-from kustom_mcp.app import App
-from kustom_mcp.card import EXTENSION, PAGE_TYPE
-from kustom_mcp.environment import load
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.server import build_server
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.app.telemetry import SILENT, Telemetry
+from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Seen, Simulator
 from kustom_mcp.simulator.seeds import demo_orders
-from kustom_mcp.telemetry import SILENT, Telemetry
 from tests.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]

@@ -18,16 +18,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kustom_mcp import card
-from kustom_mcp.environment import FIRST, Row, env_example, table
-from kustom_mcp.listing import FILE, encoded
-from kustom_mcp.operation import Operation
-from kustom_mcp.prompts import PROMPTS
-from kustom_mcp.result import MEANINGS
+from kustom_mcp.calls import card
+from kustom_mcp.schema.result import MEANINGS
+from kustom_mcp.server.prompts import PROMPTS
+from kustom_mcp.server.tool_list import FILE, encoded
+from kustom_mcp.settings.environment import FIRST, Row, env_example, table
 from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.tools.tool import Operation
 from tests.transcripts import transcript
 
 ROOT = Path(__file__).resolve().parent.parent

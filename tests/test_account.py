@@ -16,23 +16,24 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.account import Account, account_of
-from kustom_mcp.app import App
-from kustom_mcp.book import Book, feed, hints, imports
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.book import Book, hints, imports
+from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.entry import Entry, Kind
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.shared import SharedShelf
-from kustom_mcp.book.shelf import LocalShelf, Page, Shelf
+from kustom_mcp.book.postgres import SharedShelf
+from kustom_mcp.book.sqlite import LocalShelf, Page, Shelf
 from kustom_mcp.book.writing import account_number, put
-from kustom_mcp.commands.audit import left_at_start, name_at_start
-from kustom_mcp.environment import load
-from kustom_mcp.gathering import patiently
-from kustom_mcp.limits import Limits, Move, NoRoom
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.settings import ConfigError
+from kustom_mcp.cli.audit import left_at_start, name_at_start
+from kustom_mcp.cli.book.bulk_read import patiently
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.store import Store
+from kustom_mcp.state.account import Account, account_of
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.spending_limits import Limits, Move, NoRoom
 from tests import before, postgres
 from tests.conversation import Talk, conversation, demo
 from tests.gate.mishaps import in_doubt, line_mended
@@ -146,7 +147,8 @@ def test_in_the_playground_a_merchant_that_nothing_tells_gets_a_name_for_each_ad
 
 def test_servers_that_start_together_agree_on_the_name(tmp_path: Path) -> None:
     program = (
-        "import sys; from kustom_mcp.account import account_of; from kustom_mcp.environment import load; "
+        "import sys; from kustom_mcp.state.account import account_of; "
+        "from kustom_mcp.settings.environment import load; "
         f"print(account_of(load({{'KUSTOM_API_KEY': {KEY!r}, 'KUSTOM_STATE_DIR': sys.argv[1]}}).settings).merchant)"
     )
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from kustom_mcp.operation import Operation
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.tools.tool import Operation
 from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kustom_mcp"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py"))
-TOOLS = sorted(path for path in (PACKAGE / "tools").glob("*.py") if path.name != "__init__.py")
+TOOLS = sorted(path for path in (PACKAGE / "tools" / "catalog").glob("*.py") if path.name != "__init__.py")
 
 LONGEST_FUNCTION = 60
 SAY_NOTHING = re.compile(r"(?:^|_)(?:utils?|helpers?|common|misc|managers?|services?)(?:_|$)")
@@ -103,15 +103,17 @@ def test_a_tool_is_one_function_in_the_file_of_its_name(name: str) -> None:
     tool = CATALOG[name]
     assert isinstance(tool, Operation)
     assert f"kustom_{tool.run.__name__}" == name == tool.name
-    assert tool.run.__module__ == f"kustom_mcp.tools.{tool.run.__name__}"
-    decorated = [f.name for f in functions(tree(PACKAGE / "tools" / f"{tool.run.__name__}.py")) if f.decorator_list]
+    assert tool.run.__module__ == f"kustom_mcp.tools.catalog.{tool.run.__name__}"
+    decorated = [
+        f.name for f in functions(tree(PACKAGE / "tools" / "catalog" / f"{tool.run.__name__}.py")) if f.decorator_list
+    ]
     assert decorated == [tool.run.__name__]
 
 
 def test_only_the_client_the_sandbox_and_the_issuer_import_the_http_library_when_they_run() -> None:
     importing = {relative(path) for path in MODULES if "httpx2" in imported_at_runtime(tree(path))}
-    outside = {path for path in importing if not path.startswith("kustom_mcp/oms/")}
-    assert outside == {"kustom_mcp/issuer.py", "kustom_mcp/sandbox.py"}
+    outside = {path for path in importing if not path.startswith("kustom_mcp/api/")}
+    assert outside == {"kustom_mcp/transport/oauth/issuer.py", "kustom_mcp/app/sandbox.py"}
 
 
 def test_the_top_level_of_the_repository_holds_nothing_new() -> None:

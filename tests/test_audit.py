@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.audit import Audit, AuditUnavailable
-from kustom_mcp.intents import Intents, Remembered
-from kustom_mcp.store import Store
+from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.intents import Intents, Remembered
 from tests.unhurried import PATIENCE
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -142,7 +142,7 @@ def test_a_line_that_did_not_fit_does_not_spoil_the_next(tmp_path: Path) -> None
 def test_processes_that_share_a_file_do_not_tear_lines(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     program = (
-        "import sys; from kustom_mcp.audit import Audit; audit = Audit(None, sys.argv[1])\n"
+        "import sys; from kustom_mcp.state.audit_log import Audit; audit = Audit(None, sys.argv[1])\n"
         "for n in range(200): audit.record({'who': sys.argv[2], 'n': n, 'pad': 'x' * 3000})"
     )
     children = [run(program, str(log), who) for who in "abcd"]

@@ -18,9 +18,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from kustom_mcp.policy import DEFAULT_TOOLSETS
-from kustom_mcp.result import compact
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.calls.policy import DEFAULT_TOOLSETS
+from kustom_mcp.schema.result import compact
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import conversation, demo
 from tests.generate import ROOT
 
@@ -107,7 +107,7 @@ async def test_a_typical_reply_keeps_to_its_bytes() -> None:
 
 
 def test_starting_imports_no_more_modules() -> None:
-    program = "import sys, kustom_mcp.commands.serve; print(len(sys.modules))"
+    program = "import sys, kustom_mcp.cli.serve; print(len(sys.modules))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert int(found.stdout) <= BUDGETS["imported_modules"]
 

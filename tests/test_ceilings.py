@@ -12,15 +12,15 @@ from uuid import UUID
 
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.audit import Audit
-from kustom_mcp.environment import load
-from kustom_mcp.limits import DAY, Limits
-from kustom_mcp.policy import Policy
-from kustom_mcp.result import Code, Failure
-from kustom_mcp.server import KINDS
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.policy import Policy
+from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.state.audit_log import Audit
+from kustom_mcp.state.spending_limits import DAY, Limits
 from tests.conversation import MODES, Talk, conversation, demo, write, yes
 
 NOON = 1_767_355_200.0  # 2026-01-02 12:00 UTC

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kustom_mcp.commands import demo
+from kustom_mcp.cli.demo import command as demo
 from tests.unhurried import PATIENCE
 
 SERVE = "sys.argv = ['kustom-mcp']; from kustom_mcp.__main__ import main; sys.exit(main())"

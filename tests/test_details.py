@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.details import LINES_SHOWN, details
-from kustom_mcp.oms.limits import PARTS
-from kustom_mcp.oms.models import Order
-from kustom_mcp.result import compact
+from kustom_mcp.api.field_limits import PARTS
+from kustom_mcp.api.models import Order
+from kustom_mcp.orders.details import LINES_SHOWN, details
+from kustom_mcp.schema.result import compact
 from tests.conversation import conversation, no
 from tests.gate.operations import GATED, Case, name_of, only
 from tests.gate.quick import ALL as SERVER

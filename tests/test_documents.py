@@ -14,15 +14,15 @@ import pytest
 import yaml
 
 from kustom_mcp import __version__
-from kustom_mcp.card import APPROVE
-from kustom_mcp.commands.line import run
-from kustom_mcp.environment import GONE, load, table
-from kustom_mcp.gate import Mode
-from kustom_mcp.prompts import PROMPTS
-from kustom_mcp.resources import documented_codes
-from kustom_mcp.result import OUTCOMES
-from kustom_mcp.telemetry import Step
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.app.telemetry import Step
+from kustom_mcp.calls.card import APPROVE
+from kustom_mcp.calls.confirmation import Mode
+from kustom_mcp.cli.parser import run
+from kustom_mcp.schema.result import OUTCOMES
+from kustom_mcp.server.prompts import PROMPTS
+from kustom_mcp.server.resources import documented_codes
+from kustom_mcp.settings.environment import GONE, load, table
+from kustom_mcp.tools.catalog import CATALOG
 from tests.generate import GUIDES, PARTS, README, ROOT, files
 from tests.transcripts import SCENES
 from tests.unhurried import PATIENCE
@@ -127,7 +127,7 @@ def test_the_readme_explains_every_outcome_and_every_means_of_the_gate() -> None
 
 
 def test_the_readme_names_every_span_metric_and_attribute_of_ours() -> None:
-    source = read(ROOT / "kustom_mcp" / "telemetry" / "recorded.py")
+    source = read(ROOT / "kustom_mcp" / "app" / "telemetry" / "opentelemetry.py")
     names = r"((?:kustom|mcp\.server|http\.client)\.[a-z_.]+[a-z])"
     seeing = TEXT.partition("## Seeing what it does")[2].partition("\n## ")[0]
     steps = {f"kustom.{step}" for step in Step.__args__}

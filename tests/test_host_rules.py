@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.gate import Mode
-from kustom_mcp.listing import listing
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.calls.confirmation import Mode
+from kustom_mcp.server.tool_list import listing
+from kustom_mcp.tools.catalog import CATALOG
 
 Tool = dict[str, Any]
 Rule = Callable[[Tool], list[str]]

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
-from kustom_mcp.limits import DAY, MINUTE, Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
-from kustom_mcp.store import Store
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.spending_limits import DAY, MINUTE, Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
 from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).parents[1]
@@ -52,8 +52,8 @@ import os, signal, sys
 from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
-from kustom_mcp.limits import Limits, Move, NoRoom
-from kustom_mcp.store import Store
+from kustom_mcp.state.spending_limits import Limits, Move, NoRoom
+from kustom_mcp.state.database import Store
 def counts(place, patience=60):
     if place.startswith("postgresql://"):
         return Limits(None, shared=Store.postgres(SecretStr(place), patience=patience))
@@ -358,7 +358,7 @@ def test_a_disk_without_space_is_unavailable(tmp_path: Path) -> None:
     full = """
 import resource, signal, sys
 from pathlib import Path
-from kustom_mcp.limits import Limits, LimitsUnavailable, Move
+from kustom_mcp.state.spending_limits import Limits, LimitsUnavailable, Move
 limits = Limits(Path(sys.argv[1]))
 limits.take("me", 9, None, 1000.0)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -442,8 +442,8 @@ def test_a_write_costs_one_transaction_of_few_statements_however_many_there_were
 
 def test_a_server_that_starts_does_not_load_the_database_library() -> None:
     program = (
-        "import sys, kustom_mcp.server as server; from kustom_mcp.app import App; "
-        "from kustom_mcp.settings import Settings; server.build_server(App.of(Settings())); "
+        "import sys, kustom_mcp.server.handlers as server; from kustom_mcp.app.app import App; "
+        "from kustom_mcp.settings.settings import Settings; server.build_server(App.of(Settings())); "
         "print([name for name in sys.modules if 'sqlalchemy' in name])"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

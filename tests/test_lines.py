@@ -10,7 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.lines import (
+from kustom_mcp.api.models import Order
+from kustom_mcp.money import tax_of
+from kustom_mcp.orders.facts import third_party
+from kustom_mcp.orders.line_amounts import part_of
+from kustom_mcp.orders.line_selection import (
     Built,
     LinesError,
     agree,
@@ -21,10 +25,6 @@ from kustom_mcp.lines import (
     inherit,
     over,
 )
-from kustom_mcp.money import tax_of
-from kustom_mcp.oms.models import Order
-from kustom_mcp.totals import part_of
-from kustom_mcp.view import third_party
 
 Line = dict[str, Any]
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kustom_mcp.links import carriers, host_of, is_web_address, is_within, shown_host
+from kustom_mcp.settings.links import carriers, host_of, is_web_address, is_within, shown_host
 
 HOSTS = {
     "https://tracking.postnord.com/?id=1": "tracking.postnord.com",

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from kustom_mcp import __version__
-from kustom_mcp.environment import load, table
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.settings.environment import load, table
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import ERRORS, conversation
 from tests.generate import README, ROOT
 

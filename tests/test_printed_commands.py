@@ -21,8 +21,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from kustom_mcp.commands.hosts import HOSTS
-from kustom_mcp.commands.line import parse
+from kustom_mcp.cli.install.hosts import HOSTS
+from kustom_mcp.cli.parser import parse
 from tests.generate import GUIDES, README, ROOT
 from tests.transports.kustom import demo, simulating
 

@@ -30,13 +30,13 @@ from mcp.types import (
     TextContent,
 )
 
-from kustom_mcp import resources
-from kustom_mcp.arguments import Include
-from kustom_mcp.oms.models import STATUSES
-from kustom_mcp.output import PAYLOADS, output_schema
-from kustom_mcp.prompts import LIMIT, ORDER_TEMPLATE, PROMPTS, PromptBook, find_folder, parse
-from kustom_mcp.result import OUTCOMES, Code
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.api.models import STATUSES
+from kustom_mcp.schema.arguments import Include
+from kustom_mcp.schema.output_schema import PAYLOADS, output_schema
+from kustom_mcp.schema.result import OUTCOMES, Code
+from kustom_mcp.server import resources
+from kustom_mcp.server.prompts import LIMIT, ORDER_TEMPLATE, PROMPTS, PromptBook, find_folder, parse
+from kustom_mcp.tools.catalog import CATALOG
 
 FOLDER = Path(__file__).parent.parent / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.lines import Built, LinesError, Pick, changed, from_lines, overpaid, refunded
-from kustom_mcp.oms import rules
-from kustom_mcp.oms.models import Order
-from kustom_mcp.refundable import BY_AMOUNT, SECOND, UNCAPTURED, WHOLE, Refundable
+from kustom_mcp.api import order_rules as rules
+from kustom_mcp.api.models import Order
+from kustom_mcp.orders.line_selection import Built, LinesError, Pick, changed, from_lines, overpaid, refunded
+from kustom_mcp.orders.refundable import BY_AMOUNT, SECOND, UNCAPTURED, WHOLE, Refundable
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.direct import ask
 

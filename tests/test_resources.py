@@ -12,9 +12,10 @@ import pytest
 from mcp import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, ReadResourceResult, TextResourceContents
 
+from kustom_mcp.api.order_rules import DOCUMENTED, PERMISSIONS
 from kustom_mcp.money import exponent, tax_of
-from kustom_mcp.oms.rules import DOCUMENTED, PERMISSIONS
-from kustom_mcp.resources import (
+from kustom_mcp.schema.result import MEANINGS, Code
+from kustom_mcp.server.resources import (
     DEMO_ORDERS,
     REFERENCES,
     DemoOrder,
@@ -24,8 +25,7 @@ from kustom_mcp.resources import (
     list_templates,
     read,
 )
-from kustom_mcp.result import MEANINGS, Code
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 VIEW: Mapping[str, Any] = {"outcome": "ok", "summary": "Grüße", "order": {"order_id": ORDER_ID, "status": "CAPTURED"}}

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.environment import KeyFile, Loaded, env_example, load, table
 from kustom_mcp.money import Ceilings
-from kustom_mcp.settings import LISTS, SECRETS, ConfigError, Settings
-from kustom_mcp.values import unclean
+from kustom_mcp.settings.environment import KeyFile, Loaded, env_example, load, table
+from kustom_mcp.settings.settings import LISTS, SECRETS, ConfigError, Settings
+from kustom_mcp.settings.validators import unclean
 
 TEST_KEY = "kco_test_api_CANARY0123456789"
 LIVE_KEY = "kco_live_api_CANARY0123456789"
@@ -574,7 +574,7 @@ def test_the_example_file_is_what_the_settings_say(tmp_path: Path) -> None:
 
 def test_reading_settings_imports_only_what_it_needs() -> None:
     program = (
-        "import sys; from kustom_mcp.environment import load; load({'KUSTOM_WRITES': 'deny'}); "
+        "import sys; from kustom_mcp.settings.environment import load; load({'KUSTOM_WRITES': 'deny'}); "
         "print({'dotenv', 'platformdirs', 'difflib', 'pydantic_settings', 'mcp'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)

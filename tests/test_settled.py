@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kustom_mcp import settled
-from kustom_mcp.oms.payouts import Payout, Totals, Transaction
+from kustom_mcp.api.settlements import Payout, Totals, Transaction
+from kustom_mcp.orders import payouts as settled
 
 DAY = "2026-03-02"
 WHOLE = {"A": 10**9, "B": 10**9}

@@ -18,20 +18,20 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import create_engine, inspect
 
-from kustom_mcp.app import SANDBOX_URL, App
-from kustom_mcp.audit import AuditUnavailable
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.retry import CoolDown
+from kustom_mcp.app.app import SANDBOX_URL, App
+from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book import Book
-from kustom_mcp.commands.audit import name_at_start, run
-from kustom_mcp.environment import load
-from kustom_mcp.limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.retry import CoolDown
-from kustom_mcp.pauses import sharing
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.settings import SANDBOX_KEY, ConfigError
+from kustom_mcp.cli.audit import name_at_start, run
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import SANDBOX_KEY, ConfigError
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.store import Store, StoreUnavailable, StoreUnfit, migrations
-from kustom_mcp.store.tables import TABLES
+from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.database import Store, StoreUnavailable, StoreUnfit, migrations
+from kustom_mcp.state.database.tables import TABLES
+from kustom_mcp.state.shared_cooldown import sharing
+from kustom_mcp.state.spending_limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom
 from tests import postgres
 from tests.conversation import Talk, conversation
 from tests.gate.mishaps import in_doubt, line_mended
@@ -225,7 +225,7 @@ def test_nothing_that_is_said_about_a_store_names_its_host_its_user_or_its_passw
 
 def test_without_the_extra_the_server_says_which_one_it_needs() -> None:
     program = (
-        "import sys; sys.modules['psycopg'] = None\nfrom kustom_mcp.commands.line import run; sys.exit(run(['serve']))"
+        "import sys; sys.modules['psycopg'] = None\nfrom kustom_mcp.cli.parser import run; sys.exit(run(['serve']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

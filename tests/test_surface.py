@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from mcp.client import Client
 
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.server import build_server
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.app.app import App
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
+from kustom_mcp.tools.catalog import CATALOG
 from tests.generate import SURFACE
 
 REGENERATE = "Run `uv run python -m tests.generate`, and look at the diff."

@@ -29,18 +29,18 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from kustom_mcp.app import SANDBOX_URL, App
-from kustom_mcp.environment import load
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.endpoint import Read
-from kustom_mcp.oms.retry import RetryBudget
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.server import build_server
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.endpoint import Read
+from kustom_mcp.api.retry import RetryBudget
+from kustom_mcp.app.app import SANDBOX_URL, App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.app.telemetry import SILENT, Telemetry
+from kustom_mcp.app.telemetry.exporting import wanted
+from kustom_mcp.app.telemetry.opentelemetry import Recorded
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.telemetry import SILENT, Telemetry
-from kustom_mcp.telemetry.exporting import wanted
-from kustom_mcp.telemetry.recorded import Recorded
 from tests.conversation import MODES, Mode, conversation, demo, no, yes
 from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.quick import quickly
@@ -561,9 +561,9 @@ OFF: list[dict[str, str]] = [
 
 def test_without_an_exporter_nothing_starts_and_the_sdk_is_not_imported() -> None:
     program = (
-        "import json, sys, kustom_mcp.commands.serve\n"
-        "from kustom_mcp.environment import load\n"
-        "from kustom_mcp.telemetry import SILENT, start\n"
+        "import json, sys, kustom_mcp.cli.serve\n"
+        "from kustom_mcp.settings.environment import load\n"
+        "from kustom_mcp.app.telemetry import SILENT, start\n"
         "assert all(start(load(given).telemetry) is SILENT for given in json.loads(sys.argv[1]))\n"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'opentelemetry.exporter'))])"
     )

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.oms.models import STATUSES, Capture, Order, Refund
-from kustom_mcp.view import (
+from kustom_mcp.api.models import STATUSES, Capture, Order, Refund
+from kustom_mcp.orders.facts import (
     GATED,
     ROW_BYTES,
     Totals,

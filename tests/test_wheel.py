@@ -21,8 +21,8 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp import __version__
-from kustom_mcp.policy import DEFAULT_TOOLSETS
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.calls.policy import DEFAULT_TOOLSETS
+from kustom_mcp.tools.catalog import CATALOG
 from tests.unhurried import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from kustom_mcp.account import Account
-from kustom_mcp.aside import aside
+from kustom_mcp.book.completeness import complete_since
 from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.feed import complete_since
-from kustom_mcp.book.shared import SharedShelf
-from kustom_mcp.book.shelf import FILE, BookUnavailable, LocalShelf, Page, Shelf
-from kustom_mcp.store import Store
+from kustom_mcp.book.postgres import SharedShelf
+from kustom_mcp.book.sqlite import FILE, BookUnavailable, LocalShelf, Page, Shelf
+from kustom_mcp.state.account import Account
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.threads import aside
 
 if TYPE_CHECKING:
-    from kustom_mcp.oms.models import Order
+    from kustom_mcp.api.models import Order
 
 __all__ = ["FILE", "Book", "BookUnavailable", "Entry", "entry_of"]
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kustom_mcp.account import Account
-from kustom_mcp.book import feed, hints
+from kustom_mcp.book import completeness as feed
+from kustom_mcp.book import hints
 from kustom_mcp.book.entry import Entry
-from kustom_mcp.book.shelf import Page, Values
+from kustom_mcp.book.sqlite import Page, Values
 from kustom_mcp.book.writing import account_number, kinds, put, take_out
+from kustom_mcp.state.account import Account
 
 _AT_ONCE = 500
 """Orders in one step: they have to fit into the patience of a shared store."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kustom_mcp.book.naming import backwards, sought
-from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.references import backwards, sought
+from kustom_mcp.book.sqlite import Page
 
 _FEW = 1_000
 """Orders whose ids have a part in common."""

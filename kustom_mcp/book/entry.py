@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from kustom_mcp.book.naming import LONGEST, folded
-from kustom_mcp.oms.models import AMOUNTS, CANCELLED, CLOSED, EXPIRED, Order
+from kustom_mcp.api.models import AMOUNTS, CANCELLED, CLOSED, EXPIRED, Order
+from kustom_mcp.book.references import LONGEST, folded
 from kustom_mcp.text import clean
 
 DAY = 86_400_000  # milliseconds

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kustom_mcp.book import feed
+from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.entry import Entry
-from kustom_mcp.book.shelf import Page
+from kustom_mcp.book.sqlite import Page
 from kustom_mcp.book.writing import put
 
 PACE = 200

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kustom_mcp.book.entry import Entry, Kind
-from kustom_mcp.book.wanted import By
+from kustom_mcp.book.query import By
 
 INDEXES = {
     "created_at": "book_by_created",

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from kustom_mcp.book import feed
+from kustom_mcp.api.models import AMOUNTS
+from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.entry import DAY, Entry, Kind
-from kustom_mcp.book.naming import backwards
-from kustom_mcp.book.shelf import Page
-from kustom_mcp.oms.models import AMOUNTS
+from kustom_mcp.book.references import backwards
+from kustom_mcp.book.sqlite import Page
 
 _COLUMNS = (
     *("number", "account", "order_id", "id_backwards", "kind"),

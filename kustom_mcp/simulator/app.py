@@ -21,15 +21,7 @@ from kustom_mcp.simulator.routes import Route, find_route
 from kustom_mcp.simulator.seeds import Seed, demo_orders
 from kustom_mcp.simulator.store import Record, Store, system_clock
 from kustom_mcp.simulator.switches import Switches
-from kustom_mcp.simulator.wire import (
-    JSON_TYPE,
-    ErrorAnswer,
-    NotJson,
-    Request,
-    Response,
-    error_response,
-    parse_json,
-)
+from kustom_mcp.simulator.wire import JSON_TYPE, ErrorAnswer, NotJson, Request, Response, error_response, parse_json
 
 API_KEY: Final = "kco_test_api_sandbox"
 KEY_HEADER: Final = "Klarna-Idempotency-Key"

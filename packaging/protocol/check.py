@@ -25,10 +25,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kustom_mcp.prompts import PROMPTS
+from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.seeds import demo_orders
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 
 HERE = Path(__file__).resolve().parent
 CONFORMANCE = "@modelcontextprotocol/conformance"

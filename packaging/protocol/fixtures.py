@@ -39,10 +39,10 @@ from mcp.types import (
 from mcp.types import CreateMessageRequest as Sample
 from pydantic import BaseModel
 
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.server import build_server
-from kustom_mcp.web import listen, serve_http
+from kustom_mcp.app.app import App
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.app import listen, serve_http
 
 Context = ServerRequestContext[Any, Any]
 Tool = Callable[[Context, CallToolRequestParams], Awaitable[Any]]

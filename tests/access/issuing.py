@@ -16,9 +16,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from kustom_mcp.access import Access, access_for
-from kustom_mcp.environment import load
-from kustom_mcp.settings import Settings
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import Settings
+from kustom_mcp.transport.oauth.tokens import Access, access_for
 
 ISSUER = "https://login.example.com"
 AUDIENCE = "https://mcp.example.com/mcp"

@@ -15,11 +15,11 @@ from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kustom_mcp.access import access_for
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.principal import KEY, Principal
-from kustom_mcp.web import listen, web_app
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.app import listen, web_app
+from kustom_mcp.transport.oauth.tokens import access_for
 from tests.conversation import Mode
 from tests.unhurried import PATIENCE
 

@@ -20,7 +20,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from kustom_mcp.access import (
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.transport.oauth.jwks import KeysUnavailable
+from kustom_mcp.transport.oauth.tokens import (
     LONGEST_TOKEN,
     MOST_ORDERS,
     NOT_A_TOKEN,
@@ -32,10 +36,6 @@ from kustom_mcp.access import (
     access_for,
     require_access,
 )
-from kustom_mcp.environment import load
-from kustom_mcp.keyset import KeysUnavailable
-from kustom_mcp.principal import Principal
-from kustom_mcp.settings import ConfigError
 from tests.access.issuing import (
     AUDIENCE,
     ISSUER,
@@ -379,8 +379,9 @@ def test_this_machine_alone_needs_neither(host: str) -> None:
 
 def test_stdio_does_not_pay_for_tokens() -> None:
     program = (
-        "import sys, kustom_mcp.commands.serve, kustom_mcp.stdio; "
-        "print(sorted({'jwt', 'kustom_mcp.access', 'kustom_mcp.bearer'} & set(sys.modules)))"
+        "import sys, kustom_mcp.cli.serve, kustom_mcp.transport.stdio; "
+        "oauth = {f'kustom_mcp.transport.oauth.{name}' for name in ('tokens', 'middleware')}; "
+        "print(sorted(({'jwt'} | oauth) & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from kustom_mcp.access import access_for
-from kustom_mcp.bearer import MAX_BODY, WITHHELD, Bearer
-from kustom_mcp.environment import load
-from kustom_mcp.principal import KEY, Principal
+from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.oauth.middleware import MAX_BODY, WITHHELD, Bearer
+from kustom_mcp.transport.oauth.tokens import access_for
 from tests.access.issuing import AUDIENCE, ISSUER, METADATA, ORDER, SUBJECT, Site, claims, jwk, rsa_key, settings, token
 
 WRITING = {"kustom_refund_order", "kustom_cancel_order"}

@@ -9,7 +9,7 @@ import anyio
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.issuer import MAX_BODY, Issuer, IssuerError, Published, same_issuer
+from kustom_mcp.transport.oauth.issuer import MAX_BODY, Issuer, IssuerError, Published, same_issuer
 from tests.access.issuing import ISSUER, KEYS, METADATA, Site, ec_key, jwk
 from tests.unhurried import PATIENCE
 

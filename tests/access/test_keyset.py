@@ -12,9 +12,9 @@ import pytest
 from anyio import wait_all_tasks_blocked
 from anyio.lowlevel import checkpoint
 
-from kustom_mcp.issuer import IssuerError, Published
-from kustom_mcp.keyset import INTERVAL, LIFETIME, STALE, KeySet, KeysUnavailable
-from kustom_mcp.signing import SigningKey, signing_keys
+from kustom_mcp.transport.oauth.algorithms import SigningKey, signing_keys
+from kustom_mcp.transport.oauth.issuer import IssuerError, Published
+from kustom_mcp.transport.oauth.jwks import INTERVAL, LIFETIME, STALE, KeySet, KeysUnavailable
 from tests.access.issuing import ISSUER, ec_key, ed_key, jwk, rsa_key
 from tests.unhurried import PATIENCE
 

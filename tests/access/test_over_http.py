@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.principal import Principal
-from kustom_mcp.web import SESSIONS_OF_ONE
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.transport.http.app import SESSIONS_OF_ONE
 from tests.access.issuing import AUDIENCE, ISSUER, Site, jwk, rsa_key, token
 from tests.access.serving import bound, serving
 from tests.conversation import MODES, Mode, demo

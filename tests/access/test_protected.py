@@ -9,9 +9,9 @@ import httpx2 as httpx
 import pytest
 from starlette.applications import Starlette
 
-from kustom_mcp.access import access_for
-from kustom_mcp.environment import load
-from kustom_mcp.protected import WELL_KNOWN, Resource, metadata_routes
+from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.oauth.metadata import WELL_KNOWN, Resource, metadata_routes
+from kustom_mcp.transport.oauth.tokens import access_for
 from tests.access.issuing import AUDIENCE, ISSUER, KEYS, METADATA, Site, settings
 
 DOCUMENT = {

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import RSAAlgorithm
 
-from kustom_mcp.signing import ALGORITHMS, signing_keys
+from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, signing_keys
 from tests.access.issuing import ec_key, ed_key, jwk, rsa_key
 
 RSA = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})

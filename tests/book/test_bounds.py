@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.wanted import By
+from kustom_mcp.book.query import By
 from kustom_mcp.book.writing import forget, forget_all, put
 from tests.book.books import Books, both, number_of
 from tests.book.writers import order

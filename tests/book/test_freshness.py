@@ -13,15 +13,15 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.app import SANDBOX_URL, App
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.models import Order
+from kustom_mcp.app.app import SANDBOX_URL, App
+from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book import Book
-from kustom_mcp.book.finding import Search
-from kustom_mcp.book.shelf import LocalShelf, Page
-from kustom_mcp.book.wanted import Wanted
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.models import Order
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.settings import SANDBOX_KEY
+from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.search import Search
+from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.book.writers import SANDBOX

@@ -14,12 +14,12 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
 from kustom_mcp.book import Book
 from kustom_mcp.book.entry import DAY, entry_of
-from kustom_mcp.book.finding import Search
-from kustom_mcp.book.shelf import LATEST, BookUnavailable, LocalShelf, Page
-from kustom_mcp.book.wanted import Wanted
+from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.search import Search
+from kustom_mcp.book.sqlite import LATEST, BookUnavailable, LocalShelf, Page
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
 from kustom_mcp.simulator.app import Simulator
 from tests.book.writers import EACH, SANDBOX, order, started

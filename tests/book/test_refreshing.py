@@ -15,12 +15,12 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.app import App
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.models import Order
+from kustom_mcp.app.app import App
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.writing import put
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.models import Order
-from kustom_mcp.settings import SANDBOX_KEY
+from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import Talk, conversation

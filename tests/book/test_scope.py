@@ -12,14 +12,14 @@ from uuid import UUID
 
 import pytest
 
-from kustom_mcp.app import App
+from kustom_mcp.api.models import Order
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.writing import doubt, put
-from kustom_mcp.environment import load
-from kustom_mcp.oms.models import Order
-from kustom_mcp.principal import Principal
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.settings import SANDBOX_KEY
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from tests.web.callers import Callers
 

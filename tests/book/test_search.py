@@ -13,17 +13,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from kustom_mcp.api.models import Order
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.finding import Search
 from kustom_mcp.book.ordering import place
-from kustom_mcp.book.shared import SharedShelf
-from kustom_mcp.book.shelf import LocalShelf, Shelf
-from kustom_mcp.book.wanted import By, Wanted
+from kustom_mcp.book.postgres import SharedShelf
+from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.search import Search
+from kustom_mcp.book.sqlite import LocalShelf, Shelf
 from kustom_mcp.book.writing import account_number, forget, put
-from kustom_mcp.oms.models import Order
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import stamp
-from kustom_mcp.store import Store
+from kustom_mcp.state.database import Store
 
 AMOUNTS = (
     *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),

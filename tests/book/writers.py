@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from kustom_mcp.account import account_of
+from kustom_mcp.api.models import Order
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.shared import SharedShelf
-from kustom_mcp.book.shelf import LocalShelf, Shelf
+from kustom_mcp.book.postgres import SharedShelf
+from kustom_mcp.book.sqlite import LocalShelf, Shelf
 from kustom_mcp.book.writing import account_number, put
-from kustom_mcp.oms.models import Order
-from kustom_mcp.settings import Settings
-from kustom_mcp.store import Store
+from kustom_mcp.settings.settings import Settings
+from kustom_mcp.state.account import account_of
+from kustom_mcp.state.database import Store
 
 EACH = 50
 SANDBOX = account_of(Settings()).name

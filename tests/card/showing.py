@@ -19,7 +19,7 @@ from typing import Any
 import anyio
 from mcp.types import TextResourceContents
 
-from kustom_mcp.card import ORDER_CARD
+from kustom_mcp.calls.card import ORDER_CARD
 from tests.conversation import Talk
 from tests.npm import installed, node, unavailable
 from tests.unhurried import PATIENCE

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kustom_mcp.card import ORDER_CARD
+from kustom_mcp.calls.card import ORDER_CARD
 from kustom_mcp.money import exponent, show
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.card.showing import Browser

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 from tests.choosing.ranking import Ranking
 from tests.conversation import conversation, demo
 

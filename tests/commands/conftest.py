@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kustom_mcp.commands.line import run
+from kustom_mcp.cli.parser import run
 from tests.commands.desk import Desk
 from tests.transports.kustom import Kustom, simulating
 

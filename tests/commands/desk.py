@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import pytest
 
-from kustom_mcp.commands import install
-from kustom_mcp.commands.hosts import Machine
+from kustom_mcp.cli.install import command as install
+from kustom_mcp.cli.install.hosts import Machine
 
 System = Literal["windows", "macos", "linux"]
 SYSTEMS: tuple[System, ...] = ("windows", "macos", "linux")

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.commands.audit import run
-from kustom_mcp.commands.program import shown
-from kustom_mcp.intents import Intents
+from kustom_mcp.cli.audit import run
+from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.state.intents import Intents
 from tests.conversation import Talk, conversation, demo
 from tests.unhurried import PATIENCE
 

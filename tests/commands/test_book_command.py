@@ -19,9 +19,9 @@ import pytest
 
 from kustom_mcp.book import Book, hints
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.shelf import LATEST, LocalShelf, Page
+from kustom_mcp.book.sqlite import LATEST, LocalShelf, Page
 from kustom_mcp.book.writing import account_number
-from kustom_mcp.commands.program import shown
+from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.seeds import demo_orders
 from tests.commands.conftest import Command
 from tests.commands.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status

@@ -35,7 +35,7 @@ ANOTHER_WRITER = """
 import sys
 from pathlib import Path
 from kustom_mcp.book.entry import Entry, Kind
-from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.sqlite import LocalShelf
 from kustom_mcp.book.writing import account_number, put
 from tests.book.writers import SANDBOX
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kustom_mcp import __version__
-from kustom_mcp.commands.program import shown
+from kustom_mcp.cli.program import shown
 from tests.commands.conftest import Command
 from tests.transports.kustom import PROGRAM
 from tests.unhurried import PATIENCE

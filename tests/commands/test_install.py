@@ -13,8 +13,8 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
-from kustom_mcp.environment import load
-from kustom_mcp.settings import ConfigError
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError
 from tests.commands.desk import (
     CREDENTIALS,
     IN_SANDBOX,

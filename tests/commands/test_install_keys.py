@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.environment import load
-from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError, Settings
 from tests.commands.conftest import Command
 from tests.commands.desk import KEY, PLACES, POSIX, VSCODE, Desk
 

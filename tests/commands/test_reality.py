@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.commands import reality
-from kustom_mcp.commands.experiments import EXPERIMENTS
-from kustom_mcp.environment import load
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.settings import ConfigError
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.cli import check_playground as reality
+from kustom_mcp.cli.playground_experiments import EXPERIMENTS
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.switches import Switches

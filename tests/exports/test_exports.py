@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from kustom_mcp.exports import NoColumn, Row, Unreadable, opened
+from kustom_mcp.book.spreadsheets import NoColumn, Row, Unreadable, opened
 
 NOTHING = "there is no order id in this row"
 SHOP_NUMBER = "this is not an order id: this looks like a merchant reference or an order number of the shop"
@@ -211,7 +211,7 @@ def test_a_workbook_that_is_cut_in_the_middle_is_refused_where_it_breaks(tmp_pat
 def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(tmp_path: Path) -> None:
     path = excel(tmp_path / "x.xlsx", [["Order ID"], [A]])
     program = (
-        "import sys; sys.modules['openpyxl'] = None; from kustom_mcp.commands.line import run; "
+        "import sys; sys.modules['openpyxl'] = None; from kustom_mcp.cli.parser import run; "
         "sys.exit(run(['book', 'import', sys.argv[1]]))"
     )
     done = subprocess.run(

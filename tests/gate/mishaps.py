@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kustom_mcp.oms.retry import READS
+from kustom_mcp.api.retry import READS
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import Talk
 

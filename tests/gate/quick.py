@@ -8,9 +8,9 @@ from typing import Any
 
 import anyio.lowlevel
 
-from kustom_mcp.app import SANDBOX_URL, App
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.sandbox import SandboxTransport
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.app.app import SANDBOX_URL, App
+from kustom_mcp.app.sandbox import SandboxTransport
 
 KEYS = "an invented key of thirty-two bytes or more"
 ALL: dict[str, Any] = {"KUSTOM_TOOLS": "all", "KUSTOM_KEYS": KEYS}

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from kustom_mcp.codes import (
+from kustom_mcp.calls.token import (
     MAX_LENGTH,
     STATUSES,
     CodeBox,

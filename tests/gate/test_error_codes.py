@@ -10,10 +10,10 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.intents import Intents
-from kustom_mcp.result import MEANINGS, Code
+from kustom_mcp.app.app import App
+from kustom_mcp.schema.result import MEANINGS, Code
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.state.intents import Intents
 from tests.conversation import Talk, conversation
 from tests.gate.mishaps import ORDER
 from tests.gate.operations import CANCEL, LAMPS, MUG, REFUND, refunded, somebody

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp import upstream
-from kustom_mcp.answers import state_changed
-from kustom_mcp.call import Call
-from kustom_mcp.codes import Figures
-from kustom_mcp.oms.endpoints import ACKNOWLEDGE_ORDER, GET_CAPTURE, GET_ORDER
-from kustom_mcp.oms.errors import InvalidIdentifier, NotSent, Unavailable, WritesOff
-from kustom_mcp.operation import Effect, operation
-from kustom_mcp.result import Failure, Result
+from kustom_mcp.api.endpoints import ACKNOWLEDGE_ORDER, GET_CAPTURE, GET_ORDER
+from kustom_mcp.api.errors import InvalidIdentifier, NotSent, Unavailable, WritesOff
+from kustom_mcp.calls import upstream_errors as upstream
+from kustom_mcp.calls.messages import state_changed
+from kustom_mcp.calls.token import Figures
+from kustom_mcp.calls.write import Call
+from kustom_mcp.schema.result import Failure, Result
+from kustom_mcp.tools.tool import Effect, operation
 
 DONE = Result("ok", "Done.")
 

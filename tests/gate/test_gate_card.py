@@ -12,8 +12,8 @@ from mcp import MCPError
 from mcp.client.extension import ClientExtension, advertise
 from mcp.types import TextResourceContents
 
-from kustom_mcp.card import APPROVE, EXTENSION, ORDER_CARD, PAGE_TYPE
-from kustom_mcp.result import compact
+from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, PAGE_TYPE
+from kustom_mcp.schema.result import compact
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import CARDS, MODES, Mode, Talk, conversation, yes
 from tests.gate.mishaps import in_doubt, line_mended

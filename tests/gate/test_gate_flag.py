@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import MODES, Mode, conversation, yes
 from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import AMOUNT, CAPTURE, DUE_DATE, GATED, REFUND, Case, amount, name_of, only, somebody

@@ -12,9 +12,9 @@ from mcp import MCPError
 from mcp.server import Server
 from mcp.types import ElicitResult
 
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.server import build_server
+from kustom_mcp.app.app import App
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import MODES, Mode, Talk, conversation, no, yes
 from tests.gate.operations import (

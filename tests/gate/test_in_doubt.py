@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.audit import Audit, AuditUnavailable
-from kustom_mcp.intents import Intents
+from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.intents import Intents
 from tests.conversation import CARDS, MODES, Mode, Talk, conversation, no, yes
 from tests.gate.mishaps import ORDER, in_doubt, line_mended
 from tests.gate.operations import (

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.oms.endpoint import Approved
-from kustom_mcp.oms.endpoints import CANCEL_ORDER
-from kustom_mcp.oms.errors import WritesOff
-from kustom_mcp.policy import Kind, Policy
-from kustom_mcp.principal import Principal
-from kustom_mcp.result import Code, Failure
-from kustom_mcp.server import KINDS
-from kustom_mcp.settings import ConfigError, Settings
+from kustom_mcp.api.endpoint import Approved
+from kustom_mcp.api.endpoints import CANCEL_ORDER
+from kustom_mcp.api.errors import WritesOff
+from kustom_mcp.calls.policy import Kind, Policy
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import conversation, yes
 from tests.gate.operations import AMOUNT, CAPTURE, GATED, REFUND, UNGATED, Case, name_of

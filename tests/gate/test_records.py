@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.audit import Audit, AuditUnavailable
-from kustom_mcp.gate import operating_user
-from kustom_mcp.intents import Intents, Remembered
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.intents import Intents, Remembered
 from tests.conversation import conversation
 from tests.gate.mishaps import in_doubt, line_mended
 from tests.gate.operations import DUE_DATE, REFUND, SEND_OUT, only

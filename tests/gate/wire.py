@@ -12,7 +12,7 @@ from mcp.shared.memory import MessageStream, create_client_server_memory_streams
 from mcp.shared.message import SessionMessage
 from mcp.types import jsonrpc_message_adapter
 
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
 
 HELLO = {"protocolVersion": "2025-06-18", "clientInfo": {"name": "by hand", "version": "1"}}
 

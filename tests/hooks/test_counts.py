@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio
 import httpx2 as httpx
 
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.web import web_app
+from kustom_mcp.app.app import App
+from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.app import web_app
 from tests.conversation import demo
 from tests.hooks.hearing import HOOKED, HOOKS, signed, told
 from tests.test_telemetry import Watcher

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.book import Book, feed, hints
+from kustom_mcp.api.models import Order
+from kustom_mcp.book import Book, hints
+from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.entry import DAY, entry_of, stamp
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.shelf import LocalShelf, Page
+from kustom_mcp.book.sqlite import LocalShelf, Page
 from kustom_mcp.book.writing import Forgotten, account_number, forget, forget_all, forget_before, put
-from kustom_mcp.oms.models import Order
 from tests.book.writers import SANDBOX
 
 T0 = 1_750_000_000_000

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.api.models import Order
 from kustom_mcp.book import hints
 from kustom_mcp.book.entry import Entry, entry_of
 from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, Claimed, Hint
-from kustom_mcp.book.shelf import LocalShelf, Page
+from kustom_mcp.book.sqlite import LocalShelf, Page
 from kustom_mcp.book.writing import account_number, forget_all, put
-from kustom_mcp.oms.models import Order
 from tests.book.writers import SANDBOX
 
 T0 = 1_750_000_000_000

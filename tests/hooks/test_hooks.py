@@ -16,7 +16,7 @@ import pytest
 
 from kustom_mcp.book import hints
 from kustom_mcp.book.hints import MOST, Hint
-from kustom_mcp.book.shelf import LocalShelf
+from kustom_mcp.book.sqlite import LocalShelf
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.simulator.events import SECRET
 from tests.hooks.hearing import HOOKS, PATH, free_port, hearing, reads, signed, told, until

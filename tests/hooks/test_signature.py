@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from kustom_mcp.hooks.signature import signed
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Event, Outbox
+from kustom_mcp.transport.webhooks.signature import signed
 from tests.hooks import hearing
 
 NEW, OLD, OTHERS = (f"whsec_{letter * 32}" for letter in "NOX")

@@ -23,7 +23,7 @@ from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.seeds import Seed, demo_orders
 from kustom_mcp.simulator.store import system_clock
 from kustom_mcp.text import clean, quoted
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import Talk, conversation, no
 from tests.hostile.assistant import EVERYTHING, texts
 from tests.hostile.texts import DISGUISES, hostile_order

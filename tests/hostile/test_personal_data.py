@@ -21,19 +21,19 @@ import pytest
 from mcp.client import Client
 from mcp.types import CallToolRequestParams
 
-from kustom_mcp.app import App
-from kustom_mcp.call import Call
-from kustom_mcp.environment import load
-from kustom_mcp.gate import Gate
-from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import OmsError
-from kustom_mcp.policy import Policy
-from kustom_mcp.principal import Principal
-from kustom_mcp.round import Asked
-from kustom_mcp.server import KINDS, build_server
+from kustom_mcp.api.endpoints import GET_ORDER
+from kustom_mcp.api.errors import OmsError
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.attempt import Asked
+from kustom_mcp.calls.confirmation import Gate
+from kustom_mcp.calls.policy import Policy
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.write import Call
+from kustom_mcp.server.handlers import KINDS, build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import Talk, conversation, no
 from tests.hostile.assistant import EVERYTHING
 from tests.hostile.test_hostile_text import calls

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from kustom_mcp.oms.endpoints import CANCEL_ORDER, GET_ORDER
-from kustom_mcp.oms.errors import OmsError
-from kustom_mcp.oms.models import Order
-from kustom_mcp.oms.settlement import Landed, Settle, Written
+from kustom_mcp.api.endpoints import CANCEL_ORDER, GET_ORDER
+from kustom_mcp.api.errors import OmsError
+from kustom_mcp.api.models import Order
+from kustom_mcp.api.reconcile import Landed, Settle, Written
 from tests.oms.scripted import APPROVED, KEY, ORDER_ID, World
 
 CANCEL = ("POST", f"/ordermanagement/v1/orders/{ORDER_ID}/cancel", str(KEY))

@@ -11,9 +11,9 @@ import anyio
 import httpx2 as httpx
 from pydantic import SecretStr
 
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.endpoint import Approved
-from kustom_mcp.oms.retry import RetryBudget
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.endpoint import Approved
+from kustom_mcp.api.retry import RetryBudget
 
 ORDER_ID = "7849fd84-47dc-2919-a7ce-0123456789ab"
 CAPTURE_ID = "4ba29b50-be7b-44f5-a492-113e6a865e22"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.oms.endpoint import Approved, Authority, Endpoint, NeedsNone, Write, contained, url_for
-from kustom_mcp.oms.endpoints import (
+from kustom_mcp.api.endpoint import Approved, Authority, Endpoint, NeedsNone, Write, contained, url_for
+from kustom_mcp.api.endpoints import (
     ACKNOWLEDGE_ORDER,
     CAPTURE_ORDER,
     ENDPOINTS,
@@ -20,7 +20,7 @@ from kustom_mcp.oms.endpoints import (
     GET_REFUND,
     REFUND_ORDER,
 )
-from kustom_mcp.oms.errors import InvalidIdentifier
+from kustom_mcp.api.errors import InvalidIdentifier
 from tests.oms.documentation import documented
 from tests.oms.scripted import CAPTURE_ID, KEY, ORDER_ID
 

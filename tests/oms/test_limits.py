@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from kustom_mcp.oms.endpoint import Write
-from kustom_mcp.oms.endpoints import ENDPOINTS
-from kustom_mcp.oms.limits import BODIES, PARTS, Limit
+from kustom_mcp.api.endpoint import Write
+from kustom_mcp.api.endpoints import ENDPOINTS
+from kustom_mcp.api.field_limits import BODIES, PARTS, Limit
 from tests.oms.documentation import documented
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kustom_mcp.oms.endpoints import GET_ORDER, LIST_CAPTURES, LIST_DUE_DATE_OPTIONS
-from kustom_mcp.oms.models import (
+from kustom_mcp.api.endpoints import GET_ORDER, LIST_CAPTURES, LIST_DUE_DATE_OPTIONS
+from kustom_mcp.api.models import (
     Address,
     Capture,
     ErrorBody,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.oms.outcome import EXCEPTIONS, Outcome, of_exception, of_status
+from kustom_mcp.api.outcome import EXCEPTIONS, Outcome, of_exception, of_status
 
 ROOTS: tuple[type[Exception], ...] = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, httpx.CookieConflict)
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from kustom_mcp.oms.endpoint import Read, contained, url_for
-from kustom_mcp.oms.endpoints import GET_ORDER
-from kustom_mcp.oms.errors import InvalidIdentifier, NotSent, ProtocolError
-from kustom_mcp.oms.payouts import (
+from kustom_mcp.api.endpoint import Read, contained, url_for
+from kustom_mcp.api.endpoints import GET_ORDER
+from kustom_mcp.api.errors import InvalidIdentifier, NotSent, ProtocolError
+from kustom_mcp.api.settlements import (
     GET_PAYOUT,
     LIST_PAYOUTS,
     LIST_TRANSACTIONS,

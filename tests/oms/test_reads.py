@@ -9,17 +9,11 @@ import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.oms.attempt import MAX_BODY
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.endpoints import GET_CAPTURE, GET_ORDER, LIST_CAPTURES
-from kustom_mcp.oms.errors import (
-    InvalidIdentifier,
-    NotSent,
-    ProtocolError,
-    RateLimited,
-    Unavailable,
-)
-from kustom_mcp.oms.models import Capture, Order
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.endpoints import GET_CAPTURE, GET_ORDER, LIST_CAPTURES
+from kustom_mcp.api.errors import InvalidIdentifier, NotSent, ProtocolError, RateLimited, Unavailable
+from kustom_mcp.api.models import Capture, Order
+from kustom_mcp.api.send import MAX_BODY
 from tests.oms.asking import read, read_failure
 from tests.oms.scripted import (
     API_KEY,

@@ -16,12 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from kustom_mcp.oms.endpoint import Read
-from kustom_mcp.oms.endpoints import CAPTURE_ORDER, GET_ORDER
-from kustom_mcp.oms.errors import OmsError, OutcomeUnknown, ProtocolError, Refused, Unavailable
-from kustom_mcp.oms.payouts import LIST_TRANSACTIONS
-from kustom_mcp.oms.redaction import ERROR_BYTES, LEFT_OUT, Redactor
-from kustom_mcp.oms.settlement import Written
+from kustom_mcp.api.endpoint import Read
+from kustom_mcp.api.endpoints import CAPTURE_ORDER, GET_ORDER
+from kustom_mcp.api.errors import OmsError, OutcomeUnknown, ProtocolError, Refused, Unavailable
+from kustom_mcp.api.reconcile import Written
+from kustom_mcp.api.redaction import ERROR_BYTES, LEFT_OUT, Redactor
+from kustom_mcp.api.settlements import LIST_TRANSACTIONS
 from tests.oms.scripted import APPROVED, CAPTURE_ID, ORDER_ID, Pieces, World, answer, order_json, refused
 
 SECRET = "Zq8vKp3-tRw9Xy_LmN4bQs7HdJf2GcTa6VeU0iOk5PrBx.WnYzDl"

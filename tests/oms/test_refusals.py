@@ -7,13 +7,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.oms.errors import (
-    AuthenticationFailed,
-    NotAllowed,
-    NotFound,
-    RateLimited,
-    Refused,
-)
+from kustom_mcp.api.errors import AuthenticationFailed, NotAllowed, NotFound, RateLimited, Refused
 from tests.oms.asking import read_failure
 from tests.oms.scripted import (
     Pieces,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.oms.outcome import Outcome
-from kustom_mcp.oms.retry import (
+from kustom_mcp.api.outcome import Outcome
+from kustom_mcp.api.retry import (
     LONGEST_PAUSE,
     LONGEST_RETRY_AFTER,
     READS,

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.oms.endpoints import ENDPOINTS
-from kustom_mcp.oms.models import STATUSES, Order
-from kustom_mcp.oms.rules import ALTERNATIVES, OPERATIONS, PERMISSIONS, Cell, Verdict, max_amount, refused_here, verdict
+from kustom_mcp.api.endpoints import ENDPOINTS
+from kustom_mcp.api.models import STATUSES, Order
+from kustom_mcp.api.order_rules import (
+    ALTERNATIVES,
+    OPERATIONS,
+    PERMISSIONS,
+    Cell,
+    Verdict,
+    max_amount,
+    refused_here,
+    verdict,
+)
 from tests.oms.documentation import documented
 
 LESS_TO_CAPTURE = ("CAPTURE_NOT_ALLOWED", "has less left to capture")

@@ -6,14 +6,9 @@ import anyio
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.oms.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER
-from kustom_mcp.oms.errors import (
-    NotAllowed,
-    NotSent,
-    OutcomeUnknown,
-    RateLimited,
-)
-from kustom_mcp.oms.settlement import Landed, Settle, Written, resend_without_looking
+from kustom_mcp.api.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER
+from kustom_mcp.api.errors import NotAllowed, NotSent, OutcomeUnknown, RateLimited
+from kustom_mcp.api.reconcile import Landed, Settle, Written, resend_without_looking
 from tests.oms.asking import CANCEL, cancel, looking, write_failure
 from tests.oms.scripted import APPROVED, HANG, KEY, ORDER_ID, Step, World, answer, refused
 from tests.unhurried import PATIENCE

@@ -12,11 +12,11 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.endpoints import CANCEL_ORDER, CAPTURE_ORDER, GET_ORDER
-from kustom_mcp.oms.errors import NotSent, OmsError, OutcomeUnknown, ProtocolError, Refused, Unavailable
-from kustom_mcp.oms.models import Order
-from kustom_mcp.oms.settlement import Landed, Written
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.endpoints import CANCEL_ORDER, CAPTURE_ORDER, GET_ORDER
+from kustom_mcp.api.errors import NotSent, OmsError, OutcomeUnknown, ProtocolError, Refused, Unavailable
+from kustom_mcp.api.models import Order
+from kustom_mcp.api.reconcile import Landed, Written
 from tests.oms.scripted import API_KEY, APPROVED, CAPTURE_ID, ORDER_ID, order_json
 from tests.unhurried import PATIENCE
 

@@ -10,17 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.oms.client import encode
-from kustom_mcp.oms.endpoint import Approved, Write
-from kustom_mcp.oms.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER, CAPTURE_ORDER, UPDATE_MERCHANT_REFERENCES
-from kustom_mcp.oms.errors import (
-    InvalidIdentifier,
-    NotSent,
-    RateLimited,
-    Refused,
-    WritesOff,
-)
-from kustom_mcp.oms.settlement import Written
+from kustom_mcp.api.client import encode
+from kustom_mcp.api.endpoint import Approved, Write
+from kustom_mcp.api.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER, CAPTURE_ORDER, UPDATE_MERCHANT_REFERENCES
+from kustom_mcp.api.errors import InvalidIdentifier, NotSent, RateLimited, Refused, WritesOff
+from kustom_mcp.api.reconcile import Written
 from tests.oms.asking import CANCEL, cancel, looking, write_failure
 from tests.oms.scripted import APPROVED, CAPTURE_ID, HANG, KEY, ORDER_ID, Pieces, World, answer, cut
 

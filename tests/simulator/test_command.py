@@ -15,7 +15,7 @@ from tests.unhurried import PATIENCE
 
 pytestmark = pytest.mark.real_clock
 
-PROGRAM = "import sys; from kustom_mcp.commands.simulate import run; sys.exit(run(int(sys.argv[1]), 0, *sys.argv[2:]))"
+PROGRAM = "import sys; from kustom_mcp.cli.simulate import run; sys.exit(run(int(sys.argv[1]), 0, *sys.argv[2:]))"
 
 
 @contextlib.asynccontextmanager

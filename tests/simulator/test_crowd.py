@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
-from kustom_mcp.commands.simulate import crowded
+from kustom_mcp.cli.simulate import crowded
 from kustom_mcp.simulator.crowd import DAYS, invented_orders
 from tests.conversation import conversation
 

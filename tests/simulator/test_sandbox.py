@@ -7,7 +7,7 @@ import anyio
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.sandbox import SandboxTransport
+from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.simulator.app import Seen, Simulator
 from kustom_mcp.simulator.direct import ask, credentials
 

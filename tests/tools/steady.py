@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import Mode, Person, Talk, conversation
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kustom_mcp.result import Failure
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.schema.result import Failure
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import MODES, Mode, Talk, conversation, demo
 
 CANARY = "kanarie4711"

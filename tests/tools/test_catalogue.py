@@ -15,8 +15,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from mcp.types import ListToolsResult, ToolAnnotations
 
-import kustom_mcp.tools
-from kustom_mcp.tools import CATALOG
+import kustom_mcp.tools.catalog
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import MODES, Mode, conversation
 
 READ, SET, ADD = (True, False, True), (False, False, True), (False, False, False)
@@ -142,12 +142,12 @@ def test_every_tool_belongs_to_the_toolset_of_the_contract() -> None:
 
 
 def test_every_tool_has_one_file_and_the_contents_page_names_every_file() -> None:
-    folder = Path(kustom_mcp.tools.__file__).parent
+    folder = Path(kustom_mcp.tools.catalog.__file__).parent
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     assert {f"kustom_{name}" for name in files} == set(CATALOG)
     for name, tool in CATALOG.items():
         assert name == tool.name
-        assert tool.run.__module__ == f"kustom_mcp.tools.{name.removeprefix('kustom_')}"
+        assert tool.run.__module__ == f"kustom_mcp.tools.catalog.{name.removeprefix('kustom_')}"
 
 
 def test_every_tool_has_a_test_file_of_its_own() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import conversation, demo

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.app import App
-from kustom_mcp.commands.simulate import crowded
-from kustom_mcp.result import compact
+from kustom_mcp.app.app import App
+from kustom_mcp.cli.simulate import crowded
+from kustom_mcp.orders.facts import ROW_BYTES
+from kustom_mcp.schema.result import compact
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.view import ROW_BYTES
 from tests.conversation import conversation, demo
 
 ORDER = "/orders/{order_id}"

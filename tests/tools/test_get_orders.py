@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from kustom_mcp.orders.facts import ROW_BYTES
 from kustom_mcp.simulator.seeds import demo_orders
-from kustom_mcp.view import ROW_BYTES
 from tests.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, steady
 

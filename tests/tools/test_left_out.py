@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kustom_mcp.arguments import AMOUNT_FIELDS, as_json
-from kustom_mcp.parsing import AS_WRITTEN, MOST_TOLD
-from kustom_mcp.result import Failure
-from kustom_mcp.tools import CATALOG
+from kustom_mcp.schema.arguments import AMOUNT_FIELDS, as_json
+from kustom_mcp.schema.parsing import AS_WRITTEN, MOST_TOLD
+from kustom_mcp.schema.result import Failure
+from kustom_mcp.tools.catalog import CATALOG
 from tests.conversation import Talk, demo
 from tests.tools.steady import first_capture, steady, without
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from mcp import MCPError
 
-from kustom_mcp.app import App
-from kustom_mcp.settings import ConfigError
+from kustom_mcp.app.app import App
+from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import MODES, Mode, Talk, conversation, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady

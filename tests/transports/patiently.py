@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import sys
 
-from kustom_mcp import stdio, web
 from kustom_mcp.__main__ import main
-from kustom_mcp.app import App
+from kustom_mcp.app.app import App
+from kustom_mcp.transport import stdio
+from kustom_mcp.transport.http import app as web
 
 TEN_MINUTES = 600.0
 begun = stdio._drain  # pyright: ignore[reportPrivateUsage]

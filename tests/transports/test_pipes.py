@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from kustom_mcp.pipes import READ_BYTES, Incoming, Outgoing
+from kustom_mcp.transport.pipes import READ_BYTES, Incoming, Outgoing
 from tests.transports.kustom import PATIENT, PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, Json, call, lines, request, until
 from tests.unhurried import PATIENCE

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kustom_mcp.oms.redaction import LEFT_OUT
+from kustom_mcp.api.redaction import LEFT_OUT
 from tests.transports.kustom import API_KEY, USERNAME, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, Pipe, call, spawned
 

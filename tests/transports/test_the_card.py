@@ -9,7 +9,7 @@ import pytest
 from mcp.client import Client
 from mcp.types import TextResourceContents
 
-from kustom_mcp.card import APPROVE, ORDER_CARD
+from kustom_mcp.calls.card import APPROVE, ORDER_CARD
 from tests.conversation import CARDS
 from tests.transports.host import MODES, Mode
 from tests.transports.kustom import Kustom, demo

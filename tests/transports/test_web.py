@@ -14,9 +14,9 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.commands.serve import run_http
-from kustom_mcp.settings import ConfigError, Settings
-from kustom_mcp.web import listen
+from kustom_mcp.cli.serve import run_http
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.transport.http.app import listen
 from tests.transports.host import MODES, Mode, Talk, hosting, yes
 from tests.transports.kustom import PROGRAM, Kustom, demo
 from tests.transports.pipe import HANDSHAKE, call, request

@@ -17,15 +17,15 @@ import anyio
 from mcp.client import Client
 from pydantic import SecretStr
 
-from kustom_mcp.app import App
-from kustom_mcp.audit import Audit
-from kustom_mcp.environment import load
-from kustom_mcp.intents import Intents, Remembered
-from kustom_mcp.limits import Limits
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.retry import RetryBudget
-from kustom_mcp.server import build_server
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.retry import RetryBudget
+from kustom_mcp.app.app import App
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import API_KEY
+from kustom_mcp.state.audit_log import Audit
+from kustom_mcp.state.intents import Intents, Remembered
+from kustom_mcp.state.spending_limits import Limits
 from tests.conversation import Talk
 from tests.gate.quick import Time
 from tests.transports.kustom import USERNAME

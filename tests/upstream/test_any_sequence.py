@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from kustom_mcp.app import App
-from kustom_mcp.oms.client import KustomClient
-from kustom_mcp.oms.retry import RetryBudget
-from kustom_mcp.sandbox import SandboxTransport
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.api.retry import RetryBudget
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.faults import Fault

@@ -10,11 +10,11 @@ import anyio
 import httpx2 as httpx
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-from kustom_mcp.app import App
-from kustom_mcp.environment import load
-from kustom_mcp.principal import KEY, Principal
-from kustom_mcp.sandbox import SandboxTransport
-from kustom_mcp.server import build_server
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from tests.conversation import demo
 from tests.transports.pipe import call, request

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.door import Door
+from kustom_mcp.transport.http.request_guard import Door
 from tests.unhurried import PATIENCE
 
 HOST = (b"host", b"mcp.example:8443")

@@ -8,7 +8,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from kustom_mcp.fairness import FORGET_AFTER, Crowded, Lanes, Pace
+from kustom_mcp.app.fair_queue import FORGET_AFTER, Crowded, Lanes, Pace
 from tests.unhurried import PATIENCE
 
 

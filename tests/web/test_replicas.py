@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.fairness import LANES, LANES_EACH
+from kustom_mcp.app.fair_queue import LANES, LANES_EACH
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.conversation import demo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kustom_mcp.fairness import Pace
+from kustom_mcp.app.fair_queue import Pace
 from tests.conversation import demo
 from tests.web.callers import callers
 

@@ -1,0 +1,224 @@
+"""The client: reads and writes against one Kustom account, with their attempts, their key and their settlement.
+
+A read is asked up to three times. A write is one intent with one idempotency key, which every attempt carries; it goes
+out again only when the last attempt provably did nothing (no connection, 429), or when looking at the order has shown
+that the effect of an ambiguous attempt is absent. While any attempt of a write is in doubt, only finding its effect
+ends the doubt: a later refusal may be the refusal of doing it twice, and says nothing about a first attempt that is
+still on its way or does not show yet.
+
+The client does not shield a write from cancellation: the caller does, since it must record the outcome as well.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import anyio
+import httpx2 as httpx
+from pydantic import SecretStr
+
+from kustom_mcp.api import responses as answer
+from kustom_mcp.api import retry
+from kustom_mcp.api.connection import Account
+from kustom_mcp.api.endpoint import Authority, Read, Write, url_for
+from kustom_mcp.api.errors import WritesOff
+from kustom_mcp.api.observer import NOBODY, Observer
+from kustom_mcp.api.outcome import Outcome
+from kustom_mcp.api.reconcile import Landed, Settle, Written, look
+from kustom_mcp.api.send import READ_SECONDS, Attempt, Letter, send_once
+
+T = TypeVar("T")
+
+LOOKING_SHARE: Final = 1 / 3
+"""The part of a write's time that is kept for looking, when it can be settled: a lost answer must not eat all of it."""
+
+
+class KustomClient:
+    """Kustom's Order Management API for one account. An async context manager; open it once per process.
+
+    `api_key`: the key, or what gives it for each request. Deadlines are absolute values of `clock`, in seconds.
+    `read_only` refuses anything but GET before a request exists.
+    `clock`, `wall` (time of day, for Retry-After dates), `sleep` and `rand` are given so that tests need not wait.
+    `observer` is told of every request.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        username: str,
+        api_key: SecretStr | Callable[[], SecretStr],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        read_only: bool = False,
+        proxy: str | None = None,
+        user_agent: str = "kustom-mcp",
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        rand: Callable[[], float] = random.random,
+        budget: retry.RetryBudget | None = None,
+        observer: Observer = NOBODY,
+    ) -> None:
+        key = (lambda: api_key) if isinstance(api_key, SecretStr) else api_key
+        self._account = Account(base_url, username, key, transport, proxy, user_agent)
+        self._base = self._account.base()
+        self._server = (self._base.host, self._base.port or (443 if self._base.scheme == "https" else 80))
+        self._read_only = read_only
+        self._clock = clock
+        self._wall = wall
+        self._sleep = sleep
+        self._rand = rand
+        self._budget = budget or retry.RetryBudget(clock)
+        self.cool_down = retry.CoolDown(clock)
+        """The pause after a 429, for all calls; what others of the same account were told may lengthen it."""
+        self._observer = observer
+        self._entered = False
+        self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None
+
+    def __repr__(self) -> str:
+        return f"KustomClient({str(self._base)!r}, read_only={self._read_only})"
+
+    async def __aenter__(self) -> Self:
+        self._entered = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        opened, self._opened, self._entered = self._opened, None, False
+        for http in opened or ():
+            await http.aclose()
+
+    @property
+    def retries_left(self) -> float:
+        """How many retries all calls together may make now."""
+        return self._budget.left
+
+    def _http(self, method: str) -> httpx.AsyncClient:
+        """Opened by the first request: TLS contexts take twenty milliseconds each that starting need not wait for."""
+        if not self._entered:
+            raise RuntimeError("The client is used inside `async with` only.")
+        if self._opened is None:
+            self._opened = self._account.open()
+        reading, writing = self._opened
+        return reading if method == "GET" else writing
+
+    async def read(self, endpoint: Read[T], *, deadline: float, **path: str) -> T:
+        """Ask, up to three times, before the deadline.
+
+        Raises NotSent, Refused and its kinds, Unavailable, ProtocolError.
+        """
+        letter = Letter("GET", url_for(self._base, endpoint, path), endpoint.template, {})
+        number = 0
+        while True:
+            number += 1
+            attempt = await self._attempt(number, letter, deadline)
+            if attempt.outcome is Outcome.APPLIED:
+                return answer.parsed(endpoint, attempt, path)
+            if not await self._pause(number, attempt, deadline, retry.READS):
+                raise answer.read_failure(attempt)
+
+    async def write(
+        self,
+        endpoint: Write,
+        authority: Authority,
+        *,
+        deadline: float,
+        body: Mapping[str, Any] | None = None,
+        settle: Settle | None = None,
+        before_send: Callable[[], Awaitable[None]] | None = None,
+        **path: str,
+    ) -> Written:
+        """Do it once, whatever it takes to know that it was done once.
+
+        `before_send` runs once, after everything that can be refused here and before the first attempt; what it raises
+        stops the write. `settle` looks whether the effect of an ambiguous attempt is there.
+        Raises NotSent, Refused and its kinds: nothing was done; OutcomeUnknown: it may have been.
+        """
+        letter = self._letter(endpoint, authority, body, path)
+        share = 1.0 if settle is None else 1.0 - LOOKING_SHARE
+        if before_send is not None:
+            await before_send()
+        doubt: Attempt | None = None
+        number = 0
+        while True:
+            number += 1
+            attempt = await self._attempt(number, letter, deadline, share)
+            if attempt.outcome is Outcome.APPLIED:
+                return answer.written(endpoint, attempt, number)
+            if attempt.outcome is Outcome.AMBIGUOUS:
+                doubt = attempt
+            again = await self._pause(number, attempt, deadline, retry.WRITES)
+            if doubt is not None:
+                landed = await look(settle)
+                if landed is Landed.PRESENT:
+                    return Written(None, settled=True, attempts=number)
+                if landed is Landed.UNCLEAR or not again:
+                    raise answer.unknown(doubt, attempt)
+            elif not again:
+                raise answer.nothing_done(attempt)
+
+    def _letter(
+        self, endpoint: Write, authority: Authority, body: Mapping[str, Any] | None, path: dict[str, str]
+    ) -> Letter:
+        """The request of a write, the same for each attempt; every refusal that needs no network happens here."""
+        if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("A write needs an Authority.")
+        if self._read_only:
+            raise WritesOff
+        if (body is None) != (endpoint.takes is None):
+            raise TypeError(f"{endpoint.name} takes {endpoint.takes or 'no body'}.")
+        headers = {"klarna-idempotency-key": str(authority.key)}
+        url = url_for(self._base, endpoint, path)
+        if body is None:
+            return Letter(endpoint.method, url, endpoint.template, headers)
+        headers["content-type"] = "application/json"
+        return Letter(endpoint.method, url, endpoint.template, headers, encode(body))
+
+    async def _attempt(self, number: int, letter: Letter, deadline: float, share: float = 1.0) -> Attempt:
+        """Send once, as soon as the shared pause allows, within a share of the time that is left."""
+        while pause := self.cool_down.remaining:
+            if self._clock() + pause >= deadline:
+                return Attempt(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
+            await self._sleep(pause)
+        http = self._http(letter.method)
+        left = deadline - self._clock()
+        if left <= 0:
+            return Attempt(Outcome.NOT_SENT, "deadline")
+        with self._observer.attempt(letter.method, letter.template, self._server, number - 1) as seen:
+            attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+            attempt = self._account.redacted(attempt)
+            seen.answered(attempt.outcome.value, attempt.status, attempt.error)
+        if attempt.status == 429:
+            self.cool_down.start(attempt.retry_after)
+        return attempt
+
+    async def _pause(self, number: int, attempt: Attempt, deadline: float, policy: retry.Policy) -> bool:
+        """Wait until the next attempt is due. False: there shall be none."""
+        wait = retry.next_wait(
+            number,
+            attempt.outcome,
+            policy=policy,
+            now=self._clock(),
+            deadline=deadline,
+            retry_after=attempt.retry_after,
+            rand=self._rand,
+        )
+        if wait is None:
+            return False
+        if not self._budget.take():
+            self._observer.out_of_retries()
+            return False
+        await self._sleep(wait)
+        return True
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """A JSON body: compact, UTF-8. A lone surrogate, which UTF-8 cannot carry, becomes the replacement character."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("utf-8")

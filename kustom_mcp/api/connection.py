@@ -1,0 +1,98 @@
+"""The HTTP connection to one Kustom account: who we are, what we trust, and what we never do.
+
+Nothing comes from the environment: no proxy, no netrc, no certificate bundle, so that a variable set for another
+program cannot send credentials elsewhere. Redirects are not followed, cookies are not kept, compression is not asked
+for, TLS is always verified.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final
+
+import httpx2 as httpx
+from pydantic import SecretStr
+
+from kustom_mcp.api.redaction import Redactor
+from kustom_mcp.api.send import Attempt
+
+KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
+FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
+"""A write has a connection of its own: nothing that an earlier answer left behind on it can pass for its answer, and it
+never finds that the other side has just closed it."""
+KEYS_REMEMBERED: Final = 3
+"""Of a key that is changed while we run, an answer that is on its way may still repeat the one from before."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
+
+    `api_key` is asked for every request, because it may change while we run. `transport` replaces the network, `proxy`
+    is the only way to a proxy.
+    """
+
+    base_url: str
+    username: str = field(repr=False)
+    api_key: Callable[[], SecretStr] = field(repr=False)
+    transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+    user_agent: str = "kustom-mcp"
+    _used: dict[str, Redactor] = field(default_factory=dict[str, Redactor], init=False, repr=False)
+    """For each of the keys that were used last, what finds it in an answer."""
+
+    def base(self) -> httpx.URL:
+        """The base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
+        try:
+            url = httpx.URL(self.base_url)
+        except httpx.InvalidURL:
+            raise ValueError("The base URL is not a URL.") from None
+        if url.scheme not in ("https", "http") or not url.host or url.userinfo or url.query or url.fragment:
+            raise ValueError("The base URL must be http or https with a host, without user, query or fragment.")
+        return url
+
+    def open(self) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+        """A client for reads and one for writes, which share what they trust."""
+        # Once, and only where there is a network: reading the certificates takes its time.
+        trust = self.transport is not None or httpx.create_ssl_context(trust_env=False)
+        return self._client(trust, KEPT), self._client(trust, FRESH)
+
+    def _client(self, trust: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
+        """A client whose every request carries the credentials."""
+        return httpx.AsyncClient(
+            auth=self._signed,
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": self.user_agent,
+            },
+            # A jar that accepts nothing: the API needs no cookies, and state that nobody asked for is not kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            transport=self.transport,
+            proxy=self.proxy,
+            limits=limits,
+            verify=trust,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def _signed(self, request: httpx.Request) -> httpx.Request:
+        """K: ordinary Basic of `username:key`."""
+        key = self.api_key().get_secret_value()
+        pair = f"{self.username}:{key}".encode()
+        if key not in self._used:
+            self._used[key] = Redactor(self.username, key)
+            for old in [*self._used][:-KEYS_REMEMBERED]:
+                del self._used[old]
+        request.headers["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+        return request
+
+    def redacted(self, attempt: Attempt) -> Attempt:
+        """The attempt without what it repeats of the credentials that were sent lately."""
+        for redactor in self._used.values():
+            attempt = redactor.redacted(attempt)
+        return attempt

@@ -1,0 +1,174 @@
+"""What an answer says: the errors of its status and body, the new resource's id, cleaned of anything that is not ours.
+
+Error bodies are JSON, HTML from a gateway, or nothing; all are read without complaint, since the status alone already
+says what matters. A 403 is the exception: with a *_NOT_ALLOWED code it is about the order, without any JSON it comes
+from a gateway that blocks callers by region before anyone looks at the credentials (C).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypedDict, TypeVar
+
+from pydantic import ValidationError
+
+from kustom_mcp.api.endpoint import PATTERNS, Read, Write
+from kustom_mcp.api.errors import (
+    NO_SUCH,
+    AuthenticationFailed,
+    NotAllowed,
+    NotFound,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolError,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
+from kustom_mcp.api.models import ErrorBody
+from kustom_mcp.api.outcome import Outcome
+from kustom_mcp.api.reconcile import Written
+from kustom_mcp.api.send import Attempt
+from kustom_mcp.api.settlements import Listed
+from kustom_mcp.api.wire import Wire
+
+T = TypeVar("T")
+
+MESSAGE_LENGTH: Final = 255
+MESSAGES: Final = 10
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
+_UNPRINTABLE = re.compile(r"[^!-~]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class ErrorFacts:
+    """What an error body and its headers gave, cleaned. `spoken`: the body was the API's own JSON object."""
+
+    error_code: str | None = None
+    correlation_id: str | None = None
+    messages: tuple[str, ...] = ()
+    spoken: bool = False
+
+
+def error_facts(attempt: Attempt) -> ErrorFacts:
+    """Read an error body. Anything that is not the API's JSON gives nothing but the correlation id of the headers."""
+    header = attempt.headers.get("klarna-correlation-id")
+    try:
+        body = ErrorBody.model_validate_json(attempt.body)
+    except (ValidationError, RecursionError):
+        return ErrorFacts(correlation_id=clean_id(header))
+    code = body.error_code or ""
+    return ErrorFacts(
+        error_code=code if _CODE.fullmatch(code) else None,
+        correlation_id=clean_id(body.correlation_id) or clean_id(header),
+        messages=tuple(text[:MESSAGE_LENGTH] for text in body.error_messages[:MESSAGES]),
+        spoken=True,
+    )
+
+
+class _Known(TypedDict):
+    error_code: str | None
+    correlation_id: str | None
+    messages: tuple[str, ...]
+
+
+def _known(facts: ErrorFacts) -> _Known:
+    return {"error_code": facts.error_code, "correlation_id": facts.correlation_id, "messages": facts.messages}
+
+
+def clean_id(text: str | None) -> str | None:
+    """An opaque id as short printable text, None when nothing of it is left."""
+    return _UNPRINTABLE.sub("", text or "")[:100] or None
+
+
+def refusal(attempt: Attempt) -> Refused:
+    """The error of an answer that refused: 3xx, 4xx."""
+    status = attempt.status or 0
+    facts = error_facts(attempt)
+    code = facts.error_code or ""
+    if status == 429:
+        return RateLimited(retry_after=attempt.retry_after, **_known(facts))
+    if status == 404 or (status == 400 and code in NO_SUCH):
+        return NotFound(status, **_known(facts))
+    if status == 403 and code.endswith("NOT_ALLOWED"):
+        return NotAllowed(status, **_known(facts))
+    if status == 401 or (status == 403 and (code == "FORBIDDEN" or not facts.spoken)):
+        blocked = status == 403 and not facts.spoken
+        return AuthenticationFailed(status, blocked=blocked, **_known(facts))
+    return Refused(status, **_known(facts))
+
+
+def read_failure(attempt: Attempt) -> Unavailable | Refused | NotSent:
+    """The error of a read whose attempts are used up."""
+    if attempt.outcome is Outcome.AMBIGUOUS:
+        return Unavailable(attempt.cause, status=attempt.status, correlation_id=error_facts(attempt).correlation_id)
+    return nothing_done(attempt)
+
+
+def nothing_done(attempt: Attempt) -> Refused | NotSent:
+    """The error of an attempt that provably did nothing: 429, another refusal, or no connection."""
+    return NotSent(attempt.cause) if attempt.status is None else refusal(attempt)
+
+
+def unknown(attempt: Attempt, last: Attempt) -> OutcomeUnknown:
+    """The error of a write that an attempt left in doubt, and what the last attempt came to."""
+    facts = error_facts(attempt)
+    return OutcomeUnknown(
+        attempt.cause,
+        status=attempt.status,
+        error_code=facts.error_code,
+        correlation_id=facts.correlation_id,
+        stopped=None if last.outcome is Outcome.AMBIGUOUS else nothing_done(last),
+    )
+
+
+def new_id(endpoint: Write, attempt: Attempt) -> str | None:
+    """The id of what a write made: its own header, else the last segment of Location (C: both are relied on)."""
+    if endpoint.gives is None:
+        return None
+    location = attempt.headers.get("location", "").rstrip("/").rpartition("/")[2]
+    for candidate in (attempt.headers.get(endpoint.gives, "").strip(), location):
+        if PATTERNS["capture_id"].fullmatch(candidate):
+            return candidate
+    return None
+
+
+def written(endpoint: Write, attempt: Attempt, number: int) -> Written:
+    """The report of a write that was answered with a 2xx."""
+    return Written(
+        attempt.status,
+        new_id=new_id(endpoint, attempt),
+        attempts=number,
+        correlation_id=clean_id(attempt.headers.get("klarna-correlation-id")),
+    )
+
+
+def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
+    """The answer of a read, about what was asked for. Raises ProtocolError."""
+    if attempt.flaw is not None:
+        raise ProtocolError(attempt.flaw)
+    try:
+        found = endpoint.parse(attempt.body)
+    except (ValidationError, RecursionError):
+        # Raised outside, so that the rejected text is nowhere in the error's context.
+        found = None
+    if found is None:
+        raise ProtocolError("not_the_promised_json")
+    if isinstance(found, Listed):
+        _about_what_was_asked(found.entries, path)
+        return found
+    for name, asked in path.items():
+        told = getattr(found, name, None)
+        if told is not None and str(told).lower() != asked.lower():
+            raise ProtocolError("another_" + name)
+    return found
+
+
+def _about_what_was_asked(entries: Sequence[Wire], asked: Mapping[str, str]) -> None:
+    """Hold each entry of a list to what was asked for: a filter that was ignored would show what is somebody else's."""
+    for entry in entries:
+        for name in type(entry).model_fields.keys() & asked.keys():
+            if str(getattr(entry, name) or "").lower() != asked[name].lower():
+                raise ProtocolError("another_" + name)

@@ -1,0 +1,146 @@
+"""The Settlements API, beside Order Management on the same host: payouts, and the transactions that they are made of.
+
+Read as kindly as orders are (`models`): only what a sum needs is required. Types and detailed types are open lists.
+What a transaction does to a payout is not said by the description; who adds amounts up decides that (`settled`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import Field
+
+from kustom_mcp.api.endpoint import SETTLEMENTS, Read
+from kustom_mcp.api.wire import Amount, Many, Total, Wire
+
+LARGEST_PAGE: Final = 500
+
+
+class Totals(Wire):
+    """What a payout comes to, minor units (KL). Fees are without tax, which has a total of its own."""
+
+    sale_amount: Total = 0
+    return_amount: Total = 0
+    reversal_amount: Total = 0
+    fee_amount: Total = 0
+    fee_correction_amount: Total = 0
+    fee_refund_amount: Total = 0
+    tax_amount: Total = 0
+    tax_refund_amount: Total = 0
+    commission_amount: Total = 0
+    charge_amount: Total = 0
+    credit_amount: Total = 0
+    holdback_amount: Total = 0
+    release_amount: Total = 0
+    repay_amount: Total = 0
+    deposit_amount: Total = 0
+    opening_debt_balance_amount: Total = 0
+    closing_debt_balance_amount: Total = 0
+    settlement_amount: Amount | None = None
+
+
+class Payout(Wire):
+    """One payment of Kustom to the merchant (KL)."""
+
+    payment_reference: str
+    payout_date: str | None = None
+    currency_code: str | None = None
+    merchant_settlement_type: str | None = None
+    """Whether fees are taken off: NET, GROSS, GROSS_FEE."""
+    totals: Totals = Field(default_factory=Totals)
+
+    @property
+    def currency(self) -> str:
+        """The currency in upper case, `""` when Kustom sent none."""
+        return (self.currency_code or "").upper()
+
+
+class Transaction(Wire):
+    """One sale, return, fee or other entry of an order (KL). `payment_reference` is missing before it is paid out."""
+
+    type: str
+    amount: Amount
+    currency_code: str | None = None
+    order_id: str | None = None
+    payment_reference: str | None = None
+    detailed_type: str | None = None
+    capture_id: str | None = None
+    refund_id: str | None = None
+    sale_date: str | None = None
+    capture_date: str | None = None
+    vat_amount: Amount | None = None
+    short_order_id: str | None = None
+    merchant_reference1: str | None = None
+    merchant_reference2: str | None = None
+    merchant_capture_reference: str | None = None
+    merchant_refund_reference: str | None = None
+    klarna_comment: str | None = None
+
+    @property
+    def currency(self) -> str:
+        """The currency in upper case, `""` when Kustom sent none."""
+        return (self.currency_code or "").upper()
+
+
+class Pagination(Wire):
+    """Where a page stands in its list."""
+
+    total: int | None = None
+    next: str | None = None
+
+
+class Listed(Wire, ABC):
+    """A page of a list."""
+
+    pagination: Pagination = Field(default_factory=Pagination)
+
+    @property
+    @abstractmethod
+    def entries(self) -> Sequence[Wire]:
+        """What the page holds."""
+
+    def more_after(self, seen: int) -> bool:
+        """Whether there is a page behind this one, with so many entries seen."""
+        if not self.entries:
+            return False
+        total = self.pagination.total
+        return self.pagination.next is not None if total is None else seen < total
+
+
+class Payouts(Listed):
+    """A page of payouts."""
+
+    payouts: Many[Payout] = Field(default_factory=list[Payout])
+
+    @property
+    def entries(self) -> Sequence[Payout]:
+        return self.payouts
+
+
+class Transactions(Listed):
+    """A page of transactions."""
+
+    transactions: Many[Transaction] = Field(default_factory=list[Transaction])
+
+    @property
+    def entries(self) -> Sequence[Transaction]:
+        return self.transactions
+
+
+LIST_PAYOUTS: Final = Read(
+    "getPayouts",
+    "/payouts",
+    Payouts,
+    prefix=SETTLEMENTS,
+    query=("start_date", "end_date", "currency_code", "size", "offset"),
+)  # K
+GET_PAYOUT: Final = Read("getPayout", "/payouts/{payment_reference}", Payout, prefix=SETTLEMENTS)  # K
+LIST_TRANSACTIONS: Final = Read(
+    "getTransactions",
+    "/transactions",
+    Transactions,
+    prefix=SETTLEMENTS,
+    query=("payment_reference", "order_id", "size", "offset"),
+)  # K

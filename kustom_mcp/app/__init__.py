@@ -1,0 +1,1 @@
+"""What one running server holds, from its start to its end."""

@@ -1,0 +1,253 @@
+"""App: what one running server holds - settings, API client, audit, open intents, limits, order book - and its life.
+
+It also keeps two promises that need one owner: writes to one order happen one after the other in this process, and a
+write in flight is finished or cut at the drain limit, never abandoned because a client left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from math import inf
+from typing import TYPE_CHECKING
+
+import anyio
+
+from kustom_mcp import __version__
+from kustom_mcp.api.client import KustomClient
+from kustom_mcp.app.fair_queue import Lanes, Pace
+from kustom_mcp.app.telemetry import SILENT, Telemetry
+from kustom_mcp.book import Book
+from kustom_mcp.settings.environment import KeyFile
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.state.account import Account, account_of
+from kustom_mcp.state.audit_log import Audit, writable
+from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
+from kustom_mcp.state.intents import Intents, Remembered
+from kustom_mcp.state.shared_cooldown import sharing
+from kustom_mcp.state.spending_limits import Limits
+from kustom_mcp.state.threads import aside
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+
+    from kustom_mcp.simulator.app import Simulator
+
+SANDBOX_USER = "sandbox"
+SANDBOX_URL = "http://sandbox.invalid"
+LEAST_SECONDS_TO_FINISH = 0.1
+"""For the record of an outcome, where the time to end is over: below what a host waits after it."""
+
+LEAST_FAREWELL = 0.1
+"""Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
+
+
+class Busy(Exception):
+    """Another write to this order is still running, or the server is shutting down."""
+
+
+@dataclass
+class _Turn:
+    lock: anyio.Lock = field(default_factory=anyio.Lock)
+    waiting: int = 0
+
+
+@dataclass
+class App:
+    """Everything a call needs from the process. Build with `App.of`, enter `lifespan()` before use."""
+
+    settings: Settings
+    account: Account
+    client: KustomClient
+    audit: Audit
+    intents: Intents
+    remembered: Remembered
+    limits: Limits
+    book: Book
+    telemetry: Telemetry = SILENT
+    store: Store | None = None
+    """What replicas share: KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
+    simulator: Simulator | None = None
+    clock: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    lanes: Lanes = field(default_factory=Lanes)
+    pace: Pace | None = None
+    draining: bool = False
+    _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
+    _running: set[object] = field(default_factory=set[object])
+    _ended: anyio.Event | None = None
+    _drained_by: float | None = None
+    _in_flight: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        simulator: Simulator | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        telemetry: Telemetry = SILENT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> App:
+        """The app for these settings. In the sandbox the simulator is embedded; a transport or a clock is for tests."""
+        if settings.sandboxed and transport is None:
+            from kustom_mcp.app.sandbox import SandboxTransport
+            from kustom_mcp.simulator.app import Simulator
+
+            simulator = simulator or Simulator()
+            transport = SandboxTransport(simulator)
+        state, shared, account = settings.state_path, shared_store(settings), account_of(settings)
+        client = KustomClient(
+            base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
+            username=SANDBOX_USER if settings.sandboxed else settings.username,
+            api_key=KeyFile(settings),
+            transport=transport,
+            read_only=not settings.writes_allowed,
+            proxy=settings.proxy.get_secret_value() if settings.proxy else None,
+            user_agent=f"kustom-mcp/{__version__}",
+            clock=clock,
+            observer=telemetry,
+        )
+        app = cls(
+            settings=settings,
+            account=account,
+            client=client,
+            audit=Audit(state, settings.audit_log),
+            intents=Intents(state, now=lambda: app.wall(), shared=shared),
+            remembered=Remembered(state, now=lambda: app.wall(), shared=shared),
+            limits=Limits(state, shared=shared, account=account),
+            book=Book.of(state, shared, account, settings.book_days, lambda: app.wall()),
+            store=shared,
+            telemetry=telemetry,
+            simulator=simulator,
+            clock=clock,
+        )
+        telemetry.retries(lambda: app.client.retries_left)
+        return app
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncGenerator[App]:
+        """Open the HTTP client for as long as the server runs."""
+        try:
+            sharing_pauses = sharing(self.client.cool_down, self.store, self.account.name, self.wall)
+            async with self.client, sharing_pauses, self.book.kept():
+                yield self
+        finally:
+            self.limits.close()
+            if self.store is not None:
+                self.store.close()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.wall(), UTC)
+
+    @asynccontextmanager
+    async def turn(self, order_id: str, *, within: float) -> AsyncGenerator[None]:
+        """Wait for this order's turn to be written to, at most `within` seconds. Busy when it does not come."""
+        turn = self._turns.setdefault(order_id, _Turn())
+        turn.waiting += 1
+        try:
+            with anyio.move_on_after(within) as scope:
+                await turn.lock.acquire()
+            if scope.cancelled_caught:
+                raise Busy
+            try:
+                yield
+            finally:
+                turn.lock.release()
+        finally:
+            turn.waiting -= 1
+            if not turn.waiting:
+                del self._turns[order_id]
+
+    @contextmanager
+    def shielded(self, seconds: float) -> Generator[anyio.CancelScope]:
+        """Finish what is inside although its caller left, but within `seconds` or the drain limit."""
+        if self.draining:
+            raise Busy
+        with self._in_time(anyio.current_time() + seconds) as scope:
+            yield scope
+
+    @contextmanager
+    def finishing(self, seconds: float) -> Generator[anyio.CancelScope]:
+        """As `shielded`, for what belongs to the end of a write: it has a moment even when the drain limit is over."""
+        limit = inf if self._drained_by is None else self._drained_by
+        last = max(limit, anyio.current_time() + LEAST_SECONDS_TO_FINISH)
+        with self._in_time(min(last, anyio.current_time() + seconds)) as scope:
+            yield scope
+
+    @contextmanager
+    def _in_time(self, deadline: float) -> Generator[anyio.CancelScope]:
+        with anyio.CancelScope(shield=True, deadline=deadline) as scope:
+            self._in_flight.add(scope)
+            self.telemetry.in_flight(1)
+            try:
+                yield scope
+            finally:
+                self._in_flight.discard(scope)
+                self.telemetry.in_flight(-1)
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Note that a tool call runs, so that the end of the process can wait for its answer."""
+        call = object()
+        self._running.add(call)
+        try:
+            yield
+        finally:
+            self._running.discard(call)
+            if self._ended is not None:
+                self._ended.set()
+
+    async def store_writable(self) -> bool:
+        """Whether what a write needs written down can be. Takes a few seconds at most."""
+        directory = self.settings.state_path
+        if directory is not None and not await aside(lambda: writable(directory)):
+            return False
+        try:
+            if self.store is not None:
+                await aside(self.store.writable)
+        except (StoreBusy, StoreUnavailable):
+            return False
+        return True
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many tool calls run."""
+        return len(self._running)
+
+    async def idle(self) -> None:
+        """Wait until no tool call runs of those that run now."""
+        now = set(self._running)
+        while now & self._running:
+            self._ended = anyio.Event()
+            await self._ended.wait()
+
+    def drain(self, seconds: float) -> None:
+        """Start no more writes, and give those in flight this long."""
+        self.draining = True
+        self._drained_by = limit = anyio.current_time() + seconds
+        for scope in self._in_flight:
+            scope.deadline = min(scope.deadline, limit)
+
+    async def farewell(self, seconds: float) -> None:
+        """Let telemetry hand over what it holds, within so many seconds and before the drain limit."""
+        if self.telemetry.on:
+            left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
+            await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
+
+
+def shared_store(settings: Settings) -> Store | None:
+    """The store of KUSTOM_STORE. ConfigError."""
+    if settings.store is None:
+        return None
+    try:
+        return Store.postgres(settings.store)
+    except ImportError:
+        problem = "It needs the extra `postgres`: install kustom-mcp[postgres]."
+    except ValueError as error:
+        problem = str(error)
+    raise ConfigError("KUSTOM_STORE", problem)

@@ -1,0 +1,147 @@
+"""Since when the book is complete: only while every new order was announced by a signed webhook that somebody heard.
+
+Kustom tells of an order once, and again only to a server that did not answer well; nobody can ask what was missed. So
+completeness begins with the first verified `order.created` that is heard while nothing is known to be missing, and ends
+
+- when nobody listened for a moment. Every listening server renews a row with a lease. One that starts while others
+  hold leases cannot know whether they still live: it counts only once one of them has renewed after it started, or
+  begins anew once their leases have run out. A server that was frozen for longer than its lease starts like a new one;
+- when an event had to be turned away although its signature was good, or could not be understood;
+- when an event came to the secret path without a good signature: a secret that was changed at Kustom and not here turns
+  every event away, and nobody here could tell. So who knows the secret path can end the claim with forged events; that
+  is the lesser harm, and the next new order that is announced begins it anew;
+- when a hinted order could not be read for two days (`hints`);
+- when an order turns up by itself that is over an hour old and should have been announced;
+- when an order is forgotten that was created since, or may have been, or one that was announced and not read yet.
+
+It moves on where all orders from before a time are forgotten, and is never earlier than what is kept. Nor is anything
+claimed while a verified hint waits whose order is not in the book yet, or could not be read, nor by a server that knows
+of a gap which it could not write down yet. What nobody here can see is a feed that was switched off at Kustom, until an
+order turns up that it should have announced.
+
+Times are unix milliseconds by the clock of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kustom_mcp.book.entry import Entry
+from kustom_mcp.book.sqlite import Page
+
+LEASE = 30_000
+"""How long a server that does not renew counts as listening."""
+RENEW_EVERY = 10.0  # seconds
+ANNOUNCED_WITHIN = 3_600_000
+"""An order that is older than this and new to the book should have been announced."""
+
+WEBHOOK = "webhook"
+
+
+def complete_since(
+    page: Page, account: int, listener: str | None, now: int, *, missed: int = 0, oldest: int = 0
+) -> int | None:
+    """Since when; None when it cannot be said. `listener`: the name under which who asks listens itself; `missed`: when
+    it last missed something. `oldest`: what was created before is not kept."""
+    mine = {"account": account}
+    since = _since(page, account)
+    live = {name: bool(proven) for name, proven in _live(page, account, now).items()}
+    sure = live.get(listener, False) if listener else any(live.values())
+    if not since or not sure or since <= missed:
+        return None
+    waiting = (
+        "SELECT 1 FROM book_hints WHERE account = :account AND state = 1 AND verified = 1 AND (tries > 0 OR NOT EXISTS "
+        "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)) LIMIT 1"
+    )
+    return None if page.rows(waiting, mine) else max(since, oldest)
+
+
+def heard(page: Page, account: int, now: int) -> bool:
+    """Whether anybody listens now to what Kustom signs; nothing else tells of disputes."""
+    return bool(_live(page, account, now))
+
+
+def listen(page: Page, account: int, name: str, now: int) -> None:
+    """Say that one listens, for the length of a lease from now."""
+    live = _live(page, account, now)
+    mine = {"account": account, "name": name}
+    page.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", {"account": account, "now": now})
+    others = {other: proven for other, proven in live.items() if other != name}
+    proven = live.get(name)
+    if proven:
+        page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", {"account": account})
+    elif not others or (proven is not None and not any(others.values())):  # whoever was there before is gone
+        interrupt(page, account)
+        proven = 1
+    page.rows(
+        "INSERT INTO book_listeners VALUES (:account, :name, :until, :proven) ON CONFLICT (account, name) "
+        "DO UPDATE SET until = excluded.until, proven = excluded.proven",
+        mine | {"until": now + LEASE, "proven": int(bool(proven))},
+    )
+
+
+def leave(page: Page, account: int, name: str, now: int) -> None:
+    """Say that one listens no more, but did until now."""
+    mine = {"account": account, "name": name}
+    if _live(page, account, now).get(name):
+        page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
+    page.rows("DELETE FROM book_listeners WHERE account = :account AND name = :name", mine)
+
+
+def begin(page: Page, account: int, name: str, now: int) -> None:
+    """A verified `order.created` was heard: if nothing is claimed now, it begins here."""
+    listen(page, account, name, now)
+    if _since(page, account):
+        return
+    mine = {"account": account, "name": name, "since": now}
+    page.rows(
+        "INSERT INTO book_feeds VALUES (:account, :since, 0) "
+        "ON CONFLICT (account) DO UPDATE SET since = excluded.since",
+        mine,
+    )
+    page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account AND name = :name", mine)
+
+
+def interrupt(page: Page, account: int) -> None:
+    """Something may be missing."""
+    page.rows("UPDATE book_feeds SET since = 0 WHERE account = :account", {"account": account})
+
+
+def forgotten(page: Page, account: int, created: Iterable[int]) -> None:
+    """Orders that were created then, 0 where that is not known, are not in the book any more."""
+    since = _since(page, account)
+    if since and any(moment >= since or not moment for moment in created):
+        interrupt(page, account)
+
+
+def forgotten_before(page: Page, account: int, moment: int) -> None:
+    """Of the orders that were created before this time none is in the book any more."""
+    mine = {"account": account, "moment": moment}
+    page.rows("UPDATE book_feeds SET since = :moment WHERE account = :account AND since BETWEEN 1 AND :moment", mine)
+
+
+def unannounced(page: Page, account: int, new: Iterable[Entry]) -> None:
+    """Orders that became known otherwise. One that should have been announced proves a gap."""
+    since = _since(page, account)
+    for entry in new if since else ():
+        old = abs(entry.read_at) - entry.created_at > ANNOUNCED_WITHIN
+        if entry.kind.source != WEBHOOK and old and entry.created_at >= since:
+            hint = {"account": account, "order_id": entry.order_id}
+            announced = "account = :account AND order_id = :order_id AND source <> 'settlement'"
+            if not page.rows(f"SELECT 1 FROM book_hints WHERE {announced}", hint):
+                interrupt(page, account)
+                return
+
+
+def _since(page: Page, account: int) -> int:
+    found = page.rows("SELECT since FROM book_feeds WHERE account = :account", {"account": account})
+    return int(found[0][0]) if found else 0
+
+
+def _live(page: Page, account: int, now: int) -> dict[str, int]:
+    """Who listens, and whether it is proven that nothing was missed until then."""
+    rows = page.rows(
+        "SELECT name, proven FROM book_listeners WHERE account = :account AND until > :now",
+        {"account": account, "now": now},
+    )
+    return {str(name): int(proven) for name, proven in rows}

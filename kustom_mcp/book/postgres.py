@@ -1,0 +1,85 @@
+"""The book in the PostgreSQL database of KUSTOM_STORE: its tables stand beside the others and use their store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kustom_mcp.book.sqlite import BookBusy, BookUnavailable, Page, Values
+from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+_SIZE = (
+    "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
+    "ON n.oid = c.relnamespace WHERE n.nspname = 'kustom_mcp' AND c.relkind = 'r' AND c.relname LIKE 'book%'"
+)
+
+
+class _Leaf:
+    """A transaction in PostgreSQL."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")
+
+    def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
+        from sqlalchemy import text
+
+        found = self._connection.execute(text(statement), values)
+        return [tuple(row) for row in found] if found.returns_rows else []
+
+    def many(self, statement: str, values: Sequence[Values]) -> None:
+        from sqlalchemy import text
+
+        if values:
+            self._connection.execute(text(statement), list(values))
+
+    def by(self, index: str) -> str:
+        return ""
+
+    def lower(self, text: str) -> str:
+        return f"lower({text})"
+
+
+class SharedShelf:
+    """The tables beside the others of KUSTOM_STORE."""
+
+    place = "the database of KUSTOM_STORE"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def skew(self) -> float:
+        return self._store.skew
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        return self._run(lambda leaf: self._store.run(leaf, alone=["book"]), work)
+
+    def there(self) -> bool:
+        return True
+
+    def size(self) -> int:
+        return int(self.read(lambda page: page.rows(_SIZE))[0][0])
+
+    def tidy(self) -> bool:
+        """The database does that itself, with its next VACUUM."""
+        return False
+
+    def close(self) -> None:
+        """The store is closed by who made it."""
+
+    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Page], T]) -> T:
+        try:
+            return run(lambda connection: work(_Leaf(connection)))
+        except StoreBusy:
+            raise BookBusy("busy") from None
+        except StoreUnavailable as error:
+            raise BookUnavailable(str(error)) from None

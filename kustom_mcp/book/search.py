@@ -1,0 +1,333 @@
+"""How the book is searched: a filter, a page of orders in an order of one's choice, totals, and what is known at all.
+
+Scope comes before everything: of orders out of scope nothing is counted. A page is put together from the first orders
+of each kind that fits, so that it takes the same time among a thousand orders as among a million; totals come from
+the sums where the filter allows. In which order they come is in `ordering`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kustom_mcp.api.models import AMOUNTS
+from kustom_mcp.book.called import called
+from kustom_mcp.book.entry import DAY, Entry
+from kustom_mcp.book.ordering import INDEXES, LEADS, PARTS, Place, beyond
+from kustom_mcp.book.query import MOST_COUNTED, By, Wanted
+from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
+
+EXACT, ALIKE = 0, 1
+"""Ranks of matches: called exactly as was asked for, or only like it."""
+_LEFT = "remaining_authorized_amount > 0"
+"""As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
+_COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
+_SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
+
+
+class Known(NamedTuple):
+    """What the book knows at all, in scope."""
+
+    orders: int
+    sources: dict[str, int]
+    oldest_read: int
+    """Unix milliseconds; 0 when nothing is known, or something is in doubt."""
+    stale: int
+    """Orders, matches or not, that are in doubt, or open and read before the time that was asked for."""
+
+
+class Search:
+    """One transaction's questions. `scope`: the only order ids that exist for who asks; None is all."""
+
+    def __init__(self, page: Page, account: int, wanted: Wanted, scope: Iterable[str] | None) -> None:
+        self._page = page
+        self._wanted = wanted
+        self._kinds = {number: kind for kind, number in kinds(page).items()}
+        self._matching = [number for number, kind in self._kinds.items() if wanted.fits(kind)]
+        self._values: dict[str, Any] = {"account": account}
+        self._scope = self._scoped(scope)
+        self._exact = ""
+        self._which = self._conditions()
+        self._ranks = self._ranked()
+
+    def page(self, order_by: By, limit: int, after: Place | None = None) -> list[Entry]:
+        """The first orders, or the first after this place; before all others those that are called exactly so."""
+        found: list[Entry] = []
+        for rank, which in self._ranks.items():
+            for part, by in enumerate((order_by, "created_at"), start=rank * PARTS):
+                leads = part == rank * PARTS
+                leading = [kind for kind in self._matching if LEADS[order_by](self._kinds[kind]) == leads]
+                if len(found) < limit:
+                    found += self._first(by, leading, which, {"limit": limit - len(found)}, part, after)
+        return found
+
+    def exact(self, entries: Sequence[Entry]) -> frozenset[str]:
+        """The ids of those that are called exactly so."""
+        if not self._exact or not entries or EXACT not in self._ranks:
+            return frozenset()
+        if ALIKE not in self._ranks:
+            return frozenset(entry.order_id for entry in entries)
+        ids = {f"shown{index}": entry.order_id for index, entry in enumerate(entries)}
+        which = f"account = :account AND order_id IN ({', '.join(f':{name}' for name in ids)}) AND {self._exact}"
+        rows = self._page.rows(f"SELECT order_id FROM book WHERE {which}", self._values | ids)
+        return frozenset(str(order_id) for (order_id,) in rows)
+
+    def exactly(self, matching: int) -> int:
+        """How many of so many matches are called exactly so."""
+        if not self._exact or not matching or EXACT not in self._ranks:
+            return 0
+        if ALIKE not in self._ranks:
+            return matching
+        where = " AND ".join([self._of(self._matching), *self._ranks[EXACT]])
+        return int(self._page.rows(f"SELECT count(*) FROM book WHERE {where}", self._values)[0][0])
+
+    def stale(self, order_by: By, limit: int, read_before: int, after: Place | None = None) -> list[str]:
+        """The ids of what should be read again: what is in doubt, whatever it is like, and the first open matches that
+        were read before this time, or the first after this place. Where there are many of both, half of each; of what
+        is in doubt the longest in doubt: what cannot be read again and again does not stand before the others."""
+        values = {"limit": limit, "read_before": read_before}
+        index = self._page.by("book_by_read") if self._scope is None else ""
+        which = self._scope or f"kind IN ({_list(self._kinds)})"
+        where = f"account = :account AND {which} AND read_at < 0 ORDER BY read_at DESC"
+        rows = self._page.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", self._values | values)
+        doubted, half = [order_id for (order_id,) in rows], -(-limit // 2)
+        opened = [kind for kind in self._matching if self._kinds[kind].open]
+        part = 0 if opened and LEADS[order_by](self._kinds[opened[0]]) else 1
+        first: list[str] = []
+        for rank, which in self._ranks.items():
+            conditions = [*which, _LEFT, "read_at < :read_before"]
+            ranked = self._first(order_by, opened, conditions, values, rank * PARTS + part, after)
+            first += [entry.order_id for entry in ranked]
+        return list(dict.fromkeys((*doubted[:half], *first[: limit - half], *doubted, *first)))[:limit]
+
+    def _first(
+        self,
+        by: By,
+        matching: Iterable[int],
+        which: list[str],
+        more: Mapping[str, Any],
+        part: int,
+        after: Place | None,
+    ) -> list[Entry]:
+        """The first orders of these kinds, all in this part of the order, or the first after this place."""
+        numbers, conditions, values = list(matching), list(which), {**self._values, **more}
+        if not numbers or (after is not None and after.part > part):
+            return []
+        if after is not None and after.part == part:
+            conditions.append(f"({by}, number) {beyond(by)} (:after, :number)")
+            values |= {"after": after.value, "number": self._number(after.order_id, by)}
+        direction = "ASC" if beyond(by) == ">" else "DESC"
+        sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
+        if self._direct or (by == "created_at" and _LEFT in conditions):
+            index = self._leading if self._direct else self._page.by("book_by_expires")
+            where = " AND ".join([self._of(numbers), *conditions])
+            first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
+        else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
+            index = self._page.by(INDEXES[by])
+            rest = "".join(f" AND {one}" for one in (*conditions, *([] if by == "created_at" else [_LEFT])))
+            parts = [
+                f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
+                for number in numbers
+            ]
+            first = f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
+        statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
+        return [
+            Entry(order_id, self._kinds[kind], *rest) for order_id, kind, *rest in self._page.rows(statement, values)
+        ]
+
+    def _number(self, order_id: str, by: By) -> int:
+        """The number of the last order that was shown. Where it is gone, its equals may be shown twice."""
+        scope = f" AND {self._scope}" if self._scope is not None else ""
+        which = f"account = :account AND order_id = :order_id{scope}"
+        found = self._page.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
+        return int(found[0][0]) if found else 0 if beyond(by) == ">" else 2**31 - 1
+
+    def totals(self) -> list[dict[str, Any]]:
+        """Per currency and status, as `view.Totals`: how many orders match, and the sums of their amounts."""
+        if not self._matching:
+            return []
+        groups: dict[tuple[str, str], list[int]] = {}
+        counted = self._by_sums() if self._wanted.of_kinds and self._scope is None else self._by_rows(self._which)
+        for kind, orders, *sums in counted:
+            key = (self._kinds[kind].currency, self._kinds[kind].status)
+            group = groups.setdefault(key, [0] * (1 + len(AMOUNTS)))
+            for index, value in enumerate((orders, *sums)):
+                group[index] += int(value or 0)
+        return [
+            ({"purchase_currency": currency} if currency else {})
+            | {"status": status, "orders": sums[0], **dict(zip(AMOUNTS, sums[1:], strict=True))}
+            for (currency, status), sums in sorted(groups.items())
+        ]
+
+    def doubtful(self, known: Known, read_before: int) -> int:
+        """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED.
+        `known`: what is known at this time."""
+        opened = [kind for kind in self._matching if self._kinds[kind].open]
+        others = [kind for kind in self._matching if not (self._kinds[kind].open or known.oldest_read)]
+        values, found = self._values | {"read_before": read_before, "most": MOST_COUNTED}, 0
+        for of, index, conditions in (
+            (opened, "book_by_expires", [_LEFT, "read_at < :read_before"]),
+            (others, "book_by_read", ["read_at < 0"]),
+        ):
+            if of and known.stale:
+                where = " AND ".join([self._of(of), *self._which, *conditions])
+                first = f"SELECT 1 FROM book {self._leading if self._direct else self._page.by(index)} WHERE {where}"
+                rows = self._page.rows(f"SELECT count(*) FROM ({first} LIMIT :most) AS first", values)
+                found += int(rows[0][0])
+        return found
+
+    def known(self, read_before: int) -> Known:
+        """What there is, whatever is looked for. `read_before`: what counts as stale."""
+        if self._scope is None:
+            counted = self._page.rows(
+                f"SELECT kind, orders FROM book_sums WHERE account = :account AND day = {ALL_DAYS}", self._values
+            )
+        else:
+            counted = self._page.rows(
+                f"SELECT kind, count(*) FROM book WHERE account = :account AND {self._scope} GROUP BY kind",
+                self._values,
+            )
+        sources: dict[str, int] = {}
+        for kind, orders in counted:
+            source = self._kinds[kind].source
+            sources[source] = sources.get(source, 0) + int(orders)
+        there = [kind for kind, _ in counted]
+        oldest = min((self._over_read("min(read_at)", kind) for kind in there), default=0)
+        stale = sum(self._stale(kind, read_before) for kind in there if self._kinds[kind].open or oldest < 0)
+        return Known(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
+
+    def _ranked(self) -> dict[int, list[str]]:
+        """The conditions of the matches in the order in which they come. Mostly all are called exactly so, or none is:
+        then nobody is asked for the others, which takes long where thousands have a reference in common."""
+        if not self._exact:
+            return {EXACT: self._which}
+        both = {EXACT: self._exact, ALIKE: f"NOT {self._exact}"}
+        found = "SELECT 1 FROM book WHERE +account = :account AND "
+        some = [
+            rank
+            for rank, condition in both.items()
+            if self._page.rows(f"{found}{' AND '.join([*self._which, condition])} LIMIT 1", self._values)
+        ]
+        return (
+            {rank: [*self._which, both[rank]] for rank in some} if len(some) > 1 else dict.fromkeys(some, self._which)
+        )
+
+    @property
+    def _direct(self) -> bool:
+        """Whether ids, names or refunds lead to the few orders that can match."""
+        return self._scope is not None or self._wanted.reference is not None or self._wanted.refunded_from is not None
+
+    @property
+    def _leading(self) -> str:
+        """Ids and names find their indexes themselves."""
+        refunds_alone = self._scope is None and self._wanted.reference is None
+        return self._page.by("book_by_refunded") if refunds_alone else ""
+
+    def _of(self, matching: Iterable[int]) -> str:
+        """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
+        plus = "+" if self._direct else ""
+        return f"{plus}account = :account AND {plus}kind IN ({_list(matching)})"
+
+    def _stale(self, kind: int, read_before: int) -> int:
+        """How many of this kind may have changed since they were read."""
+        return self._over_read("count(*)", kind, read_before if self._kinds[kind].open else 0)
+
+    def _over_read(self, what: str, kind: int, before: int | None = None) -> int:
+        where = f"account = :account AND kind = {kind}"
+        if before is not None:
+            where += " AND read_at < :read_before"
+        if self._scope is not None:
+            where += f" AND {self._scope}"
+        index = "" if self._scope is not None else self._page.by("book_by_read")
+        found = self._page.rows(
+            f"SELECT {what} FROM book {index} WHERE {where}", self._values | {"read_before": before}
+        )
+        return int(found[0][0] or 0)
+
+    def _by_rows(self, conditions: list[str]) -> list[tuple[Any, ...]]:
+        where = " AND ".join([self._of(self._matching), *conditions])
+        otherwise = self._page.by("book_by_expires" if _LEFT in conditions else "book_by_created")
+        index = self._leading if self._direct else otherwise
+        return self._page.rows(
+            f"SELECT kind, count(*), {_SUMS} FROM book {index} WHERE {where} GROUP BY kind", self._values
+        )
+
+    def _by_sums(self) -> list[tuple[Any, ...]]:
+        """Whole days from the sums, and the orders of the days of which only a part is asked for."""
+        first, last = self._wanted.created_from, self._wanted.created_to
+        if first is None and last is None:
+            return self._summed(f"day = {ALL_DAYS}")
+        first, last = max(first or 1, 1), 2**53 if last is None else last
+        begins, ends = -(-first // DAY), min(last // DAY, 2**31 - 1)
+        if begins >= ends:
+            return self._part(first, last)
+        found = self._whole_days(begins, ends)
+        if first < begins * DAY:
+            found += self._part(first, begins * DAY)
+        if last > ends * DAY:
+            found += self._part(ends * DAY, last)
+        return found
+
+    def _whole_days(self, begins: int, ends: int) -> list[tuple[Any, ...]]:
+        """Blocks of days where they are whole, days before and after."""
+        first, last = -(-begins // BLOCK), ends // BLOCK
+        if first >= last:
+            return self._summed(f"day >= {begins} AND day < {ends}")
+        return [
+            *self._summed(f"day >= {begins} AND day < {first * BLOCK}"),
+            *self._summed(f"day > {block(last * BLOCK)} AND day <= {block(first * BLOCK)}"),
+            *self._summed(f"day >= {last * BLOCK} AND day < {ends}"),
+        ]
+
+    def _summed(self, days: str) -> list[tuple[Any, ...]]:
+        kinds_that_fit = f"account = :account AND kind IN ({_list(self._matching)})"
+        return self._page.rows(
+            f"SELECT kind, sum(orders), {_SUMS} FROM book_sums WHERE {kinds_that_fit} AND {days} GROUP BY kind",
+            self._values,
+        )
+
+    def _part(self, first: int, last: int) -> list[tuple[Any, ...]]:
+        self._values |= {"first": first, "last": last}
+        return self._by_rows(["created_at >= :first", "created_at < :last"])
+
+    def _conditions(self) -> list[str]:
+        """What a row has to fulfil besides being of a kind that fits."""
+        wanted, found = self._wanted, list[str]()
+
+        def hold(condition: str, **values: object) -> None:
+            found.append(condition)
+            self._values |= values
+
+        if self._scope is not None:
+            hold(self._scope)
+        if wanted.reference is not None:
+            names = called(self._page, wanted.reference, self._values, self._scope)
+            hold(f"number IN ({names.found})", **names.values)
+            self._exact = f"number IN ({names.exact})"
+        if wanted.expires_before is not None:
+            hold("expires_at > 0 AND expires_at < :expires_before", expires_before=wanted.expires_before)
+        if wanted.created_from is not None or wanted.created_to is not None:
+            hold("created_at >= :created_from", created_from=max(wanted.created_from or 1, 1))
+        if wanted.created_to is not None:
+            hold("created_at < :created_to", created_to=wanted.created_to)
+        if wanted.refunded_from is not None:
+            refunded = "account = :account AND refunded_at <> 0 AND refunded_at >= :refunded_from"
+            hold(refunded, refunded_from=wanted.refunded_from)
+        if wanted.left and not self._direct:
+            hold(_LEFT)
+        if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
+            hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
+        return found
+
+    def _scoped(self, scope: Iterable[str] | None) -> str | None:
+        if scope is None:
+            return None
+        ids: Mapping[str, str] = {f"scope{index}": order_id for index, order_id in enumerate(sorted(scope))}
+        self._values |= ids
+        return f"order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else "1 = 0"
+
+
+def _list(numbers: Iterable[int]) -> str:
+    """For IN, of which PostgreSQL wants at least one; nothing is equal to NULL."""
+    return ", ".join(map(str, numbers)) or "NULL"

@@ -1,0 +1,133 @@
+"""Exports of other programs - CSV or Excel - as far as order ids are concerned.
+
+    export = opened(path)                 which sheet, which column: found by itself, or named
+    for row in export.rows(): ...         a line number, and either an order id or what is wrong with the cell
+
+Nothing else of a file gets out of this package: not a cell of another column, not a header, and of a malformed cell
+only what is wrong with it. Files are streamed; what cannot be streamed (the texts of a workbook) is bounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from kustom_mcp.api import identifiers
+from kustom_mcp.book.spreadsheets import csv_file as delimited
+from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, told
+from kustom_mcp.book.spreadsheets.records import Record, Unreadable, plain
+
+__all__ = ["Export", "NoColumn", "Row", "Unreadable", "opened"]
+
+SAMPLE = 1000
+"""Records that are looked at to find the column."""
+_PIECE = 1024 * 1024
+_BARE = re.compile(r"[0-9A-Fa-f]{32}")
+"""An id without hyphens. It is taken in a column that holds order ids, and makes no column one: it may be a digest."""
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+
+
+class Row(NamedTuple):
+    """One row. `line` is the number that an editor or Excel shows."""
+
+    line: int
+    order_id: str | None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file whose column of order ids is known. `lines`: about how many it has, None when nobody knows."""
+
+    digest: str
+    """Of the content and of what is read of it, wherever the file is and whatever it is called."""
+    lines: int | None
+    column: Column
+    records: Callable[[], Iterator[Record]]
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """The rows that begin after this line, without blank ones and what comes before the first."""
+        begin = max(after, self.column.header)
+        for record in self.records():
+            if record.line > begin and (record.flaw or any(map(plain, record.cells))):
+                yield self._row(record)
+
+    def _row(self, record: Record) -> Row:
+        if record.flaw:
+            return Row(record.line, None, record.flaw)
+        cell = plain(record.cells[self.column.place]) if self.column.place < len(record.cells) else ""
+        if not cell:
+            return Row(record.line, None, "there is no order id in this row")
+        try:
+            return Row(record.line, identifiers.order_id(str(UUID(cell)) if _BARE.fullmatch(cell) else cell))
+        except identifiers.IdentifierError as error:
+            return Row(record.line, None, f"this is not an order id: {str(error).partition('. ')[0]}")
+
+
+class _Sheet(NamedTuple):
+    """What may hold the column: the only one of a CSV file, one of several in a workbook."""
+
+    name: str
+    lines: int | None
+    records: Callable[[], Iterator[Record]]
+
+
+def opened(path: Path, column: str | None = None, sheet: str | None = None) -> Export:
+    """Find out what kind of file it is and where its order ids are. Unreadable, NoColumn. Reads the whole file once."""
+    try:
+        if path.is_dir():
+            raise Unreadable("it is a folder, and not a file")
+        if path.exists() and not path.is_file():
+            raise Unreadable("it is a device or a pipe: save it as a file, because an import reads it more than once")
+        digest, newlines, head = _digested(path)
+        sheets = _sheets(path, head, newlines, sheet)
+        return _export(digest, sheets, column)
+    except FileNotFoundError:
+        raise Unreadable("there is no such file") from None
+    except OSError as error:
+        raise Unreadable(f"the file cannot be read ({error.strerror or type(error).__name__})") from None
+
+
+def _digested(path: Path) -> tuple[str, int, bytes]:
+    digest, newlines, head = hashlib.sha256(), 0, b""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            head = head or piece
+            digest.update(piece)
+            newlines += piece.count(b"\n")
+    return digest.hexdigest(), newlines, head
+
+
+def _sheets(path: Path, head: bytes, newlines: int, sheet: str | None) -> list[_Sheet]:
+    if head.startswith(_OLE):
+        raise Unreadable("this is an Excel file of the old kind (.xls), or has a password: save it as .xlsx or as CSV")
+    if head.startswith(_ZIP):
+        from kustom_mcp.book.spreadsheets import excel_file as workbook
+
+        return [_Sheet(one.name, one.lines, one.records) for one in workbook.sheets(path, sheet)]
+    if sheet is not None:
+        raise Unreadable("only an Excel file has sheets, and this is none")
+    dialect = delimited.dialect_of(head)
+    return [_Sheet("", newlines + 1, lambda: delimited.records(path, dialect))]
+
+
+def _export(digest: str, sheets: list[_Sheet], column: str | None) -> Export:
+    problem = NoColumn("the file has no rows")
+    for sheet in sheets:
+        sample = list(islice(sheet.records(), SAMPLE))
+        if not any(record.flaw or any(map(plain, record.cells)) for record in sample):
+            continue
+        try:
+            found = find_column(sample) if column is None else told(sample, column)
+        except NoColumn as error:
+            problem = error
+            continue
+        whole = hashlib.sha256(f"{digest}\0{sheet.name}\0{found.place}".encode()).hexdigest()
+        return Export(whole, sheet.lines, found, sheet.records)
+    raise problem

@@ -1,0 +1,142 @@
+"""Which column holds order ids: by what its cells look like, and by its header where that leaves a choice."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kustom_mcp.api import identifiers
+from kustom_mcp.book.spreadsheets.records import Record, plain
+
+HEADERS_WITHIN = 20
+"""Records among which the headers are: some programs write a title above them."""
+
+_SURELY = frozenset(
+    f"{whose}{what}"
+    for whose in ("kustom", "klarna", "kco", "checkout", "kustomcheckout", "klarnacheckout", "klarnapayments")
+    for what in ("orderid", "id", "order", "orderno", "ordernumber", "orderuuid", "ordernr")
+)
+_LIKELY = frozenset(
+    {
+        *("orderid", "orderuuid", "order", "orderno", "ordernr", "ordernumber", "id", "bestellid", "bestellnummer"),
+        *("ordreid", "tilausid", "zamowienieid", "idzamowienia", "bestelid", "ordrenummer", "transactionid"),
+        *("paymentid", "paymentreference", "pspreference", "externalid"),
+    }
+)
+_OTHERS = frozenset(
+    f"{what}{ending}"
+    for what in ("capture", "refund", "session", "cart", "customer", "correlation", "idempotency", "request", "payout")
+    for ending in ("id", "uuid", "key")
+)
+_NUMBER = re.compile(r"[1-9][0-9]{0,4}")
+_LETTERS = re.compile(r"[A-Za-z]{1,3}")
+
+
+class NoColumn(Exception):
+    """There is no column of order ids, or more than one. A sentence that says what to do."""
+
+
+class Column(NamedTuple):
+    """`place`: from 0. `header`: the line of the headers, 0 where there are none."""
+
+    place: int
+    header: int
+
+
+def is_order_id(cell: str) -> bool:
+    """Whether it is one, or a link to one in the portal."""
+    return _order_id(cell) is not None
+
+
+def find_column(sample: Sequence[Record]) -> Column:
+    """The only column that holds order ids, or of several the one whose header says so. NoColumn."""
+    found = [[_order_id(cell) for cell in record.cells] for record in sample]
+    counts = Counter(index for ids in found for index, one in enumerate(ids) if one)
+    headers = _headers(sample)
+    likely = [index for index, count in counts.items() if 2 * count >= max(counts.values())]
+    likely = sorted(index for index in likely if headers.get(index, ("",))[0] not in _OTHERS)
+    for names in (_SURELY, _LIKELY):
+        so_called = [index for index in likely if headers.get(index, ("",))[0] in names]
+        likely = so_called or likely
+        if len(so_called) == 1:
+            break
+    if not likely:
+        raise NoColumn(
+            f"none of its columns holds order ids (looked at {_count(len(sample))}): an order id looks like "
+            "00000000-0000-4000-8000-000000000000. If there is one, name its header or its number with --column"
+        )
+    if len(likely) > 1 and any(len({ids[i] for i in likely if i < len(ids)} - {None}) > 1 for ids in found):
+        numbers = [str(index + 1) for index in likely]
+        raise NoColumn(
+            f"columns {', '.join(numbers[:-1])} and {numbers[-1]} all hold ids: say with --column which are order ids"
+        )
+    return Column(likely[0], _header_line(sample, likely[0]))
+
+
+def told(sample: Sequence[Record], name: str) -> Column:
+    """The column with this header, or this number from 1, or these letters as in Excel. NoColumn."""
+    wanted = _folded(name)
+    for record in sample[:HEADERS_WITHIN]:
+        called = [index for index, cell in enumerate(record.cells) if wanted and _folded(cell) == wanted]
+        if len(called) > 1:
+            numbers = ", ".join(str(index + 1) for index in called)
+            raise NoColumn(f"columns {numbers} all have the header that --column names: give the number of one")
+        if called:
+            return Column(called[0], record.line)
+    width = max((len(record.cells) for record in sample), default=0)
+    number = int(name) if _NUMBER.fullmatch(name) else _of_letters(name) if _LETTERS.fullmatch(name) else 0
+    if not 1 <= number <= width:
+        raise NoColumn("no column has the header that --column names, nor is it the number of one")
+    return Column(number - 1, _header_line(sample, number - 1))
+
+
+def _headers(sample: Sequence[Record]) -> dict[int, tuple[str, int]]:
+    """What columns are called as far as we know such names, and in which line."""
+    found: dict[int, tuple[str, int]] = {}
+    for record in sample[:HEADERS_WITHIN]:
+        for index, cell in enumerate(record.cells):
+            name = _folded(cell)
+            if name in _SURELY or name in _LIKELY or name in _OTHERS:
+                found.setdefault(index, (name, record.line))
+    return found
+
+
+def _header_line(sample: Sequence[Record], index: int) -> int:
+    """The line of the headers: where we know the name, or else the first, unless that holds an id or what is nearly
+    one."""
+    called = _headers(sample).get(index)
+    if called is not None:
+        return called[1]
+    first = next((record for record in sample if any(map(plain, record.cells))), None)
+    if first is None or index >= len(first.cells):
+        return first.line if first else 0
+    cell = plain(first.cells[index])
+    nearly = is_order_id(cell) or cell.count("-") == 4 or (len(cell) > 20 and any(map(str.isdigit, cell)))
+    return 0 if nearly else first.line
+
+
+def _order_id(cell: str) -> str | None:
+    text = plain(cell)
+    if len(text) < 36:
+        return None
+    try:
+        return identifiers.order_id(text)
+    except identifiers.IdentifierError:
+        return None
+
+
+def _folded(name: str) -> str:
+    return "".join(mark for mark in name.casefold() if mark.isalnum())
+
+
+def _of_letters(name: str) -> int:
+    number = 0
+    for letter in name.upper():
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _count(records: int) -> str:
+    return "1 row" if records == 1 else f"{records:,} rows"

@@ -1,0 +1,264 @@
+"""Where the book stands: an SQLite file of this machine, or memory. For several machines see `shared`.
+
+The file is opened with Python's own sqlite3, without SQLAlchemy: every server keeps a book, also one that only reads,
+and it shall not pay 11 MiB and a fifth of a second for a handful of statements that both databases take as they are.
+It is a file of its own, so that a broken book breaks nothing else, and it is written without waiting for the disk:
+what is lost with the power is read again.
+
+Everything here blocks, for `patience` seconds at most: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from kustom_mcp.state.audit_log import private_directory
+from kustom_mcp.state.database import PATIENCE
+from kustom_mcp.state.database.book_tables import BOOK_STEPS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+Values = Mapping[str, Any]
+
+LATEST = len(BOOK_STEPS)
+FILE = "book.sqlite3"
+DAMAGED = "the file is damaged"
+_DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "UnicodeDecodeError", "OperationalError", "KeyError")
+
+_INCOMPLETE = re.compile(r"^no such (?:table|column|index)|has no column")
+"""What SQLite says of a file that calls itself a book of this version and lacks its tables."""
+
+_PRAGMAS = (
+    *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
+    "secure_delete = ON",  # what is taken out shall be gone
+)
+
+
+class BookUnavailable(Exception):
+    """The book can be neither read nor written. Says why, without a path."""
+
+
+class BookBusy(BookUnavailable):
+    """Others hold it for longer than we wait."""
+
+
+class Page(Protocol):
+    """The open book, within one transaction."""
+
+    def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
+
+    def many(self, statement: str, values: Sequence[Values]) -> None: ...
+
+    def by(self, index: str) -> str:
+        """Insist on an index, where the database has to be told."""
+        ...
+
+    def lower(self, text: str) -> str:
+        """In lower case, beyond A to Z as well."""
+        ...
+
+
+class Shelf(Protocol):
+    place: str
+    """What an operator has to look at when this fails."""
+
+    @property
+    def skew(self) -> float:
+        """What to add to this machine's time of day, in seconds, to get the store's."""
+        ...
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        """Of one state, whoever writes meanwhile. BookUnavailable."""
+        ...
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        """In one transaction, one writer at a time. BookUnavailable."""
+        ...
+
+    def there(self) -> bool:
+        """Whether there is anything to read; looking makes nothing."""
+        ...
+
+    def size(self) -> int:
+        """Bytes that it takes; 0 in memory. OSError, BookUnavailable."""
+        ...
+
+    def tidy(self) -> bool:
+        """Let what was taken out leave the file as well. False where others kept that from happening now."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def _lower(text: Any) -> Any:
+    return text.lower() if isinstance(text, str) else text
+
+
+class _Sheet:
+    """A transaction in SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
+        return self._connection.execute(statement, values).fetchall()
+
+    def many(self, statement: str, values: Sequence[Values]) -> None:
+        self._connection.executemany(statement, values)
+
+    def by(self, index: str) -> str:
+        return f"INDEXED BY {index}"
+
+    def lower(self, text: str) -> str:
+        return f"lower_of_any({text})"
+
+
+class LocalShelf:
+    """A private file, or memory without a path. It is opened by the first use, and again after a failure."""
+
+    skew = 0.0
+
+    def __init__(self, path: Path | None, *, patience: float = PATIENCE) -> None:
+        self.place = f"{FILE} in the state directory" if path else "memory"
+        self._path = path
+        self._patience = patience
+        self._turn = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+
+    def read(self, work: Callable[[Page], T]) -> T:
+        return self._run(lambda connection: _transaction(connection, "BEGIN", work))
+
+    def write(self, work: Callable[[Page], T]) -> T:
+        return self._run(lambda connection: _transaction(connection, "BEGIN IMMEDIATE", work))
+
+    def there(self) -> bool:
+        return self._path is None or self._path.exists()
+
+    def size(self) -> int:
+        parts = [self._path.with_name(self._path.name + end) for end in ("", "-wal", "-shm")] if self._path else []
+        return sum(part.stat().st_size for part in parts if part.exists())
+
+    def tidy(self) -> bool:
+        def work(connection: sqlite3.Connection) -> bool:
+            pages, free = (connection.execute(f"PRAGMA {of}").fetchone()[0] for of in ("page_count", "freelist_count"))
+            if free * 4 > pages:
+                connection.execute("VACUUM")
+            blocked, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not blocked
+
+        try:
+            return self._run(work)
+        except BookBusy:
+            return False
+
+    def close(self) -> None:
+        with self._turn:
+            self._drop()
+
+    def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        import sqlite3
+
+        if not self._turn.acquire(timeout=self._patience):
+            raise BookBusy("busy")
+        try:
+            return work(self._opened())
+        except (OSError, sqlite3.Error, UnicodeDecodeError, LookupError) as error:
+            # The last two, too, are what a damaged file comes to: a text that is none, a row whose kind is missing. And
+            # an error of SQLite without a name is one of Python's own, about a text that it cannot read.
+            why = str(getattr(error, "sqlite_errorname", type(error).__name__))
+            busy = why.startswith("SQLITE_BUSY")
+            if not busy:
+                self._drop()
+            if why.startswith(_DAMAGED) or _INCOMPLETE.search(str(error)):
+                why = f"{DAMAGED}: {why}"
+        finally:
+            self._turn.release()
+        raise BookBusy("busy") if busy else BookUnavailable(why)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None or (self._path is not None and self._identity != self._found()):
+            self._drop()
+            self._connection = self._connect()
+            self._identity = self._found()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if self._path is not None:
+            private_directory(self._path.parent)
+            with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = sqlite3.connect(
+            self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.create_function("lower_of_any", 1, _lower, deterministic=True)
+            for pragma in _PRAGMAS:
+                connection.execute(f"PRAGMA {pragma}").close()
+            _bring_up_to_date(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file that is: one that was removed under our feet must not go on being written."""
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
+def _transaction(connection: sqlite3.Connection, begin: str, work: Callable[[Page], T]) -> T:
+    import sqlite3
+
+    connection.execute(begin)
+    try:
+        result = work(_Sheet(connection))
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Apply the steps that are missing. BookUnavailable for a book of a newer version."""
+
+    def version() -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    if version() == LATEST:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = version()
+        if done > LATEST:
+            raise BookUnavailable("a newer version of kustom-mcp has written it; update this one")
+        for statements in BOOK_STEPS[done:]:
+            for statement in statements:
+                connection.execute(statement.format("", bytes=""))
+        connection.execute(f"PRAGMA user_version = {LATEST}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise

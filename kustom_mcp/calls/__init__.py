@@ -1,0 +1,1 @@
+"""One tool call: policy, reading, confirmation, writing, journal, and the sentences of its results."""

@@ -1,0 +1,251 @@
+"""The gate: a person between the model and the money.
+
+A gated operation puts a `Proposal` in front of whoever decides: by a form that the host shows, by a preview whose code
+comes back with the second call, by the order card, or by a flag that the operator trusts. Whatever the means, one
+approval pins what was approved (`codes.Pledge`) and `judge` compares it with the order as it is now: untouched, already
+done, or changed.
+
+`accept` is not yes: only a form that comes back accepted with `approve: true` is. A host that cannot ask gets codes, or
+nothing at all when the operator wants a person.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import anyio
+from mcp import MCPError
+from mcp.server import ServerRequestContext
+from mcp.types import ElicitResult
+from mcp.types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from kustom_mcp.api.models import Order
+from kustom_mcp.api.reconcile import Landed
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.policy import Policy
+from kustom_mcp.calls.token import NO_TRACE, CodeBox, CodeError, Figures, Pledge, Purpose, derive, digest
+from kustom_mcp.money import plain, show
+from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.text import alike
+
+Facts = Any
+"""A JSON value that stands for a part of an order's state."""
+
+Contradicted = Callable[[Order], bool]
+"""Whether an order that is read after a 2xx shows that it was not done. What cannot be read back never does."""
+
+Mode = Literal["auto", "code", "form", "card", "flag"]
+ANSWER = "approve"
+SETTLING_SECONDS = 24 * 3600
+SEE_CODE_MODE = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Where an operation looks before it acts, and where its effect would show afterwards.
+
+    `shows` is None when the effect can be read nowhere. `recurs`: the starting state can come back (900 -> 1000 ->
+    900), so that the same wish on the same facts may be a new intent.
+    """
+
+    depends: Callable[[Order], Facts]
+    shows: Callable[[Order], Facts] | None = None
+    recurs: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """What is about to happen: the facts that a person decides on, and the request that would be sent.
+
+    `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
+    `expects` is what `Watch.shows` gives once it has happened. `details`: all that `body` would send, in sentences
+    (`kustom_mcp.orders.details`); they are made where the question is, never by a tool.
+    """
+
+    action: str
+    effect: str
+    afterwards: str = ""
+    amount: int | None = None
+    currency: str = ""
+    expects: Facts = None
+    body: Mapping[str, Json] | None = None
+    changes: Sequence[Mapping[str, Json]] = ()
+    warnings: Sequence[str] = ()
+    details: Sequence[str] = ()
+
+    def question(self) -> str:
+        """What a person is asked. No time and no random value, so that an old answer never fits a new state."""
+        shown = [self._said(change) for change in self.changes if not _in_details(change["field"])]
+        notes = [f"Note: {text}" for text in self.warnings]
+        paragraphs = [self.effect, *self.details, *shown, *notes, self.afterwards]
+        return "\n".join(line for line in paragraphs if line)
+
+    def _said(self, change: Mapping[str, Json]) -> str:
+        """A change in words, amounts in major units."""
+        before, after = change["before"], change["after"]
+        if change["field"].endswith("amount"):
+            before, after = show(before, self.currency), show(after, self.currency)
+        return f"{change['field'].replace('_', ' ')}: {before} -> {after}"
+
+    def form(self) -> dict[str, Json]:
+        """The form's schema: one box that must be ticked."""
+        box = {"type": "boolean", "title": f"Yes, {self.action.replace('-', ' ')}", "default": False}
+        return {"type": "object", "properties": {ANSWER: box}, "required": [ANSWER]}
+
+
+def _in_details(field: str) -> bool:
+    """Whether `details` tell this change already: a line of the order, a part of an address."""
+    return "." in field or field.startswith("line ")
+
+
+class Answer(Exception):
+    """Ends a call with a result: a preview, a refusal by a person, or `already_applied`."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+
+class Ask(Exception):
+    """Ends the first round of a 2026-07-28 call: the question has to come back with the person's answer."""
+
+    def __init__(self, proposal: Proposal, state: str) -> None:
+        self.proposal = proposal
+        self.state = state
+
+
+def can_ask(ctx: ServerRequestContext[Any, Any]) -> bool:
+    """Whether this client declared forms and this connection can carry the question."""
+    capabilities = ctx.session.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    if elicitation is None or (elicitation.form is None and elicitation.url is not None):
+        return False
+    return is_modern(ctx) or ctx.session.can_send_request
+
+
+def is_modern(ctx: ServerRequestContext[Any, Any]) -> bool:
+    return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def is_yes(answer: object) -> bool:
+    """An explicit yes: accepted, with the box ticked. Anything else is not."""
+    return isinstance(answer, ElicitResult) and answer.action == "accept" and (answer.content or {}).get(ANSWER) is True
+
+
+def figures(order: Order) -> Figures:
+    return Figures(
+        order.status,
+        order.order_amount,
+        order.captured_amount,
+        order.refunded_amount,
+        order.remaining_authorized_amount,
+    )
+
+
+def head(proposal: Proposal, order: Order) -> str:
+    """The readable part of a code: operation, amount, first group of the order id."""
+    amount = "" if proposal.amount is None else f"{plain(proposal.amount, order.currency)}-"
+    return f"{proposal.action}-{amount}{order.order_id[:8]}"
+
+
+def judge(pledge: Pledge, watch: Watch, order: Order) -> Landed:
+    """Has the effect happened? ABSENT: the order is as it was before; PRESENT: it is exactly as it would be left."""
+    if digest(watch.depends(order)) == pledge.before:
+        return Landed.ABSENT
+    if watch.shows is not None and pledge.after != NO_TRACE and digest(watch.shows(order)) == pledge.after:
+        return Landed.PRESENT
+    return Landed.UNCLEAR
+
+
+def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether every field that was set still has its old value. A field that was not returned before tells nothing, and
+    neither does one that would read the same once what was sent is trimmed and normalised."""
+    telling = [name for name, value in wanted.items() if name in before and not alike(value, before[name])]
+    return bool(telling) and all(now.get(name) == before[name] for name in telling)
+
+
+async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float) -> bool:
+    """Ask the person over a handshake connection and wait. No answer in time, or a failing host, is not a yes."""
+    with anyio.move_on_after(seconds):
+        try:
+            answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
+        except (MCPError, ValidationError):
+            return False
+        return is_yes(answer)
+    return False
+
+
+def operating_user() -> str:
+    """Who runs this process: the caller on stdio."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "local"
+
+
+class Gate:
+    """One per server: the mode, the ring of keys, and how approvals are sealed and opened again."""
+
+    def __init__(self, app: App, policy: Policy) -> None:
+        settings = app.settings
+        self.app = app
+        self.policy = policy
+        self.mode: Mode = settings.confirm
+        self.ttl = settings.confirm_ttl
+        if settings.keys:
+            self.secrets = [key.get_secret_value().encode() for key in settings.keys]
+        elif settings.sandboxed:
+            self.secrets = [secrets.token_bytes(32)]
+        else:
+            self.secrets = [settings.effective_api_key.get_secret_value().encode()]
+        self._box = CodeBox(self.secrets, bound_to=app.account.name)
+
+    @staticmethod
+    def salt() -> bytes:
+        """What tells an approval from an equal one, where the same wish on the same facts may be a new intent."""
+        return secrets.token_bytes(16)
+
+    def state_keys(self) -> list[bytes]:
+        """The ring that seals `requestState`: other keys than those of codes, from the same secrets."""
+        return [derive(secret, "request-state") for secret in self.secrets]
+
+    def card_seals(self) -> list[str]:
+        """What the page of an order card holds, newest first, so that this server knows its own card again."""
+        return [derive(secret, "order-card").hex() for secret in self.secrets]
+
+    def seal(self, head: str, pledge: Pledge, caller: str) -> dict[str, Json]:
+        """The `confirm` part of a result: a code for this pledge, and when it expires."""
+        expires_at = datetime.fromtimestamp(pledge.expires, UTC).isoformat()
+        return {"code": self._box.seal(head, pledge, caller=caller), "expires_at": expires_at}
+
+    def opened(self, code: object, caller: str, purposes: frozenset[Purpose], arguments: bytes) -> Pledge:
+        """The pledge inside a code, expired or not. Failure CONFIRMATION_INVALID or _MISMATCH."""
+        try:
+            pledge = self._box.open(code, caller=caller) if isinstance(code, str) else None
+        except CodeError:
+            pledge = None
+        if pledge is None or pledge.purpose not in purposes:
+            raise Failure(
+                Code.CONFIRMATION_INVALID,
+                "confirm is not a code of this server for this person. Nothing was sent.",
+                field="confirm",
+            )
+        if pledge.arguments != arguments:
+            raise Failure(
+                Code.CONFIRMATION_MISMATCH,
+                "This code was given for another call: operation, order or arguments differ. Nothing was sent.",
+                field="confirm",
+            )
+        return pledge
+
+    def expired(self, pledge: Pledge) -> Failure | None:
+        """That the time of this pledge is over, when it is."""
+        if pledge.expires > self.app.wall():
+            return None
+        return Failure(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")

@@ -1,0 +1,313 @@
+"""The gate's own sentences: previews, refusals by a person, what an earlier call left, what nobody can know.
+
+Kept apart from the flow, because these are what a tired person reads, and they are changed for other reasons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kustom_mcp.api.errors import OutcomeUnknown
+from kustom_mcp.api.order_rules import Verdict
+from kustom_mcp.calls.confirmation import SEE_CODE_MODE, Mode, Proposal
+from kustom_mcp.calls.token import STATUSES, Figures
+from kustom_mcp.money import show
+from kustom_mcp.schema.result import Code, Failure, Json, Result, Upstream
+from kustom_mcp.text import clean
+
+TOOLS = {
+    "cancelOrder": "cancel_order",
+    "captureOrder": "capture_order",
+    "refundOrder": "refund_order",
+    "releaseRemainingAuthorization": "release_remaining_authorization",
+    "updateAuthorization": "update_order_amount",
+    "appendOrderShippingInfo": "add_shipping_info",
+}
+"""The tools behind the operations that are named as alternatives."""
+
+MOST_WARNINGS = 20
+
+SHOW_AND_REPEAT = (
+    "Show the person this preview and ask. If they agree, repeat exactly this call with confirm set to confirm.code; "
+    "if not, do nothing."
+)
+SHOW_AND_FLAG = "If this is what is wanted, repeat exactly this call with confirm: true."
+WAIT_FOR_CARD = (
+    "The person decides in the order card that the host shows with this answer; you cannot. Do not repeat the call: "
+    "wait, then read the order to see what was done."
+)
+SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be asked."
+
+
+SHOWING_SECONDS = 5.0
+"""How long an order is read again that does not show what a 2xx has said was done."""
+NOT_READ_AGAIN = "It was done, but the order could not be read again afterwards: read it before acting further."
+NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
+
+
+def preview(
+    proposal: Proposal,
+    order: Mapping[str, Json],
+    confirm: Mapping[str, Json] | None,
+    objection: Failure | None,
+    mode: Mode,
+    *,
+    by_card: bool = False,
+) -> Result:
+    """What would happen. With an objection it is an error that carries a fresh preview."""
+    effect = f"{proposal.effect} {proposal.afterwards}".strip()
+    if objection is None:
+        result = Result("confirmation_required", f"Not done yet. {effect}")
+    else:
+        result = objection.result()
+        result.summary = f"{objection.message} {effect}"
+    result.order = order
+    result.changes = proposal.changes
+    result.details = proposal.details
+    result.warnings = proposal.warnings
+    result.confirm = {**confirm, **_for_card(proposal)} if confirm and by_card else confirm
+    result.next_step = SHOW_AND_REPEAT if confirm else SHOW_AND_FLAG if mode == "flag" else SHOW_AND_ASK
+    if mode == "card":
+        result.next_step = WAIT_FOR_CARD
+    return result
+
+
+def _for_card(proposal: Proposal) -> dict[str, Json]:
+    """What the card needs besides a preview to say what a person's yes does: what only a form says elsewhere."""
+    facts: dict[str, Json] = {"action": proposal.action, "effect": proposal.effect, "afterwards": proposal.afterwards}
+    if proposal.amount is not None:
+        facts["amount"] = proposal.amount
+    return facts
+
+
+def few(warnings: Sequence[str]) -> Sequence[str]:
+    """As many warnings as an answer has room for; the last one counts the others."""
+    if len(warnings) <= MOST_WARNINGS:
+        return warnings
+    return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
+
+
+def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool) -> Result:
+    """The person said no, did not answer, or answered anything but an explicit yes. `in_doubt`: the same was approved
+    and sent before, and nobody knows what came of it."""
+    if in_doubt:
+        return Result(
+            "declined",
+            "This was not approved again, so nothing more was sent. It was sent before, and nobody knows yet whether "
+            "it happened.",
+            order,
+            next_step="Read the order to see whether it happened, and tell the person that it is not certain yet.",
+        )
+    return Result(
+        "declined",
+        "This was not approved, so nothing was sent.",
+        order,
+        next_step="Nothing was changed; ask again only if the person wants to."
+        if by_card
+        else f"Tell the person that nothing was changed; ask again only if they want to. {SEE_CODE_MODE}",
+    )
+
+
+def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
+    """Nothing was sent, because it is so already. Who did it is not claimed."""
+    return Result(
+        "already_applied", f"{summary} Nothing was sent by this call.", order, next_step="There is nothing left to do."
+    )
+
+
+def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
+    """The order is no longer what was approved: the difference in status and amounts, in words."""
+    differences: list[str] = []
+    # A code holds a status by its number, so one that we don't know is as good as none.
+    was, is_now = before.status, now.status if now.status in STATUSES else ""
+    if was != is_now:
+        differences.append(f"status {was or 'unknown'} -> {is_now or 'unknown'}")
+    for name in ("order_amount", "captured_amount", "refunded_amount", "remaining_authorized_amount"):
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            differences.append(f"{name} {show(was, currency)} -> {show(is_now, currency)}")
+    what = "; ".join(differences) or "its lines, its address or its entries were changed"
+    return Failure(
+        Code.STATE_CHANGED,
+        f"The order has changed since this was approved ({what}). Nothing was sent.",
+        next_step="Show the person what changed, and ask again.",
+    )
+
+
+def not_as_previewed() -> Failure:
+    """A card that is shown again, on an order that has changed since: what it previewed may have been done."""
+    return Failure(
+        Code.STATE_CHANGED,
+        "The order has changed since this was previewed; it may be that this was done. Nothing was sent now.",
+        next_step="Look at the order as it is now. If this is still wanted, ask the assistant for a new preview.",
+    )
+
+
+def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failure:
+    """Refused here, because Kustom documents that it would be refused there: with the reason and the alternative.
+
+    `most` is the limit in words where an amount is over it.
+    """
+    tools = [f"kustom_{TOOLS[operation]}" for operation in verdict.alternatives]
+    instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
+    next_step = f"{instead} Ask the person first."
+    if verdict.elsewhere:
+        next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."
+    return Failure(
+        Code.ACTION_NOT_ALLOWED,
+        f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
+        next_step=next_step,
+        field=field if most else None,
+    )
+
+
+def nobody_to_ask(mode: Mode) -> Failure:
+    """The operator wants a person, and this host cannot ask one."""
+    where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
+    return Failure(
+        Code.HUMAN_APPROVAL_UNAVAILABLE,
+        f"A person must approve this {where}, and this host cannot show one. Nothing was sent.",
+        next_step=f"Ask the person to use a host that shows {what}, or the operator to set KUSTOM_CONFIRM=code.",
+        setting="KUSTOM_CONFIRM",
+    )
+
+
+def shutting_down() -> Failure:
+    """The process is ending: no new write is started."""
+    return Failure(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
+
+
+def too_many() -> Failure:
+    """No request could be made within the deadline, because others were."""
+    return Failure(
+        Code.BUSY,
+        "This server has too many requests under way. Nothing was sent.",
+        next_step="Repeat the call in a few seconds.",
+    )
+
+
+def too_fast(wait: int) -> Failure:
+    """This caller, or all together, made more calls than a server that many share takes."""
+    return Failure(
+        Code.RATE_LIMITED,
+        "Calls come faster than this server takes them. Nothing was sent.",
+        retry_after_seconds=wait,
+        next_step=f"Wait {wait} {'second' if wait == 1 else 'seconds'}, then repeat the call.",
+    )
+
+
+def still_running() -> Failure:
+    """The order's turn did not come within the deadline of this call."""
+    return Failure(
+        Code.BUSY,
+        "Another write to this order is still running. Nothing was sent.",
+        next_step="Read the order, then repeat the call.",
+    )
+
+
+def used_up() -> Failure:
+    """The approval has been carried out once, and the order has been changed back since."""
+    return Failure(
+        Code.CONFIRMATION_INVALID,
+        "This approval has been used already, and the order was changed back since. Nothing was sent.",
+        field="confirm",
+    )
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why nobody knows whether a write happened: what came instead of an answer, what stopped a repeat of it, or the
+    status of a 2xx that the order contradicts."""
+
+    error: OutcomeUnknown | None = None
+    stopped: Failure | None = None
+    contradicted: int | None = None
+
+    @property
+    def cause(self) -> str | None:
+        """In one word, for the record."""
+        if self.contradicted is not None:
+            return "contradicted"
+        return self.error.cause if self.error else self.stopped.code.value if self.stopped else None
+
+    def message(self) -> str:
+        """What happened, what stopped it where something did, and what was sent."""
+        if self.contradicted is not None:
+            return (
+                f"Kustom answered that this was done (HTTP {self.contradicted}), but the order still does not show it "
+                f"after {SHOWING_SECONDS:g} seconds."
+            )
+        if self.error is not None:
+            refused = self.stopped and f" A repeat was not done: {_without_nothing(self.stopped.message)}"
+            return f"This was sent to Kustom, and no answer tells whether it happened.{refused or ''}"
+        if self.stopped is not None:
+            return (
+                "This was sent to Kustom before, and nobody knows yet whether it happened. This call was stopped: "
+                f"{_without_nothing(self.stopped.message)} Nothing more was sent."
+            )
+        return "This was sent to Kustom, and no answer tells whether it happened."
+
+    def upstream(self) -> Upstream | None:
+        """What Kustom said last."""
+        if self.stopped is not None and self.stopped.upstream is not None:
+            return self.stopped.upstream
+        error = self.error
+        return Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None
+
+
+_NOTHING = re.compile(r"\s*Nothing was (?:sent|changed|done)(?: now)?\.$")
+
+
+def _without_nothing(message: str) -> str:
+    """What stopped a call, without its last sentence: it is about that call alone, and would be read otherwise."""
+    return _NOTHING.sub("", message)
+
+
+def outcome_unknown(
+    doubt: Doubt, confirm: Mapping[str, Json] | None, *, readable: bool, repeats: bool, order: Mapping[str, Json] | None
+) -> Result:
+    """The write was sent, and nothing says whether it happened. `readable`: its effect would show in the order;
+    `repeats`: the identical call may settle it."""
+    stopped = doubt.stopped
+    again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
+    wait = stopped.retry_after_seconds if stopped else None
+    when = f"Wait {wait} seconds, then repeat" if wait else "Repeat"
+    if not readable:
+        settles = "Look at the order in the Kustom portal: this effect cannot be read through the API."
+    elif repeats:
+        settles = f"{when} this call {again}: it looks at the order first, and does it at most once."
+    else:
+        settles = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
+    failure = Failure(
+        Code.OUTCOME_UNKNOWN,
+        doubt.message(),
+        next_step=f"{settles} Do not start a new one, and tell the person that it is not certain yet.",
+        retry_after_seconds=wait,
+        upstream=doubt.upstream(),
+        setting=stopped.setting if stopped else None,
+    )
+    result = failure.result()
+    result.confirm = confirm
+    result.order = order
+    return result
+
+
+def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json]) -> Result:
+    """Kustom answered a write with an entry that was there before: the answer that it keeps to an earlier one."""
+    when = f" of {clean(at, 40)}" if at else ""
+    return Result(
+        "already_applied",
+        f"Kustom answered with the {kind} {clean(id, 64)}{when}, which was on this order before this call. No other "
+        f"{kind} was made.",
+        order,
+        next_step=f"If another {kind} is wanted, ask the person, and send it with another reference.",
+    )
+
+
+def unreadable() -> Failure:
+    """Why a write in doubt is never sent again whose effect no read shows."""
+    return Failure(
+        Code.OUTCOME_UNKNOWN, "Whether it happened cannot be read through the API, so it is never sent again."
+    )

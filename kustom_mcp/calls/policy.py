@@ -1,0 +1,279 @@
+"""What the operator allows: writes, toolsets, ceilings of one write and of a day, scope, tracking hosts, writes a
+minute.
+
+Decided from settings and from what this server has counted itself, so that nothing an order contains and nothing a
+model says can widen it. Every call asks again, the second call of a confirmation too: an operator may have changed
+their mind in between.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from math import ceil
+from typing import NamedTuple
+from uuid import UUID
+
+import anyio
+
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.money import show
+from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.settings.links import ANY, CARRIERS, carriers, host_of, is_within
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.state.spending_limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
+from kustom_mcp.state.threads import aside
+from kustom_mcp.text import nearest
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
+TOOLSETS = (*DEFAULT_TOOLSETS, "settlements", "klarna")
+
+TOKEN = "token"
+"""What refuses a caller where no setting does: the access token's scopes and orders."""
+
+MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
+"""The fields of a request that move money, and the kind of which each has a ceiling over a day."""
+
+
+class Kind(NamedTuple):
+    """What policy must know of a tool: its toolset, and whether it changes anything."""
+
+    toolset: str
+    writes: bool
+
+
+class Policy:
+    """The operator's settings, as answers to the questions that a call asks."""
+
+    def __init__(
+        self, settings: Settings, catalog: Mapping[str, Kind], limits: Limits | None = None, account: str = ""
+    ) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._limits = limits or Limits(None)
+        self._account = account
+        self._selected = _selection(settings.tools, catalog)
+        self._principal = Principal("operator")
+
+    def for_caller(self, principal: Principal) -> Policy:
+        """The same policy as far as it reaches for this caller, who can only narrow it."""
+        if principal.writes and principal.orders is None:
+            return self
+        policy = copy.copy(self)
+        policy._principal = principal
+        return policy
+
+    def listed(self, tool: str) -> bool:
+        """Whether `tools/list` shows the tool."""
+        return self.why_off(tool) is None
+
+    def why_off(self, tool: str) -> str | None:
+        """Why a tool of the catalogue is switched off, naming the setting; None when it is on."""
+        kind = self._catalog[tool]
+        if kind.writes and not self._settings.writes_allowed:
+            return "the server is read-only (KUSTOM_WRITES=allow opens it)"
+        if kind.writes and not self._principal.writes:
+            return "the caller's access token lacks the scope orders:write"
+        if tool not in self._selected:
+            return f"switched off (add {kind.toolset} or {tool} to KUSTOM_TOOLS)"
+        return None
+
+    def require(self, tool: str) -> None:
+        """Refuse a tool that is switched off. Failure NOT_PERMITTED."""
+        why = self.why_off(tool)
+        if why:
+            setting = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), TOKEN)
+            how = "the scopes of a token" if setting == TOKEN else setting
+            raise Failure(
+                Code.NOT_PERMITTED,
+                f"{tool} is not available here: {why}.",
+                next_step=f"Tell the person that the operator of this server decides this with {how}.",
+                setting=setting,
+            )
+
+    def hidden_by(self, order_id: str) -> str | None:
+        """What keeps this order from being seen at all: KUSTOM_ORDER_SCOPE or the caller's token; None when it is in
+        scope."""
+        scopes = {"KUSTOM_ORDER_SCOPE": self._settings.order_scope, TOKEN: self._principal.orders}
+        return next((name for name, scope in scopes.items() if scope is not None and order_id not in scope), None)
+
+    @property
+    def scope(self) -> frozenset[str] | None:
+        """The only order ids that exist for this caller; None when all do."""
+        configured, token = self._settings.order_scope, self._principal.orders
+        return token if configured is None else configured if token is None else configured & token
+
+    def require_all_orders(self) -> None:
+        """Refuse what shows many orders together where only some exist for this caller. Failure NOT_PERMITTED."""
+        if self.scope is not None:
+            configured = self._settings.order_scope is not None
+            why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
+            raise Failure(
+                Code.NOT_PERMITTED,
+                f"Payouts hold many orders, and {why} allows certain ones only. Nothing was sent.",
+                next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
+                setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
+            )
+
+    def within_ceiling(self, amount: int, currency: str, field: str) -> None:
+        """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""
+        ceilings = self._settings.max_amount
+        limit = ceilings.limit(currency) if ceilings else None
+        if limit is not None and amount > limit:
+            raise Failure(
+                Code.LIMIT_EXCEEDED,
+                f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
+                "(KUSTOM_MAX_AMOUNT). Nothing was sent.",
+                field=field,
+                next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
+                setting="KUSTOM_MAX_AMOUNT",
+            )
+
+    def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
+        """Hold the links of shipments, which are checked arguments, to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
+        for index, shipment in enumerate(shipments):
+            for name in ("tracking_uri", "return_tracking_uri"):
+                if name in shipment:
+                    self._tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+
+    def _tracking_link(self, uri: str, field: str) -> None:
+        hosts = self._tracking_hosts()
+        if CARRIERS in hosts:
+            hosts |= carriers()
+        if ANY not in hosts and not is_within(host_of(uri), hosts):
+            raise Failure(
+                Code.NOT_PERMITTED,
+                "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here. Nothing was sent.",
+                field=field,
+                next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
+                "to KUSTOM_TRACKING_HOSTS.",
+                setting="KUSTOM_TRACKING_HOSTS",
+            )
+
+    def _tracking_hosts(self) -> frozenset[str]:
+        """The setting, or its default: the carriers' in production and for a token that is narrowed to orders."""
+        strict = self._settings.environment == "production" or self._principal.orders is not None
+        return self._settings.tracking_hosts or frozenset({CARRIERS if strict else ANY})
+
+    async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
+        """Hold a request that may be sent later to KUSTOM_MAX_DAILY, so that nobody is asked in vain.
+
+        `now` in unix seconds. Failure LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
+        """
+        move = self._move(key, body, currency)
+        if move is not None:
+            await _ask(lambda: self._limits.look(move, now), self._settings, self._limits, move)
+
+    @asynccontextmanager
+    async def counted(
+        self, caller: str, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float
+    ) -> AsyncGenerator[None]:
+        """Count the write inside, and reserve the money that it moves. A Failure that says that nothing was done gives
+        the money back; any other end keeps it.
+
+        Failure RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above KUSTOM_MAX_DAILY, BUSY,
+        AUDIT_UNAVAILABLE.
+        """
+        move = self._move(key, body, currency)
+        most = self._settings.writes_per_minute
+        who = f"{self._account}/{caller}"
+        await _ask(lambda: self._limits.take(who, most, move, now), self._settings, self._limits, move)
+        try:
+            yield
+        except Failure as failure:
+            if move is not None and failure.ends in ("not_sent", "rejected"):
+                await self._give_back(move)
+            raise
+
+    async def _give_back(self, move: Move) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await aside(lambda: self._limits.give_back(move.key))
+            except (LimitsBusy, LimitsUnavailable):
+                log.warning("money that did not move stays counted for a day: the limits cannot be written")
+
+    def _move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Move | None:
+        """The money that a request moves; None where no ceiling of a day applies."""
+        ceilings = self._settings.max_daily
+        ceiling = ceilings.limit(currency) if ceilings else None
+        field = next((name for name in MOVES if name in (body or {})), None)
+        if ceiling is None or body is None or field is None:
+            return None
+        return Move(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
+
+
+async def _ask(question: Callable[[], None], settings: Settings, limits: Limits, move: Move | None) -> None:
+    """Ask the limits, in a thread because they may have to wait, and put their no into words."""
+    try:
+        await aside(question)
+    except TooFast as error:
+        raise _too_fast(settings.writes_per_minute, max(1, ceil(error.wait))) from None
+    except NoRoom as error:
+        assert move is not None
+        raise _no_room(move, error) from None
+    except LimitsBusy:
+        raise Failure(
+            Code.BUSY,
+            "Other writes of this server, or of another one here, hold its counts. Nothing was sent.",
+            next_step="Repeat the call in a few seconds.",
+        ) from None
+    except LimitsUnavailable as error:
+        log.warning("the limits cannot be kept: %s", error)
+        raise Failure(
+            Code.AUDIT_UNAVAILABLE,
+            "This server cannot keep count of its writes, so it sends none. Nothing was sent.",
+            next_step=f"Tell the operator that {limits.place} cannot be used; reading orders still works.",
+        ) from None
+
+
+def _too_fast(most: int, wait: int) -> Failure:
+    return Failure(
+        Code.RATE_LIMITED,
+        f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
+        retry_after_seconds=wait,
+        next_step=f"Wait {wait} seconds, then repeat the call.",
+        setting="KUSTOM_WRITES_PER_MINUTE",
+    )
+
+
+def _no_room(move: Move, room: NoRoom) -> Failure:
+    """What is left, and when there is enough again."""
+    ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
+    if room.at is None:
+        again = "This amount alone is above it."
+    else:
+        when = datetime.fromtimestamp(ceil(room.at / 60) * 60, UTC)
+        again = f"There is room for this amount from {when:%Y-%m-%d %H:%M} UTC on, if no other comes first."
+    return Failure(
+        Code.LIMIT_EXCEEDED,
+        f"The {move.kind}s of 24 hours may come to {ceiling} here (KUSTOM_MAX_DAILY), and {left} of that is left. "
+        f"{again} Nothing was sent.",
+        field=next(field for field, kind in MOVES.items() if kind == move.kind),
+        next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
+        setting="KUSTOM_MAX_DAILY",
+    )
+
+
+def _selection(names: tuple[str, ...], catalog: Mapping[str, Kind]) -> frozenset[str]:
+    """The tools that KUSTOM_TOOLS names. ConfigError for a name that is neither a toolset nor a tool."""
+    if "all" in names:
+        return frozenset(catalog)
+    selected: set[str] = set()
+    for name in names:
+        if name in TOOLSETS:
+            selected.update(tool for tool, kind in catalog.items() if kind.toolset == name)
+        elif name in catalog:
+            selected.add(name)
+        else:
+            near = nearest(name, [*TOOLSETS, *catalog])
+            hint = f"; did you mean {near}?" if near else ""
+            known = ", ".join(TOOLSETS)
+            raise ConfigError(
+                "KUSTOM_TOOLS", f"names something that is neither a toolset ({known}), all, nor a tool{hint}"
+            )
+    return frozenset(selected)

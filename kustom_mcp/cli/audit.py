@@ -1,0 +1,297 @@
+"""`kustom-mcp audit`: the writes that were sent and have no outcome yet, and how to settle each.
+
+Each is a small file in the state directory, or a row of the store that replicas share, which goes with the outcome;
+what is left was cut off by the end of its process, or by an answer that never came. An audit file can be read instead:
+an intent in it without an outcome. Ids, amounts and times only: nobody's name or address is in these records, and
+nothing from them is printed uncleaned.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from kustom_mcp.app.app import App, shared_store
+from kustom_mcp.book import BookUnavailable
+from kustom_mcp.calls.confirmation import SETTLING_SECONDS
+from kustom_mcp.cli.program import shown
+from kustom_mcp.money import show
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.database import StoreBusy, StoreUnavailable, StoreUnfit
+from kustom_mcp.state.intents import Intents
+from kustom_mcp.state.spending_limits import LimitsBusy, LimitsUnavailable
+from kustom_mcp.text import clean
+
+FOUND, USAGE = 1, 2
+RUNNING = 120  # seconds in which it may simply be under way
+NAMED_AT_START = 20
+IN_THE_STORE = "The store (KUSTOM_STORE)"
+PARTS = ("intents", "audit", "applied", "limits")
+AMOUNTS = ("refunded_amount", "captured_amount", "order_amount")
+
+LOOK = "look at the order, in the Kustom portal or with kustom_get_order"
+REPEAT = (
+    "Repeat the same call with the same arguments, and with its code as confirm if its answer gave one. "
+    "The server looks at the order first and does it at most once."
+)
+
+
+@dataclass(frozen=True)
+class Open:
+    """One write without an outcome. `what`: the head of its code, or its amount. Times are unix seconds, 0: unknown.
+
+    `server`: environment and merchant, and `account`: the name of theirs, "" where an earlier version wrote it.
+    `traced`: whether the order shows the effect. `record`: how its record is called, None in an audit file.
+    """
+
+    tool: str
+    order: str
+    what: str
+    sent: float
+    expires: float
+    traced: bool
+    record: str | None
+    server: str = ""
+    account: str = ""
+
+    def advice(self, now: float) -> str:
+        """How to settle it, in words."""
+        end = f" Then delete {self.record}." if self.record else ""
+        if not self.tool:
+            return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"
+        if not self.traced:
+            return f"The API does not show whether this happened: look at the order in the Kustom portal.{end}"
+        if self.expires <= now:
+            return f"This is too old to be settled by a repeat: {LOOK}.{end}"
+        wait = "It may still be running: look again in two minutes. " if now - self.sent < RUNNING else ""
+        return f"{wait}{REPEAT} This works until {_when(self.expires)}."
+
+
+def run(path: Path | None, settings: Settings | None = None, *, now: float | None = None) -> int:
+    """Print what is open in `path`, a state directory or an audit file, or else where the settings keep it.
+
+    0: nothing; 1: something is open, or cannot be read; 2: there is no such place. ConfigError.
+    """
+    now = time.time() if now is None else now
+    shared = shared_store(settings) if settings and path is None else None
+    place = path or (settings.state_path if settings else None)
+    if place is None and shared is None:
+        print("The embedded sandbox keeps its records in memory, so nothing is open. KUSTOM_STATE_DIR is not set.")
+        return 0
+    if path is not None and not path.exists():
+        return _no_such_place("There is no such file or directory.")
+    if path is not None and path.is_dir() and not any((path / part).exists() for part in PARTS):
+        return _no_such_place(f"This is no state directory: it has none of {', '.join(PARTS)}.")
+    name = IN_THE_STORE if shared else str(place)
+    in_file = not shared and place is not None and place.is_file()
+    try:
+        if in_file:
+            found, unread = _in_file(cast("Path", place))
+        else:
+            found, unread = _all_open(Intents(place, shared=shared), None if shared else place), 0
+    except (AuditUnavailable, OSError):
+        print(f"{name} cannot be read, so nobody can say what is open.")
+        return FOUND
+    finally:
+        if shared:
+            shared.close()
+    _report(name, found, unread, now, in_file=in_file)
+    return FOUND if found or unread else 0
+
+
+def name_at_start(app: App) -> None:
+    """Name what this server has left open on stderr, a line each. It starts whatever it finds, and without a store.
+
+    ConfigError for a store that answers, but cannot be used by this version or this account.
+    """
+    try:
+        if app.store is not None:
+            app.store.writable()
+        found = _all_open(app.intents, None if app.store else app.settings.state_path)
+    except StoreUnfit as error:
+        problem = str(error)
+    except (AuditUnavailable, StoreUnavailable, StoreBusy):
+        what = "the store (KUSTOM_STORE)" if app.store else "the records of open writes"
+        print(f"kustom-mcp: {what} cannot be read, so no writes will be sent", file=sys.stderr)
+        return None
+    else:
+        return _name(
+            [one for one in found if one.account in ("", app.account.name) or app.account.took_over(one.account)]
+        )
+    raise ConfigError("KUSTOM_STORE", problem)
+
+
+def left_at_start(app: App) -> None:
+    """Say on stderr that an earlier version left records that may be this merchant's or another's."""
+    account = app.account
+    if not account.shared:
+        return
+    looks: dict[str, Callable[[], int]] = {
+        "writes without an outcome": lambda: sum(account.left(_account(one)) for one in app.intents.all()),
+        "reservations of daily ceilings": lambda: app.limits.left(account),
+        "orders in the order book": lambda: app.book.left(account),
+    }
+    found: list[str] = []
+    with suppress(AuditUnavailable, LimitsBusy, LimitsUnavailable, BookUnavailable):  # who needs it will complain
+        for what, look in looks.items():
+            found += [f"{what}: {count:,}"] if (count := look()) else []
+    if found:
+        print(
+            "kustom-mcp: an earlier version kept this where KUSTOM_USERNAME did not tell merchants apart "
+            f"({', '.join(found)}). It may be another merchant's, so it was left there: book and ceilings of this one "
+            "begin anew. A write without an outcome is looked for when its call is repeated, and listed by "
+            f"{shown('audit')}",
+            file=sys.stderr,
+        )
+
+
+def _name(found: list[Open]) -> None:
+    for one in found[:NAMED_AT_START]:
+        name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)
+        print(f"kustom-mcp: no outcome yet: {name} see {shown('audit')}", file=sys.stderr)
+    if len(found) > NAMED_AT_START:
+        print(f"kustom-mcp: and {len(found) - NAMED_AT_START} more writes without an outcome", file=sys.stderr)
+
+
+def _no_such_place(sentence: str) -> int:
+    print(f"kustom-mcp: audit: {sentence} Give a state directory or an audit file.", file=sys.stderr)
+    return USAGE
+
+
+def _report(place: str, found: list[Open], unread: int, now: float, *, in_file: bool) -> None:
+    if unread:
+        print(f"{unread} {'line of this file' if unread == 1 else 'lines of this file'} cannot be read.")
+    if not found:
+        print(f"No write is without an outcome in {place}.")
+        return
+    some = "1 write has" if len(found) == 1 else f"{len(found)} writes have"
+    print(f"{some} no outcome: it was sent, and nobody knows yet whether it happened.")
+    if in_file:
+        print("Another process may have settled it since, in its own file: the state directory says what is open now.")
+    for one in found:
+        print()
+        print(one.what or "A record that cannot be read")
+        if one.tool:
+            print(f"  tool       {one.tool}\n  order      {one.order}\n  sent       {_when(one.sent)}")
+        if one.server:
+            print(f"  server     {one.server}")
+        print(f"  to settle  {one.advice(now)}")
+
+
+def _all_open(intents: Intents, state: Path | None) -> list[Open]:
+    """The open intents, of a state directory or of the store; oldest first. AuditUnavailable."""
+    found = [_of_intent(one, _record(clean(str(one["id"]), 100), state)) for one in intents.all()]
+    return sorted(found, key=lambda one: one.sent)
+
+
+def _record(id: str, state: Path | None) -> str:
+    return str(state / "intents" / f"{id}*.json") if state else f"the rows of kustom_mcp.intents with the key {id}"
+
+
+def _in_file(path: Path) -> tuple[list[Open], int]:
+    """The intents of an audit file without an outcome, and how many lines cannot be read. OSError."""
+    opened: dict[str, Open] = {}
+    unread = 0
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for text in lines:
+            line = _parsed(text)
+            key = _text(line, "key")
+            if not line:
+                unread += bool(text.strip())
+            elif line.get("event") == "intent":
+                opened[key] = _of_line(line)
+            elif line.get("event") == "outcome" and line.get("outcome") != "unknown":
+                opened.pop(key, None)
+    return list(opened.values()), unread
+
+
+def _of_intent(intent: Mapping[str, Any], record: str) -> Open:
+    if intent.get("unreadable") or not _text(intent, "tool"):
+        return Open("", "", "", 0, 0, False, record, _server(intent), _account(intent))
+    return Open(
+        tool=_text(intent, "tool"),
+        order=_text(_arguments(intent), "order_id"),
+        what=_text(intent, "head") or _amount(_arguments(intent)),
+        sent=_time(intent.get("opened_at")),
+        expires=_number(intent.get("expires")),
+        traced=bool(_text(intent, "after").strip("0")),
+        record=record,
+        server=_server(intent),
+        account=_account(intent),
+    )
+
+
+def _of_line(line: Mapping[str, Any]) -> Open:
+    sent = _time(line.get("time"))
+    return Open(
+        tool=_text(line, "tool") or "a tool without a name",
+        order=_text(_arguments(line), "order_id"),
+        what=_amount(_arguments(line)),
+        sent=sent,
+        expires=sent + SETTLING_SECONDS,
+        traced=True,
+        record=None,
+    )
+
+
+def _server(record: Mapping[str, Any]) -> str:
+    """Whose intent it is, from its record or from settings."""
+    environment, merchant = _text(record, "environment"), _text(record, "merchant")
+    return f"{environment}, merchant {merchant}" if merchant else environment
+
+
+def _account(record: Mapping[str, Any]) -> str:
+    """The name of the account whose intent it is; "" where an early version wrote none."""
+    environment, merchant = record.get("environment"), record.get("merchant")
+    return str(record.get("account") or (f"{environment}/{merchant or ''}" if environment else ""))
+
+
+def _amount(arguments: Mapping[str, Any]) -> str:
+    """The amount of a call whose code has no head here."""
+    given = (arguments.get(name) for name in AMOUNTS)
+    amount = next((value for value in given if isinstance(value, int)), None)
+    return "A write" if amount is None else f"A write of {show(amount, _text(arguments, 'currency'))}"
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _arguments(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    value = record.get("arguments")
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _text(record: Mapping[str, Any], name: str) -> str:
+    value = record.get(name)
+    return clean(value, 100) if isinstance(value, str) else ""
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _time(value: object) -> float:
+    try:
+        return datetime.fromisoformat(str(value)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _when(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC" if seconds else "at an unknown time"
+    except (ValueError, OverflowError, OSError):
+        return "at an unknown time"

@@ -1,0 +1,265 @@
+"""Reading many orders into the book, one command's worth: at a pace, in batches, until there are no more or it is told
+to stop.
+
+    gathering = Gathering(app, settled, per_second=5)
+    await gathering.run(pieces)            pieces: an asynchronous generator of `Piece`
+
+About five reads a second leave Kustom's rate limit to the servers that run beside. A pause that Kustom asks for holds
+up all reads, and an order that met it is asked for again. What is read is written every second, together with whatever
+the caller keeps of its progress: so a crash costs a second, and nothing is read twice after an orderly stop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+import anyio
+
+from kustom_mcp.api.endpoints import GET_ORDER
+from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError, RateLimited, Refused
+from kustom_mcp.app.app import App
+from kustom_mcp.book import Entry, entry_of
+from kustom_mcp.book.sqlite import BookBusy, BookUnavailable, Page
+
+T = TypeVar("T")
+
+PER_SECOND = 5.0
+"""Reads a second."""
+AT_ONCE = 8
+"""Reads in flight."""
+WRITE_EVERY = 1.0  # seconds
+GRACE = 5.0
+"""Seconds that reads in flight have when it is told to stop."""
+TRIES = 10
+"""How often an order is asked for that meets Kustom's rate limit."""
+BOOK_TRIES = 3
+"""How often the book is used that others hold; each time that takes as long as the store is patient."""
+GIVE_UP = 5
+"""Reads that fail one after the other for reasons that have nothing to do with the order."""
+
+SCOPE = "it is out of KUSTOM_ORDER_SCOPE; nothing was sent"
+MISSING = "Kustom has no such order for these credentials: it does not exist, or is another merchant's"
+TOO_OLD = "it was created before the days that KUSTOM_BOOK_DAYS keeps"
+IMPOSSIBLE = "its amounts are beyond what an order can have"
+
+
+class Ends(Enum):
+    """What came of a piece: in the book; nothing to be had, now and later; not read, but it may be had later."""
+
+    READ = "read"
+    REJECTED = "rejected"
+    UNREAD = "unread"
+
+
+Then = Callable[[Page, int, Ends, list[Entry]], None]
+"""What else is written about an order, in the same transaction; with the account's number, what came of it, and what
+was put into the book: one entry or none."""
+
+
+class Piece(NamedTuple):
+    """An order to read. `key` is the caller's own: a line, or a number. `disputed`: a dispute was announced."""
+
+    key: int
+    order_id: str
+    source: str
+    disputed: bool = False
+    then: Then | None = None
+
+
+Settled = Callable[[Piece, Ends, str], None]
+"""Told what came of a piece, and why."""
+Along = Callable[[Page, int], None]
+"""What is written in the same transaction; with the account's number."""
+
+
+@dataclass(frozen=True)
+class _Result:
+    ends: Ends
+    why: str = ""
+    entry: Entry | None = None
+
+
+class Gathering:
+    """One run. BookUnavailable and what `pieces` raises end it and pass through."""
+
+    def __init__(
+        self,
+        app: App,
+        settled: Settled,
+        *,
+        per_second: float = PER_SECOND,
+        along: Callable[[], Along] | None = None,
+        waiting: Callable[[], None] | None = None,
+    ) -> None:
+        self._app = app
+        self._settled = settled
+        self._along = along
+        self._waiting = waiting
+        self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
+        self._next = -math.inf
+        self._entries: list[Entry] = []
+        self._thens: list[tuple[Then, Ends, list[Entry]]] = []
+        self._dirty = False
+        self._failures = 0
+        self._stopping = anyio.Event()
+        self._turn = anyio.Lock()
+        self._scope = anyio.CancelScope()
+        self._problem: Exception | None = None
+        self.stopped: str | None = None
+        """Why it ended before its time."""
+
+    def stop(self, why: str) -> None:
+        """Begin no more reads, and give those in flight a moment."""
+        if self.stopped is None:
+            self.stopped = why
+            self._stopping.set()
+            self._scope.deadline = anyio.current_time() + GRACE
+
+    def changed(self) -> None:
+        """There is something to write besides orders."""
+        self._dirty = True
+
+    async def run(self, pieces: AsyncGenerator[Piece]) -> None:
+        """Read them all, or as many as there is time for. Nothing that was read is lost."""
+        try:
+            with self._scope:
+                async with anyio.create_task_group() as group:
+                    group.start_soon(self._write_now_and_then)
+                    async with anyio.create_task_group() as readers:
+                        for _ in range(AT_ONCE):
+                            readers.start_soon(self._read_some, pieces)
+                    group.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await pieces.aclose()
+                if self._problem is None:
+                    await self._write()
+        if self._problem is not None:
+            raise self._problem
+
+    async def _read_some(self, pieces: AsyncGenerator[Piece]) -> None:
+        """What one of the readers does."""
+        try:
+            while not self._stopping.is_set():
+                async with self._turn:  # of the generator, and of the pace
+                    piece = await anext(pieces, None)
+                    hidden = piece is not None and self._hides(piece.order_id)
+                    if piece is None or not (hidden or await self._due()):
+                        return
+                result = _Result(Ends.REJECTED, SCOPE) if hidden else await self._read(piece)
+                if result is not None:
+                    self._take(piece, result)
+        except Exception as error:
+            self._fail(error)
+
+    async def _due(self) -> bool:
+        """Wait until the next read may begin. False: none may any more."""
+        while not self._stopping.is_set():
+            wait = max(self._next - anyio.current_time(), self._app.client.cool_down.remaining)
+            if wait <= 0:
+                self._next = anyio.current_time() + self._pause
+                return True
+            with anyio.move_on_after(wait):
+                await self._stopping.wait()
+        return False
+
+    def _hides(self, order_id: str) -> bool:
+        scope = self._app.settings.order_scope
+        return scope is not None and order_id not in scope
+
+    async def _read(self, piece: Piece) -> _Result | None:
+        """None: it was told to stop before anything was sent."""
+        tries = 0
+        while True:
+            tries += 1
+            asked, deadline = self._app.wall(), self._app.clock() + self._app.settings.timeout
+            try:
+                order = await self._app.client.read(GET_ORDER, deadline=deadline, order_id=piece.order_id)
+            except NotFound:
+                self._app.book.doubt(piece.order_id, since=asked)
+                return _Result(Ends.REJECTED, MISSING)
+            except RateLimited as error:
+                if tries == TRIES:
+                    return self._not_read(error)
+                if not await self._due():
+                    return None
+            except OmsError as error:
+                if isinstance(error, Refused) and not isinstance(error, AuthenticationFailed):
+                    return _Result(Ends.REJECTED, str(error))
+                return self._not_read(error)
+            else:
+                return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed))
+
+    def _found(self, entry: Entry | None) -> _Result:
+        if entry is None:
+            return _Result(Ends.REJECTED, IMPOSSIBLE)
+        if (entry.created_at or entry.read_at) < self._app.book.oldest_kept(self._app.wall()):
+            return _Result(Ends.REJECTED, TOO_OLD)
+        return _Result(Ends.READ, entry=entry)
+
+    def _not_read(self, problem: OmsError) -> _Result:
+        self._failures += 1
+        if self._failures >= GIVE_UP or (isinstance(problem, AuthenticationFailed) and problem.status == 401):
+            self.stop(str(problem))
+        return _Result(Ends.UNREAD, str(problem))
+
+    def _take(self, piece: Piece, result: _Result) -> None:
+        if result.ends is not Ends.UNREAD:
+            self._failures = 0
+        if result.entry is not None:
+            self._entries.append(result.entry)
+        if piece.then is not None:
+            self._thens.append((piece.then, result.ends, [result.entry] if result.entry else []))
+        self._dirty = True
+        self._settled(piece, result.ends, result.why)
+
+    def _fail(self, error: Exception) -> None:
+        self._problem = self._problem or error
+        self.stop("")
+
+    async def _write_now_and_then(self) -> None:
+        try:
+            while True:
+                await anyio.sleep(WRITE_EVERY)
+                with anyio.CancelScope(shield=True):
+                    await self._write()
+        except BookUnavailable as error:
+            self._fail(error)
+
+    async def _write(self) -> None:
+        """Put what was read into the book, and what the caller keeps of it, together. BookUnavailable."""
+        from kustom_mcp.book.writing import put
+
+        if not self._dirty:
+            return
+        entries, self._entries, self._dirty = self._entries, [], False
+        thens, self._thens = self._thens, []
+        along = self._along() if self._along else None
+
+        def work(page: Page, account: int) -> None:
+            put(page, account, entries)
+            for then, ends, put_in in thens:
+                then(page, account, ends, put_in)
+            if along is not None:
+                along(page, account)
+
+        await patiently(lambda: self._app.book.change(work), self._waiting)
+
+
+async def patiently(use: Callable[[], Awaitable[T]], waiting: Callable[[], None] | None = None) -> T:
+    """Use the book, and wait where others hold it, which `waiting` is told once. BookUnavailable."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return await use()
+        except BookBusy:
+            if tries == BOOK_TRIES:
+                raise
+        if tries == 1 and waiting is not None:
+            waiting()
+        await anyio.sleep(WRITE_EVERY)

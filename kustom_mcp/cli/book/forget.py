@@ -1,0 +1,76 @@
+"""`kustom-mcp book forget`: orders are taken out of the book, and out of its file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kustom_mcp.api import identifiers
+from kustom_mcp.app.app import App
+from kustom_mcp.book import writing
+from kustom_mcp.book.sqlite import Page
+from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
+from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.state.threads import aside
+
+
+class Wanted(NamedTuple):
+    """Either ids, or a time of creation (unix milliseconds), or everything. `yes`: without asking."""
+
+    order_ids: tuple[str, ...]
+    before: int | None
+    everything: bool
+    yes: bool
+
+
+async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) -> int:
+    """Take them out; 1 where one that was named is not there, or the person said no. ConfigError, BookUnavailable."""
+    order_ids = {_order_id(text) for text in wanted.order_ids}
+    if wanted.before is not None and wanted.before > app.wall() * 1000:
+        raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
+    if not await app.book.there():
+        say("The book has no orders, so nothing was forgotten.")
+        return NOT_ALL if order_ids else 0
+    if wanted.everything and not wanted.yes and not await _agreed(app):
+        say("Nothing was forgotten.")
+        return NOT_ALL
+
+    def work(page: Page, account: int) -> writing.Forgotten:
+        if wanted.everything:
+            return writing.forget_all(page, account)
+        if wanted.before is not None:
+            return writing.forget_before(page, account, wanted.before)
+        return writing.forget(page, account, order_ids)
+
+    gone = await patiently(lambda: app.book.change(work))
+    tidy = not any(gone) or await app.book.tidy()
+    missing = len(order_ids) - sum(gone) if order_ids else 0
+    some = f"Forgot {gone.orders:,} order{'' if gone.orders == 1 else 's'}"
+    hinted = f" and {gone.hints:,} that {_were(gone.hints)} announced and not read yet" if gone.hints else ""
+    say(f"{some}{hinted}{f'; {missing:,} {_were(missing)} not in the book' if missing else ''}.")
+    if not tidy and app.store is not None:
+        note("PostgreSQL removes them from its files with its next VACUUM of the tables kustom_mcp.book*")
+    elif not tidy:
+        note("another process is busy with the book: run this again, so that nothing of them stays in its files")
+    return NOT_ALL if missing else 0
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _order_id(text: str) -> str:
+    try:
+        return identifiers.order_id(text.strip())
+    except identifiers.IdentifierError as error:
+        problem = str(error).partition(". ")[0]
+    raise ConfigError("ORDER_ID", f"{problem[:1].upper()}{problem[1:]}.")
+
+
+async def _agreed(app: App) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("--all", "Nobody can be asked here: add --yes.")
+    place, account = app.book.place, app.account.title
+    answer = await aside(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
+    return answer.strip().lower() in ("y", "yes")

@@ -1,0 +1,153 @@
+"""`kustom-mcp book import FILE`: the orders that an export of another program names are read, and kept.
+
+The file gives ids and nothing else; what is kept of an order is what Kustom answers. How far it has got is kept in the
+book itself, by the digest of the file's content, in the same transaction as the orders: so it goes on where it was cut
+off, wherever the file lies by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from kustom_mcp.app.app import App
+from kustom_mcp.book import imports
+from kustom_mcp.book.spreadsheets import Export, NoColumn, Unreadable, opened
+from kustom_mcp.cli.book.bulk_read import Along, Ends, Gathering, Piece
+from kustom_mcp.cli.book.import_progress import Reckoning
+from kustom_mcp.cli.book.progress_bar import Advance, progress
+from kustom_mcp.cli.book.runner import (
+    NOT_ALL,
+    UNHEARD,
+    heard,
+    in_memory,
+    note,
+    patiently,
+    result,
+    say_that_it_waits,
+    stoppable,
+)
+from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.state.threads import aside
+
+CHUNK = 500
+"""Rows that are looked up in the book together."""
+SOURCE = "import"
+
+
+class Options(NamedTuple):
+    """`max_age`: seconds within which an order that was read need not be read again. `rate`: reads a second."""
+
+    file: Path
+    column: str | None
+    sheet: str | None
+    max_age: int
+    rate: float
+    restart: bool
+
+
+async def bring_in(app: App, options: Options, say: Callable[[str], None] = result) -> int:
+    """Import; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
+    export = await aside(lambda: _opened(options))
+    done = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))
+    after, rejected = (0, 0) if options.restart else done
+    _announce(app, export, after)
+    one = _Import(app, options, export, say, after, rejected)
+    with progress(export.lines, "lines") as advance:
+        await one.run(after, advance)
+    return await one.end()
+
+
+class _Import:
+    def __init__(
+        self, app: App, options: Options, export: Export, say: Callable[[str], None], after: int, rejected: int
+    ) -> None:
+        self._app = app
+        self._options = options
+        self._export = export
+        self._advance: Advance = lambda done, counts: None
+        self._gathering = Gathering(
+            app, self._settled, per_second=options.rate, along=self._along, waiting=say_that_it_waits
+        )
+        self._say = heard(say, self._gathering.stop)
+        self._reckoning = Reckoning(self._say, after, rejected)
+        self._broken: Unreadable | None = None
+
+    async def run(self, after: int, advance: Advance) -> None:
+        self._advance = advance
+        async with stoppable(self._gathering.stop):
+            await self._gathering.run(self._pieces(after))
+
+    async def end(self) -> int:
+        """Sum up; the exit code."""
+        reckoning, why = self._reckoning, self._gathering.stopped
+        reckoning.rest()
+        if self._broken is not None:
+            note(f"FILE: {self._broken}")
+        if why is not None or not reckoning.all_settled:
+            stopped = f"Stopped ({why.rstrip('.')}). " if why else ""
+            tell = note if why == UNHEARD else self._say
+            tell(f"{stopped}{reckoning.summary} The same command goes on after line {reckoning.done}.")
+            return NOT_ALL
+        await patiently(
+            lambda: self._app.book.change(lambda page, account: imports.finish(page, account, self._export.digest))
+        )
+        self._say(f"Done. {reckoning.summary}")
+        return 0 if reckoning.all_well and self._broken is None else NOT_ALL
+
+    async def _pieces(self, after: int) -> AsyncGenerator[Piece]:
+        """The orders to read: without those that were read recently, and without a second row of the same order."""
+        rows, reckoning = self._export.rows(after), self._reckoning
+        since = int((self._app.wall() - self._options.max_age) * 1000)
+        while True:
+            try:
+                chunk = await aside(lambda: list(islice(rows, CHUNK)))
+            except Unreadable as error:
+                self._broken = error
+                return
+            asked: dict[str, int] = {}
+            for line, order_id, problem in chunk:
+                if order_id is None:
+                    reckoning.reject(line, problem or "")
+                elif reckoning.begin(line, order_id):
+                    asked[order_id] = line
+            if not chunk:
+                return
+            fresh = await patiently(
+                lambda asked=asked: self._app.book.ask(
+                    lambda page, account: imports.read_since(page, account, asked, since)
+                )
+            )
+            self._gathering.changed()
+            for order_id, line in asked.items():
+                if order_id in fresh:
+                    reckoning.fresh(line, order_id)
+                else:
+                    yield Piece(line, order_id, SOURCE)
+            self._advance(reckoning.done, reckoning.counts)
+
+    def _settled(self, piece: Piece, ends: Ends, why: str) -> None:
+        self._reckoning.settled(piece, ends, why)
+        self._advance(self._reckoning.done, self._reckoning.counts)
+
+    def _along(self) -> Along:
+        """How far it has got, for the transaction of what was read."""
+        line, rejected, now = self._reckoning.done, self._reckoning.rejected, self._app.wall()
+        return lambda page, account: imports.keep(page, account, self._export.digest, line, rejected, now)
+
+
+def _opened(options: Options) -> Export:
+    try:
+        return opened(options.file.expanduser(), options.column, options.sheet)
+    except (Unreadable, NoColumn) as error:
+        problem = str(error)
+    raise ConfigError("FILE", f"{problem[:1].upper()}{problem[1:]}.")
+
+
+def _announce(app: App, export: Export, after: int) -> None:
+    in_memory(app)
+    where = f"order ids are in column {export.column.place + 1}"
+    header = f", headers in line {export.column.header}" if export.column.header else ""
+    note(f"{where}{header}{f'; going on after line {after:,}' if after else ''}")

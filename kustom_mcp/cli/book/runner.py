@@ -1,0 +1,127 @@
+"""What the commands of the order book share: an app without a server, a way to stop it, and what to say where there is
+no book."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+import anyio
+
+from kustom_mcp.app.app import App
+from kustom_mcp.app.telemetry import start
+from kustom_mcp.book import BookUnavailable
+from kustom_mcp.book.sqlite import DAMAGED, BookBusy
+from kustom_mcp.cli.book import bulk_read as gathering
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.transport.shutdown import end_on_signals
+
+T = TypeVar("T")
+
+NOT_ALL = 1
+UNUSABLE = 3
+"""The book can be neither read nor written, so nothing was done, or not everything."""
+_FAREWELL = 1.5  # seconds
+INTERRUPTED = "interrupted"
+UNHEARD = "nobody reads the results any more"
+
+
+def running(settings: Settings, telemetry: Mapping[str, str], work: Callable[[App], Awaitable[int]]) -> int:
+    """Do it with an app, and return the exit code. ConfigError."""
+    if settings.book_days == 0:
+        raise ConfigError("KUSTOM_BOOK_DAYS", "It is 0, so there is no order book.")
+    app = App.of(settings, telemetry=start(telemetry))
+    try:
+        return anyio.run(_run, app, work)
+    except KeyboardInterrupt:  # where signals cannot be listened to, or before that
+        note(f"{INTERRUPTED}; the same command goes on from there")
+        return NOT_ALL
+
+
+async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
+    """Problems are put into words inside, because a task group around would wrap them."""
+    async with app.lifespan():
+        try:
+            return await work(app)
+        except Unheard:
+            return NOT_ALL
+        except BookBusy:
+            note("the order book cannot be used (busy): another process holds it; run the same command again")
+            return UNUSABLE
+        except BookUnavailable as error:
+            remedy = ", or delete the folder `book` there to begin a new one" if str(error).startswith(DAMAGED) else ""
+            note(f"the order book cannot be used ({error}): look at {app.book.place}{remedy}")
+            return UNUSABLE
+        except ConfigError as error:
+            problem = error
+        finally:
+            await app.farewell(_FAREWELL)
+    raise problem
+
+
+@asynccontextmanager
+async def stoppable(stop: Callable[[str], None]) -> AsyncGenerator[None]:
+    """Let the first SIGINT or SIGTERM stop what is inside in good order, and the second end the process."""
+
+    async def in_order() -> None:
+        stop(INTERRUPTED)
+
+    problem: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(end_on_signals, in_order)
+        try:
+            yield
+        except Exception as error:
+            problem = error
+        group.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+
+
+class Unheard(Exception):
+    """Whoever read the results has left, as `head` does. What is said from then on goes nowhere."""
+
+
+def result(line: str) -> None:
+    """A line on stdout, at once: whoever reads it may be a program that waits for it. Unheard."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Unheard from None
+
+
+def heard(say: Callable[[str], None], stop: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, but it stops what is going on where nobody listens any more."""
+
+    def tell(line: str) -> None:
+        try:
+            say(line)
+        except Unheard:
+            stop(UNHEARD)
+
+    return tell
+
+
+def note(sentence: str) -> None:
+    """A line on stderr."""
+    with suppress(BrokenPipeError):
+        print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+
+
+def say_that_it_waits() -> None:
+    note("another process holds the order book (busy): waiting for it")
+
+
+async def patiently(use: Callable[[], Awaitable[T]]) -> T:
+    """Use the book, and wait where others hold it. BookUnavailable."""
+    return await gathering.patiently(use, say_that_it_waits)
+
+
+def in_memory(app: App) -> None:
+    """Say that nothing will stay, where that is so."""
+    if app.settings.state_path is None and app.store is None:
+        note("the sandbox keeps its order book in memory, so it ends with this command; KUSTOM_STATE_DIR keeps it")

@@ -1,0 +1,98 @@
+"""What `book sync` brings up to date: a list of sources, each of which yields order ids with how they became known.
+
+A further source is one more asynchronous generator. An order that two of them name is read once. Hints come before all
+of them: see `hinted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import anyio
+
+from kustom_mcp.api.endpoint import PATTERNS, Read
+from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, Listed
+from kustom_mcp.app.app import App
+from kustom_mcp.book.imports import read_since
+from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.search import Search
+from kustom_mcp.cli.book.bulk_read import PER_SECOND
+from kustom_mcp.cli.book.runner import patiently
+
+PAGE = 500
+
+Ids = AsyncGenerator[tuple[str, str]]
+"""Order ids, each with the source that the book keeps for an order that it has not met before."""
+Source = Callable[[App, int], Ids]
+Listing = TypeVar("Listing", bound=Listed)
+
+
+async def stale(app: App, before: int) -> Ids:
+    """Orders in doubt, and open ones that were read before this time (unix milliseconds), the soonest to expire first.
+
+    What was read again is stale no more. What could not be read is met again, and passed over."""
+    seen, most = set[str](), PAGE
+    while True:
+        found = await patiently(
+            lambda most=most: app.book.ask(
+                lambda page, account: Search(page, account, Wanted(), app.settings.order_scope).stale(
+                    "expires_at", most, before
+                )
+            )
+        )
+        new = [order_id for order_id in found if order_id not in seen]
+        seen.update(new)
+        for order_id in new:
+            yield order_id, "call"
+        if not new:
+            if len(found) < most:
+                return
+            most += PAGE
+
+
+SOURCES: tuple[Source, ...] = (stale,)
+
+
+def paid_out(since: int) -> Source:
+    """Orders in payouts since this time (unix milliseconds) that the book does not know, payout by payout.
+
+    OmsError where settlements cannot be read: the credentials may lack the permission."""
+
+    async def unknown(app: App, _: int) -> Ids:
+        start = datetime.fromtimestamp(since // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        async with aclosing(_pages(app, LIST_PAYOUTS, start_date=start)) as pages:
+            async for page in pages:
+                for reference in (payout.payment_reference for payout in page.payouts):
+                    # By a reference that cannot be one nothing can be asked for.
+                    if PATTERNS["payment_reference"].fullmatch(reference):
+                        for order_id in await _not_known(app, reference):
+                            yield order_id, "settlement"
+
+    return unknown
+
+
+async def _not_known(app: App, payment_reference: str) -> list[str]:
+    """The orders of a payout that the book does not know, and may."""
+    scope = app.settings.order_scope
+    named: dict[str, None] = {}
+    async with aclosing(_pages(app, LIST_TRANSACTIONS, payment_reference=payment_reference)) as pages:
+        async for page in pages:
+            named |= dict.fromkeys((entry.order_id or "").lower() for entry in page.transactions)
+    found = [one for one in named if PATTERNS["order_id"].fullmatch(one) and (scope is None or one in scope)]
+    known = await patiently(lambda: app.book.ask(lambda page, account: read_since(page, account, found, 0)))
+    return [order_id for order_id in found if order_id not in known]
+
+
+async def _pages(app: App, endpoint: Read[Listing], **asked: str) -> AsyncGenerator[Listing]:
+    """The pages of a list of the Settlements API, at the usual pace."""
+    seen, more = 0, True
+    while more:
+        deadline = app.clock() + app.settings.timeout
+        page = await app.client.read(endpoint, deadline=deadline, size=str(LARGEST_PAGE), offset=str(seen), **asked)
+        seen += len(page.entries)
+        more = page.more_after(seen)
+        yield page
+        await anyio.sleep(0 if app.settings.sandboxed else 1 / PER_SECOND)

@@ -1,0 +1,1 @@
+"""Putting the server into a host."""

@@ -1,0 +1,345 @@
+"""`kustom-mcp install HOST`: puts this server into a host, shows first what changes, and asks.
+
+The settings are those of this command's own environment, checked before anything is touched. A secret never goes into a
+host's file nor onto a command line, where other users of the machine could see it: it goes into a file for its owner
+only, and the host is told the file's name. Each entry has a key file of its own, and a key file that is there is never
+changed, because another entry or a running server may read it: a new key gets a new file. The environment always stands
+in the entry, so that no other key can turn a test setup live. Exit 0: done, or nothing to do; 1: not done; 2: a
+setting, a file or a command is not as it must be, and the host was not changed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from kustom_mcp.cli import program
+from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, read, write_new
+from kustom_mcp.cli.install.hosts import HOW, NAME, Entry, Host, Machine
+from kustom_mcp.settings.environment import load, table
+from kustom_mcp.settings.served import Served
+from kustom_mcp.settings.settings import ConfigError, Settings
+
+DONE, NOT_DONE, USAGE = 0, 1, 2
+ENVIRONMENT, KEY, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE"
+SECRET = ("KUSTOM_STORE", "KUSTOM_KEYS", "KUSTOM_PROXY")
+PATHS = (KEY_FILE, "KUSTOM_STORE_FILE", "KUSTOM_STATE_DIR", "KUSTOM_AUDIT_LOG")
+
+_OURS = re.compile(r'kustom[-_]mcp|"KUSTOM_')
+_FILLED_IN_LATER = re.compile(rf'"envFile"|"{KEY}(_FILE)?": "[^"]*\$\{{')
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted. `name`: of the entry. `yes`: agreed to, but for a key in use, which `replace_key` lets go."""
+
+    name: str = NAME
+    remove: bool = False
+    yes: bool = False
+    replace_key: bool = False
+    env_file: Path | None = None
+
+
+class Access(NamedTuple):
+    """What an entry works with. Without a key it is the sandbox."""
+
+    environment: str
+    key: str = ""
+
+
+UNKNOWN = Access("an environment that cannot be told from here", "?")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an entry is to be. `key_file`: the file of its own that has to hold the key first, where it needs one.
+
+    `given`: files with secrets that the person named.
+    """
+
+    entry: Entry
+    access: Access
+    writes: bool
+    key_file: Path | None
+    given: Sequence[str]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the key is where it has to be."""
+        return self.key_file is None or (_holds(self.key_file, self.access.key) and not _exposed(self.key_file))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to the host: as the person sees it, and as it is done. `apply` returns the exit code."""
+
+    shown: str
+    apply: Callable[[], int]
+
+
+def run(host: str, machine: Machine, wish: Wish) -> int:
+    """Install into a host, or take out of it. ConfigError for a wrong setting."""
+    how = HOW[host]
+    plan = None if wish.remove else _plan(host, machine, wish)
+    try:
+        return _change(how, machine, wish, plan)
+    except HostFileError as error:
+        print(f"kustom-mcp: install: {error}", file=sys.stderr)
+        return USAGE
+
+
+def _plan(host: str, machine: Machine, wish: Wish) -> Plan:
+    """What the host is to be told. ConfigError."""
+    loaded = load(machine.environ, wish.env_file)
+    for warning in loaded.warnings:
+        print(f"kustom-mcp: {warning}", file=sys.stderr)
+    settings, access = loaded.settings, _access(loaded.settings)
+    environ = {**machine.environ, ENVIRONMENT: settings.environment}
+    names = [row.name for row in table() if row.name.removeprefix("KUSTOM_").lower() not in _FOR_HTTP]
+    env = {name: environ[name].strip() for name in names if _is_set(environ.get(name, ""))}
+    for name in SECRET:
+        if name in env:
+            raise ConfigError(name, "It may hold a secret: put it into a file, and give that with --env-file.")
+    key = env.pop(KEY, None)
+    if key and wish.env_file:
+        raise ConfigError(KEY, "With --env-file it belongs into that file: unset it here.")
+    key_file = _key_file(machine, f"{host}-{wish.name}", access.key) if key and access.key else None
+    if key_file:
+        env[KEY_FILE] = str(key_file)
+    env = {name: _absolute(value) if name in PATHS and value != "-" else value for name, value in env.items()}
+    command, *words = machine.program
+    given: list[str] = [] if key_file else [env[name] for name in (KEY_FILE,) if name in env]
+    if wish.env_file:
+        given.append(_absolute(str(wish.env_file)))
+        words += ["--env-file", given[-1]]
+    entry = {"command": command, "args": words, "env": env}
+    return Plan(entry, access, settings.writes_allowed, key_file, given)
+
+
+def _change(how: Host, machine: Machine, wish: Wish, plan: Plan | None) -> int:
+    by_command = bool(how.remove if plan is None else how.add)
+    file = _file(how, machine, loosely=by_command)
+    there = wish.name in file.servers(how.key)
+    old = file.servers(how.key).get(wish.name)
+    if plan is None and not there:
+        return _say(DONE, f"{how.title} has no {wish.name}: there is nothing to remove.")
+    if old and not _OURS.search(json.dumps(old)):
+        raise HostFileError(f"{wish.name} in {file.path} is another program. It was left alone: give another --name.")
+    if by_command:
+        step = _by_command(how, machine, wish.name, plan, there=there)
+    else:
+        step = _by_file(file, file.changed(how.key, wish.name, plan.entry if plan else None))
+    if not step.shown and plan and plan.settled:
+        return _say(DONE, f"{how.title} has exactly this already. Nothing was written.")
+    if step.shown:
+        print(step.shown)
+    replaces = _tell(wish.name, plan, _access_of(old)) if plan else False
+    answer = (wish.yes and (wish.replace_key or not replaces)) or machine.ask(
+        f"Replace the key of {wish.name}? [y/N] " if replaces else "Do it? [y/N] "
+    )
+    if not answer:
+        return _not_agreed(answer, wish, replaces=replaces)
+    return _carry_out(how, step, plan, old)
+
+
+def _carry_out(how: Host, step: Step, plan: Plan | None, old: Any) -> int:
+    kept = f" The key is in {plan.key_file} now." if plan and not plan.settled else ""
+    if plan:
+        _write_key(plan)
+    try:
+        code = step.apply()
+    except HostFileError as error:
+        raise HostFileError(f"{error}{kept}") from None
+    if code:
+        return _say(NOT_DONE, f"{how.title}'s command failed with exit code {code}.{kept}")
+    if plan:
+        return _say(DONE, f"Installed into {how.title}. {how.after}")
+    path = _environment_of(old).get(KEY_FILE, "")
+    if path and Path(path).is_file():
+        print(f"Its API key is still in {path}: delete that file when no other entry uses it.")
+    return _say(DONE, f"Removed from {how.title}.")
+
+
+def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> Step:
+    """By the host's own command. HostFileError where it is missing."""
+    found = machine.which(how.command or "")
+    if found is None:
+        raise HostFileError(f"The command {how.command} was not found. {how.without_command}")
+    commands = [[found, *how.remove(name)]] if how.remove and there else []
+    if plan and how.add:
+        commands.append([found, *how.add(name, plan.entry)])
+
+    def apply() -> int:
+        for number, command in enumerate(commands):
+            code = machine.run(command)
+            if code:
+                if number:
+                    print(f"The old {name} was taken out already.")
+                return code
+        return DONE
+
+    return Step("\n  ".join(["This will be run:", *map(subprocess.list2cmdline, commands)]), apply)
+
+
+def _by_file(file: HostFile, content: dict[str, Any]) -> Step:
+    """By a change of the host's file; nothing is shown where it stays as it is."""
+
+    def apply() -> int:
+        copy = None if content == file.content else file.write(content)
+        if copy:
+            print(f"The file as it was: {copy}")
+        return DONE
+
+    if content == file.content:
+        return Step("", apply)
+    what = "will change, and a copy of it stays" if file.raw else "will be made"
+    return Step(f"{file.path} {what}:\n{file.difference(content)}", apply)
+
+
+def _file(how: Host, machine: Machine, *, loosely: bool) -> HostFile:
+    """The host's file: the one that is there, else the first place. HostFileError where that cannot be told.
+
+    `loosely`: it is only looked into, so that remarks do not matter.
+    """
+    places = list(how.files(machine))
+    packaged = [path for path in places[:-1] if path.exists()] or places[:-1]
+    if len(packaged) > 1:
+        raise HostFileError("Several versions are installed side by side, so it is not clear which one is meant.")
+    return read(packaged[0] if packaged else places[-1], loosely=loosely)
+
+
+def _tell(name: str, plan: Plan, old: Access) -> bool:
+    """Say what the entry works with, and what it worked with. Whether a key goes out of use."""
+    new = plan.access
+    if new.key:
+        print(f"{name} works in {new.environment}: orders can {'be changed' if plan.writes else 'only be read'}.")
+    else:
+        print("Without credentials this is the sandbox: invented orders, and nothing leaves this machine.")
+    if plan.key_file and not plan.settled:
+        if plan.key_file.exists():
+            print(f"Others on this machine could read the API key in {plan.key_file}. From now on only you can.")
+        else:
+            print(f"The API key goes into {plan.key_file}, which only you can read.")
+    for path in filter(_exposed, map(Path, plan.given)):
+        print(f"Others on this machine can read {path}: make it private (chmod 600).")
+    if not old.key or old == new:
+        return False
+    key = "the same key" if old.key == new.key else "another key" if new.key else "no key"
+    print(f"{name} is there already, with a key for {old.environment}. It gets {key}, for {new.environment}.")
+    return True
+
+
+def _environment_of(entry: Any) -> dict[str, str]:
+    """The variables of an entry as it stands in the host's file; none where it has no such thing."""
+    env: Any = cast("dict[str, Any]", entry).get("env") if isinstance(entry, dict) else None
+    return {name: str(value) for name, value in cast("dict[str, Any]", env).items()} if isinstance(env, dict) else {}
+
+
+def _access_of(entry: Any) -> Access:
+    """What an entry works with now, as this program would understand it."""
+    if not isinstance(entry, dict):
+        return Access("sandbox")
+    if _FILLED_IN_LATER.search(json.dumps(entry)):
+        return UNKNOWN
+    words = cast("dict[str, Any]", entry).get("args")
+    after = [str(word) for word in cast("list[Any]", words)] if isinstance(words, list) else []
+    env_file = next((after[n + 1] for n, word in enumerate(after[:-1]) if word == "--env-file"), None)
+    env = {"KUSTOM_MERCHANT": "ANY", **_environment_of(entry)}  # which one it is changes nothing here
+    try:
+        return _access(load(env, Path(env_file) if env_file else None).settings)
+    except ConfigError:
+        return UNKNOWN
+
+
+def _access(settings: Settings) -> Access:
+    key = settings.effective_api_key.get_secret_value()
+    return Access(settings.environment, "" if settings.sandboxed else key)
+
+
+def _key_file(machine: Machine, entry: str, key: str) -> Path:
+    """The file for the key of an entry: one that holds it already, else a new one."""
+    numbered = (machine.own_folder / f"{entry}{f'.{n}' if n > 1 else ''}.key" for n in count(1))
+    return next(path for path in numbered if not os.path.lexists(path) or _holds(path, key))
+
+
+def _holds(path: Path, key: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8").strip() == key
+    except (OSError, ValueError):
+        return False
+
+
+def _exposed(path: Path) -> bool:
+    """Whether others can read a file. Windows keeps that elsewhere than in its mode."""
+    return os.name == "posix" and path.is_file() and bool(path.stat().st_mode & 0o077)
+
+
+def _write_key(plan: Plan) -> None:
+    """HostFileError where it cannot be written."""
+    path = plan.key_file
+    if path is None or plan.settled:
+        return
+    try:
+        if path.exists():
+            path.chmod(PRIVATE)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_new(path, f"{plan.access.key}\n".encode())
+    except OSError as error:
+        raise HostFileError(f"{path} cannot be written ({error.strerror}). Nothing was installed.") from None
+
+
+def _not_agreed(answer: bool | None, wish: Wish, *, replaces: bool) -> int:
+    if answer is not None:
+        return _say(NOT_DONE, "Nothing was written.")
+    add = [] if wish.yes else ["--yes"]
+    add += ["--replace-key, or --name NAME for a second entry"] if replaces else []
+    sentence = f"Nobody can be asked here, so nothing was written: add {' and '.join(add)}."
+    print(f"kustom-mcp: install: {sentence}", file=sys.stderr)
+    return USAGE
+
+
+def _say(code: int, sentence: str) -> int:
+    print(sentence)
+    return code
+
+
+def _is_set(value: str) -> bool:
+    return bool(value.strip()) and not value.strip().startswith("${")
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+_FOR_HTTP = {name for name in Served.model_fields if name not in ("store", "store_file")}
+"""Settings that mean nothing over stdio."""
+
+
+def this_machine() -> Machine:
+    """The computer that this runs on."""
+    system = {"win32": "windows", "darwin": "macos"}.get(sys.platform, "linux")
+    return Machine(
+        system="windows" if system == "windows" else "macos" if system == "macos" else "linux",
+        home=Path.home(),
+        environ=dict(os.environ),
+        program=program.for_hosts(),
+        which=shutil.which,
+        run=lambda words: subprocess.run(words, check=False, stdin=subprocess.DEVNULL).returncode,
+        ask=_ask,
+    )
+
+
+def _ask(question: str) -> bool | None:
+    if not sys.stdin.isatty():
+        return None
+    return input(question).strip().lower() in ("y", "yes")

@@ -1,0 +1,183 @@
+"""The command line itself: which command, which env file. Each command's module is imported only when it is asked
+for."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kustom_mcp.cli import program
+from kustom_mcp.cli.book import parser as book
+from kustom_mcp.cli.install.hosts import HOSTS, NAME
+from kustom_mcp.settings.environment import Loaded, load
+from kustom_mcp.settings.settings import ConfigError
+
+USAGE_ERROR = 2
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line: what is wrong, and where help is."""
+        self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see {self.prog} --help)\n")
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    given = parse(argv)
+    if given.command == "simulate":
+        from kustom_mcp.cli import simulate
+
+        return simulate.run(given.port, given.orders, given.hooks)
+    if given.command == "demo":
+        from kustom_mcp.cli.demo import command as demo
+
+        return demo.run()
+    if given.command == "audit" and given.path is not None:  # looking into files needs no credentials
+        from kustom_mcp.cli import audit
+
+        return audit.run(given.path)
+    try:
+        if given.command == "install":
+            from kustom_mcp.cli.install import command as install
+
+            machine = install.this_machine()
+            wish = install.Wish(given.name, given.remove, given.yes, given.replace_key, given.env_file)
+            return install.run(given.host, machine, wish)
+        loaded = load(os.environ, given.env_file)
+        return _with_settings(given, loaded)
+    except ConfigError as error:
+        print(f"kustom-mcp: {error}", file=sys.stderr)
+        return USAGE_ERROR
+
+
+def _with_settings(given: Namespace, loaded: Loaded) -> int:
+    for warning in loaded.warnings:
+        print(f"kustom-mcp: {warning}", file=sys.stderr)
+    if given.command == "check" and given.playground is not None:
+        from kustom_mcp.cli import check_playground as reality
+
+        return reality.run(loaded.settings, given.playground)
+    if given.command == "check":
+        from kustom_mcp.cli import check
+
+        return check.run(loaded)
+    if given.command == "tools":
+        from kustom_mcp.cli import tools
+
+        return tools.run(loaded.settings, as_json=given.json)
+    if given.command == "audit":
+        from kustom_mcp.cli import audit
+
+        return audit.run(None, loaded.settings)
+    if given.command == "book":
+        return book.run(given, loaded.settings, loaded.telemetry)
+    from kustom_mcp.cli import serve
+
+    orders: int = getattr(given, "orders", 0)
+    if orders and not loaded.settings.sandboxed:
+        raise ConfigError("--orders", "Orders are invented in the sandbox only.")
+    if getattr(given, "http", False):
+        host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
+        return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders)
+    return serve.run(loaded.settings, loaded.telemetry, orders)
+
+
+def _install(commands: Any, after: _Parser) -> None:
+    """The options of `install`."""
+    install = commands.add_parser("install", parents=[after], help="put this server into a host")
+    install.add_argument("host", choices=HOSTS, metavar="HOST", help=", ".join(HOSTS))
+    install.add_argument(
+        "--name",
+        type=_name,
+        default=NAME,
+        metavar="NAME",
+        help=f"name of the entry, default {NAME}: one more has another",
+    )
+    install.add_argument("--remove", action="store_true", help="take it out of the host again")
+    install.add_argument(
+        "--yes", action="store_true", help="do not ask before writing; a key in use is still asked about"
+    )
+    install.add_argument(
+        "--replace-key", action="store_true", help="replace the key that the entry uses, and do not ask"
+    )
+
+
+def parse(argv: Sequence[str]) -> Namespace:
+    """The command that the arguments name, and its options. SystemExit with code 2 for wrong ones, 0 after --help."""
+    common = _Parser(add_help=False)
+    common.add_argument(
+        "--env-file", type=Path, default=None, metavar="PATH", help="read settings from this file where unset"
+    )
+    parser = _Parser(
+        prog=program.shown(),
+        description="MCP server for Kustom Checkout order management. Without a command it serves MCP over stdio.",
+        parents=[common],
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    # Subcommands take --env-file too; SUPPRESS keeps one that stood before the command.
+    after = _Parser(add_help=False)
+    after.add_argument("--env-file", type=Path, default=SUPPRESS, metavar="PATH", help="settings file")
+    serve = commands.add_parser("serve", parents=[after], help="serve MCP over stdio: what a host spawns")
+    serve.add_argument("--http", action="store_true", help="over Streamable HTTP instead, at /mcp")
+    serve.add_argument("--host", default=None, help="with --http: address to listen on, default 127.0.0.1")
+    serve.add_argument("--port", type=_port, default=None, help="with --http: port, default 8080, 0 for any")
+    commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
+    simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
+    simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
+    simulate.add_argument("--hooks", default=None, metavar="URL", help="send webhooks to this http URL on loopback")
+    for sandboxed in (serve, simulate):
+        sandboxed.add_argument(
+            "--orders", type=_orders, default=0, metavar="N", help="in the sandbox: so many more invented orders"
+        )
+    check = commands.add_parser("check", parents=[after], help="try the settings and the credentials")
+    check.add_argument(
+        "--playground",
+        metavar="ORDER_ID",
+        help="try on a throw-away test order what the sandbox only assumes of Kustom",
+    )
+    tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
+    tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
+    _install(commands, after)
+    audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
+    audit.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
+    )
+    book.add(commands, _Parser, after)
+    given, unknown = parser.parse_known_args(argv)
+    if unknown:
+        getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
+    if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
+        parser.error("--host and --port are for serve --http")
+    return given
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 65535:
+        raise ArgumentTypeError("the port is a number from 0 to 65535")
+    return number
+
+
+def _orders(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else -1
+    if not 0 <= number <= 10_000:
+        raise ArgumentTypeError("the number of orders is from 0 to 10000")
+    return number
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,31}", text):
+        raise ArgumentTypeError("the name is up to 32 lower-case letters (a to z), digits and hyphens, no hyphen first")
+    return text
+
+
+def _version() -> str:
+    from kustom_mcp import __version__
+
+    return f"kustom-mcp {__version__}"

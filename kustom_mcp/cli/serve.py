@@ -1,0 +1,84 @@
+"""`kustom-mcp` and `kustom-mcp serve`: MCP over stdio, or with `--http` over Streamable HTTP.
+
+On stdio stdout belongs to the protocol; whatever is for people goes to stderr.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import Mapping
+
+import anyio
+
+from kustom_mcp.app.app import App
+from kustom_mcp.app.telemetry import start
+from kustom_mcp.cli import stdout
+from kustom_mcp.cli.audit import left_at_start, name_at_start
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.settings.validators import is_loopback
+from kustom_mcp.transport.stdio import serve_stdio
+
+
+def run(settings: Settings, telemetry: Mapping[str, str] | None = None, orders: int = 0) -> int:
+    """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables. `orders`: so many more in the sandbox."""
+    app = _prepared(settings, telemetry, orders)
+    try:
+        anyio.run(_serve, app)
+    finally:
+        stdout.end()
+    return 0
+
+
+def run_http(
+    settings: Settings, host: str, port: int, telemetry: Mapping[str, str] | None = None, orders: int = 0
+) -> int:
+    """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
+    from kustom_mcp.transport.http.app import PATH, listen, serve_http
+    from kustom_mcp.transport.oauth.tokens import require_access
+
+    require_access(settings, host)
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise ConfigError("--port", f"Cannot listen on {host}:{port} ({error.strerror}).") from None
+    app = _prepared(settings, telemetry, orders)
+    if not is_loopback(host) and not settings.http_hosts:
+        _say("KUSTOM_HTTP_HOSTS is not set, so only requests to localhost are answered.")
+    if settings.hooks_path and not settings.hooks_secret:
+        _say("KUSTOM_HOOKS_SECRET is not set, so webhooks are hints only: nothing becomes complete, nothing disputed.")
+    shown = f"[{host}]" if ":" in host else host
+    _say(f"listening on http://{shown}:{listener.getsockname()[1]}{PATH}")
+    anyio.run(serve_http, app, listener)
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
+
+
+def _prepared(settings: Settings, telemetry: Mapping[str, str] | None, orders: int) -> App:
+    """The app, once everything that is needed has been imported."""
+    logging.basicConfig(
+        stream=sys.stderr, level=settings.log_level.upper(), format="kustom-mcp: %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("httpx2", "httpcore2", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    simulator = None
+    if orders:
+        from kustom_mcp.cli.simulate import crowded
+
+        simulator = crowded(orders)
+    app = App.of(settings, simulator=simulator, telemetry=start(telemetry or {}))
+    name_at_start(app)
+    left_at_start(app)
+    gc.freeze()  # what has been imported stays: the collector need not look at it again
+    gc.enable()
+    return app
+
+
+async def _serve(app: App) -> None:
+    """With the event loop's modules loaded too, stdout is given back: from here on the SDK keeps it."""
+    stdout.restore()
+    await serve_stdio(app)

@@ -1,0 +1,316 @@
+"""What a model sees of an order: facts that Kustom computes, what can be done now, and the sentence that sums it up.
+
+Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `Totals` hold numbers, times,
+ids and our own words only; everything typed is in `third_party`, that of a row in its own. `can` and
+`cannot` come from the same table that refuses a call (`oms.rules`), so that the view never promises what a tool then
+denies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from kustom_mcp.api import order_rules as rules
+from kustom_mcp.api.models import ACCEPTED, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
+from kustom_mcp.money import show
+from kustom_mcp.orders.third_party import (
+    Pii,
+    capture_facts,
+    capture_view,
+    cleaned,
+    fitting,
+    masked,
+    refund_facts,
+    refund_view,
+    third_party,
+)
+from kustom_mcp.schema.result import AMOUNTS, Json, compact
+from kustom_mcp.text import clean
+
+__all__ = [
+    "Permitted",
+    "Pii",
+    "Totals",
+    "capture_facts",
+    "capture_view",
+    "cleaned",
+    "difference",
+    "facts",
+    "masked",
+    "refund_facts",
+    "refund_view",
+    "row",
+    "summary",
+    "third_party",
+]
+
+Permitted = Callable[[str], str | None]
+"""Why the operator switched a tool off; None when it is exposed."""
+
+GATED = {
+    "kustom_update_order_amount": "updateAuthorization",
+    "kustom_update_customer_details": "updateCustomerDetails",
+    "kustom_cancel_order": "cancelOrder",
+    "kustom_release_remaining_authorization": "releaseRemainingAuthorization",
+    "kustom_capture_order": "captureOrder",
+    "kustom_refund_order": "refundOrder",
+}
+"""The gated tools that `can` or `cannot` always names, and the operation of each."""
+
+ROW_BYTES = 320
+
+_ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
+_COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
+_REFERENCES = ("merchant_reference1", "merchant_reference2")
+REFERENCES = (*_REFERENCES, "klarna_reference")
+"""What an order is called, apart from its id."""
+
+
+def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Permitted) -> dict[str, Json]:
+    """The `order` part of a result: ids, states, the five amounts in minor units, times, and what is possible now.
+
+    `days_left` counts whole days from `now` (with a time zone) until captures end; it is left out once nothing can be
+    captured.
+    """
+    view = _known(order, ("order_id", "status", "fraud_status"))
+    if order.currency:
+        view["purchase_currency"] = clean(order.currency, 10)
+    view |= {name: getattr(order, name) for name in AMOUNTS}
+    view |= _known(order, ("created_at", "expires_at"))
+    days = _days_left(order, now)
+    if days is not None:
+        view["days_left"] = days
+    if portal_url is not None:
+        view["portal_url"] = portal_url
+    view["can"], view["cannot"] = _possible(order, permitted, now)
+    return view
+
+
+def summary(order: Order, now: datetime | None = None) -> str:
+    """One sentence in our own words, amounts in major units. With `now` it says how many days are left to capture."""
+    ordered, *others = (
+        show(amount, order.currency)
+        for amount in (
+            order.order_amount,
+            order.captured_amount,
+            order.refunded_amount,
+            order.remaining_authorized_amount,
+        )
+    )
+    captured, refunded, left = (text.partition(" ")[0] for text in others)
+    parts = [f"{ordered} ordered, {captured} captured, {refunded} refunded, {left} left to capture"]
+    expires = _expiry(order)
+    if expires is not None and _open(order):
+        days = _days_left(order, now) if now is not None else None
+        count = "" if days is None else f" ({days} {'day' if days == 1 else 'days'} left)"
+        passed = now is not None and expires <= now
+        parts.append(
+            f"its authorization ended on {expires:%Y-%m-%d} by its date"
+            if passed
+            else f"captures are possible until {expires:%Y-%m-%d}{count}"
+        )
+    if order.fraud_status and order.fraud_status != ACCEPTED:
+        parts.append(f"the fraud status is {clean(order.fraud_status, 20)}")
+    return f"Order {clean(order.order_id, 64)[:8]}… is {clean(order.status, 30)}: {'; '.join(parts)}."
+
+
+def row(outcome: str, order: Order, *, now: datetime, called: str = REFERENCES[0]) -> dict[str, Json]:
+    """One order of many, at most ROW_BYTES bytes as compact JSON. `called`: which of REFERENCES it shows.
+
+    What a row is short of is dropped in this order until it fits: the original amount, the time of day of
+    `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, amounts that are 0, `days_left`,
+    `expires_at`, the reference. So a missing amount is 0 and a missing fraud status is ACCEPTED, or unknown to
+    Kustom.
+    """
+    view: dict[str, Json] = {"outcome": outcome} | _known(order, ("order_id", "status", "fraud_status"))
+    if order.currency:
+        view["purchase_currency"] = clean(order.currency, 10)
+    view |= {name: getattr(order, name) for name in AMOUNTS}
+    view |= _known(order, ("expires_at",))
+    days = _days_left(order, now)
+    if days is not None:
+        view["days_left"] = days
+    reference: str | None = getattr(order, called)
+    if reference:
+        view["third_party"] = {called: fitting(reference, 40)}
+    for shorten in _SHORTER:
+        if _size(view) <= ROW_BYTES:
+            break
+        shorten(view)
+    return view
+
+
+class Totals:
+    """Per currency and status: how many orders, and the sums of the five amounts. The orders need not be kept."""
+
+    def __init__(self, orders: Iterable[Order] = ()) -> None:
+        self._groups: dict[tuple[str, str], dict[str, Json]] = {}
+        for order in orders:
+            self.add(order)
+
+    def add(self, order: Order) -> None:
+        """Count one more order."""
+        key = (clean(order.currency, 10), clean(order.status, 30))
+        if key not in self._groups:
+            named: dict[str, Json] = {"purchase_currency": key[0]} if key[0] else {}
+            self._groups[key] = named | {"status": key[1], "orders": 0} | dict.fromkeys(AMOUNTS, 0)
+        group = self._groups[key]
+        group["orders"] += 1
+        for name in AMOUNTS:
+            group[name] += getattr(order, name)
+
+    def listed(self) -> list[dict[str, Json]]:
+        """The groups, sorted by currency, then status."""
+        return [group for _, group in sorted(self._groups.items())]
+
+
+def difference(before: Order, after: Order) -> list[dict[str, Json]]:
+    """What changed between two reads, as `changes`: states, amounts, times, references; lines, shipments by count."""
+    pairs: list[tuple[str, Json, Json]] = [
+        *((name, getattr(before, name), getattr(after, name)) for name in _COMPARED),
+        *((name, _reference(before, name), _reference(after, name)) for name in _REFERENCES),
+        ("order_lines", len(before.order_lines), len(after.order_lines)),
+        ("shipping_info", len(before.shipping_info), len(after.shipping_info)),
+    ]
+    return [{"field": name, "before": old, "after": new} for name, old, new in pairs if old != new]
+
+
+def overdue(tool: str, order: Order, now: datetime) -> str | None:
+    """That an order is past its `expires_at` although its status is not EXPIRED yet, where `tool` needs the
+    authorization: for a person who decides whether to ask Kustom all the same. None where there is nothing to say."""
+    expires = _passed(order, now) if GATED.get(tool) in rules.NEEDS_AUTHORIZATION else None
+    return expires and (
+        f"The authorization ended on {expires} by its date, although the status is {clean(order.status, 30)}: "
+        "Kustom may refuse."
+    )
+
+
+def _possible(order: Order, permitted: Permitted, now: datetime) -> tuple[list[Json], list[Json]]:
+    can: list[Json] = []
+    cannot: list[Json] = []
+    for tool, operation in GATED.items():
+        why = permitted(tool) or _why_not(operation, order, now)
+        if why is not None:
+            cannot.append({"tool": tool, "why": why})
+            continue
+        most = rules.max_amount(operation, order)
+        can.append({"tool": tool} if most is None else {"tool": tool, "max_amount": most})
+    extend, due_date = "kustom_extend_authorization", "kustom_extend_due_date"
+    if permitted(extend) is None and _why_not("extendAuthorizationTime", order, now) is None:
+        can.append({"tool": extend})
+    if permitted(due_date) is None:
+        why = _no_due_date(order)
+        if why is None:
+            can.append({"tool": due_date})
+        else:
+            cannot.append({"tool": due_date, "why": why})
+    return can, cannot
+
+
+def _why_not(operation: str, order: Order, now: datetime) -> str | None:
+    """Why an operation should not be tried now, in words that follow "the order".
+
+    It names what Kustom would refuse as far as is known, and what the date has overtaken: fewer things are offered than
+    are sent, because a person who approved something should not be told afterwards that it was impossible.
+    """
+    verdict = rules.verdict(operation, order)
+    if not verdict.allowed:
+        return verdict.sentence
+    if operation == "releaseRemainingAuthorization" and _nothing_remains(order):
+        return "has nothing left to release"
+    if operation == "extendAuthorizationTime" and not rules.extendable(order):
+        return "is not one that Kustom extends"
+    expires = _passed(order, now) if operation in rules.NEEDS_AUTHORIZATION else None
+    return expires and f"is past its expires_at ({expires}), so Kustom may end it any moment"
+
+
+def _no_due_date(order: Order) -> str | None:
+    if not (order.captures or order.captured_amount):
+        return "has no captures"
+    return "was paid at once: there is no due date" if rules.paid_at_once(order) else None
+
+
+def _passed(order: Order, now: datetime) -> str | None:
+    """The day of an `expires_at` that is past, while the status does not say so."""
+    expires = _expiry(order)
+    if expires is None or expires > now or order.status in {CAPTURED, *_ENDED}:
+        return None
+    return f"{expires:%Y-%m-%d}"
+
+
+def _nothing_remains(order: Order) -> bool:
+    return "remaining_authorized_amount" in order.model_fields_set and order.remaining_authorized_amount <= 0
+
+
+def _open(order: Order) -> bool:
+    return order.status not in {CAPTURED, *_ENDED} and not _nothing_remains(order)
+
+
+def _expiry(order: Order) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(order.expires_at or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _days_left(order: Order, now: datetime) -> int | None:
+    expires = _expiry(order)
+    if expires is None or not _open(order):
+        return None
+    return max(0, (expires - now) // timedelta(days=1))
+
+
+def _known(order: Order, names: Sequence[str]) -> dict[str, Json]:
+    """Fields that Kustom writes itself, those that it sent."""
+    values = {name: getattr(order, name) for name in names}
+    return {name: clean(value, 64) for name, value in values.items() if value is not None}
+
+
+def _reference(order: Order, name: str) -> str | None:
+    value: str | None = getattr(order, name)
+    return None if value is None else clean(value, 255)
+
+
+def _size(view: dict[str, Json]) -> int:
+    return len(compact(view).encode())
+
+
+def _drop(name: str) -> Callable[[dict[str, Json]], object]:
+    return lambda view: view.pop(name, None)
+
+
+def _drop_zeros(view: dict[str, Json]) -> None:
+    for name in AMOUNTS[2:]:
+        if view[name] == 0:
+            del view[name]
+
+
+def _drop_time_of_day(view: dict[str, Json]) -> None:
+    if "expires_at" in view:
+        view["expires_at"] = view["expires_at"][:10]
+
+
+def _drop_accepted(view: dict[str, Json]) -> None:
+    if view.get("fraud_status") == ACCEPTED:
+        del view["fraud_status"]
+
+
+def _shorten_reference(view: dict[str, Json]) -> None:
+    typed: dict[str, str] = view.get("third_party", {})
+    for name, text in typed.items():
+        typed[name] = clean(text, 12)
+
+
+_SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
+    _drop("original_order_amount"),
+    _drop_time_of_day,
+    _drop_accepted,
+    _shorten_reference,
+    _drop_zeros,
+    _drop("days_left"),
+    _drop("expires_at"),
+    _drop("third_party"),
+    _drop("fraud_status"),
+)

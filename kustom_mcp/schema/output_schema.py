@@ -1,0 +1,164 @@
+"""The output schema of a tool: the envelope, as `result` fills it, in JSON Schema.
+
+Typed, and small: every model pays for every byte of every schema, so a tool names only the outcomes it can have and the
+parts it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kustom_mcp.schema.result import AMOUNTS, ERROR_OUTCOMES, OUTCOMES, Json
+
+_READS: frozenset[str] = frozenset({"ok", "not_sent", "rejected"})
+_WRITES: frozenset[str] = ERROR_OUTCOMES | {"applied", "already_applied"}
+_GATED: frozenset[str] = _WRITES | {"confirmation_required", "declined"}
+
+_STRING = {"type": "string"}
+_INTEGER = {"type": "integer"}
+_OBJECT = {"type": "object"}
+_STRINGS = {"type": "array", "items": _STRING}
+
+
+def _object(properties: Mapping[str, Json], required: Sequence[str] = ()) -> dict[str, Json]:
+    schema: dict[str, Json] = {"type": "object", "properties": dict(properties)}
+    if required:
+        schema["required"] = list(required)
+    return schema
+
+
+def _list_of(item: Json) -> dict[str, Json]:
+    return {"type": "array", "items": item}
+
+
+_ORDER = _object(
+    {
+        **dict.fromkeys(("order_id", "status", "fraud_status", "purchase_currency"), _STRING),
+        **dict.fromkeys(AMOUNTS, _INTEGER),
+        **dict.fromkeys(("created_at", "expires_at", "portal_url"), _STRING),
+        "days_left": _INTEGER,
+        "can": _list_of(_OBJECT),
+        "cannot": _list_of(_OBJECT),
+    }
+)
+
+_ERROR = _object(
+    {
+        "code": _STRING,
+        "message": _STRING,
+        "field": _STRING,
+        "fields": _list_of(_OBJECT),
+        "retry": _STRING,
+        "retry_after_seconds": _INTEGER,
+        "upstream": _OBJECT,
+    },
+    ["code", "message", "retry"],
+)
+
+PAYLOADS: dict[str, Json] = {
+    "capture": _object(
+        {
+            **dict.fromkeys(("capture_id", "captured_at"), _STRING),
+            **dict.fromkeys(("captured_amount", "refunded_amount"), _INTEGER),
+        }
+    ),
+    "refund": _object({"refund_id": _STRING, "refunded_at": _STRING, "refunded_amount": _INTEGER}),
+    "options": _list_of(_object({"number_of_days": _INTEGER, "amount": _INTEGER, "currency": _STRING})),
+    "orders": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("outcome", "order_id", "status", "fraud_status", "purchase_currency"), _STRING),
+                **dict.fromkeys(AMOUNTS, _INTEGER),
+                **dict.fromkeys(("expires_at", "error"), _STRING),
+                "days_left": _INTEGER,
+                "third_party": _OBJECT,
+                "match": {"type": "string", "enum": ["exact", "part"]},
+                "disputed": {"type": "boolean"},
+                "stale": {"type": "boolean"},
+            },
+            ["order_id"],
+        )
+    ),
+    "totals": _list_of(
+        _object(
+            {
+                "purchase_currency": _STRING,
+                "status": _STRING,
+                "orders": _INTEGER,
+                **dict.fromkeys(AMOUNTS, _INTEGER),
+            }
+        )
+    ),
+    "now": _STRING,
+    "coverage": _object(
+        {
+            "known": _INTEGER,
+            "complete_since": _STRING,
+            "sources": _OBJECT,
+            "stale": _INTEGER,
+            "oldest_read": _STRING,
+        },
+        ["known", "sources", "stale"],
+    ),
+    "next_cursor": _STRING,
+    "transactions": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("type", "detailed_type"), _STRING),
+                **dict.fromkeys(("amount", "vat_amount"), _INTEGER),
+                **dict.fromkeys(("currency_code", "order_id", "capture_id", "refund_id"), _STRING),
+                **dict.fromkeys(("payment_reference", "capture_date"), _STRING),
+                "third_party": _OBJECT,
+            },
+            ["type", "amount"],
+        )
+    ),
+    "payouts": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("payment_reference", "currency_code", "payout_date"), _STRING),
+                "merchant_settlement_type": _STRING,
+                **dict.fromkeys(("transactions", "sales", "returns", "fees", "other", "net"), _INTEGER),
+                "settlement_amount": _INTEGER,
+            },
+            ["payment_reference"],
+        )
+    ),
+    "totals settled": _list_of(
+        _object(
+            {
+                "currency_code": _STRING,
+                **dict.fromkeys(("transactions", "payouts", "sales", "returns", "fees", "other", "net"), _INTEGER),
+                **dict.fromkeys(("not_paid_out", "settlement_amount"), _INTEGER),
+            }
+        )
+    ),
+}
+"""The parts by name. A second word tells two parts of the same name apart."""
+PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
+
+
+def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[str, Json]:
+    """The output schema of a tool: the envelope with the outcomes that this tool can have, and the parts it returns.
+
+    Typed, without `$ref`. Parts that only a person reads on (`can`, `cannot`, `upstream`) stay plain objects: every
+    model pays for every byte of every schema.
+    """
+    possible = _GATED if gated else _WRITES if writes else _READS
+    properties: dict[str, Json] = {
+        "outcome": {"type": "string", "enum": [outcome for outcome in OUTCOMES if outcome in possible]},
+        "environment": _STRING,
+        "summary": _STRING,
+        **{name.partition(" ")[0]: PAYLOADS[name] for name in payload},
+    }
+    if "payouts" in payload:
+        properties |= {"third_party": _OBJECT}
+    elif "orders" not in payload:
+        properties |= {"order": _ORDER, "third_party": _OBJECT}
+    if writes:
+        properties["changes"] = _list_of(_object({"field": _STRING, "before": {}, "after": {}}))
+        properties |= {"details": _STRINGS, "warnings": _STRINGS} if gated else {"warnings": _STRINGS}
+    if gated:
+        properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING})
+    properties |= {"next_step": _STRING, "error": _ERROR}
+    return _object(properties, ["outcome", "environment", "summary"])

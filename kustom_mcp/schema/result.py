@@ -1,0 +1,229 @@
+"""What every tool answers: one envelope for successes, previews and errors, and the error codes.
+
+Errors share the envelope with successes because a host checks a result against the tool's one output schema. A code
+fixes its outcome and its retry advice here, once, so that no tool can pair them wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from pydantic_core import to_json
+
+from kustom_mcp.api.models import AMOUNTS as AMOUNTS
+
+Json = Any
+"""A JSON value: the wire type of somebody else's data, which only its own model can narrow."""
+
+Outcome = Literal[
+    "ok", "applied", "already_applied", "confirmation_required", "declined", "not_sent", "rejected", "unknown"
+]
+Retry = Literal["never", "new_preview", "later", "same_call"]
+
+OUTCOMES: tuple[Outcome, ...] = (
+    "ok",
+    "applied",
+    "already_applied",
+    "confirmation_required",
+    "declined",
+    "not_sent",
+    "rejected",
+    "unknown",
+)
+
+
+class Code(StrEnum):
+    """Every error code, in the order of the `errors` reference."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    UNKNOWN_ARGUMENT = "UNKNOWN_ARGUMENT"
+    INVALID_IDENTIFIER = "INVALID_IDENTIFIER"
+    AMOUNT_OUT_OF_RANGE = "AMOUNT_OUT_OF_RANGE"
+    LINES_MISMATCH = "LINES_MISMATCH"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    NOT_PERMITTED = "NOT_PERMITTED"
+    LIMIT_EXCEEDED = "LIMIT_EXCEEDED"
+    HUMAN_APPROVAL_UNAVAILABLE = "HUMAN_APPROVAL_UNAVAILABLE"
+    ACTION_NOT_ALLOWED = "ACTION_NOT_ALLOWED"
+    CONFIRMATION_INVALID = "CONFIRMATION_INVALID"
+    CONFIRMATION_EXPIRED = "CONFIRMATION_EXPIRED"
+    CONFIRMATION_MISMATCH = "CONFIRMATION_MISMATCH"
+    STATE_CHANGED = "STATE_CHANGED"
+    BUSY = "BUSY"
+    AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    RATE_LIMITED = "RATE_LIMITED"
+    UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
+    UPSTREAM_PROTOCOL = "UPSTREAM_PROTOCOL"
+    INTERNAL = "INTERNAL"
+    NOT_FOUND = "NOT_FOUND"
+    AUTHENTICATION_FAILED = "AUTHENTICATION_FAILED"
+    UPSTREAM_REJECTED = "UPSTREAM_REJECTED"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+
+
+class Meaning(NamedTuple):
+    """The outcome that a code has unless the failure says otherwise, and what to do about it."""
+
+    outcome: Outcome
+    retry: Retry
+
+
+MEANINGS: dict[Code, Meaning] = {
+    Code.INVALID_ARGUMENT: Meaning("not_sent", "never"),
+    Code.UNKNOWN_ARGUMENT: Meaning("not_sent", "never"),
+    Code.INVALID_IDENTIFIER: Meaning("not_sent", "never"),
+    Code.AMOUNT_OUT_OF_RANGE: Meaning("not_sent", "never"),
+    Code.LINES_MISMATCH: Meaning("not_sent", "never"),
+    Code.CURRENCY_MISMATCH: Meaning("not_sent", "never"),
+    Code.NOT_PERMITTED: Meaning("not_sent", "never"),
+    Code.LIMIT_EXCEEDED: Meaning("not_sent", "never"),
+    Code.HUMAN_APPROVAL_UNAVAILABLE: Meaning("not_sent", "never"),
+    Code.ACTION_NOT_ALLOWED: Meaning("not_sent", "never"),
+    Code.CONFIRMATION_INVALID: Meaning("not_sent", "new_preview"),
+    Code.CONFIRMATION_EXPIRED: Meaning("not_sent", "new_preview"),
+    Code.CONFIRMATION_MISMATCH: Meaning("not_sent", "new_preview"),
+    Code.STATE_CHANGED: Meaning("not_sent", "new_preview"),
+    Code.BUSY: Meaning("not_sent", "later"),
+    Code.AUDIT_UNAVAILABLE: Meaning("not_sent", "later"),
+    Code.RATE_LIMITED: Meaning("not_sent", "later"),
+    Code.UPSTREAM_UNAVAILABLE: Meaning("not_sent", "same_call"),
+    Code.UPSTREAM_PROTOCOL: Meaning("not_sent", "same_call"),
+    Code.INTERNAL: Meaning("not_sent", "same_call"),
+    Code.NOT_FOUND: Meaning("rejected", "never"),
+    Code.AUTHENTICATION_FAILED: Meaning("rejected", "never"),
+    Code.UPSTREAM_REJECTED: Meaning("rejected", "never"),
+    Code.OUTCOME_UNKNOWN: Meaning("unknown", "same_call"),
+}
+"""ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
+
+ERROR_OUTCOMES: frozenset[Outcome] = frozenset({"not_sent", "rejected", "unknown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What Kustom answered: HTTP status, its `error_code` and correlation id. Its message text is third-party data."""
+
+    status: int
+    error_code: str | None = None
+    correlation_id: str | None = None
+    messages: tuple[str, ...] = ()
+
+
+class Mistake(NamedTuple):
+    """One of several things that are wrong with the arguments. `field` is None where its name may not be repeated."""
+
+    field: str | None
+    message: str
+
+
+@dataclass(slots=True, eq=False)
+class Failure(Exception):
+    """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value.
+
+    `fields`: all that is wrong with the arguments, where that is more than one thing; else empty.
+    `setting` names the setting by which the operator refused it, or `token`; for the operator, not for the answer.
+    """
+
+    code: Code
+    message: str
+    next_step: str | None = None
+    field: str | None = None
+    outcome: Outcome | None = None
+    retry: Retry | None = None
+    retry_after_seconds: int | None = None
+    upstream: Upstream | None = None
+    setting: str | None = None
+    fields: Sequence[Mistake] = ()
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    @property
+    def ends(self) -> Outcome:
+        """The outcome of a call that ends with this failure."""
+        return self.outcome or MEANINGS[self.code].outcome
+
+    def result(self) -> Result:
+        return Result(
+            outcome=self.ends,
+            summary=self.message,
+            next_step=self.next_step,
+            third_party={"upstream_messages": list(self.upstream.messages)}
+            if self.upstream and self.upstream.messages
+            else None,
+            error=self,
+        )
+
+    def structured(self) -> dict[str, Json]:
+        error: dict[str, Json] = {"code": self.code.value, "message": self.message}
+        if self.field:
+            error["field"] = self.field
+        if self.fields:
+            named = [({"field": one.field} if one.field else {}) | {"message": one.message} for one in self.fields]
+            error["fields"] = named
+        error["retry"] = self.retry or MEANINGS[self.code].retry
+        if self.retry_after_seconds is not None:
+            error["retry_after_seconds"] = self.retry_after_seconds
+        if self.upstream is not None:
+            upstream: dict[str, Json] = {"status": self.upstream.status}
+            if self.upstream.error_code:
+                upstream["error_code"] = self.upstream.error_code
+            if self.upstream.correlation_id:
+                upstream["correlation_id"] = self.upstream.correlation_id
+            error["upstream"] = upstream
+        return error
+
+
+@dataclass(slots=True)
+class Result:
+    """A tool's answer before it is put on the wire. Empty parts are left out of the structured content."""
+
+    outcome: Outcome
+    summary: str
+    order: Mapping[str, Json] | None = None
+    third_party: Mapping[str, Json] | None = None
+    changes: Sequence[Mapping[str, Json]] = ()
+    details: Sequence[str] = ()
+    """All that a request would send, in sentences; what somebody typed stands in quotes."""
+    warnings: Sequence[str] = ()
+    confirm: Mapping[str, Json] | None = None
+    next_step: str | None = None
+    error: Failure | None = None
+    payload: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """What only some tools return: capture, captures, refund, options, orders, totals, now."""
+
+    def structured(self, environment: str) -> dict[str, Json]:
+        content: dict[str, Json] = {"outcome": self.outcome, "environment": environment, "summary": self.summary}
+        content.update(self.payload)
+        parts = (
+            ("order", self.order),
+            ("third_party", self.third_party),
+            ("changes", list(self.changes)),
+            ("details", list(self.details)),
+            ("warnings", list(self.warnings)),
+            ("confirm", self.confirm),
+            ("next_step", self.next_step),
+            ("error", self.error.structured() if self.error else None),
+        )
+        content.update((name, value) for name, value in parts if value)
+        return content
+
+    def wire(self, environment: str) -> dict[str, Json]:
+        """A `tools/call` result as MCP puts it on the wire: structured content, and the same JSON as one text block."""
+        content = self.structured(environment)
+        answer: dict[str, Json] = {
+            "resultType": "complete",
+            "content": [{"type": "text", "text": compact(content)}],
+            "structuredContent": content,
+        }
+        if self.outcome in ERROR_OUTCOMES:
+            answer["isError"] = True
+        return answer
+
+
+def compact(value: Json) -> str:
+    """JSON without spaces; non-ASCII stays readable, as the model pays per byte. Thrice as fast as `json.dumps`."""
+    return to_json(value).decode()

@@ -1,0 +1,1 @@
+"""The MCP server: handlers, tool list, prompts, resources and tracing."""

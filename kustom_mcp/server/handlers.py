@@ -1,0 +1,317 @@
+"""build_server: the one place where everything meets - settings, policy, gate, tools, prompts, resources, protocol.
+
+On the SDK's low level, because everything between a request and its answer is ours anyway: strict arguments, policy,
+the gate, the envelope. Whatever a tool raises ends here: an exception that passed on would reach handshake-era clients
+word for word.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from math import ceil
+from typing import Any, cast
+
+from mcp import MCPError
+from mcp.server import Server, ServerRequestContext
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    ElicitRequest,
+    ElicitRequestFormParams,
+    GetPromptRequestParams,
+    GetPromptResult,
+    InputRequiredResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+)
+
+from kustom_mcp import __version__
+from kustom_mcp.api import identifiers
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.attempt import Asked
+from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, Answered, answered, page, shows_cards
+from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, operating_user
+from kustom_mcp.calls.messages import nobody_to_ask, too_fast
+from kustom_mcp.calls.policy import Kind, Policy
+from kustom_mcp.calls.principal import KEY as PRINCIPAL
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.write import Call
+from kustom_mcp.orders.line_amounts import LinesError
+from kustom_mcp.schema.parsing import NOTHING_SENT, says_nothing
+from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.server import resources
+from kustom_mcp.server.prompts import PROMPTS
+from kustom_mcp.server.tool_list import listing
+from kustom_mcp.server.tracing import Tracing
+from kustom_mcp.text import nearest
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.tools.tool import Operation
+
+Context = ServerRequestContext[Any, Any]
+
+NAME = "kustom-mcp"
+LIST_TTL_MS = 3_600_000
+KINDS = {tool.name: Kind(tool.toolset, tool.writes) for tool in CATALOG.values()}
+
+UNFIT = frozenset(
+    {
+        Code.INVALID_ARGUMENT,
+        Code.LINES_MISMATCH,
+        Code.AMOUNT_OUT_OF_RANGE,
+        Code.CURRENCY_MISMATCH,
+        Code.ACTION_NOT_ALLOWED,
+    }
+)
+"""What arguments get that do not fit the order; after an approval that is news about the order, not about them."""
+
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """The handlers of one server, and what they share."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.policy = Policy(app.settings, KINDS, app.limits, app.account.name)
+        self.gate = Gate(app, self.policy)
+        self._operator = Principal(operating_user())
+
+    @cached_property
+    def tools(self) -> dict[str, dict[str, Json]]:
+        """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
+        return listing(self.policy.listed, self.gate.mode)
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self.tools.get(name)
+        return tool["inputSchema"] if tool else None
+
+    async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        tools = list(self.tools.values())
+        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": "public"}
+        return cast("ListToolsResult", listed)
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        tool = CATALOG.get(params.name)
+        if tool is None and not (params.name == APPROVE and APPROVE in self.tools):
+            near = nearest(params.name, CATALOG)
+            hint = f" Did you mean {near}?" if near else ""
+            raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
+        try:
+            with self.app.running():
+                result = await (self._result(ctx, params, tool) if tool else self._by_card(ctx, params))
+        except Ask as ask:
+            return _question(ask)
+        if result.error is not None and result.error.setting is not None:
+            self.app.telemetry.refused(params.name, result.error.setting)
+        return cast("CallToolResult", result.wire(self.app.settings.environment))
+
+    async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
+        """What the order card asks for: the preview of a call, or the call with the person's answer."""
+        try:
+            card = answered(params.arguments or {}, self.gate.card_seals())
+            tool = CATALOG.get(card.tool)
+            if tool is None or not tool.effect.gated:
+                message = f"There is nothing to approve for this tool. {NOTHING_SENT}"
+                raise Failure(Code.INVALID_ARGUMENT, message, field="tool")
+            if not shows_cards(ctx):
+                raise nobody_to_ask("card")
+        except Failure as failure:
+            return failure.result()
+        return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
+
+    async def _result(
+        self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: Answered | None = None
+    ) -> Result:
+        """Run a tool; whatever happens, the answer is a result of ours."""
+        given = dict(params.arguments or {})
+        confirm = given.pop("confirm", None) if tool.effect.gated else None
+        confirm = card.code if card else None if says_nothing(confirm) else confirm
+
+        def asked() -> Asked:
+            principal = self._principal(ctx)
+            who = {"caller": principal.name, "host": _host(ctx)}
+            return Asked(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
+
+        sent, code = False, None
+        try:
+            principal = self._principal(ctx)
+            self._keep_pace(principal)
+            self.policy.for_caller(principal).require(tool.name)
+            async with Call(self.gate, ctx, asked()) as call:
+                try:
+                    return await _run(call, tool)
+                finally:
+                    sent, code = call.sent, call.in_doubt()
+        except Ask:
+            raise
+        except Failure as failure:
+            stopped = failure
+        except Exception:
+            log.exception("the tool %s failed", tool.name)
+            stopped = _internal(sent=sent)
+        if sent or not tool.writes:
+            result = stopped.result()
+            result.confirm = code
+            return result
+        return await self._stopped(ctx, asked, stopped)
+
+    async def _stopped(self, ctx: Context, asked: Callable[[], Asked], failure: Failure) -> Result:
+        """The answer of a write that was stopped before it was looked at, or by a fault of ours."""
+        try:
+            return await Call(self.gate, ctx, asked()).stopped(failure)
+        except Failure:
+            return failure.result()  # arguments that are not in order are no call that was made before
+        except Exception:
+            log.exception("nothing can be said about an earlier sending of this call")
+            return failure.result()
+
+    def _principal(self, ctx: Context) -> Principal:
+        """Who is calling: whoever runs this process, or whom the HTTP request says."""
+        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
+
+    def _keep_pace(self, principal: Principal) -> None:
+        """Failure RATE_LIMITED when calls come too fast."""
+        wait = self.app.pace.wait(principal.name) if self.app.pace else 0.0
+        if wait:
+            raise too_fast(ceil(wait))
+
+    async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
+        """The default view of an order, for its resource."""
+        params = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
+        result = await self._result(ctx, params, CATALOG[params.name])
+        return result.structured(self.app.settings.environment)
+
+    async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        listed = resources.list_resources(sandbox=self.app.settings.sandboxed)
+        return ListResourcesResult(resources=listed, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        templates = resources.list_templates()
+        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        if str(params.uri) == ORDER_CARD:
+            return page(self.gate.card_seals()[0] if self.gate.mode == "card" else None)
+        return await resources.read(
+            str(params.uri),
+            read_order=lambda order_id: self.read_order(ctx, order_id),
+            parse_order_id=identifiers.order_id,
+            demo_orders=self._demo_orders(ctx) if self.app.settings.sandboxed else None,
+        )
+
+    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        return PROMPTS.get(params.name, params.arguments)
+
+    async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+        known = [order[0] for order in self._demo_orders(ctx)] if self.app.settings.sandboxed else []
+        found = PROMPTS.complete(params.ref, params.argument, order_ids=known, error_codes=resources.documented_codes())
+        return CompleteResult(completion=found or Completion(values=[]))
+
+    def _demo_orders(self, ctx: Context) -> list[tuple[str, str, str, str]]:
+        from kustom_mcp.simulator.seeds import demo_orders
+
+        policy = self.policy.for_caller(self._principal(ctx))
+        seeds = [seed for seed in demo_orders() if policy.hidden_by(seed.order_id) is None]
+        return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds]
+
+
+def build_server(app: App) -> Server[App]:
+    """The MCP server for an app. It enters the app's lifespan, so the app is used by one server."""
+    settings = app.settings
+    desk = Desk(app)
+
+    @asynccontextmanager
+    async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
+        async with app.lifespan():
+            yield app
+
+    server = Server(
+        NAME,
+        version=__version__,
+        title="Kustom order management",
+        instructions=resources.instructions(
+            None if settings.writes_allowed else "KUSTOM_WRITES=allow",
+            settings.environment,
+            by_card=settings.confirm == "card",
+        ),
+        lifespan=lifespan,
+        get_tool_input_schema=desk.input_schema,
+        on_list_tools=desk.list_tools,
+        on_call_tool=desk.call_tool,
+        on_list_resources=desk.list_resources,
+        on_list_resource_templates=desk.list_templates,
+        on_read_resource=desk.read_resource,
+        on_list_prompts=desk.list_prompts,
+        on_get_prompt=desk.get_prompt,
+        on_completion=desk.complete,
+    )
+    server.extensions[EXTENSION] = {}
+    security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
+    server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
+    if app.telemetry.on:
+        prompts = {prompt.name for prompt in PROMPTS.listing()}
+        server.middleware.append(Tracing(app.telemetry, {*KINDS, APPROVE}, prompts))
+    server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
+    return server
+
+
+def _question(ask: Ask) -> InputRequiredResult:
+    form = ElicitRequestFormParams(message=ask.proposal.question(), requested_schema=ask.proposal.form())
+    return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
+
+
+async def _run(call: Call, tool: Operation) -> Result:
+    """Run a tool to its answer. A failure carries the order's facts where it was read: they say what is possible."""
+    try:
+        return await tool.run(call, **call.arguments)
+    except Answer as answer:
+        return answer.result
+    except Failure as error:
+        failure = error
+    except LinesError as error:
+        message = f"{error.message} {NOTHING_SENT}"
+        failure = Failure(Code[error.code], message, next_step=error.hint, field=error.field)
+    if failure.code in UNFIT and call.change is not None:
+        failure = call.change
+    call.note_refusal(failure)
+    result = await call.stopped(failure) if tool.writes else failure.result()
+    if call.before is not None:
+        result.order = call.facts(call.before)
+    return result
+
+
+def _internal(*, sent: bool) -> Failure:
+    if sent:
+        return Failure(
+            Code.INTERNAL,
+            "Something went wrong in this server after the request had been sent; it may have been carried out.",
+            outcome="unknown",
+            next_step="Read the order to see whether it happened before doing anything else, and tell the operator.",
+        )
+    return Failure(
+        Code.INTERNAL,
+        "Something went wrong in this server. Nothing was sent.",
+        next_step="Repeat the call once; if it happens again, tell the operator.",
+    )
+
+
+def _host(ctx: Context) -> str:
+    """The host's name, as it calls itself."""
+    client = ctx.session.client_params
+    return client.client_info.name[:60] if client else ""

@@ -1,0 +1,36 @@
+"""The tools as `tools/list` gives them, encoded beforehand.
+
+Deriving twenty schemas takes a tenth of the time to the first answer, and gives the same bytes every time. So they
+are derived once, by `python -m tests.generate`, and shipped; a test compares the file with what the code derives.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from kustom_mcp.calls.card import APPROVE, approving
+from kustom_mcp.calls.confirmation import Mode
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.tools.tool import with_means
+
+FILE = "data/tools.json"
+
+
+def encoded() -> str:
+    """What belongs into the file."""
+    return json.dumps([tool.wire() for tool in CATALOG.values()], ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def listing(listed: Callable[[str], bool], mode: Mode) -> dict[str, dict[str, Any]]:
+    """The tools that are `listed`, by name, in the order of the catalogue, with `confirm` as the gate's means has it.
+
+    In the mode `card` the order card's own tool comes last, as far as there is anything to approve.
+    """
+    read: list[dict[str, Any]] = json.loads(files("kustom_mcp").joinpath(FILE).read_text(encoding="utf-8"))
+    tools = {tool["name"]: with_means(tool, mode) for tool in read if listed(tool["name"])}
+    if mode == "card" and any(CATALOG[name].effect.gated for name in tools):
+        tools[APPROVE] = approving()
+    return tools

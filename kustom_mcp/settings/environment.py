@@ -1,0 +1,338 @@
+"""Reading the settings from environment variables and an env file.
+
+A typing error must not switch a protection off, so a name that resembles a setting is an error, and so is one that only
+a later version knows. What is still a literal `${...}` because the host did not fill it in, and an empty list, are
+errors for whatever protects; any other counts as not set, which the operator is told. Any other empty value is simply
+not set.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISREG
+from typing import Generic, NamedTuple, TypeVar, cast
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+
+from kustom_mcp.settings.served import Served
+from kustom_mcp.settings.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
+from kustom_mcp.settings.validators import hooks_secrets, merchant_id
+
+PREFIX = "KUSTOM_"
+TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
+FIRST = 6  # so many settings matter first
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
+_PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|HTTP_.+|OAUTH_.+)")
+_LATER = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        *("SHOPS_FILE", "PEOPLE_FILE", "HOOKS_RETRY", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT"),
+        *("OAUTH_REQUIRE", "OAUTH_PERSON"),
+    )
+)
+"""Settings that documents of later versions name."""
+GONE: Mapping[str, str] = dict.fromkeys(
+    ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),
+    "There is no such setting any more: webhooks are signed by the Standard Webhooks specification. Leave it out.",
+)
+"""Settings that there were, and why they are gone."""
+_NOT_SUCH_A_NUMBER = ("int_parsing", "int_parsing_size", "float_parsing", "greater_than_equal", "less_than_equal")
+_SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, and sentences for the operator. `telemetry`: the OTEL_ variables that are set."""
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+    telemetry: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
+    """Settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is wrong."""
+    in_file = _read_env_file(env_file) if env_file else {}
+    values: dict[str, str] = {}
+    unset: dict[str, str] = {}
+    for source in (in_file, environ):
+        given = {name: _trimmed(name, value) for name, value in source.items() if _ours(name)}
+        not_set = {name: why for name, value in given.items() if (why := _not_filled_in(name, value))}
+        for name, why in not_set.items():
+            if _PROTECTS.fullmatch(name):
+                raise ConfigError(name, f"It is {why}. Set it, or leave it out: a protection must not go missing.")
+        unset |= not_set
+        values |= {name: value for name, value in given.items() if value and name not in not_set}
+    warnings = [f"{name} is {unset[name]}, so it counts as not set." for name in sorted(unset.keys() - values.keys())]
+    warnings += _check_names({*values, *unset})
+    settings = _settings({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
+    if settings.sandboxed and (settings.username or settings.api_key):
+        warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
+    if merchant_id(settings.username) not in ("", settings.merchant):
+        warnings.append("KUSTOM_MERCHANT is not the merchant that KUSTOM_USERNAME begins with; KUSTOM_MERCHANT counts.")
+    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ))
+
+
+class Row(NamedTuple):
+    """One setting, as the documents list it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+def table() -> list[Row]:
+    """Every setting with its default and meaning, the ones that matter first."""
+    return [
+        Row(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
+        for name, field in _fields().items()
+    ]
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting, commented out, with its meaning."""
+    lines = ["# Settings of kustom-mcp. Pass the file with --env-file; a .env is not read by itself.", ""]
+    for number, (row, info) in enumerate(zip(table(), _fields().values(), strict=True)):
+        if number in (0, FIRST):
+            lines += [f"# --- {'The six that matter first' if number == 0 else 'The others'} ---", ""]
+        default = "" if row.default == "-" else f" Default: {row.default}."
+        lines += [f"# {row.meaning}{default}", f"# {row.name}={'' if _shown(info) else _literal(info)}", ""]
+    return "\n".join(lines)
+
+
+def _fields() -> dict[str, FieldInfo]:
+    """Every field, those of a server for many last."""
+    return dict(sorted(Settings.model_fields.items(), key=lambda item: item[0] in Served.model_fields))
+
+
+def _shown(field: FieldInfo) -> str:
+    """A default that is a rule, in words."""
+    return cast("dict[str, str]", field.json_schema_extra or {}).get("shown", "")
+
+
+def _literal(field: FieldInfo) -> str:
+    """A default that is a value, as one would write it; "" when there is none."""
+    default = cast("object", field.default)
+    return ",".join(cast("tuple[str, ...]", default)) if isinstance(default, tuple) else str(default or "")
+
+
+def _telemetry(*sources: Mapping[str, str]) -> dict[str, str]:
+    """The OTEL_ variables that are set; a later source wins."""
+    return {
+        name: value.strip()
+        for source in sources
+        for name, value in source.items()
+        if name.startswith(TELEMETRY) and value.strip() and not _PLACEHOLDER.fullmatch(value.strip())
+    }
+
+
+def _ours(name: str) -> bool:
+    return name.upper().startswith(PREFIX)
+
+
+def _field(name: str) -> str:
+    """The field of `Settings` that a variable is; "" for one that is none."""
+    field = name.removeprefix(PREFIX).lower()
+    return field if name == PREFIX + field.upper() and field in Settings.model_fields else ""
+
+
+def _trimmed(name: str, value: str) -> str:
+    """A value without the blanks around it. A line break around a secret stays, to be refused."""
+    return value.strip(" \t" if _field(name) in SECRETS else None)
+
+
+def _not_filled_in(name: str, value: str) -> str | None:
+    """What a value is where somebody may have meant another."""
+    if not value and _field(name) in LISTS:
+        return "an empty list"
+    if _PLACEHOLDER.fullmatch(value) or (_PROTECTS.fullmatch(name) and _PLACEHOLDER.search(value)):
+        return "still a literal ${...}, which the host did not fill in"
+    return None
+
+
+def _names() -> list[str]:
+    return [row.name for row in table()]
+
+
+def _known(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: values[name] for name in _names() if name in values}
+
+
+def _check_names(names: Iterable[str]) -> list[str]:
+    """Warnings about names that mean nothing. ConfigError for a slip."""
+    known = _names()
+    warnings: list[str] = []
+    for name in sorted(names):
+        if name in known:
+            continue
+        if name.upper() in GONE:
+            raise ConfigError(name, GONE[name.upper()])
+        if name.upper() in known:
+            raise ConfigError(name, f"Names of settings are upper case: {name.upper()}.")
+        if name.upper() in _LATER:
+            raise ConfigError(name, "This version does not know it yet, so it would have no effect: leave it out.")
+        meant = _resembling(name.upper(), known)
+        if meant:
+            raise ConfigError(name, f"There is no such setting. Did you mean {meant}?")
+        warnings.append(f"{name} is not a setting of kustom-mcp and has no effect.")
+    return warnings
+
+
+def _resembling(name: str, known: list[str]) -> str | None:
+    """The setting that a name was probably meant to be: nearly the same letters, or the start of a name."""
+    from difflib import get_close_matches  # only for a name that is not known
+
+    endings = {setting.removeprefix(PREFIX): setting for setting in known}
+    ending = name.removeprefix(PREFIX)
+    close = get_close_matches(ending, endings, n=1, cutoff=0.8)
+    short = [full for full in endings if len(ending) >= 3 and full.startswith(ending)]
+    found = close or short
+    return endings[found[0]] if found else None
+
+
+def _settings(values: dict[str, str]) -> Settings:
+    for secret in ("api_key", "http_token", "store", "hooks_path", "hooks_secret"):
+        name = f"{PREFIX}{secret.upper()}"
+        if f"{secret}_file" in values:
+            if secret in values:
+                raise ConfigError(f"{name}_FILE", f"Give either this or {name}, not both.")
+            values[secret] = _read_secret(f"{name}_FILE", secret, Path(values[f"{secret}_file"]).expanduser())
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    name = PREFIX + str(problem["loc"][0]).upper()
+    raise ConfigError(name, _rule(problem["type"], problem["msg"], Settings.model_fields[str(problem["loc"][0])]))
+
+
+def _rule(kind: str, message: str, field: FieldInfo) -> str:
+    """What a value has to be, in words of ours."""
+    if kind in _NOT_SUCH_A_NUMBER:
+        least, most = (next(getattr(one, of) for one in field.metadata if hasattr(one, of)) for of in ("ge", "le"))
+        return f"It is a {'whole ' if field.annotation is int else ''}number from {least} to {most}."
+    return message.removeprefix("Value error, ").replace("Input should be", "It is", 1).rstrip(".") + "."
+
+
+def _read_secret(setting: str, name: str, path: Path) -> str:
+    """What a file has of the secret `name`, without the line break at its end. ConfigError."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(_SECRET_LIMIT).decode("utf-8-sig").rstrip("\r\n\t ").lstrip("\t ")
+    except (OSError, ValueError):
+        text = None
+    if text is None:
+        raise ConfigError(setting, "The file cannot be read as text (UTF-8).")
+    if not text:
+        raise ConfigError(setting, "The file is empty.")
+    require_clean(setting, name, text)
+    return text
+
+
+class _SecretFile(ABC, Generic[T]):
+    """A secret of a server that runs, read again when its file has changed.
+
+    What may not be used, or cannot be read, is said on stderr, and what was there before stays in use: somebody may be
+    writing the file just now. A pipe is read once, and a file that has been removed has not changed.
+    """
+
+    what: str
+    """What it is called."""
+
+    def __init__(self, name: str, path: Path | None, now: T) -> None:
+        self._name = name
+        self._path = path.expanduser() if path else None
+        self._now = now
+        self._seen = _version(self._path)
+
+    @abstractmethod
+    def _taken(self, text: str) -> T:
+        """What a clean text means. ConfigError, ValueError where it may not be used."""
+
+    def __call__(self) -> T:
+        """The secret as it is now."""
+        found = _version(self._path)
+        if self._path is not None and found and found != self._seen:
+            self._seen = found
+            setting = f"{PREFIX}{self._name.upper()}_FILE"
+            try:
+                self._now = self._taken(_read_secret(setting, self._name, self._path))
+            except ConfigError as error:
+                log.error("%s The %s from before is used on.", error, self.what)
+            except ValueError as error:
+                log.error("%s: %s The %s from before is used on.", setting, error, self.what)
+        return self._now
+
+
+class KeyFile(_SecretFile[SecretStr]):
+    """The API key for the next request. A live key never goes where a test key went."""
+
+    what = "API key"
+
+    def __init__(self, settings: Settings) -> None:
+        path = None if settings.sandboxed else settings.api_key_file
+        super().__init__("api_key", path, settings.effective_api_key)
+        self._settings = settings
+
+    def _taken(self, text: str) -> SecretStr:
+        key = SecretStr(text)
+        self._settings.require_fits(key)
+        return key
+
+
+class HooksFile(_SecretFile[tuple[SecretStr, ...]]):
+    """The secrets that the next webhook may be signed with; none where webhooks are not verified."""
+
+    what = "signing secret"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("hooks_secret", settings.hooks_secret_file, settings.hooks_secret)
+
+    def _taken(self, text: str) -> tuple[SecretStr, ...]:
+        return tuple(map(SecretStr, cast("tuple[str, ...]", hooks_secrets(text))))
+
+
+def _version(path: Path | None) -> tuple[int, ...] | None:
+    """What differs when a file was changed or replaced; None where there is no file that can be read twice."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    if found is None or not S_ISREG(found.st_mode):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """The variables of an env file; `${...}` is not expanded. A line that is no assignment is an error, and so is a
+    setting with two values."""
+    from dotenv.parser import parse_stream  # only where a file is given
+
+    found: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as stream:
+            bindings = list(parse_stream(stream))
+    except (OSError, ValueError):
+        bindings = None
+    if bindings is None:
+        raise ConfigError("--env-file", "The file cannot be read as text.")
+    for binding in bindings:
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise ConfigError("--env-file", f"Line {binding.original.line} is not NAME=value.")
+        if binding.key is None or binding.value is None:
+            continue
+        if not binding.key.isprintable():
+            raise ConfigError("--env-file", f"Line {binding.original.line} has an invisible character in its name.")
+        value = binding.value.strip() if _field(binding.key) not in SECRETS else binding.value
+        if binding.key in found and found[binding.key] != value and binding.key.upper().startswith((PREFIX, TELEMETRY)):
+            raise ConfigError(binding.key, "It is twice in the file of --env-file, with different values: keep one.")
+        found[binding.key] = value
+    return found

@@ -1,0 +1,286 @@
+"""Settings: what the operator decides, one field each, checked before anything starts.
+
+Field, default, meaning and check stand in one place; the documents and `.env.example` are made from it. Plain pydantic:
+the values come from a given mapping (`environment.load`), and importing pydantic-settings alone takes 50 ms of a
+start-up. Errors name the setting and never repeat a value.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import quote
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+from kustom_mcp.money import Ceilings
+from kustom_mcp.settings import validators as values
+from kustom_mcp.settings.served import Served
+
+SANDBOX_KEY = "kco_test_api_sandbox"
+PRODUCTION_HOST = "api.kustom.co"
+Environment = Literal["sandbox", "playground", "production"]
+
+_API = {"sandbox": "", "playground": "https://api.playground.kustom.co", "production": f"https://{PRODUCTION_HOST}"}
+_PORTAL = {"playground": "https://portal.playground.kustom.co", "production": "https://portal.kustom.co"}
+_TOLD_BY_KEY: dict[str, Environment] = {"kco_test_": "playground", "kco_live_": "production"}
+
+
+class ConfigError(Exception):
+    """A setting is wrong. One line that names it, and never a value."""
+
+    def __init__(self, setting: str, sentence: str) -> None:
+        super().__init__(f"{setting}: {sentence}")
+        self.setting = setting
+        self.sentence = sentence
+
+
+Lower = BeforeValidator(values.lower)
+
+
+class Settings(Served):
+    """The settings of one server. Field `x` is the variable KUSTOM_X. ConfigError or ValidationError."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    username: Annotated[str, AfterValidator(values.user)] = Field(
+        default="", description="User name of the API credentials; Kustom lets you leave it out."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="API key. A test key starts with kco_test_, a live one with kco_live_."
+    )
+    environment: Annotated[Environment, Lower] = Field(
+        default="sandbox",
+        description="`sandbox` (embedded, in process), `playground` or `production`. Without credentials and URL it is "
+        "the sandbox; otherwise it must be given, unless the key tells.",
+        json_schema_extra={"shown": "sandbox, or told by the key"},
+    )
+    writes: Annotated[Literal["allow", "deny"] | None, Lower] = Field(
+        default=None,
+        description="`deny`: tools that change anything are not listed, and nothing but GET is ever sent.",
+        json_schema_extra={"shown": "allow; in production deny"},
+    )
+    confirm: Annotated[Literal["auto", "code", "form", "card", "flag"], Lower] = Field(
+        default="auto",
+        description="How a person confirms: `auto` (a form where the host has them, else a code), `code`, `form`, "
+        "`card` (a button in the order card, where the host shows it), or `flag` for trusted automation.",
+    )
+    max_amount: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
+        default=None,
+        description="Ceiling of one write in minor units, like `SEK:500000,EUR:50000,*:0` (`*`: every other currency). "
+        "Limits a capture, a refund, and a new order amount above the old one.",
+    )
+    api_key_file: Path | None = Field(
+        default=None,
+        description="File to read the API key from, instead of KUSTOM_API_KEY; it is read again when it changes.",
+    )
+    merchant: Annotated[str, AfterValidator(values.merchant)] = Field(
+        default="",
+        description="Merchant id (MID), such as PM12345. Environment, API address and merchant make the account that "
+        "keys, ceilings, open writes, the order book and codes belong to. Needed for production and for KUSTOM_STORE "
+        "where the user name does not begin with it; the playground makes a name of its own instead.",
+        json_schema_extra={"shown": "the head of the user name"},
+    )
+    api_url: Annotated[str, AfterValidator(values.base_url)] = Field(
+        default="",
+        description="Another base URL: https, or http on loopback only.",
+        json_schema_extra={"shown": "by environment"},
+    )
+    tools: Annotated[tuple[str, ...], BeforeValidator(values.items)] = Field(
+        default=("orders", "captures", "refunds"),
+        description="Comma list of toolsets (`orders`, `captures`, `refunds`, `settlements`, `klarna`) and tool names "
+        "to expose, or `all`.",
+    )
+    confirm_ttl: int = Field(
+        default=900,
+        ge=30,
+        le=3600,
+        description="Seconds that a confirmation code lives, 30 to 3600; also the longest wait for a person.",
+    )
+    max_daily: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
+        default=None,
+        description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per account and "
+        "currency; minor units, like KUSTOM_MAX_AMOUNT. A refusal of what is sent again gives nothing back.",
+    )
+    writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
+    order_scope: Annotated[frozenset[str] | None, BeforeValidator(values.order_ids)] = Field(
+        default=None, description="Comma list of order ids: any other order looks exactly like one that does not exist."
+    )
+    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(values.tracking_hosts)] = Field(
+        default=None,
+        description="Comma list of hosts (subdomains included) that tracking links may name, `carriers` for the list "
+        "that ships with the server, or `any`.",
+        json_schema_extra={"shown": "carriers in production and for narrowed tokens, else any"},
+    )
+    pii: Annotated[Literal["on_request", "masked"], Lower] = Field(
+        default="on_request",
+        description="`on_request`: addresses, e-mail and phone only when `include` asks; `masked`: always masked.",
+    )
+    timeout: float = Field(
+        default=45,
+        ge=1,
+        le=600,
+        description="Deadline of one tool call in seconds, retries included, waiting for a person not.",
+    )
+    state_dir: Path | None = Field(
+        default=None,
+        description="Directory for audit, intents, counts and the order book, 0700. The sandbox keeps them in memory "
+        "unless it is set.",
+        json_schema_extra={"shown": "the platform's state directory"},
+    )
+    book_days: int = Field(
+        default=400,
+        ge=0,
+        le=3650,
+        description="Days after its creation that an order stays in the order book, which remembers states, amounts "
+        "and references of the orders that this server has met. 0: no book.",
+    )
+    audit_log: str | None = Field(
+        default=None,
+        description="Another file for the audit, or `-` for stderr.",
+        json_schema_extra={"shown": "in the state directory"},
+    )
+    keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values.seal_keys)] = Field(
+        default=(),
+        description="Keys that seal codes and state, newest first: a comma list of at least 32 bytes each.",
+        json_schema_extra={"shown": "derived from the API key"},
+    )
+    proxy: Annotated[SecretStr, AfterValidator(values.proxy)] | None = Field(
+        default=None,
+        description="Proxy for requests to Kustom and to the issuer of tokens, http or https; HTTP_PROXY, netrc and "
+        "the like are ignored.",
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
+        default="warning", description="How much is logged to stderr: `debug`, `info`, `warning` or `error`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
+        for name in SECRETS & given.keys():
+            require_clean(f"KUSTOM_{name.upper()}", name, given[name])
+        if not given.get("merchant") and (told := values.merchant_id(str(given.get("username", "")))):
+            given = {**given, "merchant": told}
+        if given.get("environment"):
+            return given
+        if not any(given.get(name) for name in ("username", "api_key", "api_url")):
+            return {**given, "environment": "sandbox"}
+        told = _told_by(given.get("api_key"))
+        if told is None and given.get("api_key"):
+            raise ConfigError(
+                "KUSTOM_ENVIRONMENT", "It must be given: playground or production. This key does not tell."
+            )
+        return {**given, "environment": told or "playground"}
+
+    @model_validator(mode="after")
+    def _what_is_served_fits(self) -> Settings:
+        if self.http_token and self.oauth_issuer:
+            raise ConfigError("KUSTOM_HTTP_TOKEN", "Give either this or KUSTOM_OAUTH_ISSUER, not both.")
+        if bool(self.oauth_issuer) != bool(self.oauth_audience):
+            missing = "KUSTOM_OAUTH_AUDIENCE" if self.oauth_issuer else "KUSTOM_OAUTH_ISSUER"
+            raise ConfigError(missing, "KUSTOM_OAUTH_ISSUER and KUSTOM_OAUTH_AUDIENCE are needed together.")
+        if self.hooks_path and not self.book_days:
+            raise ConfigError("KUSTOM_HOOKS_PATH", "Webhooks are for the order book, and KUSTOM_BOOK_DAYS is 0.")
+        if self.hooks_secret and not self.hooks_path:
+            raise ConfigError("KUSTOM_HOOKS_SECRET", "It means nothing without KUSTOM_HOOKS_PATH.")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_contradicts(self) -> Settings:
+        if self.environment == "sandbox":
+            if self.api_url:
+                raise ConfigError("KUSTOM_API_URL", "The sandbox is embedded and has no URL; unset one of the two.")
+            return self
+        if self.api_key is None:
+            raise ConfigError("KUSTOM_API_KEY", "It is needed for anything but the sandbox.")
+        self.require_fits(self.api_key)
+        if self._at_production and self.environment != "production":
+            raise ConfigError("KUSTOM_API_URL", "This is production's host, but KUSTOM_ENVIRONMENT says playground.")
+        if not self.merchant and (self.environment == "production" or self.store):
+            what = "production" if self.environment == "production" else "a shared store (KUSTOM_STORE)"
+            raise ConfigError(
+                "KUSTOM_MERCHANT",
+                f"It must be given for {what}, because KUSTOM_USERNAME does not begin with the merchant id (MID). "
+                "Kustom's portal shows it.",
+            )
+        return self
+
+    def require_fits(self, key: SecretStr) -> None:
+        """Keep a clean API key from any host that it is not for. ConfigError."""
+        told, secure = _told_by(key), self.base_url.startswith("https://")
+        if told == "production" and (self.environment != "production" or not self._at_production or not secure):
+            raise ConfigError("KUSTOM_API_KEY", "A live key (kco_live_) is for production and Kustom's own host only.")
+        if told == "playground" and (self.environment == "production" or self._at_production):
+            raise ConfigError("KUSTOM_API_KEY", "A test key (kco_test_) is not for production.")
+
+    @property
+    def _at_production(self) -> bool:
+        return values.host_of(self.base_url) == PRODUCTION_HOST
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether the embedded sandbox answers instead of Kustom."""
+        return self.environment == "sandbox"
+
+    @property
+    def writes_allowed(self) -> bool:
+        """KUSTOM_WRITES, or its default: allowed but in production."""
+        return self.writes == "allow" if self.writes else self.environment != "production"
+
+    @property
+    def effective_api_key(self) -> SecretStr:
+        """The key to send; in the sandbox its own, whatever credentials were given."""
+        return SecretStr(SANDBOX_KEY) if self.sandboxed or self.api_key is None else self.api_key
+
+    @property
+    def base_url(self) -> str:
+        """Where requests go, without a slash at the end; "" in the sandbox."""
+        return self.api_url or _API[self.environment]
+
+    def portal_url(self, order_id: str) -> str | None:
+        """The order's page in Kustom's portal (C); None in the sandbox."""
+        if self.sandboxed:
+            return None
+        page = f"{_PORTAL[self.environment]}/orders/list/{quote(order_id, safe='')}"
+        return f"{page}?merchantId={quote(self.merchant, safe='')}" if self.merchant else page
+
+    @property
+    def state_path(self) -> Path | None:
+        """Directory for what must outlive the process; None where it is kept in memory."""
+        if self.state_dir is not None:
+            return self.state_dir.expanduser()
+        if self.sandboxed:
+            return None
+        from platformdirs import user_state_path
+
+        return user_state_path("kustom-mcp", appauthor=False)
+
+
+def fields_of(*kinds: type) -> frozenset[str]:
+    """The settings whose values are of one of these kinds, or hold some."""
+    names = [kind.__name__ for kind in kinds]
+    return frozenset(
+        name for name, field in Settings.model_fields.items() if any(kind in repr(field.annotation) for kind in names)
+    )
+
+
+SECRETS = fields_of(SecretStr) | {"username"}
+LISTS = fields_of(tuple, frozenset, Ceilings)
+"""Settings that are written as a comma list."""
+
+
+def require_clean(setting: str, name: str, value: object) -> None:
+    """Hold what was given for the secret `name` to be nothing but the secret. ConfigError, which names `setting`."""
+    for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
+        text = part.get_secret_value() if isinstance(part, SecretStr) else part
+        problem = values.unclean(text, listed=name in LISTS) if isinstance(text, str) else None
+        if problem:
+            raise ConfigError(setting, problem)
+
+
+def _told_by(key: object) -> Environment | None:
+    """The environment that a clean API key is for. ConfigError where it has something else around it."""
+    text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
+    if values.hides_a_key(text):
+        raise ConfigError("KUSTOM_API_KEY", "It holds more than a key, or one in other letters: give it as it is.")
+    return next((environment for start, environment in _TOLD_BY_KEY.items() if text.startswith(start)), None)

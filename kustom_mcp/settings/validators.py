@@ -1,0 +1,218 @@
+"""How the value of a setting is written: lists, URLs, host names, ceilings, and what is said about one that is wrong.
+
+Each function takes what the environment holds and returns what `Settings` keeps, or raises ValueError with a sentence
+that names the rule and never the value.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import cast
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from kustom_mcp.money import Ceilings
+from kustom_mcp.settings.links import ANY, CARRIERS
+from kustom_mcp.text import clean
+
+HOOKS_SECRET_BYTES = 16  # the specification has 24 to 64; a shorter one was not copied whole
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_HOST_HEADER = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::\d{{1,5}})?")
+_ORIGIN = re.compile(rf"https?://{_HOST_HEADER.pattern}")
+_LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
+_LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+_QUOTES = "\"'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
+_BOM = "\ufeff"
+_KEY_STARTS = ("kco_test_", "kco_live_")
+
+
+def unclean(text: str, *, listed: bool = False) -> str | None:
+    """What is wrong with a key, a token or a secret as it was copied, or with a comma list of them; None where nothing.
+
+    To be asked before anything is read in the text, its prefix least of all: a live key in quotes does not begin like a
+    live key.
+    """
+    if _BOM in text:
+        return "There is a byte order mark (BOM) in it, which is invisible: type it, or save the file without one."
+    if _LINE_BREAK.search(text):
+        return "There is a line break in it: it has to be one line."
+    if not text.isprintable() or clean(text, len(text)) != text:
+        return "There is an invisible character in it: copy it again, without what stands around it, or type it."
+    parts = [part.strip() for part in (text.split(",") if listed else [text])]
+    if any(part[0] in _QUOTES or part[-1] in _QUOTES for part in parts if part):
+        return "There are quotes around it, which would be taken for a part of it: give it without them."
+    return None
+
+
+def hides_a_key(text: str) -> bool:
+    """Whether there is one of Kustom's API keys in a text that does not begin with one."""
+    return not text.startswith(_KEY_STARTS) and any(start in text.lower() for start in _KEY_STARTS)
+
+
+def lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def items(value: object) -> object:
+    """A comma list as a tuple; an empty entry is an error, because it is mostly a slip."""
+    if not isinstance(value, str):
+        return value
+    found = tuple(item.strip() for item in value.split(","))
+    if "" in found:
+        raise ValueError(f"Entry {found.index('') + 1} of the list is empty.")
+    return found
+
+
+def _checked(value: object, good: Callable[[str], object], what: str) -> object:
+    found = items(value)
+    if isinstance(value, str):
+        for number, item in enumerate(cast("tuple[str, ...]", found), start=1):
+            if not good(item):
+                raise ValueError(f"Entry {number} of the list is not {what}.")
+    return found
+
+
+def order_ids(value: object) -> object:
+    return _checked(lower(value), _UUID.fullmatch, "an order id (a UUID)")
+
+
+def tracking_hosts(value: object) -> object:
+    """Hosts, each with its subdomains; the words `carriers` and `any`."""
+    found = cast(
+        "tuple[str, ...] | frozenset[str]",
+        _checked(
+            lower(value),
+            lambda item: item in (CARRIERS, ANY) or ("." in item and _HOST.fullmatch(item)),
+            f"a host name like track.example.com (subdomains are included), {CARRIERS} or {ANY}",
+        ),
+    )
+    if ANY in found and len(found) > 1:
+        raise ValueError(f"{ANY} stands alone: it allows every host.")
+    return found
+
+
+def seal_keys(value: object) -> object:
+    return _checked(value, lambda key: len(key.encode()) >= 32, "at least 32 bytes long")
+
+
+def ceilings(value: object) -> object:
+    return Ceilings.parse(value) if isinstance(value, str) else value
+
+
+def token(value: SecretStr) -> SecretStr:
+    """A bearer token, as it can stand in a header."""
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("A token is printable ASCII without spaces.")
+    return value
+
+
+def hooks_path(value: SecretStr) -> SecretStr:
+    """A part of a path that nobody guesses."""
+    path = value.get_secret_value()
+    if "/" in path:
+        raise ValueError("Only the last part of the URL belongs here, what stands after /hooks/kustom/.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{24,200}", path) or len(set(path)) < 8:
+        raise ValueError("It is a random text of 24 to 200 letters, digits, hyphens and underscores.")
+    return value
+
+
+def hooks_secrets(value: object) -> object:
+    return _checked(
+        value,
+        _is_hooks_secret,
+        "a signing secret as Kustom's portal shows it beside the webhook, whole: `whsec_` and base64",
+    )
+
+
+def _is_hooks_secret(text: str) -> bool:
+    if not re.fullmatch(r"whsec_[A-Za-z0-9+/]+={0,2}", text):
+        return False
+    try:
+        return len(base64.b64decode(text.removeprefix("whsec_") + "==")) >= HOOKS_SECRET_BYTES
+    except ValueError:
+        return False
+
+
+def http_hosts(value: object) -> object:
+    return _checked(lower(value), _HOST_HEADER.fullmatch, "a Host header like mcp.example.com or mcp.example.com:8443")
+
+
+def http_origins(value: object) -> object:
+    return _checked(lower(value), _ORIGIN.fullmatch, "an origin like https://chat.example.com")
+
+
+def store(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if not url.startswith("postgresql://") or not host_of(url):
+        raise ValueError("The store must be a URL like postgresql://user:password@host/database.")
+    return value
+
+
+def user(value: str) -> str:
+    if ":" in value:
+        raise ValueError("A user name cannot contain a colon.")
+    if value.startswith(_KEY_STARTS) or hides_a_key(value):
+        raise ValueError("This is an API key, which belongs into KUSTOM_API_KEY.")
+    return value
+
+
+def merchant(value: str) -> str:
+    """A merchant id, in upper case."""
+    if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
+        raise ValueError(
+            "It is the merchant id (MID) alone, letters and digits as in Kustom's portal, such as PM12345."
+        )
+    return value.upper()
+
+
+def merchant_id(user_name: str) -> str:
+    """The merchant id that a user name begins with, in upper case; "" where it does not look like one."""
+    head = re.split("[-_]", user_name, maxsplit=1)[0].upper()
+    return head if re.fullmatch("[A-Z]{1,3}[0-9]{3,}", head) else ""
+
+
+def base_url(value: str) -> str:
+    """A URL that is safe to send the key to, without its last slash."""
+    scheme, host = value.partition("://")[0].lower(), host_of(value)
+    if scheme != "https" and not (scheme == "http" and is_loopback(host)):
+        raise ValueError("The URL must start with https://; http:// is for loopback only.")
+    if not host or re.search(r"[@?#\\\s]", value):
+        raise ValueError("The URL must be a host and a path, without user name, query or fragment.")
+    if not (value.isascii() and value.isprintable()):  # some of the others are left out, or change, on the way
+        raise ValueError("The URL must be plain ASCII, international names in their form with xn--.")
+    return value.rstrip("/")
+
+
+def proxy(value: SecretStr) -> SecretStr:
+    url = value.get_secret_value()
+    if not url.lower().startswith(("http://", "https://")) or not host_of(url):
+        raise ValueError("The proxy must be a URL that starts with http:// or https://.")
+    return value
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, in one way for each place: lower case, no port that goes without saying."""
+    parts = urlsplit(url)
+    host, usual = host_of(url), {"https": 443, "http": 80}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    return _LOOPBACK.fullmatch(host) is not None
+
+
+def host_of(url: str) -> str:
+    """The host of a URL in lower case; "" when it has none or its port is no number."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
+    except ValueError:
+        return ""

@@ -1,0 +1,1 @@
+"""What must be remembered: intents, spending limits, the audit log and the database."""

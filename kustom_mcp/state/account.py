@@ -1,0 +1,135 @@
+"""The account of a server: environment, API origin and merchant, and its names in earlier versions.
+
+Idempotency keys, ceilings, open intents, the journal, the order book and codes belong to one account. A new API key
+changes none of them.
+
+Version 0.1 named an account by the environment and a part of the user name. If that part was a whole user name or held
+the merchant id, it named one merchant: `tally` and `book.adopting` rename its records. If the user name was empty or
+was cut at its first hyphen, several merchants may have had the same name: those records stay as they are. Open intents
+and used approvals need no renaming: `ledger` finds them by the call, which names the order. Names of today contain a
+colon, and no user name can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import secrets
+from dataclasses import dataclass
+from errno import EIO
+from pathlib import Path
+
+from kustom_mcp.settings.settings import Settings
+from kustom_mcp.settings.validators import merchant_id, origin_of
+from kustom_mcp.state.audit_log import private_directory
+from kustom_mcp.state.json_files import parsed, written_aside
+
+EMBEDDED = "embedded:"
+"""The origin of the sandbox, which has no address."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Account:
+    """`merchant`: the merchant id in upper case, a made-up name if it is not known, "" in the sandbox. `former`: the
+    part of the user name by which version 0.1 named this merchant and no other; `shared`: the same, if others may have
+    had it.
+    """
+
+    environment: str
+    origin: str
+    merchant: str
+    former: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The part of the user name by which version 0.1 named this merchant, alone or not."""
+        return self.former + self.shared
+
+    @property
+    def name(self) -> str:
+        """The name of its records in the store and in the state directory."""
+        return f"{self.environment}/{self.origin}/{self.merchant}"
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment
+
+    def took_over(self, name: str) -> bool:
+        """Whether version 0.1 gave this name to this account and to no other."""
+        part = self._part(name)
+        if part is None:
+            return False
+        return part in self.former or (self.merchant != "" and merchant_id(part) == self.merchant)
+
+    def left(self, name: str) -> bool:
+        """Whether version 0.1 gave this name to this account, and perhaps to others."""
+        return self._part(name) in self.shared and not self.took_over(name)
+
+    def _part(self, name: str) -> str | None:
+        environment, slash, part = name.partition("/")
+        return part if slash and environment == self.environment and ":" not in part else None
+
+
+def account_of(settings: Settings) -> Account:
+    """The account of these settings. If the merchant is not known, it has a made-up name in the state directory."""
+    origin = EMBEDDED if settings.sandboxed else origin_of(settings.base_url)
+    merchant = settings.merchant
+    if not merchant and not settings.sandboxed:
+        merchant = _made_up(settings.state_path, origin)
+    head = settings.username.partition("-")[0]
+    whole = not head.startswith(("M", "PM"))  # other user names were never cut
+    former = settings.username if whole else head
+    alone = settings.sandboxed or former.upper() == merchant or (whole and bool(former))
+    names = ((former,), ()) if alone else ((), (former,))
+    return Account(settings.environment, origin, merchant, *names)
+
+
+def _made_up(state: Path | None, origin: str) -> str:
+    """The name that the state directory keeps for the merchant at this origin; made now if there is none."""
+    name = f"UNNAMED{secrets.token_hex(4).upper()}"
+    if state is None:
+        return name
+    path = state / "accounts" / f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            return _kept(path)
+        private_directory(path.parent)
+        _put_first(path, json.dumps({"origin": origin, "merchant": name}).encode())
+        return _kept(path)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        log.warning(
+            "KUSTOM_MERCHANT is not set, and no name can be kept in the state directory (%s): this account ends with "
+            "this run",
+            why,
+        )
+    return name
+
+
+def _kept(path: Path) -> str:
+    """The name in a file. OSError, also if it holds none."""
+    name = parsed(path.read_bytes()).get("merchant")
+    if not isinstance(name, str) or not name:
+        raise OSError(EIO, "the file of the name is damaged")
+    return name
+
+
+def _put_first(path: Path, data: bytes) -> None:
+    """Write a file unless another process has just done so; it is never there in part. OSError."""
+    aside = written_aside(path.parent, path.name, data)
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return
+    except OSError:  # no second names for a file in this file system
+        if not path.exists():
+            os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

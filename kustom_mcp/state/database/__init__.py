@@ -1,0 +1,181 @@
+"""The store: one database for what must outlive a process or be shared - an SQLite file, memory, or PostgreSQL.
+
+    store = Store.shared(url)                 or Store.file(path), Store.memory()
+    store.run(work, alone=("what",))          work(connection) in one transaction; of those who name the same thing,
+                                              on whatever machine, one after the other
+    store.skew                                what to add to this machine's time of day to get the store's
+
+What differs between databases is in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`. Who
+keeps something writes its own statements: `tally` (limits), `rows` (intents and applied calls), `pauses`.
+
+SQLAlchemy is imported with the first use, because that takes some tenths of a second which only a process that writes
+should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error says
+what the database called the problem, and never where it is or who asked: the drivers' own errors name host and user.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from pydantic import SecretStr
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+T = TypeVar("T")
+
+PATIENCE = 3.0
+
+
+class StoreUnavailable(Exception):
+    """The store can be neither read nor written. Says why, in a word."""
+
+
+class StoreUnfit(StoreUnavailable):
+    """The store answers, but its tables are not what we need. Says why in a sentence, for the operator."""
+
+
+class StoreBusy(Exception):
+    """Another process, or thread, holds it for longer than we wait."""
+
+
+class Database(Protocol):
+    """What a kind of database does in its own way."""
+
+    def open(self) -> Engine:
+        """Connect, for the first time."""
+        ...
+
+    def moved(self) -> bool:
+        """Whether what was opened is no longer what would be opened now."""
+        ...
+
+    def hurry(self) -> None:
+        """Now the time of a transaction begins."""
+        ...
+
+    def begin(self, connection: Connection, alone: Sequence[str]) -> None:
+        """The start of a transaction: the bounds of its time, and waiting for one's turn."""
+        ...
+
+    def is_busy(self, error: Exception) -> bool: ...
+
+    def name(self, error: Exception) -> str:
+        """What the database calls it: no path, no host, no value."""
+        ...
+
+    def skew(self) -> float: ...
+
+
+class Store:
+    """One database, opened by its first use and again after a failure."""
+
+    def __init__(self, database: Callable[[], Database], *, patience: float = PATIENCE, shared: bool = False) -> None:
+        self.shared = shared
+        """Whether it is for several machines."""
+        self._patience = patience
+        self._make = database
+        self._database: Database | None = None
+        self._engine: Engine | None = None
+        self._turn = threading.Semaphore(1)
+        self._opening = threading.Lock()
+        if shared:
+            from kustom_mcp.state.database.postgres import CONNECTIONS
+
+            self._turn = threading.Semaphore(CONNECTIONS)
+
+    @classmethod
+    def memory(cls) -> Store:
+        return cls.file(None)
+
+    @classmethod
+    def file(cls, path: Path | None, *, patience: float = PATIENCE) -> Store:
+        """An SQLite file for the processes of one machine, in memory without a path."""
+
+        def make() -> Database:
+            from kustom_mcp.state.database.sqlite import Sqlite
+
+            return Sqlite(path, patience)
+
+        return cls(make, patience=patience)
+
+    @classmethod
+    def postgres(cls, url: SecretStr, *, patience: float = PATIENCE) -> Store:
+        """A PostgreSQL database for several machines. ImportError without its driver, ValueError for a bad URL."""
+        from kustom_mcp.state.database.postgres import Postgres
+
+        database = Postgres(url, patience)
+        return cls(lambda: database, patience=patience, shared=True)
+
+    @property
+    def skew(self) -> float:
+        """Seconds that the store's clock is ahead of ours, as measured when it was opened; 0 before."""
+        return self._database.skew() if self._database else 0.0
+
+    def run(self, work: Callable[[Connection], T], *, alone: Sequence[str] = (), steady: bool = False) -> T:
+        """Do this in one transaction; alone among all who name one of the same things.
+
+        `steady`: whatever others write meanwhile, every statement sees the same state; for what only reads.
+
+        StoreBusy, StoreUnavailable: it was not done, or in the worst case nobody knows.
+        """
+        import sqlite3
+
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if not self._turn.acquire(timeout=self._patience):
+            raise StoreBusy
+        try:
+            engine, database = self._opened()
+            database.hurry()
+            if steady and self.shared:  # in SQLite it is so anyway
+                engine = engine.execution_options(isolation_level="REPEATABLE READ")
+            with engine.begin() as connection:
+                database.begin(connection, sorted(alone))
+                return work(connection)
+        except StoreUnavailable:
+            raise
+        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+            problem = self._problem(error)
+        finally:
+            self._turn.release()
+        raise problem
+
+    def writable(self) -> None:
+        """Whether it can be written to now. StoreBusy, StoreUnavailable."""
+        from kustom_mcp.state.database.tables import PROBE
+
+        self.run(lambda connection: connection.execute(PROBE))
+
+    def close(self) -> None:
+        """Close it. The next use opens it again; what was kept in memory is gone."""
+        with self._opening:
+            self._dispose()
+
+    def _opened(self) -> tuple[Engine, Database]:
+        with self._opening:
+            if self._database is None:
+                self._database = self._make()
+            if self._engine is None or self._database.moved():
+                self._database.hurry()
+                self._dispose()
+                self._engine = self._database.open()
+            return self._engine, self._database
+
+    def _problem(self, error: Exception) -> Exception:
+        database = self._database
+        if database is None:
+            return StoreUnavailable(type(error).__name__)
+        if database.is_busy(error):
+            return StoreBusy()
+        if not self.shared:  # a pool mends itself, and other threads may be using it
+            self.close()
+        return StoreUnavailable(database.name(error))
+
+    def _dispose(self) -> None:
+        if self._engine is not None:
+            engine, self._engine = self._engine, None
+            engine.dispose()

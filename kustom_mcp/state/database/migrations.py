@@ -1,0 +1,71 @@
+"""How the tables came to be: numbered steps, each applied once, in order, in one transaction under a lock.
+
+Whoever opens a store first brings it up to date; who comes at the same moment waits and finds it done. A step that has
+been released is never changed: the next change is a new step at the end. The statements are plain SQL that SQLite and
+PostgreSQL both take, written out here and not made from `tables`, which will have moved on.
+
+Alembic was weighed and left out: it would add two packages, a folder of scripts and a configuration of its own, for a
+handful of linear steps that need neither branches nor downgrades nor comparison with a model.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from kustom_mcp.state.database.book_tables import BOOK_STEPS
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (  # 1: limits. Files from before there were steps have these already.
+        "CREATE TABLE IF NOT EXISTS {}writes (caller VARCHAR NOT NULL, at FLOAT NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS writes_by_caller ON {}writes (caller, at)",
+        "CREATE TABLE IF NOT EXISTS {}moved (key VARCHAR NOT NULL PRIMARY KEY, account VARCHAR NOT NULL, "
+        "kind VARCHAR NOT NULL, currency VARCHAR NOT NULL, amount BIGINT NOT NULL, at FLOAT NOT NULL, "
+        "holders INTEGER NOT NULL)",
+        "CREATE INDEX IF NOT EXISTS moved_by_account ON {}moved (account, kind, currency, at)",
+    ),
+    (  # 2: open intents and calls that were carried out
+        "CREATE TABLE {}intents (record VARCHAR NOT NULL PRIMARY KEY, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, "
+        "account VARCHAR NOT NULL, expires FLOAT NOT NULL, content VARCHAR NOT NULL)",
+        "CREATE INDEX intents_by_digest ON {}intents (digest)",
+        "CREATE INDEX intents_by_key ON {}intents (key)",
+        "CREATE TABLE {}applied (name VARCHAR NOT NULL PRIMARY KEY, until FLOAT NOT NULL, facts VARCHAR NOT NULL)",
+        "CREATE INDEX applied_by_until ON {}applied (until)",
+    ),
+    (  # 3: the pause that Kustom asks for
+        "CREATE TABLE {}pauses (account VARCHAR NOT NULL PRIMARY KEY, until FLOAT NOT NULL)",
+    ),
+    BOOK_STEPS[0],  # 4: the order book
+)
+LATEST = len(STEPS)
+
+
+class TooNew(Exception):
+    """The store was brought up to date by a newer version than this."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"The store has schema {found}, and this version of kustom-mcp knows {LATEST}: a newer version has been "
+            "here. Update this one."
+        )
+
+
+def is_current(connection: Connection, place: str) -> bool:
+    """Whether nothing is missing. `place`: the schema and a dot, or nothing. TooNew. Fails where there is no table of
+    versions."""
+    found = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar()
+    if found is not None and found > LATEST:
+        raise TooNew(found)
+    return found == LATEST
+
+
+def apply(connection: Connection, place: str) -> None:
+    """Every step that is missing. The caller has a transaction, alone. TooNew."""
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {place}schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
+    done = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar() or 0
+    if done > LATEST:
+        raise TooNew(done)
+    by_bytes = ' COLLATE "C"' if connection.dialect.name == "postgresql" else ""
+    for version, statements in enumerate(STEPS[done:], start=done + 1):
+        for statement in statements:
+            connection.execute(text(statement.format(place, bytes=by_bytes)))
+        connection.execute(text(f"INSERT INTO {place}schema_version VALUES (:version)"), {"version": version})

@@ -1,0 +1,109 @@
+"""SQLite: a private file for the processes of one machine, or memory. One connection.
+
+Every transaction is `BEGIN IMMEDIATE`: it holds the only right to write before it reads, so of two processes that want
+the last unit one waits, and then sees that it is gone. Who works alone is therefore not asked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import StaticPool
+
+from kustom_mcp.state.audit_log import private_directory
+from kustom_mcp.state.database import StoreUnfit, migrations
+
+_PAUSE = 0.01  # seconds between two attempts to open the file
+
+
+class Sqlite:
+    """`path`: made where it is missing; None is memory. `patience`: seconds to wait for another process."""
+
+    def __init__(self, path: Path | None, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._identity: tuple[int, int] | None = None
+
+    def open(self) -> Engine:
+        if self._path is not None:
+            private_directory(self._path.parent)
+            with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        until = time.monotonic() + self._patience
+        while True:
+            try:
+                engine = self._connected()
+            except OperationalError as error:
+                # Two processes that both make a new file a WAL one: SQLite tells one of them at once, without waiting.
+                if not self.is_busy(error) or time.monotonic() >= until:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                self._identity = self._found()
+                return engine
+
+    def moved(self) -> bool:
+        """A file that was removed under our feet must not go on counting."""
+        return self._identity != self._found()
+
+    def hurry(self) -> None:
+        pass
+
+    def begin(self, connection: Connection, alone: Sequence[str]) -> None:
+        pass
+
+    def is_busy(self, error: Exception) -> bool:
+        code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+    def name(self, error: Exception) -> str:
+        cause = getattr(error, "orig", None) or error
+        return str(getattr(cause, "sqlite_errorname", type(cause).__name__))
+
+    def skew(self) -> float:
+        return 0.0
+
+    def _connected(self) -> Engine:
+        engine = create_engine(
+            URL.create("sqlite", database=str(self._path) if self._path else None),
+            poolclass=StaticPool,
+            connect_args={"check_same_thread": False, "timeout": self._patience, "isolation_level": None},
+        )
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        try:
+            with engine.begin() as connection:
+                migrations.apply(connection, "")
+        except migrations.TooNew as error:
+            engine.dispose()
+            raise StoreUnfit(str(error)) from None
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
+
+    def _found(self) -> tuple[int, int] | None:
+        """Which file that is."""
+        if self._path is None:
+            return None
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return found.st_dev, found.st_ino
+
+
+def _prepare(connection: sqlite3.Connection, _: object) -> None:
+    connection.execute("PRAGMA journal_mode = WAL").close()
+    connection.execute("PRAGMA synchronous = FULL").close()  # what was reserved survives a loss of power
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,181 @@
+"""Limits that hold over time and for all who share them: writes a minute, and money over a day.
+
+Money is reserved before a request leaves and given back only when it is certain that nothing moved: a process that dies
+in between leaves its reservation, and so does an answer that never came. A reservation belongs to an intent, by its
+idempotency key, so settling it or sending it again does not count twice. They are kept in one SQLite file of the state
+directory, in the store that several machines share, or in memory.
+
+Everything here blocks, for a few seconds at most: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from kustom_mcp.state.database import PATIENCE, Store, StoreBusy, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from kustom_mcp.state.account import Account
+
+MINUTE = 60.0
+DAY = 24 * 3600.0
+
+
+class LimitsUnavailable(Exception):
+    """The limits can be neither read nor kept, so nothing may be sent. Says why, and no path."""
+
+
+class LimitsBusy(Exception):
+    """Another process, or thread, holds the limits for longer than we wait."""
+
+
+class TooFast(Exception):
+    """This caller has made its writes of a minute. `wait`: seconds until the next."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
+class NoRoom(Exception):
+    """The day's ceiling leaves no room. `left`: minor units that are; `at`: unix seconds when there is, None: never."""
+
+    def __init__(self, left: int, at: float | None) -> None:
+        super().__init__(left, at)
+        self.left = left
+        self.at = at
+
+
+class Move(NamedTuple):
+    """Money that an intent moves. `key`: its idempotency key. `amount` and `ceiling` in minor units."""
+
+    key: str
+    account: str
+    kind: str
+    currency: str
+    amount: int
+    ceiling: int
+
+    @property
+    def counted_with(self) -> dict[str, str]:
+        """What shares one ceiling."""
+        return {"account": self.account, "kind": self.kind, "currency": self.currency}
+
+
+class Limits:
+    """The counts of one state directory, or of a shared store; in memory without either. Times are unix seconds, given
+    by the caller and by its clock; they are kept by the store's."""
+
+    def __init__(
+        self,
+        state: Path | None,
+        *,
+        patience: float = PATIENCE,
+        shared: Store | None = None,
+        account: Account | None = None,
+    ) -> None:
+        self.path = state / "limits" / "limits.sqlite3" if state and not shared else None
+        self.place = "the database of KUSTOM_STORE" if shared else "limits.sqlite3 in the state directory"
+        """What an operator has to look at when this fails."""
+        self._shared = shared is not None
+        self._store = shared or Store.file(self.path, patience=patience)
+        self._newcomer = account
+        """The account, until the reservations of earlier versions have been renamed for it."""
+
+    def take(self, caller: str, most: int, move: Move | None, now: float) -> None:
+        """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
+
+        TooFast, NoRoom, LimitsBusy, LimitsUnavailable.
+        """
+        from kustom_mcp.state import tally
+
+        def work(connection: Connection, now: float) -> None:
+            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=caller, what=move and move.counted_with)
+            count, oldest = tally.writes(connection, caller, now - MINUTE)
+            if count >= most:
+                raise TooFast((oldest or now) + MINUTE - now)
+            if move is not None:
+                _find_room(connection, move, now)
+                tally.reserve(connection, move.key, move.counted_with, move.amount, now)
+            tally.add_write(connection, caller, now)
+
+        self._run(work, now, f"writes of {caller}", *_turn(move))
+
+    def look(self, move: Move, now: float) -> None:
+        """Whether there would be room, without reserving any. NoRoom, LimitsBusy, LimitsUnavailable."""
+        from kustom_mcp.state import tally
+
+        def work(connection: Connection, now: float) -> None:
+            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=None, what=move.counted_with)
+            _find_room(connection, move, now)
+
+        self._run(work, now, *_turn(move))
+
+    def give_back(self, key: str) -> None:
+        """This attempt has moved nothing, for certain. LimitsBusy, LimitsUnavailable."""
+        from kustom_mcp.state import tally
+
+        self._run(lambda connection, _: tally.give_back(connection, key), 0.0)
+
+    def left(self, account: Account) -> int:
+        """Count the reservations of earlier versions that may be this account's or another's. Makes no file.
+        LimitsBusy, LimitsUnavailable."""
+        from kustom_mcp.state import tally
+
+        found: list[int] = []
+        if self._shared or (self.path and self.path.exists()):
+            self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
+        return sum(found)
+
+    def close(self) -> None:
+        """Close the file. The next use opens it again; what was kept in memory is gone."""
+        if not self._shared:
+            self._store.close()
+
+    def _run(self, work: Callable[[Connection, float], None], now: float, *alone: str) -> None:
+        """Do this in one transaction, by the store's clock, in one's turn. The first one renames what
+        earlier versions have counted."""
+        from kustom_mcp.state import tally
+
+        newcomer = self._newcomer
+
+        def whole(connection: Connection) -> None:
+            if newcomer is not None:
+                tally.take_over(connection, newcomer)
+            work(connection, now + self._store.skew)
+
+        try:
+            self._store.run(whole, alone=alone if newcomer is None else ("accounts", *alone))
+        except StoreBusy:
+            raise LimitsBusy from None
+        except StoreUnavailable as error:
+            raise LimitsUnavailable(str(error)) from None
+        except NoRoom as full:
+            raise NoRoom(full.left, None if full.at is None else full.at - self._store.skew) from None
+        self._newcomer = None
+
+
+def _turn(move: Move | None) -> tuple[str, ...]:
+    """What is counted together is counted one after the other."""
+    return () if move is None else ("moved " + "/".join(move.counted_with.values()),)
+
+
+def _find_room(connection: Connection, move: Move, now: float) -> None:
+    from kustom_mcp.state import tally
+
+    others = tally.reservations(connection, move.counted_with, move.key, now - DAY)
+    taken = sum(amount for _, amount in others)
+    over = taken + move.amount - move.ceiling
+    if over <= 0:
+        return
+    left = max(0, move.ceiling - taken)
+    for at, amount in others:
+        over -= amount
+        if over <= 0:
+            raise NoRoom(left, at + DAY)
+    raise NoRoom(left, None)

@@ -1,0 +1,117 @@
+"""A new total for an order, with the lines that make it up: from new quantities, or from lines that were sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kustom_mcp.api.models import Order
+from kustom_mcp.calls.confirmation import Facts
+from kustom_mcp.orders import line_selection as order_lines_of
+from kustom_mcp.orders.refundable import Refundable
+from kustom_mcp.schema.arguments import LineChange, LineIn
+from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.text import alike
+from kustom_mcp.tools.amounts import complete, line_facts
+
+LINES_SHOWN = 20
+"""Changed lines that `changes` names; `details` of a preview tell them all."""
+_TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
+
+
+@dataclass(frozen=True)
+class Repricing:
+    """The new total in minor units and the complete new lines; what changes, what to warn of."""
+
+    total: int
+    lines: list[dict[str, Json]]
+    warnings: list[str]
+    changes: list[dict[str, Json]]
+
+    @property
+    def quantities(self) -> list[dict[str, Json]]:
+        """The changes that comparing two reads of the order would not name."""
+        return [change for change in self.changes if change["field"].startswith("line ")]
+
+
+def repricing(
+    order: Order,
+    order_amount: int | None,
+    order_lines: Sequence[LineIn] | None,
+    line_changes: Sequence[LineChange] | None,
+) -> Repricing:
+    """What an amount change asks for. Failure or LinesError when it does not say it, or does not add up."""
+    if line_changes is not None and order_lines is None:
+        built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
+        order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
+        total, lines, warnings = built.amount, built.order_lines, list(built.notes)
+    elif line_changes is None and order_lines is not None and order_amount is not None:
+        total, lines = order_amount, complete(order, order_lines)
+        Refundable(order).must_keep_all(lines, "order_lines")
+        warnings = order_lines_of.check_change(order, total, lines)
+    else:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send line_changes alone, or order_amount with the complete order_lines: Kustom replaces the whole list, "
+            "so leaving lines out would delete them. Nothing was sent.",
+            field="line_changes",
+            next_step="Read the order for its line numbers, then call again with line_changes.",
+        )
+    if total > order.order_amount:
+        warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
+    changed = line_changes or ()
+    return Repricing(total, lines, warnings, _changes(order, total, lines, changed))
+
+
+def shown(order: Order) -> Facts:
+    """Where the change shows: the totals, and of each line what tells it from another price for the same total."""
+    lines = [[getattr(line, name) for name in _TELLING] for line in order.order_lines]
+    return [order.order_amount, order.captured_amount, lines]
+
+
+def expected(order: Order, wanted: Repricing) -> Facts:
+    """The same, as it will be afterwards."""
+    lines = [[line.get(name) for name in _TELLING] for line in wanted.lines]
+    return [wanted.total, order.captured_amount, lines]
+
+
+def unchanged(before: Order, wanted: Repricing, now: Order) -> bool:
+    """Whether total and lines are as they were, although the change would show: a total, a line more or less, or a
+    field that Kustom returns, in another way than a text is trimmed."""
+    held = line_facts(before)
+    telling = wanted.total != before.order_amount or len(wanted.lines) != len(held)
+    telling = telling or any(map(_differs, wanted.lines, held))
+    return telling and now.order_amount == before.order_amount and line_facts(now) == held
+
+
+def _differs(wanted: dict[str, Json], held: dict[str, Json]) -> bool:
+    """Whether a line has a field that would read otherwise than the stored one. What is left out, or is not returned,
+    tells nothing."""
+    return any(
+        not alike(value, held[name]) if isinstance(value, str) and isinstance(held[name], str) else value != held[name]
+        for name, value in wanted.items()
+        if name in held
+    )
+
+
+def _changes(
+    order: Order, total: int, lines: list[dict[str, Json]], changed: Sequence[LineChange]
+) -> list[dict[str, Json]]:
+    changes: list[dict[str, Json]] = [
+        {"field": "order_amount", "before": order.order_amount, "after": total},
+        {
+            "field": "remaining_authorized_amount",
+            "before": order.remaining_authorized_amount,
+            "after": total - order.captured_amount,
+        },
+        {"field": "order_lines", "before": len(order.order_lines), "after": len(lines)},
+        *(
+            {
+                "field": f"line {change.line} quantity",
+                "before": order.order_lines[change.line - 1].quantity,
+                "after": change.quantity,
+            }
+            for change in changed[:LINES_SHOWN]
+        ),
+    ]
+    return [change for change in changes if change["before"] != change["after"]]

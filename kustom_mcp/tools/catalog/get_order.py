@@ -1,0 +1,26 @@
+"""kustom_get_order: one order, and what can be done with it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kustom_mcp.api.endpoints import GET_ORDER
+from kustom_mcp.calls.write import Call
+from kustom_mcp.orders import facts as view
+from kustom_mcp.schema.arguments import Include, OrderId
+from kustom_mcp.schema.result import Result
+from kustom_mcp.tools.tool import Effect, operation
+
+Parts = Annotated[
+    list[Include], Field(max_length=6, description="More to show: full lines, addresses, shipments, captures, refunds.")
+]
+
+
+@operation(GET_ORDER, Effect.READS, toolset="orders")
+async def get_order(call: Call, order_id: OrderId, include: Parts | None = None) -> Result:
+    """Show an order to answer a customer: where it is, status, details, a summary of items, how much money was
+    paid, sent back or is left, fraud check, delivery address and phone, when it expires, what is possible now. Use
+    it first, or to check if something went through."""
+    order = await call.order(order_id)
+    third_party = view.third_party(order, frozenset(include or ()), call.app.settings.pii)
+    return Result("ok", view.summary(order, call.app.now()), call.facts(order), third_party)

@@ -1,0 +1,57 @@
+"""kustom_get_orders: a row for each of many orders, and totals."""
+
+from typing import Annotated
+
+import anyio
+from pydantic import AfterValidator, Field
+
+from kustom_mcp.api.endpoints import GET_ORDER
+from kustom_mcp.calls.write import Call
+from kustom_mcp.orders import facts as view
+from kustom_mcp.schema.arguments import OrderId
+from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.tools.tool import Effect, operation
+
+AT_ONCE = 8
+"""Reads in flight: quick, and far below the lowest rate limit that is documented (50 a second)."""
+
+OrderIds = Annotated[
+    list[OrderId],
+    Field(min_length=1, max_length=100, description="Order ids; rows come back in this order."),
+    AfterValidator(lambda ids: list(dict.fromkeys(ids))),
+]
+
+
+@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("orders", "totals", "now"))
+async def get_orders(call: Call, order_ids: OrderIds) -> Result:
+    """Check, review or compare several orders at once, a list or in bulk, 100 at most: which to ship, which expire,
+    an overview table, and totals per currency."""
+    rows: dict[str, dict[str, Json]] = {}
+    failures: list[Failure] = []
+    totals, now = view.Totals(), call.app.now()
+    left = iter(order_ids)
+
+    async def read_what_is_left() -> None:
+        for order_id in left:
+            try:
+                # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
+                order = await call.order(order_id)
+                rows[order_id] = view.row("ok", order, now=now)
+                totals.add(order)
+            except Failure as failure:
+                rows[order_id] = {"outcome": failure.ends, "order_id": order_id, "error": failure.code.value}
+                failures.append(failure)
+            await call.context.session.report_progress(len(rows), len(order_ids))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(AT_ONCE):
+            group.start_soon(read_what_is_left)
+    if len(failures) == len(order_ids) and failures[0].code is not Code.NOT_FOUND:
+        raise failures[0]
+    missing = f" {len(failures)} could not be read: see `error` in their rows." if failures else ""
+    payload = {
+        "orders": [rows[order_id] for order_id in order_ids],
+        "totals": totals.listed(),
+        "now": now.isoformat(timespec="seconds"),
+    }
+    return Result("ok", f"Read {len(order_ids) - len(failures)} of {len(order_ids)} orders.{missing}", payload=payload)

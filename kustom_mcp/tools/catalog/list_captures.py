@@ -1,0 +1,25 @@
+"""kustom_list_captures: everything that was captured on an order."""
+
+from kustom_mcp.api.endpoints import LIST_CAPTURES
+from kustom_mcp.calls.write import Call
+from kustom_mcp.money import show
+from kustom_mcp.orders import facts as view
+from kustom_mcp.schema.arguments import OrderId
+from kustom_mcp.schema.result import Result
+from kustom_mcp.tools.amounts import short
+from kustom_mcp.tools.tool import Effect, operation
+
+
+@operation(LIST_CAPTURES, Effect.READS, toolset="captures", payload=("captures",))
+async def list_captures(call: Call, order_id: OrderId) -> Result:
+    """Show or find which captures an order has: how many times, with id, date and refunds."""
+    order, captures = await call.order_with(LIST_CAPTURES, order_id=order_id)
+    total = show(sum(capture.captured_amount or 0 for capture in captures), order.currency)
+    count = "1 capture" if len(captures) == 1 else f"{len(captures)} captures"
+    return Result(
+        "ok",
+        f"{short(order).capitalize()} has {count}, {total} in all.",
+        call.facts(order),
+        {"captures": [view.capture_view(capture) for capture in captures]},
+        payload={"captures": [view.capture_facts(capture) for capture in captures]},
+    )

@@ -1,0 +1,112 @@
+"""kustom_list_payouts: what Kustom has paid to the shop's bank account."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS
+from kustom_mcp.calls.write import Call
+from kustom_mcp.orders import payouts as settled
+from kustom_mcp.schema.arguments import Moment, PaymentReference, beginning, ending
+from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
+from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.tools.settlements import all_payouts
+from kustom_mcp.tools.tool import Effect, operation
+
+USUAL = 20
+USUAL_DAYS = 30
+YEARS: Final = range(2000, 2100)
+"""Far from where a computer's calendar ends, with an offset or thirty days more."""
+
+
+def _near(moment: str) -> str:
+    if int(moment[:4]) not in YEARS:
+        raise PydanticCustomError("INVALID_ARGUMENT", "its year must be from 2000 to 2099")
+    return moment
+
+
+StartDate = Annotated[Moment, AfterValidator(_near), Field(description="Date (UTC) or time. Default 30 days ago.")]
+EndDate = Annotated[Moment, AfterValidator(_near), Field(description="Date (UTC, that day included) or time.")]
+InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
+Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
+Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
+
+
+@operation(LIST_PAYOUTS, Effect.READS, toolset="settlements", payload=("payouts", "totals settled", "next_cursor"))
+async def list_payouts(
+    call: Call,
+    start_date: StartDate | None = None,
+    end_date: EndDate | None = None,
+    currency: InCurrency | None = None,
+    payment_reference: PaymentReference | None = None,
+    limit: Limit | None = None,
+    cursor: Cursor | None = None,
+) -> Result:
+    """Payouts from Kustom to the bank account in a period, newest first, latest date, totals; or one payout."""
+    asked: dict[str, Json] = {
+        "start_date": start_date,
+        "end_date": end_date,
+        "currency": currency,
+        "payment_reference": payment_reference,
+    }
+    start = start_of(cursor, asked)
+    end = start + (limit or USUAL)
+    call.policy.require_all_orders()
+    if payment_reference is not None:
+        return await _one(call, asked)
+    wanted = _period(start_date, end_date, call.app.now())
+    if currency is not None:
+        wanted["currency_code"] = currency
+    found, complete = await all_payouts(call, **wanted)
+    found.sort(key=lambda payout: payout.payout_date or "", reverse=True)
+    rows = [settled.payout_row(payout) for payout in found]
+    if start and start >= len(rows):
+        raise behind_the_end()
+    payload: dict[str, Json] = {"payouts": rows[start:end], "totals": settled.payout_totals(rows) if complete else []}
+    if end < len(rows):
+        payload["next_cursor"] = next_cursor(asked, end)
+    summary = settled.payouts_in_words(payload["totals"], len(rows), complete=complete)
+    if start_date is None:
+        until = f"to {wanted['end_date'][:10]}" if "end_date" in wanted else "on"
+        summary = f"{summary} (from {wanted['start_date'][:10]} {until})"
+    return Result("ok", f"{summary}.", payload=payload, next_step=NEXT if end < len(rows) else None)
+
+
+def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
+    """What Kustom is asked for. Failure INVALID_ARGUMENT for a period that ends before it begins."""
+    first, last = beginning(start_date), ending(end_date)
+    if first is None:
+        until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now
+        first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)
+    if last is None:
+        return {"start_date": _time(first)}
+    if len(end_date or "") == 10:
+        last -= 1  # the API takes the second that it ends with
+    if first > last:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "start_date lies after end_date. Nothing was sent.",
+            field="start_date",
+            next_step="Ask the person for the period, or exchange the two.",
+        )
+    return {"start_date": _time(first), "end_date": _time(last)}
+
+
+async def _one(call: Call, asked: dict[str, Json]) -> Result:
+    others = [name for name in ("start_date", "end_date", "currency") if asked[name] is not None]
+    if others:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            f"payment_reference names one payout: leave {' and '.join(others)} out. Nothing was sent.",
+            field=others[0],
+        )
+    row = settled.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))
+    payload = {"payouts": [row], "totals": settled.payout_totals([row])}
+    return Result("ok", settled.payout_in_words(row), payload=payload)
+
+
+def _time(moment: int) -> str:
+    """Unix milliseconds as the API takes them: to the second, since without a time it means the start of a day."""
+    return datetime.fromtimestamp(moment // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

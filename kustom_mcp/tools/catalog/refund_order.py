@@ -1,0 +1,110 @@
+"""kustom_refund_order: give money back."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from kustom_mcp.api.endpoints import REFUND_ORDER
+from kustom_mcp.api.models import Order
+from kustom_mcp.calls.confirmation import Proposal, Watch
+from kustom_mcp.calls.write import Call
+from kustom_mcp.money import show
+from kustom_mcp.orders import facts as view
+from kustom_mcp.schema.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
+from kustom_mcp.schema.result import Json, Result
+from kustom_mcp.tools.amounts import Entry, entry, line_facts, short, unbooked
+from kustom_mcp.tools.tool import Effect, operation
+
+Refunded = Annotated[Money, Field(description="Minor units (100 = 1.00), tax included. Never means everything.")]
+Text = Annotated[Description, Field(description="Shown to the customer. No links.")]
+Mark = Annotated[
+    Reference, Field(description="Shop's own reference, for settlement files; another one is another refund.")
+]
+LISTED = 5
+
+
+def _refunds(order: Order) -> list[int]:
+    return sorted(refund.refunded_amount or 0 for refund in order.refunds)
+
+
+WATCH = Watch(
+    depends=lambda order: [
+        order.status,
+        order.captured_amount,
+        order.refunded_amount,
+        _refunds(order),
+        line_facts(order),
+    ],
+    shows=lambda order: [order.captured_amount, order.refunded_amount, _refunds(order)],
+)
+
+
+@operation(REFUND_ORDER, Effect.MOVES_MONEY, toolset="refunds", payload=("refund",))
+async def refund_order(
+    call: Call,
+    order_id: OrderId,
+    refunded_amount: Refunded | None = None,
+    lines: Picks | None = None,
+    order_lines: OrderLines | None = None,
+    currency: Currency | None = None,
+    description: Text | None = None,
+    reference: Mark | None = None,
+) -> Result:
+    """Refund an order: pay, reimburse or give money back for a return or complaint, lost or broken goods, credit or
+    agreed compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
+    order = await call.order(order_id, WATCH)
+    call.same_currency(order, currency)
+    call.require(REFUND_ORDER, order)
+    given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
+    named = "refunded_amount" if refunded_amount is not None or lines is None else "lines"
+    call.require(REFUND_ORDER, order, given.amount, field=named)
+    call.policy.within_ceiling(given.amount, order.currency, "refunded_amount")
+    optional: dict[str, Json] = {
+        "description": description,
+        "reference": reference,
+        "order_lines": given.order_lines,
+    }
+    body: dict[str, Json] = {"refunded_amount": given.amount}
+    body |= {name: value for name, value in optional.items() if value is not None}
+    warnings = _warnings(order, given)
+    approved = await call.approval(_proposal(order, given, body, warnings))
+    written = await call.write(
+        REFUND_ORDER,
+        approved,
+        body,
+        contradicted=unbooked(order, "refunded_amount", given.amount),
+        order_id=order_id,
+    )
+    result, after = await call.applied(f"Refunded {show(given.amount, order.currency)} of {short(order)}.")
+    made = [refund for refund in after.refunds if refund.refund_id == written.new_id] if after else []
+    facts = view.refund_facts(made[0]) if made else {"refunded_amount": given.amount}
+    result.payload = {"refund": {**({"refund_id": written.new_id} if written.new_id else {}), **facts}}
+    return result
+
+
+def _proposal(order: Order, given: Entry, body: dict[str, Json], warnings: list[str]) -> Proposal:
+    refunded = order.refunded_amount + given.amount
+    return Proposal(
+        action="refund",
+        amount=given.amount,
+        currency=order.currency,
+        effect=f"Refund {show(given.amount, order.currency)} of {short(order)} to the customer.",
+        afterwards="A refund cannot be taken back.",
+        expects=[order.captured_amount, refunded, sorted([*_refunds(order), given.amount])],
+        body=body,
+        changes=[{"field": "refunded_amount", "before": order.refunded_amount, "after": refunded}],
+        warnings=warnings,
+    )
+
+
+def _warnings(order: Order, given: Entry) -> list[str]:
+    warnings = list(given.warnings)
+    for refund in order.refunds[-LISTED:]:
+        when = (refund.refunded_at or "")[:10]
+        amount = show(refund.refunded_amount or 0, order.currency)
+        warnings.append(f"{amount} was refunded on this order already{f' on {view.cleaned(when)}' if when else ''}.")
+    if len(order.refunds) > LISTED:
+        warnings.append(f"There are {len(order.refunds) - LISTED} more refunds before these.")
+    if given.order_lines is None:
+        warnings.append("Without lines this refund is not allocated to items.")
+    return warnings

@@ -1,0 +1,87 @@
+"""kustom_update_customer_details: where the goods go."""
+
+from typing import Any
+
+from kustom_mcp.api.endpoints import UPDATE_CUSTOMER_DETAILS
+from kustom_mcp.api.models import Order
+from kustom_mcp.calls.confirmation import Proposal, Watch, unset
+from kustom_mcp.calls.write import Call
+from kustom_mcp.orders import facts as view
+from kustom_mcp.schema.arguments import Address, ClearedFields, OrderId, sent
+from kustom_mcp.schema.parsing import with_cleared
+from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.tools.amounts import short
+from kustom_mcp.tools.tool import Effect, operation
+
+
+def _stored(order: Order) -> dict[str, str]:
+    address = order.shipping_address
+    fields: dict[str, Any] = address.model_dump(exclude_none=True, mode="json") if address else {}
+    return {name: value for name, value in fields.items() if isinstance(value, str) and value}
+
+
+def _legible(order: Order) -> dict[str, str]:
+    """The stored fields that tell one value from another: not those that Kustom returns with stars."""
+    return {name: _same(name, value) for name, value in _stored(order).items() if "*" not in value}
+
+
+def _same(name: str, value: str) -> str:
+    return value.upper() if name == "country" else value
+
+
+@operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders")
+async def update_customer_details(
+    call: Call, order_id: OrderId, shipping_address: Address | None = None, clear: ClearedFields | None = None
+) -> Result:
+    """Correct, change or add to the shipping address of an open order: name, street, house number, postal code,
+    phone, email. The billing address cannot be changed."""
+    wanted = with_cleared(sent(shipping_address) if shipping_address else {}, clear)
+    if not wanted:
+        raise Failure(
+            Code.INVALID_ARGUMENT,
+            "Send the fields of shipping_address to change, or name in clear those to empty. Nothing was sent.",
+            next_step="Ask the person for the new address.",
+            field="shipping_address",
+        )
+
+    def address(order: Order) -> dict[str, str]:
+        stored = _stored(order)
+        return {name: _same(name, stored.get(name, "")) for name in wanted}
+
+    watch = Watch(depends=lambda order: [order.status, _stored(order)], shows=address, recurs=True)
+    order = await call.order(order_id, watch)
+    expected = {name: _same(name, value) for name, value in wanted.items()}
+    if address(order) == expected:
+        call.already(f"{short(order).capitalize()} has this shipping address already.")
+    call.require(UPDATE_CUSTOMER_DETAILS, order)
+    body: dict[str, Json] = {"shipping_address": wanted}
+    stored = _stored(order)
+    masked = call.app.settings.pii == "masked"
+    before_shown = view.masked(stored) if masked else view.cleaned(stored)
+    approved = await call.approval(
+        Proposal(
+            action="change-address",
+            effect=f"Change the shipping address of {short(order)}.",
+            afterwards="The goods will be sent to the new address.",
+            expects=expected,
+            body=body,
+            changes=[
+                {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": value}
+                for name, value in wanted.items()
+            ],
+            warnings=["The carrier and the shop system are not told: change the address there as well."],
+        )
+    )
+    await call.write(
+        UPDATE_CUSTOMER_DETAILS,
+        approved,
+        body,
+        contradicted=lambda now: unset(expected, _legible(order), _legible(now)),
+        order_id=order_id,
+    )
+    result, _ = await call.applied(f"Changed the shipping address of {short(order)}.")
+    result.changes = [
+        *result.changes,
+        *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in wanted),
+    ]
+    return result

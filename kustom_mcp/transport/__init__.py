@@ -1,0 +1,1 @@
+"""The ways in: stdio, Streamable HTTP with its access tokens, and webhooks."""

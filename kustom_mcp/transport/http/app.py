@@ -1,0 +1,230 @@
+"""MCP over Streamable HTTP: the SDK's session manager behind our door, health, and an orderly end.
+
+One endpoint serves both eras. Without sessions (KUSTOM_HTTP_SESSIONS=off) any replica can answer any request; a client
+of the handshake era then gets codes, because nothing could carry a question back to it.
+
+The end: a signal turns readiness off and starts no more writes; calls that run may finish within KUSTOM_DRAIN; then the
+server goes. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncGenerator, Generator
+from functools import partial
+from math import ceil
+
+import anyio
+import uvicorn
+from mcp.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kustom_mcp.app.app import App
+from kustom_mcp.app.fair_queue import ALL_CALLS, Pace
+from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.transport.http.request_guard import Door
+from kustom_mcp.transport.oauth.metadata import metadata_routes
+from kustom_mcp.transport.oauth.middleware import Bearer
+from kustom_mcp.transport.oauth.tokens import Access, access_for
+from kustom_mcp.transport.shutdown import end_on_signals
+from kustom_mcp.transport.webhooks.endpoint import hook_routes
+from kustom_mcp.transport.webhooks.queue import Inbox
+
+PATH = "/mcp"
+WRITING = frozenset(name for name, tool in CATALOG.items() if tool.writes)
+MAX_SESSIONS = 2000
+IDLE_SECONDS = 900.0
+SESSIONS_OF_ONE = (0.1, 30.0)
+"""A second, and at once: one caller alone cannot fill MAX_SESSIONS before the first ones have been idle too long."""
+SESSIONS_OF_ALL = (20.0, 500.0)
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_LAST_WORDS = 0.2
+"""Seconds after the drain limit for a write that was cut to say so."""
+_HANG_UP = 1.0
+"""Seconds for answers to leave and for open streams to be closed."""
+_FAREWELL = 1.5
+"""Seconds for telemetry to hand over what it holds."""
+_ASKED_BY_BROWSERS = [
+    "Authorization",
+    "Content-Type",
+    "Mcp-Method",
+    "Mcp-Name",
+    "Mcp-Protocol-Version",
+    "Mcp-Session-Id",
+]
+_SHOWN_TO_BROWSERS = ["Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
+
+log = logging.getLogger(__name__)
+
+
+def web_app(app: App, port: int, access: Access | None, server: Server[App] | None = None) -> Starlette:
+    """The ASGI app of a server that listens on this port, for those whom `access` lets in; of `server`, if it was built
+    already."""
+    settings = app.settings
+    manager = StreamableHTTPSessionManager(
+        app=server or build_server(app),
+        stateless=settings.http_sessions == "off",
+        # Hosts and origins are the door's; what is left of this check is the content type.
+        security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        session_idle_timeout=IDLE_SECONDS,
+        max_sessions=MAX_SESSIONS,
+    )
+    origins = frozenset(settings.http_origins or (f"http://{host}:{port}" for host in LOOPBACK))
+    hosts = frozenset(settings.http_hosts or (f"{host}:{port}" for host in LOOPBACK))
+
+    def behind_the_door(endpoint: ASGIApp) -> ASGIApp:
+        shared = CORSMiddleware(
+            endpoint,
+            allow_origins=sorted(origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=_ASKED_BY_BROWSERS,
+            expose_headers=_SHOWN_TO_BROWSERS,
+        )
+        return Door(shared, hosts=hosts, origins=origins)
+
+    async def ready(_: Request) -> Response:
+        because = await _not_ready(app)
+        return JSONResponse({"ready": not because, "because": because}, 503 if because else 200)
+
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    inbox = Inbox(app) if settings.hooks_path else None
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with manager.run(), inbox.opened() if inbox else contextlib.nullcontext():
+            yield
+
+    if access is None:
+        endpoint: ASGIApp = _Trusted(manager.asgi_app)
+    else:
+        # One static token is everybody's, so it has no pace of its own; nor has this machine without a token.
+        app.pace = Pace() if access.issued else Pace(each=ALL_CALLS)
+        several = access.issued and settings.http_sessions == "on"
+        inside = _Openings(manager.asgi_app) if several else manager.asgi_app
+        endpoint = Bearer(inside, access, writing=WRITING, audience=settings.oauth_audience)
+    door = behind_the_door(endpoint)
+    routes = [
+        *(Route(path, door) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
+        *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
+        *hook_routes(app, inbox, hosts=hosts, origins=origins),
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+    ]
+    web = Starlette(routes=routes, lifespan=lifespan)
+    web.router.redirect_slashes = False  # nobody is sent anywhere
+    return web
+
+
+async def _not_ready(app: App) -> list[str]:
+    """Why no requests should come here now; empty when they may. The settings are valid, or nothing would run."""
+    because: list[str] = []
+    if app.draining:
+        because.append("shutting down")
+    if not await app.store_writable():
+        because.append("the store cannot be written")
+    return because
+
+
+class _Openings:
+    """Sessions of the handshake era, of which there are only so many: how fast one caller may open them."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._pace = Pace(each=SESSIONS_OF_ONE, together=SESSIONS_OF_ALL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if scope["method"] == "POST" and "mcp-session-id" not in headers:
+            version = headers.get("mcp-protocol-version")
+            wait = self._pace.wait(scope[KEY].name) if version in (None, *HANDSHAKE_PROTOCOL_VERSIONS) else 0.0
+            if wait:
+                refused = PlainTextResponse("Sessions are opened too fast.\n", 429, {"retry-after": str(ceil(wait))})
+                await refused(scope, receive, send)
+                return
+        await self._endpoint(scope, receive, send)
+
+
+class _Trusted:
+    """Without token and issuer only this machine can connect, and whoever does is whoever runs the process."""
+
+    def __init__(self, endpoint: ASGIApp) -> None:
+        self._endpoint = endpoint
+        self._operator = Principal(operating_user())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[KEY] = self._operator
+        await self._endpoint(scope, receive, send)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one. OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # The protocol is named because asyncio sets TCP_NODELAY only then: without, an answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+async def serve_http(app: App, listener: socket.socket, built: Server[App] | None = None) -> None:
+    """Serve until a signal comes; the server that was `built` already, if one was."""
+    async with access_for(app.settings) as access:
+        await _serve(app, listener, web_app(app, listener.getsockname()[1], access, built))
+
+
+async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
+    config = uvicorn.Config(
+        web,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_HANG_UP,  # pyright: ignore[reportArgumentType]
+    )
+    server = _Server(config)
+    async with anyio.create_task_group() as group:
+        group.start_soon(end_on_signals, partial(_drain, app, server))
+        await server.serve(sockets=[listener])
+        await app.farewell(_FAREWELL)
+        group.cancel_scope.cancel()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but for the signals, which are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def _drain(app: App, server: uvicorn.Server) -> None:
+    seconds = app.settings.drain
+    app.drain(seconds)
+    with anyio.move_on_after(seconds + _LAST_WORDS):
+        await app.idle()
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # streams that it must cut are no news
+    server.should_exit = True

@@ -1,0 +1,1 @@
+"""Access tokens: what they are checked against and what they allow."""

@@ -1,0 +1,167 @@
+"""Bearer: the door in front of the MCP endpoint. Without a good token nothing behind it hears of a request.
+
+What passes carries a Principal, and what the SDK binds sessions and `requestState` to; the token itself stays here, so
+that nothing behind the door can log it or send it on. Tools that write are refused at the door already, because a host
+can ask its user for a wider token on a 403, and on a tool result it cannot. The tools refuse them once more.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Collection, Iterator
+from typing import Any, Final, cast
+
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.authentication import AuthCredentials
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kustom_mcp.calls.principal import KEY
+from kustom_mcp.transport.oauth.jwks import INTERVAL, KeysUnavailable
+from kustom_mcp.transport.oauth.metadata import Resource, challenge
+from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, Refused
+
+MAX_BODY: Final = 4 * 1024 * 1024
+WITHHELD: Final = "withheld"
+"""Stands where the SDK would keep the token."""
+
+_BEARER = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE)
+
+log = logging.getLogger(__name__)
+
+
+class Bearer:
+    """ASGI middleware. `writing`: the names of the tools that need `orders:write`; `audience` as configured."""
+
+    def __init__(self, app: ASGIApp, access: Access, *, writing: Collection[str], audience: str = "") -> None:
+        self._app = AuthContextMiddleware(app)
+        self._access = access
+        self._writing = frozenset(writing)
+        self._resource = Resource(audience)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            answer, receive = await self._judged(scope, receive)
+            await (answer or self._app)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _judged(self, scope: Scope, receive: Receive) -> tuple[JSONResponse | None, Receive]:
+        """An answer that ends the request here, or None; and where the request's body comes from now."""
+        sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        if not any(value[:6].lower() == "bearer" for value in sent):
+            return self._refusal(scope, 401, "A bearer token is needed in the Authorization header."), receive
+        token = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+        if token is None:
+            said = "One Authorization header with one bearer token is needed."
+            return self._refusal(scope, 401, said, "invalid_token"), receive
+        try:
+            grant = await self._access.grant(token[1])
+        except Refused as refused:
+            log.info("A request was refused: %s", refused)
+            return self._refusal(scope, 401, str(refused), "invalid_token"), receive
+        except KeysUnavailable:
+            return _unavailable(), receive
+        if READ not in grant.scopes:
+            return self._too_narrow(scope, READ), receive
+        if not grant.principal.writes and scope["method"] == "POST":
+            body = await _whole(receive)
+            if body is None:
+                return _too_long(), receive
+            if any(name in self._writing for name in _tools_called(body)):
+                return self._too_narrow(scope, " ".join(SCOPES)), receive
+            receive = _again(body, receive)
+        _admit(scope, grant)
+        return None, receive
+
+    def _too_narrow(self, scope: Scope, needed: str) -> JSONResponse:
+        said = f"The access token lacks a scope. Needed: {needed}. Nothing was sent."
+        return self._refusal(scope, 403, said, "insufficient_scope", needed)
+
+    def _refusal(self, scope: Scope, status: int, said: str, error: str = "", needed: str = READ) -> JSONResponse:
+        """401 or 403. `error` is left out where the caller sent no token: they may not have known."""
+        found = {"error": error, "error_description": said} if error else {}
+        if self._access.issued:
+            found |= {"resource_metadata": self._resource.document_url(scope), "scope": needed}
+        headers = {"www-authenticate": challenge(found), "cache-control": "no-store"}
+        return JSONResponse({"error": error or "unauthorized", "error_description": said}, status, headers)
+
+
+def _unavailable() -> JSONResponse:
+    said = "Whether the access token is good cannot be told now: its issuer does not answer. Nothing was sent."
+    headers = {"retry-after": str(int(INTERVAL)), "cache-control": "no-store"}
+    return JSONResponse({"error": "temporarily_unavailable", "error_description": said}, 503, headers)
+
+
+def _too_long() -> JSONResponse:
+    said = f"The request is longer than {MAX_BODY} bytes. Nothing was sent."
+    return JSONResponse({"error": "invalid_request", "error_description": said}, 413, {"connection": "close"})
+
+
+def _admit(scope: Scope, grant: Grant) -> None:
+    """Say who is calling, to the tools and to the SDK, and take the token away."""
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
+    scope[KEY] = grant.principal
+    scope["auth"] = AuthCredentials(grant.scopes)
+    scope["user"] = AuthenticatedUser(
+        AccessToken(
+            token=WITHHELD,
+            client_id=grant.client,
+            scopes=list(grant.scopes),
+            expires_at=grant.expires_at,
+            subject=grant.principal.name,
+            claims={"iss": grant.issuer} if grant.issuer else None,
+        )
+    )
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body of a request; None when it is too long. What came before a caller left is as good as nothing."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once more, and then what comes after it."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replayed
+
+
+def _tools_called(body: bytes) -> Iterator[str]:
+    """The name of every tool that a body calls.
+
+    Of the two readers of JSON behind the door this is the more generous one: what it cannot read, neither can they.
+    """
+    try:
+        found = cast("object", json.loads(body))
+    except (ValueError, RecursionError):
+        return
+    for message in cast("list[object]", found) if isinstance(found, list) else [found]:
+        if isinstance(message, dict):
+            yield from _called(cast("dict[str, Any]", message))
+
+
+def _called(message: dict[str, Any]) -> Iterator[str]:
+    params = message.get("params")
+    if message.get("method") == "tools/call" and isinstance(params, dict):
+        name = cast("dict[str, Any]", params).get("name")
+        if isinstance(name, str):
+            yield name

@@ -1,0 +1,238 @@
+"""Who may call over HTTP: a bearer value becomes a Grant, or is refused with a reason.
+
+Either one static token with all rights, or access tokens that the configured issuer signed for this server. What a
+token claims beyond that can only take rights away, and a claim that cannot be read refuses the whole token: narrowed to
+nothing it would look as if the merchant had no orders, and the misconfiguration behind it would stay.
+
+Neither tokens nor claims leave this module. A caller is known by a digest of issuer and subject: the subject may be an
+e-mail address, and the name goes into the record, into limits and into what codes are bound to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+
+import jwt
+from pydantic import SecretStr
+
+from kustom_mcp.calls.principal import Principal
+from kustom_mcp.settings import validators as values
+from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, SigningKey
+from kustom_mcp.transport.oauth.issuer import Issuer, same_issuer
+from kustom_mcp.transport.oauth.jwks import KeySet
+
+if TYPE_CHECKING:
+    import httpx2 as httpx
+
+READ: Final = "orders:read"
+WRITE: Final = "orders:write"
+SCOPES: Final = (READ, WRITE)
+
+LONGEST_TOKEN: Final = 16 * 1024
+MOST_ORDERS: Final = 256
+"""Order ids in one token. More would not fit into the longest token anyway."""
+LEEWAY_SECONDS: Final = 30
+HASHES: Final = ("at_hash", "c_hash", "s_hash")
+"""Claims that only an ID token has: it tells a client who somebody is, and gives no access to anything."""
+
+_TOKEN = re.compile(r"[!-~]+")
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_WRONG: Final[Mapping[type[Exception], str]] = {
+    jwt.ExpiredSignatureError: "The access token has expired.",
+    jwt.ImmatureSignatureError: "The access token is not valid yet.",
+    jwt.InvalidAudienceError: "The access token is for another audience than KUSTOM_OAUTH_AUDIENCE.",
+    jwt.InvalidIssuerError: "The access token is from another issuer than KUSTOM_OAUTH_ISSUER.",
+    jwt.MissingRequiredClaimError: "The access token lacks one of the claims exp, iss and aud.",
+    jwt.InvalidSignatureError: "The signature of the access token is wrong.",
+}
+NOT_A_TOKEN: Final = "This is not a JWT access token as this server takes them."
+
+
+class Refused(Exception):
+    """The bearer value is worth nothing here. The text is a sentence for the caller, without anything from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a good bearer value gives. `client` and `issuer` bind sessions, as digest and as name."""
+
+    principal: Principal
+    scopes: tuple[str, ...]
+    client: str
+    issuer: str | None = None
+    expires_at: int | None = None
+
+
+class Access(Protocol):
+    """Who may call. `issued`: whether tokens come from an issuer, so that callers can be told where to get one."""
+
+    issued: bool
+
+    async def grant(self, token: str) -> Grant:
+        """What this value gives. Refused, or KeysUnavailable when it cannot be told now."""
+        ...
+
+    async def issuer(self) -> str:
+        """The issuer's name as it writes it; "" without one."""
+        ...
+
+
+class StaticToken:
+    """One token for all callers, with all rights. Compared on digests, so that neither length nor time tells."""
+
+    issued = False
+
+    def __init__(self, token: SecretStr) -> None:
+        self._digest = hashlib.sha256(token.get_secret_value().encode()).digest()
+
+    async def grant(self, token: str) -> Grant:
+        if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
+            raise Refused("The token is not the one that this server expects.")
+        return Grant(Principal("http-token"), SCOPES, "http-token")
+
+    async def issuer(self) -> str:
+        return ""
+
+
+class Keys(Protocol):
+    """Where the issuer's keys are found: a `KeySet`."""
+
+    async def find(self, kid: str | None, algorithm: str) -> SigningKey | None: ...
+    async def issuer(self) -> str | None: ...
+
+
+class IssuedTokens:
+    """JWT access tokens (RFC 9068 and what came before it) of one issuer, for one audience."""
+
+    issued = True
+
+    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+
+    async def issuer(self) -> str:
+        return await self._keys.issuer() or self._issuer
+
+    async def grant(self, token: str) -> Grant:
+        header = _header(token)
+        algorithm, kid = str(header["alg"]), header.get("kid")
+        key = await self._keys.find(kid, algorithm)
+        if key is None:
+            raise Refused("The access token is signed with a key that KUSTOM_OAUTH_ISSUER does not publish.")
+        try:
+            claims = jwt.decode(
+                token,
+                key.public,
+                algorithms=[algorithm],
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+            )
+        except jwt.PyJWTError as error:
+            raise Refused(_WRONG.get(type(error), NOT_A_TOKEN)) from None
+        issuer = claims["iss"]
+        if not isinstance(issuer, str) or not same_issuer(issuer, self._issuer):
+            raise Refused(_WRONG[jwt.InvalidIssuerError])
+        _require_access_token(header, claims)
+        scopes = _scopes(claims)
+        client = claims.get("client_id", claims.get("azp"))
+        by_client = self._name("client", client) if isinstance(client, str) and client else None
+        who = self._name("subject", claims["sub"]) if claims.get("sub") else by_client
+        if who is None:
+            raise Refused("The access token names no subject.")
+        principal = Principal(who, writes=WRITE in scopes, orders=_orders(claims))
+        return Grant(principal, scopes, by_client or who, self._issuer, int(claims["exp"]))
+
+    def _name(self, kind: str, value: str) -> str:
+        """A name for the record: the same for every token of a subject, in every process, and no longer a person's."""
+        text = json.dumps([self._issuer.removesuffix("/"), kind, value])
+        return f"token-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def require_access(settings: Settings, host: str) -> None:
+    """ConfigError when serving HTTP on this address would let anybody in."""
+    if settings.http_token is None and not settings.oauth_issuer and not values.is_loopback(host.lower()):
+        needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
+        raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
+
+
+@asynccontextmanager
+async def access_for(
+    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncGenerator[Access | None]:
+    """Who may call, by these settings, for as long as the server runs. None: anybody who reaches it.
+
+    `transport` replaces the network to the issuer, in tests.
+    """
+    if settings.http_token is not None:
+        yield StaticToken(settings.http_token)
+    elif settings.oauth_issuer:
+        proxy = settings.proxy.get_secret_value() if settings.proxy else None
+        keys_url = settings.oauth_jwks_url
+        async with (
+            Issuer(settings.oauth_issuer, keys_url=keys_url, transport=transport, proxy=proxy) as issuer,
+            KeySet(issuer.read) as keys,
+        ):
+            yield IssuedTokens(keys, issuer=settings.oauth_issuer, audience=settings.oauth_audience)
+    else:
+        yield None
+
+
+def _header(token: str) -> dict[str, Any]:
+    """The header of a token that may be worth checking. Keys and addresses of keys in it are never looked at."""
+    if len(token) > LONGEST_TOKEN:
+        raise Refused("The access token is too long.")
+    try:
+        header = jwt.get_unverified_header(token) if _TOKEN.fullmatch(token) else {}
+    except jwt.PyJWTError:
+        header = {}
+    if header.get("alg") not in list(ALGORITHMS) or "crit" in header:
+        raise Refused(NOT_A_TOKEN)
+    kind = header.get("typ", "JWT")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("at+jwt", "jwt"):
+        raise Refused("This JWT is not an access token.")
+    return header
+
+
+def _require_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
+    """Refuse what is good for something else: an ID token, or a token that is bound to a key of its holder."""
+    marked = header.get("typ", "").lower().endswith("at+jwt")
+    identity = claims.get("typ") == "ID" or claims.get("token_use", "access") != "access"
+    # Some issuers repeat the nonce in access tokens; theirs carry scopes, and an ID token carries none.
+    nonce = "nonce" in claims and not ("scope" in claims or "scp" in claims)
+    if not marked and (identity or nonce or any(claim in claims for claim in HASHES)):
+        raise Refused("This is an ID token; an access token is needed.")
+    if "cnf" in claims:
+        raise Refused("The access token is bound to a key of its holder, which cannot be checked as a bearer token.")
+    if not all(type(claims.get(claim, 0)) in (int, float) for claim in ("exp", "nbf", "iat")):
+        raise Refused(NOT_A_TOKEN)
+
+
+def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    """The scopes of a token, from `scope` or else `scp`; each is a list, or a string with spaces."""
+    given = claims.get("scope", claims.get("scp", ""))
+    found = given.split(" ") if isinstance(given, str) else given
+    if not isinstance(found, list) or not all(isinstance(scope, str) for scope in cast("list[object]", found)):
+        raise Refused("The scopes of the access token cannot be read.")
+    return tuple(scope for scope in cast("list[str]", found) if scope)
+
+
+def _orders(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    """The orders that exist for the caller: all without the claim, else exactly those that it lists."""
+    if "kustom_orders" not in claims:
+        return None
+    given: object = claims["kustom_orders"]
+    if isinstance(given, list) and len(cast("list[object]", given)) <= MOST_ORDERS:
+        ids = [order.lower() for order in cast("list[object]", given) if isinstance(order, str)]
+        if len(ids) == len(cast("list[object]", given)) and all(map(_UUID.fullmatch, ids)):
+            return frozenset(ids)
+    raise Refused(f"The claim kustom_orders of the access token is not a list of at most {MOST_ORDERS} order ids.")

@@ -1,0 +1,153 @@
+"""MCP over stdio: what a host spawns, and how it ends.
+
+Hosts end a server by closing its stdin and killing it two seconds later, or by a signal. The SDK cancels running
+handlers at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight
+get DRAIN_SECONDS to finish and to be answered. A write that is still open then is answered `unknown` and stays on disk
+as an open intent. A second signal exits at once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import anyio
+from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp.types import INVALID_PARAMS, ErrorData, JSONRPCError, JSONRPCRequest
+from pydantic import ValidationError
+
+from kustom_mcp.app.app import App
+from kustom_mcp.server.handlers import build_server
+from kustom_mcp.transport.pipes import standard_pipes
+from kustom_mcp.transport.shutdown import end_on_signals, leave
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 1.5
+_LAST_WORDS = 0.2
+"""Seconds after that for a write that was cut to say so. All in all it stays below the two seconds of a host."""
+_HALF = "A text of this request holds half of a character (a lone surrogate such as \\ud800)."
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_TICK = 0.02
+"""A moment for a request to reach its handler, and for an answer to reach stdout."""
+
+
+async def serve_stdio(app: App) -> None:
+    """Serve one client until stdin ends. A signal ends the process from inside."""
+    server = build_server(app)
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(end_on_signals, partial(_end_in_order, app))
+            with standard_pipes() as (stdin, stdout):
+                async with stdio_server(
+                    stdin,  # pyright: ignore[reportArgumentType] - what it needs of them is to iterate and to write
+                    stdout,  # pyright: ignore[reportArgumentType]
+                ) as (incoming, outgoing):
+                    await server.run(
+                        _Incoming(incoming, outgoing, app),  # pyright: ignore[reportArgumentType]
+                        outgoing,
+                        server.create_initialization_options(),
+                    )
+            await app.farewell(DRAIN_SECONDS)
+            group.cancel_scope.cancel()
+    except* (BrokenPipeError, ConnectionResetError):
+        log.info("the host has gone without waiting for an answer")
+        await app.farewell(DRAIN_SECONDS)
+        leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
+
+
+class _Incoming:
+    """The stream of incoming messages; before its end is passed on, calls in flight may finish.
+
+    A request with half of a character in it (a lone surrogate) is an exception to the SDK's reader, which leaves it
+    without an answer. Whoever waits for one is told here, or by the check of the arguments.
+    """
+
+    def __init__(self, stream: Any, answers: Any, app: App) -> None:
+        self._stream = stream
+        self._answers = answers
+        self._app = app
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def __aenter__(self) -> _Incoming:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> Any:
+        return await self._stream.__aexit__(*error)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._readable(await self._stream.__anext__())
+        except StopAsyncIteration:
+            await _drain(self._app)
+            raise
+
+    async def receive(self) -> Any:
+        try:
+            return await self._readable(await self._stream.receive())
+        except anyio.EndOfStream:
+            await _drain(self._app)
+            raise
+
+    async def _readable(self, item: Any) -> Any:
+        """A request for what the reader gave up because of a lone surrogate; anything else as it is."""
+        request = _given_up(item)
+        if request is None:
+            return item
+        given: Any = request.get("params") or {}
+        besides = [request | {"params": None}, *(value for name, value in given.items() if name != "arguments")]
+        if _is_text(besides):  # then it is in the arguments, which are checked like any others
+            return SessionMessage(JSONRPCRequest.model_validate(request))
+        number = request["id"] if _is_text(request["id"]) else None
+        refused = JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=INVALID_PARAMS, message=_HALF))
+        await self._answers.send(SessionMessage(refused))
+        return item
+
+
+def _given_up(item: Any) -> dict[str, Any] | None:
+    """The request of which the SDK's reader made this exception, where a lone surrogate was all that was wrong."""
+    line: object = item.errors()[0]["input"] if isinstance(item, ValidationError) else None
+    if not isinstance(line, str) or not _SURROGATE.search(line):
+        return None
+    try:
+        request = json.loads(line)
+        whole = json.dumps(request, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        JSONRPCRequest.model_validate_json(whole)
+    except (ValueError, RecursionError):
+        return None
+    return request
+
+
+def _is_text(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+async def _drain(app: App) -> None:
+    """Start no more writes; wait until nothing runs, or for as long as a host waits."""
+    await anyio.sleep(_TICK)
+    app.drain(DRAIN_SECONDS)
+    with anyio.move_on_after(DRAIN_SECONDS + _LAST_WORDS):
+        await app.idle()
+    await anyio.sleep(_TICK)
+
+
+async def _end_in_order(app: App) -> None:
+    """A signal drains, also where the end of stdin has begun to."""
+    await _drain(app)
+    await app.farewell(DRAIN_SECONDS)
+    leave(0)

@@ -1,0 +1,151 @@
+"""POST /hooks/kustom/<secret path>: who is answered what.
+
+    404  another path: the same as anywhere else, whatever is sent there
+    405  another method
+    421, 403, 413, 408   what the door says: another Host or Origin, over 64 KiB, too slow
+    400  neither an event nor a push, or an order id that is none
+    401  a webhook without a good signature, where KUSTOM_HOOKS_SECRET is set
+    503  it could not be kept; Kustom comes again
+    200  it was kept, or says nothing about an order
+
+A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as the hint that it is, and
+followed after all signed ones: whoever knows the path and forges one causes a read in the background. Whether an order
+exists changes no answer. A signed event that was kept already is not kept again. One that is refused for its signature
+may have been Kustom's all the same, so nothing is complete from then on: see `book.feed`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from standardwebhooks import Webhook
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kustom_mcp.app.app import App
+from kustom_mcp.book.completeness import WEBHOOK
+from kustom_mcp.settings.environment import HooksFile
+from kustom_mcp.transport.http.request_guard import Door
+from kustom_mcp.transport.webhooks.complaints import Complaints
+from kustom_mcp.transport.webhooks.events import PUSH, NotUnderstood, is_push, pushed, told
+from kustom_mcp.transport.webhooks.queue import Inbox, NoRoom
+from kustom_mcp.transport.webhooks.signature import signed
+
+PATH = "/hooks/kustom/{path}"
+BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
+REMEMBERED = 20_000  # signed events
+
+_ANSWERS = {
+    "accepted": (200, "ok"),
+    "repeated": (200, "ok"),
+    "ignored": (200, "ok"),
+    "not_understood": (400, "This is neither an event nor a push that names an order."),
+    "unsigned": (401, "The signature is missing or wrong."),
+    "no_room": (503, "Not now."),
+}
+_COMPLAINTS = {
+    "not_understood": "a webhook or push was refused: it is neither an event nor does it name an order",
+    "unsigned": "a webhook was refused: no good signature in `webhook-signature` for a secret of KUSTOM_HOOKS_SECRET, "
+    "or a time in `webhook-timestamp` that is over five minutes from this machine's clock",
+    "no_room": "a webhook or push could not be kept; whoever sent it is told to come again",
+}
+
+
+class _Unsigned(Exception):
+    """A webhook without a good signature."""
+
+
+def hook_routes(app: App, inbox: Inbox | None, *, hosts: frozenset[str], origins: frozenset[str]) -> list[Route]:
+    """The route, where there is a secret path. `inbox` is opened by whoever serves it."""
+    secret = app.settings.hooks_path
+    if secret is None or inbox is None:
+        return []
+    door = Door(Hooks(app, inbox), hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS)
+    return [Route(PATH, SecretPath(door, secret.get_secret_value()))]
+
+
+class SecretPath:
+    """An ASGI app in front of another: whoever does not name the secret path finds nothing here."""
+
+    def __init__(self, inside: ASGIApp, path: str) -> None:
+        self._inside = inside
+        self._path = _digest(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not hmac.compare_digest(_digest(scope["path_params"]["path"]), self._path):
+            raise HTTPException(404)
+        if scope["method"] != "POST":
+            raise HTTPException(405, headers={"allow": "POST"})
+        await self._inside(scope, receive, send)
+
+
+class Hooks:
+    """What is behind the secret path and the door."""
+
+    def __init__(self, app: App, inbox: Inbox) -> None:
+        self._telemetry = app.telemetry
+        self._inbox = inbox
+        self._secrets = HooksFile(app.settings)
+        self._complaints = Complaints(app.clock)
+        self._heard: OrderedDict[bytes, None] = OrderedDict()
+        """Signed events that were kept."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        query = request.query_params.multi_items()
+        kind = PUSH if is_push(query) else WEBHOOK
+        try:
+            body = await request.body()
+            if kind == PUSH:
+                await self._inbox.keep(pushed(query))
+                result = "accepted"
+            else:
+                result = await self._event(body, request.headers.items())
+        except NotUnderstood:
+            result = "not_understood"
+        except _Unsigned:
+            result = "unsigned"
+        except NoRoom:
+            result = "no_room"
+        except ClientDisconnect:
+            return
+        self._telemetry.hooked(kind, result)
+        if result in _COMPLAINTS:
+            self._complaints.about(_COMPLAINTS[result])
+        status, text = _ANSWERS[result]
+        await PlainTextResponse(f"{text}\n", status)(scope, receive, send)
+
+    async def _event(self, body: bytes, headers: Iterable[tuple[str, str]]) -> str:
+        """Take a webhook; what became of it. NotUnderstood, NoRoom, _Unsigned."""
+        secrets = [Webhook(secret.get_secret_value()) for secret in self._secrets()]
+        verified = signed(body, headers, secrets)
+        if secrets and not verified:
+            self._inbox.doubt()
+            raise _Unsigned
+        same = hashlib.sha256(body).digest()
+        if verified and same in self._heard:
+            return "repeated"
+        try:
+            notice = told(body, verified=verified)
+        except NotUnderstood:
+            self._inbox.miss()
+            raise
+        if notice.hint is None:
+            return "ignored"
+        await self._inbox.keep(notice)
+        if verified:
+            self._heard[same] = None
+            if len(self._heard) > REMEMBERED:
+                self._heard.popitem(last=False)
+        return "accepted"
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
