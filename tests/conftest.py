@@ -16,8 +16,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import kustom_mcp
-from tests import postgres
-from tests.unhurried import Unhurried
+from tests.support import postgres
+from tests.support.unhurried import Unhurried
 
 
 def pytest_configure(config: pytest.Config) -> None:

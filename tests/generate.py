@@ -28,7 +28,7 @@ from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
-from tests.transcripts import transcript
+from tests.support.transcripts import transcript
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

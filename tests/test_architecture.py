@@ -16,7 +16,7 @@ import pytest
 
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
-from tests.unhurried import PATIENCE
+from tests.support.unhurried import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kustom_mcp"

@@ -24,8 +24,8 @@ from kustom_mcp.server.resources import documented_codes
 from kustom_mcp.settings.environment import GONE, load, table
 from kustom_mcp.tools.catalog import CATALOG
 from tests.generate import GUIDES, PARTS, README, ROOT, files
-from tests.transcripts import SCENES
-from tests.unhurried import PATIENCE
+from tests.support.transcripts import SCENES
+from tests.support.unhurried import PATIENCE
 
 TEXT = README.read_text(encoding="utf-8")
 PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *GUIDES]

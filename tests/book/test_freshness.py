@@ -25,8 +25,8 @@ from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.book.writers import SANDBOX
-from tests.conversation import conversation, demo
-from tests.unhurried import PATIENCE
+from tests.support.conversation import conversation, demo
+from tests.support.unhurried import PATIENCE
 
 T = TypeVar("T")
 ONE = "00000000-0000-4000-8000-000000000001"

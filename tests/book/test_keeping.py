@@ -23,9 +23,9 @@ from kustom_mcp.book.sqlite import LATEST, BookUnavailable, LocalShelf, Page
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
 from kustom_mcp.simulator.app import Simulator
 from tests.book.writers import EACH, SANDBOX, order, started
-from tests.conversation import conversation, demo
-from tests.hostile.test_personal_data import PERSONAL
-from tests.unhurried import PATIENCE
+from tests.exams.hostile.test_personal_data import PERSONAL
+from tests.support.conversation import conversation, demo
+from tests.support.unhurried import PATIENCE
 
 KNOWN = demo("captured-sek")
 

@@ -23,10 +23,10 @@ from kustom_mcp.book.writing import put
 from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from tests.conversation import Talk, conversation
-from tests.gate.quick import Time
+from tests.calls.quick import Time
 from tests.simulator.test_port import served
-from tests.unhurried import PATIENCE
+from tests.support.conversation import Talk, conversation
+from tests.support.unhurried import PATIENCE
 
 ORDER = "/orders/{order_id}"
 PLAYGROUND: dict[str, Any] = {"KUSTOM_API_KEY": SANDBOX_KEY, "KUSTOM_USERNAME": "M1-demo"}

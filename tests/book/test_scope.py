@@ -21,7 +21,7 @@ from kustom_mcp.calls.principal import Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
-from tests.web.callers import Callers
+from tests.transport.http.callers import Callers
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 MINE = tuple(f"0000000{number}-0000-4000-8000-000000000000" for number in range(3))

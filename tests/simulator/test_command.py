@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.simulator.events import MERCHANT, SECRET
-from tests.unhurried import PATIENCE
+from tests.support.unhurried import PATIENCE
 
 pytestmark = pytest.mark.real_clock
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from kustom_mcp.cli.simulate import crowded
 from kustom_mcp.simulator.crowd import DAYS, invented_orders
-from tests.conversation import conversation
+from tests.support.conversation import conversation
 
 
 def test_they_are_the_same_in_every_run() -> None:

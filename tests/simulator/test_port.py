@@ -13,7 +13,7 @@ from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.direct import ask, credentials
 from kustom_mcp.simulator.serve import serve
 from kustom_mcp.simulator.switches import Switches
-from tests.unhurried import PATIENCE
+from tests.support.unhurried import PATIENCE
 
 REFUNDS = "/orders/{order_id}/refunds"
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
-from tests.conversation import Mode, Person, Talk, conversation
+from tests.support.conversation import Mode, Person, Talk, conversation
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 STATUSES = ("AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo, write
+from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import DHL, facts, first_capture, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")

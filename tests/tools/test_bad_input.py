@@ -10,7 +10,7 @@ import pytest
 
 from kustom_mcp.schema.result import Failure
 from kustom_mcp.tools.catalog import CATALOG
-from tests.conversation import MODES, Mode, Talk, conversation, demo
+from tests.support.conversation import MODES, Mode, Talk, conversation, demo
 
 CANARY = "kanarie4711"
 NUMBER = 198_765_432_1

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.seeds import Seed, demo_orders
-from tests.conversation import Talk, demo
+from tests.support.conversation import Talk, demo
 from tests.tools.steady import STATUSES, TEN_CUPS, facts, first_capture, steady
 
 # Permission by state, as the description of the API has it (its section 4.3): a verdict, then how well it is known.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo, no, write, yes
+from tests.support.conversation import MODES, Mode, demo, no, write, yes
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("authorized-sek")

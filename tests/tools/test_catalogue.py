@@ -17,7 +17,7 @@ from mcp.types import ListToolsResult, ToolAnnotations
 
 import kustom_mcp.tools.catalog
 from kustom_mcp.tools.catalog import CATALOG
-from tests.conversation import MODES, Mode, conversation
+from tests.support.conversation import MODES, Mode, conversation
 
 READ, SET, ADD = (True, False, True), (False, False, True), (False, False, False)
 REPLACE, MOVE = (False, True, True), (False, True, False)

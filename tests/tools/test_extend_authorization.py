@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo, write
+from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up
 
 ORDER = demo("expiring-soon-sek")

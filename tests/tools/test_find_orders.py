@@ -10,7 +10,7 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from tests.conversation import conversation, demo
+from tests.support.conversation import conversation, demo
 
 PLAYGROUND = {"KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "M1-demo"}
 """The server believes that this is the playground, so it knows only what it has read."""

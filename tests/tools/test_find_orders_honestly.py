@@ -13,7 +13,7 @@ from kustom_mcp.orders.facts import ROW_BYTES
 from kustom_mcp.schema.result import compact
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from tests.conversation import conversation, demo
+from tests.support.conversation import conversation, demo
 
 ORDER = "/orders/{order_id}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo
+from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, first_capture, steady, without
 
 ORDER = demo("part-captured-eur")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.seeds import demo_orders
-from tests.conversation import MODES, Mode, demo
+from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, NOT_FOUND, steady
 
 ORDER = demo("authorized-sek")

@@ -8,7 +8,7 @@ import pytest
 
 from kustom_mcp.orders.facts import ROW_BYTES
 from kustom_mcp.simulator.seeds import demo_orders
-from tests.conversation import MODES, Mode, demo
+from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, steady
 
 SEK, EUR = demo("authorized-sek"), demo("part-captured-eur")

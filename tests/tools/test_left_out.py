@@ -17,7 +17,7 @@ from kustom_mcp.schema.arguments import AMOUNT_FIELDS, as_json
 from kustom_mcp.schema.parsing import AS_WRITTEN, MOST_TOLD
 from kustom_mcp.schema.result import Failure
 from kustom_mcp.tools.catalog import CATALOG
-from tests.conversation import Talk, demo
+from tests.support.conversation import Talk, demo
 from tests.tools.steady import first_capture, steady, without
 
 OPEN, TAKEN, TWICE, BACK = map(demo, ("authorized-sek", "captured-sek", "two-captures-nok", "partly-refunded-pln"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conversation import conversation
+from tests.support.conversation import conversation
 
 CANARY = "canary"
 CHAIR: dict[str, Any] = {

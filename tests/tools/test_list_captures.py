@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo
+from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, steady, without
 
 ORDER = demo("two-captures-nok")

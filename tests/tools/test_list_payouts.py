@@ -10,7 +10,7 @@ import pytest
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.crowd import invented_orders
 from kustom_mcp.simulator.faults import Fault
-from tests.conversation import MODES, Mode, conversation
+from tests.support.conversation import MODES, Mode, conversation
 from tests.tools.steady import NOW, steady
 
 PATH = "/settlements/v1/payouts"

@@ -11,7 +11,7 @@ from kustom_mcp.book.hints import waiting
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.switches import Switches
-from tests.conversation import MODES, Mode, Talk, conversation, demo
+from tests.support.conversation import MODES, Mode, Talk, conversation, demo
 from tests.tools.steady import NOBODY, NOT_FOUND, NOW, steady, without
 
 ORDER, RETURNED = demo("captured-sek"), demo("partly-refunded-pln")

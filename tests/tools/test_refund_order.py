@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo, write
+from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")

@@ -11,7 +11,7 @@ from mcp import MCPError
 from kustom_mcp.app.app import App
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
-from tests.conversation import MODES, Mode, Talk, conversation, demo, write
+from tests.support.conversation import MODES, Mode, Talk, conversation, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady
 
 ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conversation import MODES, Mode, demo, write, yes
+from tests.support.conversation import MODES, Mode, demo, write, yes
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("authorized-sek")

@@ -1,0 +1,218 @@
+"""When the records fail: writes stop while nothing is sent yet, and what was done is told all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import anyio
+import pytest
+
+from kustom_mcp.app.app import App
+from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.intents import Intents, Remembered
+from tests.calls.faults_of_a_write import in_doubt, line_mended
+from tests.calls.gated_operations import DUE_DATE, REFUND, SEND_OUT, only
+from tests.calls.quick import ALL, quickly
+from tests.support.conversation import conversation
+from tests.support.unhurried import PATIENCE
+
+FLAG: dict[str, Any] = {**ALL, "KUSTOM_CONFIRM": "flag"}
+
+
+def _full() -> AuditUnavailable:
+    return AuditUnavailable(OSError(28, "an invented full disk"))
+
+
+class NoAudit(Audit):
+    def record(self, event: Mapping[str, Any]) -> None:
+        raise _full()
+
+
+class NoOutcomes(Audit):
+    def record(self, event: Mapping[str, Any]) -> None:
+        if event["event"] != "intent":
+            raise _full()
+
+
+class NotOpened(Intents):
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
+        raise _full()
+
+
+class NotClosed(Intents):
+    def close(self, id: str) -> None:
+        raise _full()
+
+
+class NotFound(Intents):
+    def find(self, digest: str) -> dict[str, Any] | None:
+        raise _full()
+
+
+class NotRemembered(Remembered):
+    def remember(self, digest: str, facts: Mapping[str, Any], until: float) -> None:
+        raise _full()
+
+
+class NotRecalled(Remembered):
+    def recall(self, digest: str, now: float) -> dict[str, Any] | None:
+        raise _full()
+
+
+class Slow:
+    """A disk that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+
+    def wait(self) -> None:
+        self.asked.set()
+        assert self.answers.wait(PATIENCE)
+
+
+class OpenedSlowly(Intents):
+    def __init__(self, disk: Slow) -> None:
+        super().__init__(None)
+        self.disk, self.blocks = disk, True
+
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
+        self.disk.wait()
+        return super().open(intent, id)
+
+
+class ClosedSlowly(OpenedSlowly):
+    def open(self, intent: Mapping[str, Any], id: str) -> str:
+        return Intents.open(self, intent, id)
+
+    def close(self, id: str) -> None:
+        self.disk.wait()
+        super().close(id)
+
+
+def _with(**parts: Any) -> Callable[[App], None]:
+    def change(app: App) -> None:
+        for name, part in parts.items():
+            setattr(app, name, part)
+
+    return change
+
+
+STOPPED = {
+    "audit": _with(audit=NoAudit(None)),
+    "intent": _with(intents=NotOpened(None)),
+    "open intents": _with(intents=NotFound(None)),
+    "carried-out calls": _with(remembered=NotRecalled(None)),
+}
+GOES_ON = {
+    "outcome": _with(audit=NoOutcomes(None)),
+    "settled intent": _with(intents=NotClosed(None)),
+    "memory": _with(remembered=NotRemembered(None)),
+}
+
+
+@pytest.mark.parametrize("host", STOPPED.values(), ids=STOPPED)
+async def test_no_write_leaves_without_a_record(host: Callable[[App], None]) -> None:
+    async with conversation(host=host, **only(REFUND, FLAG)) as talk:
+        _, given = REFUND.begin(talk)
+        answer = await talk.call(REFUND.tool, given, confirm=True)
+        assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "AUDIT_UNAVAILABLE", [])
+
+
+@pytest.mark.parametrize("host", GOES_ON.values(), ids=GOES_ON)
+async def test_a_write_that_was_done_is_told_although_its_record_is_lost(host: Callable[[App], None]) -> None:
+    async with conversation(host=host, **only(REFUND, FLAG)) as talk:
+        order_id, given = REFUND.begin(talk)
+        assert (await talk.call(REFUND.tool, given, confirm=True))["outcome"] == "applied"
+        assert talk.stored(order_id)["refunded_amount"] == 5000
+
+
+async def test_nothing_leaves_before_it_is_written_down_and_meanwhile_others_are_served() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=OpenedSlowly(disk)), **FLAG) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with asyncio.TaskGroup() as group:
+            refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            assert (await talk.call("get_order", order_id=order_id))["outcome"] == "ok"
+            assert talk.sent == []
+            disk.answers.set()
+        assert (refund.result()["outcome"], len(talk.sent)) == ("applied", 1)
+
+
+async def test_a_caller_that_leaves_while_it_is_written_down_does_not_leave_an_intent_behind() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=OpenedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with anyio.create_task_group() as group:
+            group.start_soon(partial(talk.call, REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            group.cancel_scope.cancel()
+            disk.answers.set()
+        await talk.app.idle()
+        assert (talk.stored(order_id)["refunded_amount"], talk.app.intents.all()) == (5000, [])
+
+
+async def test_what_was_done_is_told_although_its_record_hangs_while_the_server_ends() -> None:
+    disk = Slow()
+    async with conversation(host=_with(intents=ClosedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+        order_id, given = REFUND.begin(talk)
+        async with asyncio.TaskGroup() as group:
+            refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
+            await asyncio.to_thread(disk.asked.wait)
+            talk.app.drain(0)
+        assert (refund.result()["outcome"], talk.stored(order_id)["refunded_amount"]) == ("applied", 5000)
+        disk.answers.set()
+
+
+async def test_no_record_holds_what_a_person_typed() -> None:
+    async with conversation(host=quickly, **ALL) as talk:
+        _, given = REFUND.begin(talk)
+        typed = {"description": "Typed by Testa", "reference": "Testa-1"}
+        code = (await talk.call(REFUND.tool, given, **typed))["confirm"]["code"]
+        in_doubt(talk, "lose_response")
+        assert (await talk.call(REFUND.tool, given, **typed, confirm=code))["outcome"] == "unknown"
+        line_mended(talk)
+        address = {"given_name": "Testa", "city": "Testa by"}
+        await talk.call("update_customer_details", order_id=given["order_id"], shipping_address=address)
+        records = [*talk.app.audit.memory, *talk.app.intents.all()]
+        assert {"preview", "intent", "outcome", None} <= {record.get("event") for record in records}
+        assert "Testa" not in str(records)
+        assert code not in str(records)
+
+
+@pytest.mark.parametrize("case", [DUE_DATE, SEND_OUT], ids=["extend_due_date", "trigger_send_out"])
+async def test_the_record_of_a_write_names_its_key_its_reason_and_its_outcome(case: Any) -> None:
+    async with conversation(**only(case, FLAG)) as talk:
+        _, given = case.begin(talk)
+        await talk.call(case.tool, given, **({"confirm": True} if case is DUE_DATE else {}))
+        (seen,) = talk.writes
+        intent, outcome = list(talk.app.audit.memory)[-2:]
+        assert (intent["event"], intent["key"], outcome["event"], outcome["key"]) == (
+            "intent",
+            seen.key,
+            "outcome",
+            seen.key,
+        )
+        assert (intent["reason"].partition(":")[0], outcome["outcome"]) == (
+            "approved by flag" if case is DUE_DATE else "needs no approval",
+            "applied",
+        )
+
+
+def test_the_caller_on_stdio_is_the_user_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGNAME", "demo-person")
+    assert operating_user() == "demo-person"
+
+
+def test_a_user_without_a_name_is_a_caller_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert operating_user().isalnum()

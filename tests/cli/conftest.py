@@ -1,0 +1,59 @@
+"""The command line, run with exactly the settings that a test gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kustom_mcp.cli.parser import run
+from tests.cli.desk import Desk
+from tests.transport.kustom import Kustom, simulating
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int | str | None
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command: arguments as on a shell, settings as keywords."""
+    for name in [name for name in os.environ if name.upper().startswith("KUSTOM_")]:
+        monkeypatch.delenv(name)
+
+    def ran(*argv: str, **settings: str) -> Ran:
+        with monkeypatch.context() as environment:
+            for name, value in settings.items():
+                environment.setenv(name, value)
+            try:
+                code = run(argv)
+            except SystemExit as left:
+                code = left.code
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return ran
+
+
+@pytest.fixture(scope="session")
+def kustom() -> Iterator[Kustom]:
+    """The simulator on a port, in a process of its own."""
+    with simulating() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A computer with an empty home, and a person who says yes."""
+    return Desk(tmp_path / "home")

@@ -1,0 +1,128 @@
+"""`kustom-mcp check --playground`: what it tries, what it asks first, and that it notices a Kustom that differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from kustom_mcp.app.app import App
+from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.cli import check_playground as reality
+from kustom_mcp.cli.playground_experiments import EXPERIMENTS
+from kustom_mcp.settings.environment import load
+from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.behaviours import marked
+from kustom_mcp.simulator.switches import Switches
+from tests.cli.conftest import Command
+from tests.support.conversation import demo
+from tests.transport.kustom import Kustom
+
+PRODUCTION = {"KUSTOM_API_KEY": "kco_live_x", "KUSTOM_MERCHANT": "PM1", "KUSTOM_WRITES": "allow"}
+PLAYGROUND = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "demo"}
+ORDER = demo("authorized-sek")
+BEHAVIOURS = [experiment.behaviour for experiment in EXPERIMENTS]
+
+DIFFERENCES = [
+    (Switches(limits_status=422), ["body.zero"]),
+    (Switches(lines_optional=True), ["lines.required"]),
+    (Switches(strict_line_sums=True), ["lines.sums", "lines.prices"]),
+    (Switches(release_closes=True), ["release.status"]),
+    (Switches(full_refund_closes=True), ["refund.full"]),
+    (Switches(forgets_keys=True), ["keys.scope"]),
+]
+
+
+def tried(
+    simulator: Simulator, ask: Callable[[str], bool | None], capsys: pytest.CaptureFixture[str], order: str = ORDER
+) -> tuple[int, list[str], str]:
+    """Run it against a simulator: exit code, the verdict of each experiment, all that was printed."""
+    settings = load(PLAYGROUND).settings
+    app = App.of(settings, transport=SandboxTransport(simulator))
+    code = reality.run(settings, order, ask, app)
+    printed = capsys.readouterr().out
+    return code, re.findall(r"^   (assumed|confirmed|different)", printed, re.MULTILINE), printed
+
+
+def always(answer: bool | None) -> Callable[[str], bool | None]:
+    return lambda _: answer
+
+
+def test_every_experiment_is_about_an_assumption() -> None:
+    assert set(BEHAVIOURS) <= {behaviour.name for behaviour in marked("assumed")}
+    assert len(set(BEHAVIOURS)) == len(BEHAVIOURS)
+
+
+def test_the_sandbox_confirms_everything_that_it_assumes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, verdicts, printed = tried(Simulator(), always(True), capsys)
+    assert (code, verdicts) == (0, ["confirmed"] * len(EXPERIMENTS)), printed
+    assert f"{len(EXPERIMENTS)} confirmed, 0 different, 0 assumed" in printed
+
+
+@pytest.mark.parametrize(("switches", "different"), DIFFERENCES, ids=lambda value: str(value)[:40])
+def test_a_kustom_that_differs_is_noticed(
+    switches: Switches, different: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, verdicts, printed = tried(Simulator(switches=switches), always(True), capsys)
+    found = [name for name, verdict in zip(BEHAVIOURS, verdicts, strict=True) if verdict == "different"]
+    assert (code, found) == (1, different), printed
+    for name in different:
+        assert f"\n{name}: the sandbox " in printed
+
+
+def test_without_a_yes_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    simulator = Simulator()
+    code, verdicts, _ = tried(simulator, always(False), capsys)
+    assert (code, verdicts) == (0, ["assumed"] * len(EXPERIMENTS))
+    assert [seen.method for seen in simulator.requests] == ["GET"]
+
+
+def test_each_experiment_is_asked_about_before_it_sends(capsys: pytest.CaptureFixture[str]) -> None:
+    simulator, seen = Simulator(), list[int]()
+
+    def counting(question: str) -> bool:
+        seen.append(sum(request.method != "GET" for request in simulator.requests))
+        return question.startswith("   This captures 0.00.")
+
+    tried(simulator, counting, capsys)
+    writes = [(request.method, request.path.rpartition("/")[2]) for request in simulator.requests if request.key]
+    assert writes == [("POST", "captures")]
+    assert seen == [0, 0, 0, 0, *[1] * (len(EXPERIMENTS) - 4)]
+
+
+@pytest.mark.parametrize("name", ["captured-sek", "cancelled-eur", "expired-sek"])
+def test_an_order_that_is_not_fresh_is_left_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    simulator = Simulator()
+    code, _, printed = tried(simulator, always(True), capsys, demo(name))
+    assert (code, [seen.method for seen in simulator.requests]) == (1, ["GET"])
+    assert "needs a fresh order" in printed
+
+
+@pytest.mark.parametrize(
+    ("order", "settings", "name"),
+    [
+        (ORDER, {}, "KUSTOM_ENVIRONMENT"),
+        (ORDER, PRODUCTION, "KUSTOM_ENVIRONMENT"),
+        (ORDER, {**PLAYGROUND, "KUSTOM_WRITES": "deny"}, "KUSTOM_WRITES"),
+        ("SE-19977", PLAYGROUND, "--playground"),
+    ],
+)
+def test_it_is_for_an_order_of_the_playground_only(order: str, settings: dict[str, str], name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        reality.run(load(settings).settings, order, always(True))
+
+
+def test_where_nobody_can_be_asked_nothing_is_tried(command: Command, kustom: Kustom) -> None:
+    kustom.reset()
+    ran = command("check", "--playground", ORDER, **kustom.settings)
+    assert (ran.code, ran.err) == (2, "kustom-mcp: --playground: Nobody can be asked here, so nothing was tried.\n")
+    assert [seen["method"] for seen in kustom.requests] == ["GET"]
+
+
+def test_it_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.CaptureFixture[str]) -> None:
+    kustom.reset()
+    assert reality.run(load(kustom.settings).settings, ORDER, always(True)) == 0
+    assert kustom.order(ORDER)["status"] == "CAPTURED"
+    assert "0 different" in capsys.readouterr().out
