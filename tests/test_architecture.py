@@ -6,7 +6,6 @@ The rules about imports stand in `pyproject.toml`; here they are run, and what i
 from __future__ import annotations
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,16 +20,15 @@ from tests.support.unhurried import PATIENCE
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kustom_mcp"
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
-TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py"))
 TOOLS = sorted(path for path in (PACKAGE / "tools" / "catalog").glob("*.py") if path.name != "__init__.py")
 
-LONGEST_FUNCTION = 60
-SAY_NOTHING = re.compile(r"(?:^|_)(?:utils?|helpers?|common|misc|managers?|services?)(?:_|$)")
 TOP_LEVEL = {
     ".ci",
     ".env.example",
+    ".git-blame-ignore-revs",
     ".gitignore",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "README.md",
     "SECURITY.md",
@@ -78,20 +76,6 @@ def test_imports_follow_the_contracts() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_a_module_opens_with_what_it_holds(path: Path) -> None:
     assert ast.get_docstring(tree(path)), f"{relative(path)} has no docstring"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=relative)
-def test_functions_fit_on_a_screen(path: Path) -> None:
-    long = [f.name for f in functions(tree(path)) if (f.end_lineno or 0) - f.lineno >= LONGEST_FUNCTION]
-    assert long == []
-
-
-@pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=relative)
-def test_names_say_what_is_inside(path: Path) -> None:
-    names = {path.stem, *(part for part in path.relative_to(ROOT).parts[:-1])}
-    names |= {node.name for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef)}
-    snake = {re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names}
-    assert [name for name in snake if SAY_NOTHING.search(name)] == []
 
 
 def test_the_tools_folder_is_the_contents_page() -> None:
