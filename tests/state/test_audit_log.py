@@ -293,7 +293,8 @@ def test_a_write_that_does_not_fit_leaves_the_old_state(tmp_path: Path) -> None:
 
 def test_a_process_killed_at_any_moment_leaves_only_whole_files(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib; from kustom_mcp.state.intents import Intents; intents = Intents(pathlib.Path(sys.argv[1]))\n"
+        "import sys, pathlib; from kustom_mcp.state.intents import Intents\n"
+        "intents = Intents(pathlib.Path(sys.argv[1]))\n"
         "for n in range(10**9): print(n, flush=True); "
         "intents.open({'digest': str(n), 'expires': 9e9, 'pad': 'x' * 20000}, f'i{n % 7}')"
     )
