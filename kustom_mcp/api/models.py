@@ -1,4 +1,4 @@
-"""What Kustom sends: read models of the Order Management API.
+"""Read models of the Order Management API: what Kustom sends, field by field.
 
 Field names are Kustom's own. Only an order's id and status are required; everything else may be missing or null,
 because the schema requires nothing and does not say which of the two it means. Unknown fields are kept, and unknown
@@ -9,12 +9,9 @@ their place makes the whole answer invalid, since guessing at money is worse tha
 
 from __future__ import annotations
 
-from typing import Annotated, Final, cast
+from typing import Annotated, Final, TypeVar, cast
 
-from pydantic import BeforeValidator, Field
-
-from kustom_mcp.api.delivery import SelectedShippingOption
-from kustom_mcp.api.wire import Amount, Many, Total, Wire
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, Strict
 
 AUTHORIZED: Final = "AUTHORIZED"
 PART_CAPTURED: Final = "PART_CAPTURED"
@@ -69,8 +66,43 @@ PAYMENT_TYPES: Final = (
 )
 """Payment method types listed by Klarna or seen at Kustom (KL + C). The list is open."""
 
+Item = TypeVar("Item")
 
-class ProductIdentifiers(Wire):
+Amount = Annotated[int, Strict(), Field(ge=-(2**63), le=2**63 - 1)]
+"""Minor units, int64, never coerced."""
+
+
+def _none_as_empty(value: object) -> object:
+    return [] if value is None else value
+
+
+def _none_as_zero(value: object) -> object:
+    return 0 if value is None else value
+
+
+Many = Annotated[list[Item], BeforeValidator(_none_as_empty)]
+"""A list that is empty when it is null; the field gives the empty default."""
+
+Total = Annotated[Amount, BeforeValidator(_none_as_zero)]
+"""An amount that is 0 when it is missing or null."""
+
+
+class ApiModel(BaseModel):
+    """The base of every read model: unknown fields are kept, numbers in text fields become text, aliases both ways."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        frozen=True,
+        coerce_numbers_to_str=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        protected_namespaces=(),
+        defer_build=True,
+    )
+
+
+class ProductIdentifiers(ApiModel):
     """Catalogue identifiers of a product (KL)."""
 
     brand: str | None = None
@@ -81,7 +113,7 @@ class ProductIdentifiers(Wire):
     size: str | None = None
 
 
-class Subscription(Wire):
+class Subscription(ApiModel):
     """Recurring product data (KL; not seen at Kustom)."""
 
     name: str | None = None
@@ -89,7 +121,7 @@ class Subscription(Wire):
     interval_count: int | None = None
 
 
-class OrderLine(Wire):
+class OrderLine(ApiModel):
     """One line of an order, a capture or a refund (KL). Prices include tax; `tax_rate` is percent times 100."""
 
     reference: str | None = None
@@ -109,7 +141,7 @@ class OrderLine(Wire):
     subscription: Subscription | None = None
 
 
-class Address(Wire):
+class Address(ApiModel):
     """Postal and contact data of a person or company (KL)."""
 
     given_name: str | None = None
@@ -127,14 +159,14 @@ class Address(Wire):
     phone: str | None = None
 
 
-class Customer(Wire):
+class Customer(ApiModel):
     """Who bought (KL). The identification number is personal data that no result may carry; `repr` leaves both out."""
 
     date_of_birth: str | None = Field(default=None, repr=False)
     national_identification_number: str | None = Field(default=None, repr=False)
 
 
-class ShippingInfo(Wire):
+class ShippingInfo(ApiModel):
     """One shipment (KL)."""
 
     shipping_company: str | None = None
@@ -146,7 +178,7 @@ class ShippingInfo(Wire):
     return_tracking_uri: str | None = None
 
 
-class InitialPaymentMethod(Wire):
+class InitialPaymentMethod(ApiModel):
     """How the customer chose to pay (KL + C). `type` is open; PAYMENT_TYPES are the known ones."""
 
     type: str | None = None
@@ -154,7 +186,74 @@ class InitialPaymentMethod(Wire):
     number_of_installments: int | None = None
 
 
-class Capture(Wire):
+class CarrierProduct(ApiModel):
+    """A carrier's product (KL)."""
+
+    identifier: str | None = None
+    name: str | None = None
+
+
+class ShippingLocationAddress(ApiModel):
+    """Where a pick-up point is (KL). Klarna spells the second line with two underscores; both spellings are read."""
+
+    street_address: str | None = None
+    street_address__2: str | None = Field(
+        default=None, validation_alias=AliasChoices("street_address__2", "street_address2")
+    )
+    postal_code: str | None = None
+    city: str | None = None
+    region: str | None = None
+    country: str | None = None
+
+
+class ShippingLocation(ApiModel):
+    """A pick-up point (KL)."""
+
+    id: str | None = None
+    name: str | None = None
+    price: Amount | None = None
+    address: ShippingLocationAddress | None = None
+
+
+class Timeslot(ApiModel):
+    """A delivery window (KL)."""
+
+    id: str | None = None
+    start: str | None = None
+    end: str | None = None
+    cutoff: str | None = None
+    price: Amount | None = None
+
+
+class Addon(ApiModel):
+    """An extra of a delivery, such as a text message (KL)."""
+
+    type: str | None = None
+    price: Amount | None = None
+    external_id: str | None = None
+    user_input: str | None = None
+
+
+class SelectedShippingOption(ApiModel):
+    """The delivery option that the customer chose, where a shipping assistant is used (KL)."""
+
+    id: str | None = None
+    name: str | None = None
+    type: str | None = None
+    method: str | None = None
+    class_: str | None = Field(default=None, validation_alias="class", serialization_alias="class")
+    carrier: str | None = None
+    carrier_product: CarrierProduct | None = None
+    price: Amount | None = None
+    tax_rate: Amount | None = None
+    tax_amount: Amount | None = None
+    tms_reference: str | None = None
+    location: ShippingLocation | None = None
+    timeslot: Timeslot | None = None
+    selected_addons: Many[Addon] = Field(default_factory=list[Addon])
+
+
+class Capture(ApiModel):
     """One capture as it is read back (KL)."""
 
     capture_id: str | None = None
@@ -170,7 +269,7 @@ class Capture(Wire):
     shipping_info: Many[ShippingInfo] = Field(default_factory=list[ShippingInfo])
 
 
-class Refund(Wire):
+class Refund(ApiModel):
     """One refund as it is read back (KL)."""
 
     refund_id: str | None = None
@@ -182,7 +281,7 @@ class Refund(Wire):
     credit_invoice: bool | None = None
 
 
-class Order(Wire):
+class Order(ApiModel):
     """One order (K). Amounts are minor units of `purchase_currency`; times are ISO 8601 texts, as sent."""
 
     order_id: str
@@ -218,14 +317,14 @@ class Order(Wire):
         return (self.purchase_currency or "").upper()
 
 
-class ExtendDueDateOption(Wire):
+class ExtendDueDateOption(ApiModel):
     """One possible extension and its fee (KL)."""
 
     number_of_days: int | None = None
     amount: Amount | None = None
 
 
-class ExtendDueDateOptions(Wire):
+class ExtendDueDateOptions(ApiModel):
     """The possible extensions of a capture's due date (KL)."""
 
     currency: str | None = None
@@ -237,7 +336,7 @@ def _texts(value: object) -> list[str]:
     return [text for text in found if isinstance(text, str)]
 
 
-class ErrorBody(Wire):
+class ErrorBody(ApiModel):
     """An API error (K). Nothing is required; a message that is no text is left out, so that errors stay readable."""
 
     error_code: str | None = None

@@ -27,12 +27,11 @@ from kustom_mcp.api.errors import (
     Refused,
     Unavailable,
 )
-from kustom_mcp.api.models import ErrorBody
+from kustom_mcp.api.models import ApiModel, ErrorBody
 from kustom_mcp.api.outcome import Outcome
 from kustom_mcp.api.reconcile import Written
 from kustom_mcp.api.send import Attempt
 from kustom_mcp.api.settlements import Listed
-from kustom_mcp.api.wire import Wire
 
 T = TypeVar("T")
 
@@ -166,7 +165,7 @@ def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
     return found
 
 
-def _about_what_was_asked(entries: Sequence[Wire], asked: Mapping[str, str]) -> None:
+def _about_what_was_asked(entries: Sequence[ApiModel], asked: Mapping[str, str]) -> None:
     """Hold each entry of a list to what was asked for: a filter that was ignored would show what is somebody else's."""
     for entry in entries:
         for name in type(entry).model_fields.keys() & asked.keys():

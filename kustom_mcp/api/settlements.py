@@ -13,12 +13,12 @@ from typing import Final
 from pydantic import Field
 
 from kustom_mcp.api.endpoint import SETTLEMENTS, Read
-from kustom_mcp.api.wire import Amount, Many, Total, Wire
+from kustom_mcp.api.models import Amount, ApiModel, Many, Total
 
 LARGEST_PAGE: Final = 500
 
 
-class Totals(Wire):
+class Totals(ApiModel):
     """What a payout comes to, minor units (KL). Fees are without tax, which has a total of its own."""
 
     sale_amount: Total = 0
@@ -41,7 +41,7 @@ class Totals(Wire):
     settlement_amount: Amount | None = None
 
 
-class Payout(Wire):
+class Payout(ApiModel):
     """One payment of Kustom to the merchant (KL)."""
 
     payment_reference: str
@@ -57,7 +57,7 @@ class Payout(Wire):
         return (self.currency_code or "").upper()
 
 
-class Transaction(Wire):
+class Transaction(ApiModel):
     """One sale, return, fee or other entry of an order (KL). `payment_reference` is missing before it is paid out."""
 
     type: str
@@ -84,21 +84,21 @@ class Transaction(Wire):
         return (self.currency_code or "").upper()
 
 
-class Pagination(Wire):
+class Pagination(ApiModel):
     """Where a page stands in its list."""
 
     total: int | None = None
     next: str | None = None
 
 
-class Listed(Wire, ABC):
+class Listed(ApiModel, ABC):
     """A page of a list."""
 
     pagination: Pagination = Field(default_factory=Pagination)
 
     @property
     @abstractmethod
-    def entries(self) -> Sequence[Wire]:
+    def entries(self) -> Sequence[ApiModel]:
         """What the page holds."""
 
     def more_after(self, seen: int) -> bool:

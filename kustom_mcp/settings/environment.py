@@ -20,7 +20,6 @@ from typing import Generic, NamedTuple, TypeVar, cast
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from kustom_mcp.settings.served import Served
 from kustom_mcp.settings.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
 from kustom_mcp.settings.validators import hooks_secrets, merchant_id
 
@@ -94,24 +93,19 @@ def table() -> list[Row]:
     """Every setting with its default and meaning, the ones that matter first."""
     return [
         Row(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
-        for name, field in _fields().items()
+        for name, field in Settings.model_fields.items()
     ]
 
 
 def env_example() -> str:
     """The text of `.env.example`: every setting, commented out, with its meaning."""
     lines = ["# Settings of kustom-mcp. Pass the file with --env-file; a .env is not read by itself.", ""]
-    for number, (row, info) in enumerate(zip(table(), _fields().values(), strict=True)):
+    for number, (row, info) in enumerate(zip(table(), Settings.model_fields.values(), strict=True)):
         if number in (0, FIRST):
             lines += [f"# --- {'The six that matter first' if number == 0 else 'The others'} ---", ""]
         default = "" if row.default == "-" else f" Default: {row.default}."
         lines += [f"# {row.meaning}{default}", f"# {row.name}={'' if _shown(info) else _literal(info)}", ""]
     return "\n".join(lines)
-
-
-def _fields() -> dict[str, FieldInfo]:
-    """Every field, those of a server for many last."""
-    return dict(sorted(Settings.model_fields.items(), key=lambda item: item[0] in Served.model_fields))
 
 
 def _shown(field: FieldInfo) -> str:

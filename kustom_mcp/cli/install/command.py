@@ -26,8 +26,7 @@ from kustom_mcp.cli import program
 from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, read, write_new
 from kustom_mcp.cli.install.hosts import HOW, NAME, Entry, Host, Machine
 from kustom_mcp.settings.environment import load, table
-from kustom_mcp.settings.served import Served
-from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError, Settings
 
 DONE, NOT_DONE, USAGE = 0, 1, 2
 ENVIRONMENT, KEY, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE"
@@ -104,7 +103,7 @@ def _plan(host: str, machine: Machine, wish: Wish) -> Plan:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
     settings, access = loaded.settings, _access(loaded.settings)
     environ = {**machine.environ, ENVIRONMENT: settings.environment}
-    names = [row.name for row in table() if row.name.removeprefix("KUSTOM_").lower() not in _FOR_HTTP]
+    names = [row.name for row in table() if row.name.removeprefix("KUSTOM_").lower() not in HTTP_ONLY]
     env = {name: environ[name].strip() for name in names if _is_set(environ.get(name, ""))}
     for name in SECRET:
         if name in env:
@@ -319,10 +318,6 @@ def _is_set(value: str) -> bool:
 
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
-
-
-_FOR_HTTP = {name for name in Served.model_fields if name not in ("store", "store_file")}
-"""Settings that mean nothing over stdio."""
 
 
 def this_machine() -> Machine:
