@@ -3,25 +3,50 @@
 For the first person with a test key and an order to throw away. Every experiment says what it will send and is asked
 about on its own; without a yes it is left out. It never runs against production. What it sends is not in the audit: it
 is about an order that nobody will ever ship.
+
+The experiments try what the sandbox only assumes (`simulator.behaviours`), on one throw-away order, each while it is
+still possible. What cannot be tried on one fresh order within minutes (expiry, declines of the risk check, payment
+methods) is not here.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 import anyio
 
 from kustom_mcp.api import identifiers
-from kustom_mcp.api.errors import OmsError
+from kustom_mcp.api.endpoint import Approved, Write
+from kustom_mcp.api.endpoints import (
+    ACKNOWLEDGE_ORDER,
+    APPEND_ORDER_SHIPPING_INFO,
+    CAPTURE_ORDER,
+    GET_ORDER,
+    REFUND_ORDER,
+    RELEASE_REMAINING_AUTHORIZATION,
+    UPDATE_AUTHORIZATION,
+    UPDATE_MERCHANT_REFERENCES,
+)
+from kustom_mcp.api.errors import OmsError, Refused
+from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
-from kustom_mcp.cli.playground_experiments import EXPERIMENTS, PART, Lab
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.behaviours import BEHAVIOURS
 
 DIFFERENT = 1
-Ask = Callable[[str], bool | None]
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"
+PART: Final = 100  # minor units
+SECONDS: Final = 30
+MARK: Final = "kustom-mcp check"
+
+Body = Mapping[str, Any]
+
+AskPerson = Callable[[str], bool | None]
+"""The answer to a question; None where no person can be asked."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +64,7 @@ class Finding:
         return "assumed" if self.seen is None else "confirmed" if self.seen == self.expected else "different"
 
 
-def run(settings: Settings, order_id: str, ask: Ask | None = None, app: App | None = None) -> int:
+def run(settings: Settings, order_id: str, ask: AskPerson | None = None, app: App | None = None) -> int:
     """Try everything that is agreed to. 0: nothing differs; 1: something does, or it broke off. ConfigError."""
     if settings.environment != "playground":
         raise ConfigError("KUSTOM_ENVIRONMENT", "--playground is for the playground only.")
@@ -52,7 +77,7 @@ def run(settings: Settings, order_id: str, ask: Ask | None = None, app: App | No
     return anyio.run(_try_out, app or App.of(settings), order, ask or _ask)
 
 
-async def _try_out(app: App, order_id: str, ask: Ask) -> int:
+async def _try_out(app: App, order_id: str, ask: AskPerson) -> int:
     findings: list[Finding] = []
     async with app.lifespan():
         lab = Lab(app, order_id)
@@ -92,3 +117,174 @@ def _ask(question: str) -> bool | None:
     if not sys.stdin.isatty():
         return None
     return input(question).strip().lower() in ("y", "yes")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The order, and how to try something on it."""
+
+    app: App
+    order_id: str
+
+    async def read(self) -> Order:
+        """The order as it is now."""
+        return await self.app.client.read(GET_ORDER, deadline=self._deadline(), order_id=self.order_id)
+
+    async def send(
+        self, endpoint: Write, body: Body | None = None, *, order: str = "", key: uuid.UUID | None = None
+    ) -> str:
+        """Send one write and say what Kustom answered: `accepted`, or the status and code of the refusal."""
+        authority = Approved(key=key or uuid.uuid4(), means="form")
+        deadline, order_id = self._deadline(), order or self.order_id
+        try:
+            await self.app.client.write(endpoint, authority, deadline=deadline, body=body, order_id=order_id)
+        except Refused as refused:
+            return f"{refused.status} {refused.error_code or ''}".strip()
+        return "accepted"
+
+    def _deadline(self) -> float:
+        return self.app.clock() + SECONDS
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One trial. `behaviour`: the assumption's name. `sends`: for the question. `expected`: what the sandbox does."""
+
+    behaviour: str
+    sends: str
+    expected: str
+    run: Callable[[Lab], Awaitable[str]]
+
+
+async def unknown_order(lab: Lab) -> str:
+    return await lab.send(REFUND_ORDER, {"refunded_amount": PART}, order=NOBODY)
+
+
+async def key_after_an_error(lab: Lab) -> str:
+    key = uuid.uuid4()
+    first = await lab.send(REFUND_ORDER, {"refunded_amount": PART}, key=key)
+    return f"first {first}, then {await lab.send(ACKNOWLEDGE_ORDER, key=key)}"
+
+
+async def key_of_another_call(lab: Lab) -> str:
+    key = uuid.uuid4()
+    await lab.send(ACKNOWLEDGE_ORDER, key=key)
+    before = (await lab.read()).merchant_reference2
+    answer = await lab.send(UPDATE_MERCHANT_REFERENCES, {"merchant_reference2": f"{MARK} {key.hex[:8]}"}, key=key)
+    after = (await lab.read()).merchant_reference2
+    return f"{answer}, {'nothing changed' if after == before else 'changed'}"
+
+
+async def nothing_captured(lab: Lab) -> str:
+    return await lab.send(CAPTURE_ORDER, {"captured_amount": 0})
+
+
+async def without_lines(lab: Lab) -> str:
+    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": (await lab.read()).order_amount})
+
+
+async def wrong_sum(lab: Lab) -> str:
+    amount = (await lab.read()).order_amount
+    line = {"name": MARK, "quantity": 1, "unit_price": amount - 1, "tax_rate": 0, "total_amount": amount - 1}
+    line["total_tax_amount"] = 0
+    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [line]})
+
+
+async def without_prices(lab: Lab) -> str:
+    amount = (await lab.read()).order_amount
+    return await lab.send(
+        UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [{"name": MARK, "quantity": 1}]}
+    )
+
+
+async def shipment_twice(lab: Lab) -> str:
+    before = len((await lab.read()).shipping_info)
+    shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "1"}]}
+    answers = [await lab.send(APPEND_ORDER_SHIPPING_INFO, shipment) for _ in range(2)]
+    return f"{', '.join(answers)}; {len((await lab.read()).shipping_info) - before} more"
+
+
+async def part_captured(lab: Lab) -> Order:
+    """The order with a part of it captured: what several experiments need."""
+    if not (await lab.read()).captured_amount:
+        await lab.send(CAPTURE_ORDER, {"captured_amount": PART})
+    return await lab.read()
+
+
+async def acknowledge_later(lab: Lab) -> str:
+    return f"{(await part_captured(lab)).status}: {await lab.send(ACKNOWLEDGE_ORDER)}"
+
+
+async def references_later(lab: Lab) -> str:
+    status = (await part_captured(lab)).status
+    return f"{status}: {await lab.send(UPDATE_MERCHANT_REFERENCES, {'merchant_reference2': MARK})}"
+
+
+async def shipment_later(lab: Lab) -> str:
+    status = (await part_captured(lab)).status
+    shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "2"}]}
+    return f"{status}: {await lab.send(APPEND_ORDER_SHIPPING_INFO, shipment)}"
+
+
+async def release(lab: Lab) -> str:
+    before = await part_captured(lab)
+    answer = await lab.send(RELEASE_REMAINING_AUTHORIZATION)
+    after = await lab.read()
+    kept = "order_amount kept" if after.order_amount == before.order_amount else "order_amount changed"
+    return f"{answer}: {after.status}, {after.remaining_authorized_amount} remaining, {kept}"
+
+
+async def refund_all(lab: Lab) -> str:
+    order = await part_captured(lab)
+    answer = await lab.send(REFUND_ORDER, {"refunded_amount": order.captured_amount - order.refunded_amount})
+    status = (await lab.read()).status
+    return f"{answer}: {'status kept' if status == order.status else status}"
+
+
+_CAPTURES: Final = "captures 1.00 if nothing is captured yet, then "
+
+EXPERIMENTS: Final = (
+    Experiment("errors.refund_order", "refunds an order that does not exist", "404 NOT_FOUND", unknown_order),
+    Experiment(
+        "keys.success",
+        "refunds 1.00 of what is not captured, then acknowledges with the same key",
+        "first 403 REFUND_NOT_ALLOWED, then accepted",
+        key_after_an_error,
+    ),
+    Experiment(
+        "keys.scope",
+        "acknowledges, then sets merchant_reference2 with the same key",
+        "accepted, nothing changed",
+        key_of_another_call,
+    ),
+    Experiment("body.zero", "captures 0.00", "400 INVALID_REQUEST_PARAMETERS", nothing_captured),
+    Experiment("lines.required", "sets the same amount without lines", "400 INVALID_REQUEST_PARAMETERS", without_lines),
+    Experiment("lines.sums", "replaces the lines by one that is 0.01 too cheap", "accepted", wrong_sum),
+    Experiment("lines.prices", "replaces the lines by one without a price", "accepted", without_prices),
+    Experiment("shipping.append", "adds the same shipment twice", "accepted, accepted; 2 more", shipment_twice),
+    Experiment(
+        "acknowledgeOrder.allowed.assumed",
+        f"{_CAPTURES}acknowledges",
+        "PART_CAPTURED: accepted",
+        acknowledge_later,
+    ),
+    Experiment(
+        "updateMerchantReferences.allowed.assumed",
+        f"{_CAPTURES}sets merchant_reference2",
+        "PART_CAPTURED: accepted",
+        references_later,
+    ),
+    Experiment(
+        "appendOrderShippingInfo.allowed.assumed",
+        f"{_CAPTURES}adds a shipment to the order",
+        "PART_CAPTURED: accepted",
+        shipment_later,
+    ),
+    Experiment(
+        "release.status",
+        f"{_CAPTURES}releases the rest",
+        "accepted: CAPTURED, 0 remaining, order_amount kept",
+        release,
+    ),
+    Experiment("refund.full", f"{_CAPTURES}refunds all that is captured", "accepted: status kept", refund_all),
+)

@@ -10,7 +10,7 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.cli import check_playground as reality
-from kustom_mcp.cli.playground_experiments import EXPERIMENTS
+from kustom_mcp.cli.check_playground import EXPERIMENTS
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
