@@ -27,7 +27,7 @@ from kustom_mcp.book.postgres import SharedShelf
 from kustom_mcp.book.sqlite import LocalShelf, Page, Shelf
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.cli.audit import left_at_start, name_at_start
-from kustom_mcp.cli.book.bulk_read import patiently
+from kustom_mcp.cli.book.runner import patiently
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
@@ -429,7 +429,7 @@ async def test_the_books_of_one_merchant_are_put_together(
         for book in books:
 
             async def ask(book: Book = book) -> None:
-                found.append(await patiently(lambda: book.ask(looked), lambda: None))
+                found.append(await patiently(lambda: book.ask(looked)))
 
             together.start_soon(ask)
     orders, amounts = 1201, 1199 * 100 + 77 + 55

@@ -12,10 +12,10 @@ the caller keeps of its progress: so a crash costs a second, and nothing is read
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import anyio
 
@@ -23,9 +23,8 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError, RateLimited, Refused
 from kustom_mcp.app.app import App
 from kustom_mcp.book import Entry, entry_of
-from kustom_mcp.book.sqlite import BookBusy, BookUnavailable, Page
-
-T = TypeVar("T")
+from kustom_mcp.book.sqlite import BookUnavailable, Page
+from kustom_mcp.cli.book.runner import patiently
 
 PER_SECOND = 5.0
 """Reads a second."""
@@ -36,8 +35,6 @@ GRACE = 5.0
 """Seconds that reads in flight have when it is told to stop."""
 TRIES = 10
 """How often an order is asked for that meets Kustom's rate limit."""
-BOOK_TRIES = 3
-"""How often the book is used that others hold; each time that takes as long as the store is patient."""
 GIVE_UP = 5
 """Reads that fail one after the other for reasons that have nothing to do with the order."""
 
@@ -93,12 +90,10 @@ class Gathering:
         *,
         per_second: float = PER_SECOND,
         along: Callable[[], Along] | None = None,
-        waiting: Callable[[], None] | None = None,
     ) -> None:
         self._app = app
         self._settled = settled
         self._along = along
-        self._waiting = waiting
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
         self._entries: list[Entry] = []
@@ -247,19 +242,4 @@ class Gathering:
             if along is not None:
                 along(page, account)
 
-        await patiently(lambda: self._app.book.change(work), self._waiting)
-
-
-async def patiently(use: Callable[[], Awaitable[T]], waiting: Callable[[], None] | None = None) -> T:
-    """Use the book, and wait where others hold it, which `waiting` is told once. BookUnavailable."""
-    tries = 0
-    while True:
-        tries += 1
-        try:
-            return await use()
-        except BookBusy:
-            if tries == BOOK_TRIES:
-                raise
-        if tries == 1 and waiting is not None:
-            waiting()
-        await anyio.sleep(WRITE_EVERY)
+        await patiently(lambda: self._app.book.change(work))

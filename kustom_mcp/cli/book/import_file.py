@@ -26,7 +26,6 @@ from kustom_mcp.cli.book.runner import (
     note,
     patiently,
     result,
-    say_that_it_waits,
     stoppable,
 )
 from kustom_mcp.settings.settings import ConfigError
@@ -68,9 +67,7 @@ class _Import:
         self._options = options
         self._export = export
         self._advance: Advance = lambda done, counts: None
-        self._gathering = Gathering(
-            app, self._settled, per_second=options.rate, along=self._along, waiting=say_that_it_waits
-        )
+        self._gathering = Gathering(app, self._settled, per_second=options.rate, along=self._along)
         self._say = heard(say, self._gathering.stop)
         self._reckoning = Reckoning(self._say, after, rejected)
         self._broken: Unreadable | None = None

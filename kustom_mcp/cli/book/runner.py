@@ -15,7 +15,6 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.book import BookUnavailable
 from kustom_mcp.book.sqlite import DAMAGED, BookBusy
-from kustom_mcp.cli.book import bulk_read as gathering
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.transport.shutdown import end_on_signals
 
@@ -24,6 +23,9 @@ T = TypeVar("T")
 NOT_ALL = 1
 UNUSABLE = 3
 """The book can be neither read nor written, so nothing was done, or not everything."""
+BOOK_TRIES = 3
+"""How often a book is used that others hold; each time that takes as long as the store is patient."""
+TRY_EVERY = 1.0  # seconds
 _FAREWELL = 1.5  # seconds
 INTERRUPTED = "interrupted"
 UNHEARD = "nobody reads the results any more"
@@ -112,13 +114,15 @@ def note(sentence: str) -> None:
         print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
 
 
-def say_that_it_waits() -> None:
-    note("another process holds the order book (busy): waiting for it")
-
-
 async def patiently(use: Callable[[], Awaitable[T]]) -> T:
-    """Use the book, and wait where others hold it. BookUnavailable."""
-    return await gathering.patiently(use, say_that_it_waits)
+    """Use the book; where others hold it, say so once and try again. BookUnavailable."""
+    for tries in range(1, BOOK_TRIES):
+        with suppress(BookBusy):
+            return await use()
+        if tries == 1:
+            note("another process holds the order book (busy): waiting for it")
+        await anyio.sleep(TRY_EVERY)
+    return await use()
 
 
 def in_memory(app: App) -> None:

@@ -16,10 +16,14 @@ import anyio
 from kustom_mcp.api.endpoint import PATTERNS, Read
 from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, Listed
 from kustom_mcp.app.app import App
+from kustom_mcp.book import Entry, hints
+from kustom_mcp.book import completeness as feed
+from kustom_mcp.book.hints import Claimed
 from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.query import Wanted
 from kustom_mcp.book.search import Search
-from kustom_mcp.cli.book.bulk_read import PER_SECOND
+from kustom_mcp.book.sqlite import Page
+from kustom_mcp.cli.book.bulk_read import PER_SECOND, Ends, Piece, Then
 from kustom_mcp.cli.book.runner import patiently
 
 PAGE = 500
@@ -28,6 +32,37 @@ Ids = AsyncGenerator[tuple[str, str]]
 """Order ids, each with the source that the book keeps for an order that it has not met before."""
 Source = Callable[[App, int], Ids]
 Listing = TypeVar("Listing", bound=Listed)
+
+
+async def hinted(app: App) -> AsyncGenerator[Piece]:
+    """Read the orders that a hint has named and that no process has read yet, within scope.
+
+    A server that takes webhooks follows hints by itself. Others wait here: those of a server that is down, and the
+    orders that settlements have named to servers that take no webhooks. A hint is removed in the transaction that puts
+    its order into the book.
+    """
+    if app.simulator is not None:  # the embedded sandbox announces its orders as webhooks would
+        for order_id in app.simulator.store.announced():
+            app.simulator.store.heard([order_id])
+            yield Piece(0, order_id, feed.WEBHOOK)
+    scope = app.settings.order_scope
+    for claimed in await patiently(lambda: app.book.ask(hints.waiting)):
+        hint = claimed.hint
+        if scope is None or hint.order_id in scope:
+            yield Piece(0, hint.order_id, hint.source, hint.disputed, _then(app, claimed))
+
+
+def _then(app: App, claimed: Claimed) -> Then:
+    def then(page: Page, account: int, ends: Ends, entries: list[Entry]) -> None:
+        now = app.book.time()
+        if ends is Ends.READ:
+            hints.followed(page, account, claimed, entries, now)
+        elif ends is Ends.REJECTED:
+            hints.absent(page, account, claimed, now)
+        else:
+            hints.unread(page, account, claimed, now)
+
+    return then
 
 
 async def stale(app: App, before: int) -> Ids:

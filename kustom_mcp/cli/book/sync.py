@@ -15,7 +15,6 @@ from kustom_mcp.book.query import Wanted
 from kustom_mcp.book.search import Search
 from kustom_mcp.calls.upstream_errors import unsettled
 from kustom_mcp.cli.book.bulk_read import Ends, Gathering, Piece
-from kustom_mcp.cli.book.hinted import hinted
 from kustom_mcp.cli.book.progress_bar import progress
 from kustom_mcp.cli.book.runner import (
     NOT_ALL,
@@ -25,10 +24,9 @@ from kustom_mcp.cli.book.runner import (
     note,
     patiently,
     result,
-    say_that_it_waits,
     stoppable,
 )
-from kustom_mcp.cli.book.sources import SOURCES, Source, paid_out
+from kustom_mcp.cli.book.sources import SOURCES, Source, hinted, paid_out
 
 
 async def catch_up(
@@ -50,7 +48,7 @@ async def catch_up(
     known = await patiently(
         lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
     )
-    gathering = Gathering(app, settled, per_second=rate, waiting=say_that_it_waits)
+    gathering = Gathering(app, settled, per_second=rate)
     tell = heard(say, gathering.stop)
     sources = SOURCES if settlements_from is None else (*SOURCES, paid_out(settlements_from))
     with progress(known.stale, "orders") as advance:
