@@ -32,9 +32,8 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book.completeness import WEBHOOK
 from kustom_mcp.settings.environment import HooksFile
 from kustom_mcp.transport.http.request_guard import Door
-from kustom_mcp.transport.webhooks.complaints import Complaints
 from kustom_mcp.transport.webhooks.events import PUSH, NotUnderstood, is_push, pushed, told
-from kustom_mcp.transport.webhooks.queue import Inbox, NoRoom
+from kustom_mcp.transport.webhooks.queue import Inbox, NoRoom, RepeatedWarnings
 from kustom_mcp.transport.webhooks.signature import signed
 
 PATH = "/hooks/kustom/{path}"
@@ -50,7 +49,7 @@ _ANSWERS = {
     "unsigned": (401, "The signature is missing or wrong."),
     "no_room": (503, "Not now."),
 }
-_COMPLAINTS = {
+_WARNINGS = {
     "not_understood": "a webhook or push was refused: it is neither an event nor does it name an order",
     "unsigned": "a webhook was refused: no good signature in `webhook-signature` for a secret of KUSTOM_HOOKS_SECRET, "
     "or a time in `webhook-timestamp` that is over five minutes from this machine's clock",
@@ -93,7 +92,7 @@ class Hooks:
         self._telemetry = app.telemetry
         self._inbox = inbox
         self._secrets = HooksFile(app.settings)
-        self._complaints = Complaints(app.clock)
+        self._warnings = RepeatedWarnings(app.clock)
         self._heard: OrderedDict[bytes, None] = OrderedDict()
         """Signed events that were kept."""
 
@@ -117,8 +116,8 @@ class Hooks:
         except ClientDisconnect:
             return
         self._telemetry.hooked(kind, result)
-        if result in _COMPLAINTS:
-            self._complaints.about(_COMPLAINTS[result])
+        if result in _WARNINGS:
+            self._warnings.warn(_WARNINGS[result])
         status, text = _ANSWERS[result]
         await PlainTextResponse(f"{text}\n", status)(scope, receive, send)
 

@@ -24,7 +24,6 @@ from kustom_mcp.book import BookUnavailable, hints
 from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.hints import Claimed, Hint
 from kustom_mcp.book.sqlite import Page
-from kustom_mcp.transport.webhooks.complaints import Complaints
 from kustom_mcp.transport.webhooks.events import Notice
 
 T = TypeVar("T")
@@ -38,8 +37,28 @@ LONGEST_PAUSE = 60.0
 AT_ONCE = 200
 MOST_WAITING = {True: 1_000, False: 100}
 """Requests that wait for the store."""
+WARN_EVERY = 60.0  # seconds
 
 log = logging.getLogger(__name__)
+
+
+class RepeatedWarnings:
+    """Warnings about requests that anybody can send: each at first, then at most once a minute, with a count."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._said: dict[str, tuple[float, int]] = {}
+        """When it was said last, and how often it would have been since."""
+
+    def warn(self, sentence: str) -> None:
+        """Log a sentence of ours."""
+        now = self._clock()
+        said, since = self._said.get(sentence, (float("-inf"), 0))
+        if now - said < WARN_EVERY:
+            self._said[sentence] = said, since + 1
+            return
+        log.warning("%s%s", sentence, f" ({since} more since this was said last)" if since else "")
+        self._said[sentence] = now, 0
 
 
 class NoRoom(Exception):
@@ -68,7 +87,7 @@ class Inbox:
         self._given: list[_Given] = []
         self._came = anyio.Event()
         self._kept = anyio.Event()
-        self._complaints = Complaints(app.clock)
+        self._warnings = RepeatedWarnings(app.clock)
         self._missed = 0
         """How often something was lost."""
         self._written = 0
@@ -143,7 +162,7 @@ class Inbox:
             refused = await self._put(batch, missed > self._written)
         except BookUnavailable as error:
             self._lost(batch)
-            self._complaints.about(f"webhooks cannot be kept now ({self._book.place}: {error})")
+            self._warnings.warn(f"webhooks cannot be kept now ({self._book.place}: {error})")
             return False
         except anyio.get_cancelled_exc_class():
             self._lost(batch)
@@ -152,7 +171,7 @@ class Inbox:
         for given in batch:
             given.kept = given.hint not in refused
         if refused:
-            self._complaints.about("too many orders were named at once; some are not followed")
+            self._warnings.warn("too many orders were named at once; some are not followed")
         return True
 
     def _lost(self, given: list[_Given]) -> None:
