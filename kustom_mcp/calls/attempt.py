@@ -24,7 +24,7 @@ from kustom_mcp.calls.card import Answered
 from kustom_mcp.calls.confirmation import ANSWER, SETTLING_SECONDS, Gate, Proposal, Watch, figures, head, is_yes, judge
 from kustom_mcp.calls.journal import Ledger
 from kustom_mcp.calls.messages import not_as_previewed, state_changed, unreadable, used_up
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.calls.token import NO_TRACE, Pledge, Purpose, digest, intent_key
 from kustom_mcp.schema.result import Code, Failure, Json
 

@@ -12,6 +12,7 @@ import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple
@@ -19,7 +20,6 @@ from uuid import UUID
 
 import anyio
 
-from kustom_mcp.calls.principal import Principal
 from kustom_mcp.money import show
 from kustom_mcp.schema.result import Code, Failure, Json
 from kustom_mcp.settings.links import ANY, CARRIERS, carriers, host_of, is_within
@@ -38,6 +38,24 @@ TOKEN = "token"
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
 """The fields of a request that move money, and the kind of which each has a ceiling over a day."""
+
+
+PRINCIPAL = "kustom.principal"
+"""Where an HTTP request carries its principal, in the scope that the server keeps of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller, and how far the call reaches: on stdio whoever runs the process, over HTTP what an access token says.
+
+    `name` stands in the record and is what codes and counts are bound to; it is not a person's name or address.
+    `writes`: whether tools that change something may be called. `orders`: the order ids that exist for this caller,
+    None for all.
+    """
+
+    name: str
+    writes: bool = True
+    orders: frozenset[str] | None = None
 
 
 class Kind(NamedTuple):

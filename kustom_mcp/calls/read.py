@@ -17,7 +17,7 @@ from kustom_mcp.app.fair_queue import Crowded
 from kustom_mcp.calls import upstream_errors as upstream
 from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.messages import still_running, too_many
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.orders import facts as view
 from kustom_mcp.schema.result import Code, Failure, Json
 from kustom_mcp.text import clean

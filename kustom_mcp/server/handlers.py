@@ -45,9 +45,7 @@ from kustom_mcp.calls.attempt import Asked
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, Answered, answered, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, operating_user
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
-from kustom_mcp.calls.policy import Kind, Policy
-from kustom_mcp.calls.principal import KEY as PRINCIPAL
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Kind, Policy, Principal
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.line_amounts import LinesError
 from kustom_mcp.schema.parsing import NOTHING_SENT, says_nothing

@@ -17,7 +17,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.writing import doubt, put
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator

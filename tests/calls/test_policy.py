@@ -10,8 +10,7 @@ import pytest
 from kustom_mcp.api.endpoint import Approved
 from kustom_mcp.api.endpoints import CANCEL_ORDER
 from kustom_mcp.api.errors import WritesOff
-from kustom_mcp.calls.policy import Kind, Policy
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Kind, Policy, Principal
 from kustom_mcp.schema.result import Code, Failure
 from kustom_mcp.server.handlers import KINDS
 from kustom_mcp.settings.settings import ConfigError, Settings

@@ -34,7 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import ALL_CALLS, Pace
 from kustom_mcp.calls.confirmation import operating_user
-from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.request_guard import Door
@@ -153,7 +153,7 @@ class _Openings:
         headers = Headers(scope=scope)
         if scope["method"] == "POST" and "mcp-session-id" not in headers:
             version = headers.get("mcp-protocol-version")
-            wait = self._pace.wait(scope[KEY].name) if version in (None, *HANDSHAKE_PROTOCOL_VERSIONS) else 0.0
+            wait = self._pace.wait(scope[PRINCIPAL].name) if version in (None, *HANDSHAKE_PROTOCOL_VERSIONS) else 0.0
             if wait:
                 refused = PlainTextResponse("Sessions are opened too fast.\n", 429, {"retry-after": str(ceil(wait))})
                 await refused(scope, receive, send)
@@ -169,7 +169,7 @@ class _Trusted:
         self._operator = Principal(operating_user())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[KEY] = self._operator
+        scope[PRINCIPAL] = self._operator
         await self._endpoint(scope, receive, send)
 
 

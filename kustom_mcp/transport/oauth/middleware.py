@@ -20,7 +20,7 @@ from starlette.authentication import AuthCredentials
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kustom_mcp.calls.principal import KEY
+from kustom_mcp.calls.policy import PRINCIPAL
 from kustom_mcp.transport.oauth.jwks import INTERVAL, KeysUnavailable
 from kustom_mcp.transport.oauth.metadata import Resource, challenge
 from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, Refused
@@ -107,7 +107,7 @@ def _too_long() -> JSONResponse:
 def _admit(scope: Scope, grant: Grant) -> None:
     """Say who is calling, to the tools and to the SDK, and take the token away."""
     scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
-    scope[KEY] = grant.principal
+    scope[PRINCIPAL] = grant.principal
     scope["auth"] = AuthCredentials(grant.scopes)
     scope["user"] = AuthenticatedUser(
         AccessToken(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 import jwt
 from pydantic import SecretStr
 
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.settings import validators as values
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, SigningKey

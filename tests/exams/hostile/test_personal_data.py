@@ -26,8 +26,7 @@ from kustom_mcp.api.errors import OmsError
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.attempt import Asked
 from kustom_mcp.calls.confirmation import Gate
-from kustom_mcp.calls.policy import Policy
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Policy, Principal
 from kustom_mcp.calls.write import Call
 from kustom_mcp.server.handlers import KINDS, build_server
 from kustom_mcp.settings.environment import load

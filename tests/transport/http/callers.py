@@ -12,7 +12,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
@@ -35,7 +35,7 @@ class Callers:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         who = dict(scope["headers"]).get(b"who", b"").decode()
         if who in self._principals:
-            scope[KEY] = self._principals[who]
+            scope[PRINCIPAL] = self._principals[who]
         await self._manager.asgi_app(scope, receive, send)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from mcp.client.streamable_http import streamable_http_client
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.transport.http.app import listen, web_app
 from kustom_mcp.transport.oauth.tokens import access_for
@@ -37,8 +37,8 @@ class Served:
 
         async def noted(scope: Scope, receive: Receive, send: Send) -> None:
             async def answered(message: Message) -> None:
-                if message["type"] == "http.response.start" and KEY in scope:
-                    self.callers.append(scope[KEY])
+                if message["type"] == "http.response.start" and PRINCIPAL in scope:
+                    self.callers.append(scope[PRINCIPAL])
                     self.headers.append([name for name, _ in scope["headers"]])
                 await send(message)
 

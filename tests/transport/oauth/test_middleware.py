@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from kustom_mcp.calls.principal import KEY, Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.transport.oauth.middleware import MAX_BODY, WITHHELD, Bearer
 from kustom_mcp.transport.oauth.tokens import access_for
@@ -263,7 +263,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         headers = {"authorization": f"{scheme} {value}", "x-other": "kept"}
         assert (await client.get("/mcp", headers=headers)).status_code == 200
     (scope,) = behind.scopes
-    principal = scope[KEY]
+    principal = scope[PRINCIPAL]
     assert principal == Principal(principal.name, writes=False, orders=frozenset({ORDER}))
     assert scope["auth"].scopes == ["openid", "orders:read"]
     user = scope["user"]
@@ -285,7 +285,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
 async def test_the_static_token_lets_its_callers_write() -> None:
     async with door(STATIC) as (client, behind):
         await client.post("/mcp", headers=bearer("letmein"), json=REFUND)
-    assert behind.scopes[0][KEY] == Principal("http-token")
+    assert behind.scopes[0][PRINCIPAL] == Principal("http-token")
     assert "letmein" not in repr(behind.scopes)
     assert get_access_token() is None
 

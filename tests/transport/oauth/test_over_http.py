@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2 as httpx
 import pytest
 
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.transport.http.app import SESSIONS_OF_ONE
 from tests.support.conversation import MODES, Mode, demo
 from tests.transport.oauth.issuing import AUDIENCE, ISSUER, Site, jwk, rsa_key, token

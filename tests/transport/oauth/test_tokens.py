@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from kustom_mcp.calls.principal import Principal
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.transport.oauth.jwks import KeysUnavailable
