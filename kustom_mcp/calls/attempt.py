@@ -26,7 +26,7 @@ from kustom_mcp.calls.journal import Ledger
 from kustom_mcp.calls.messages import not_as_previewed, state_changed, unreadable, used_up
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.calls.token import NO_TRACE, Pledge, Purpose, digest, intent_key
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Done(Exception):
 class StillUnknown(Exception):
     """An earlier write of this intent cannot be settled by looking. `why` it is not sent again."""
 
-    def __init__(self, why: Failure) -> None:
+    def __init__(self, why: ToolError) -> None:
         super().__init__(why)
         self.why = why
 
@@ -72,7 +72,7 @@ class Round:
         self.head = ""
         self.means: Means = "code"
         self.commits = False
-        self.objection: Failure | None = None
+        self.objection: ToolError | None = None
         self._ledger = ledger
         self._asked = asked
         self._gated = asked.gated
@@ -105,16 +105,16 @@ class Round:
 
     async def in_doubt(self, *, own: bool = False) -> tuple[Pledge, str] | None:
         """The pledge and the head of this very call where it was sent before and nobody knows what came of it: its open
-        intent, or a code that settles one. `own`: only where this caller made that call. Failure when records cannot be
-        read."""
+        intent, or a code that settles one. `own`: only where this caller made that call. ToolError where records cannot
+        be read."""
         said = None
         if isinstance(self._asked.confirm, str):
-            with contextlib.suppress(Failure):
+            with contextlib.suppress(ToolError):
                 said = self._opened(self._asked.confirm, frozenset({Purpose.SETTLE}))
         try:
             left = self._doubt or await self._ledger.open_intent(own=own) or said
             settled = left is not None and self._gated and await self._ledger.carried_out(left[0])
-        except Failure:
+        except ToolError:
             if said is None:
                 raise
             return said  # what cannot be read does not say that it was settled
@@ -202,7 +202,7 @@ class Round:
 
     async def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):
-            raise Failure(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
+            raise ToolError(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
         if confirm:
             self.commits, self.means = True, "flag"
             await self._settle()
@@ -240,7 +240,7 @@ class Round:
             expired = self.gate.expired(pledge)
             if expired is not None:
                 raise expired
-        except Failure as objection:
+        except ToolError as objection:
             # Whatever it brought, a write of this very call that is in doubt is settled before anything is asked anew.
             self.objection = objection
             self._take_up(await self.in_doubt())
@@ -250,9 +250,9 @@ class Round:
         self.means = "settle" if self.pledge.purpose is Purpose.SETTLE else means
 
     def _opened(self, code: object, purposes: frozenset[Purpose]) -> tuple[Pledge, str]:
-        """The pledge inside a code and the code's head. Failure."""
+        """The pledge inside a code and the code's head. ToolError."""
         pledge = self.gate.opened(code, self._caller, purposes, self._ledger.binding)
         return pledge, str(code).rpartition(".")[0]
 
-    def _object(self, objection: Failure) -> None:
+    def _object(self, objection: ToolError) -> None:
         self.objection, self.pledge, self.commits = objection, None, False

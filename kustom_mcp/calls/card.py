@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict
 
 from kustom_mcp.schema.output_schema import output_schema
 from kustom_mcp.schema.parsing import CORRECT, NOTHING_SENT, parse
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 
 EXTENSION = "io.modelcontextprotocol/ui"
 PAGE_TYPE = "text/html;profile=mcp-app"
@@ -54,11 +54,11 @@ class Answered(BaseModel):
 
 
 def answered(given: Mapping[str, Any], seals: Sequence[str]) -> Answered:
-    """What a card sent, checked. Failure when it is not in order, or comes from no page of this server."""
+    """What a card sent, checked. ToolError when it is not in order, or comes from no page of this server."""
     answer = parse(Answered, given)
     assert isinstance(answer, Answered)
     if not any(hmac.compare_digest(answer.seal.encode(), seal.encode()) for seal in seals):
-        raise Failure(
+        raise ToolError(
             Code.CONFIRMATION_INVALID,
             f"This comes from no order card of this server as it runs now. {NOTHING_SENT}",
             field="seal",
@@ -67,7 +67,7 @@ def answered(given: Mapping[str, Any], seals: Sequence[str]) -> Answered:
     given_parts = (answer.state is not None, answer.code is not None, answer.approve is not None)
     if given_parts not in ((True, False, False), (False, True, True)):
         message = f"Send either state, for a preview, or code and approve, for an answer. {NOTHING_SENT}"
-        raise Failure(Code.INVALID_ARGUMENT, message, field="state", next_step=CORRECT)
+        raise ToolError(Code.INVALID_ARGUMENT, message, field="state", next_step=CORRECT)
     return answer
 
 

@@ -32,7 +32,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
 from kustom_mcp.calls.token import NO_TRACE, CodeBox, CodeError, Figures, Pledge, Purpose, derive, digest
 from kustom_mcp.money import plain, show
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.text import alike
 
 Facts = Any
@@ -225,27 +225,27 @@ class Gate:
         return {"code": self._box.seal(head, pledge, caller=caller), "expires_at": expires_at}
 
     def opened(self, code: object, caller: str, purposes: frozenset[Purpose], arguments: bytes) -> Pledge:
-        """The pledge inside a code, expired or not. Failure CONFIRMATION_INVALID or _MISMATCH."""
+        """The pledge inside a code, expired or not. ToolError CONFIRMATION_INVALID or _MISMATCH."""
         try:
             pledge = self._box.open(code, caller=caller) if isinstance(code, str) else None
         except CodeError:
             pledge = None
         if pledge is None or pledge.purpose not in purposes:
-            raise Failure(
+            raise ToolError(
                 Code.CONFIRMATION_INVALID,
                 "confirm is not a code of this server for this person. Nothing was sent.",
                 field="confirm",
             )
         if pledge.arguments != arguments:
-            raise Failure(
+            raise ToolError(
                 Code.CONFIRMATION_MISMATCH,
                 "This code was given for another call: operation, order or arguments differ. Nothing was sent.",
                 field="confirm",
             )
         return pledge
 
-    def expired(self, pledge: Pledge) -> Failure | None:
+    def expired(self, pledge: Pledge) -> ToolError | None:
         """That the time of this pledge is over, when it is."""
         if pledge.expires > self.app.wall():
             return None
-        return Failure(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")
+        return ToolError(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")

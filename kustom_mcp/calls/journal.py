@@ -20,7 +20,7 @@ from kustom_mcp.api.endpoint import Approved, Authority
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.token import Figures, Pledge, Purpose, digest
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.json_files import number
 from kustom_mcp.state.threads import aside
@@ -71,7 +71,7 @@ class Ledger:
         self._app.telemetry.event(self._entry["tool"], event, **told)
 
     async def begin(self, pledge: Pledge, head: str, authority: Authority, until: float) -> None:
-        """Write down that a write is about to leave, before it does. Failure AUDIT_UNAVAILABLE when that is
+        """Write down that a write is about to leave, before it does. ToolError AUDIT_UNAVAILABLE when that is
         impossible."""
         intent = {
             "digest": self._digest,
@@ -194,8 +194,8 @@ class Ledger:
         return await aside(work, abandon=abandon)
 
 
-def _unavailable(place: str) -> Failure:
-    return Failure(
+def _unavailable(place: str) -> ToolError:
+    return ToolError(
         Code.AUDIT_UNAVAILABLE,
         "This server cannot write or read its own records, so it sends no writes. Nothing was sent.",
         next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",

@@ -14,7 +14,7 @@ from kustom_mcp.api.order_rules import Verdict
 from kustom_mcp.calls.confirmation import SEE_CODE_MODE, Mode, Proposal
 from kustom_mcp.calls.token import STATUSES, Figures
 from kustom_mcp.money import show
-from kustom_mcp.schema.result import Code, Failure, Json, Result, Upstream
+from kustom_mcp.schema.result import Code, Json, Result, ToolError, Upstream
 from kustom_mcp.text import clean
 
 TOOLS = {
@@ -51,7 +51,7 @@ def preview(
     proposal: Proposal,
     order: Mapping[str, Json],
     confirm: Mapping[str, Json] | None,
-    objection: Failure | None,
+    objection: ToolError | None,
     mode: Mode,
     *,
     by_card: bool = False,
@@ -117,7 +117,7 @@ def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
     )
 
 
-def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
+def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
     """The order is no longer what was approved: the difference in status and amounts, in words."""
     differences: list[str] = []
     # A code holds a status by its number, so one that we don't know is as good as none.
@@ -129,23 +129,23 @@ def state_changed(before: Figures, now: Figures, currency: str) -> Failure:
         if was != is_now:
             differences.append(f"{name} {show(was, currency)} -> {show(is_now, currency)}")
     what = "; ".join(differences) or "its lines, its address or its entries were changed"
-    return Failure(
+    return ToolError(
         Code.STATE_CHANGED,
         f"The order has changed since this was approved ({what}). Nothing was sent.",
         next_step="Show the person what changed, and ask again.",
     )
 
 
-def not_as_previewed() -> Failure:
+def not_as_previewed() -> ToolError:
     """A card that is shown again, on an order that has changed since: what it previewed may have been done."""
-    return Failure(
+    return ToolError(
         Code.STATE_CHANGED,
         "The order has changed since this was previewed; it may be that this was done. Nothing was sent now.",
         next_step="Look at the order as it is now. If this is still wanted, ask the assistant for a new preview.",
     )
 
 
-def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failure:
+def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> ToolError:
     """Refused here, because Kustom documents that it would be refused there: with the reason and the alternative.
 
     `most` is the limit in words where an amount is over it.
@@ -155,7 +155,7 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
     next_step = f"{instead} Ask the person first."
     if verdict.elsewhere:
         next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."
-    return Failure(
+    return ToolError(
         Code.ACTION_NOT_ALLOWED,
         f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
         next_step=next_step,
@@ -163,10 +163,10 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> Failur
     )
 
 
-def nobody_to_ask(mode: Mode) -> Failure:
+def nobody_to_ask(mode: Mode) -> ToolError:
     """The operator wants a person, and this host cannot ask one."""
     where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
-    return Failure(
+    return ToolError(
         Code.HUMAN_APPROVAL_UNAVAILABLE,
         f"A person must approve this {where}, and this host cannot show one. Nothing was sent.",
         next_step=f"Ask the person to use a host that shows {what}, or the operator to set KUSTOM_CONFIRM=code.",
@@ -174,23 +174,23 @@ def nobody_to_ask(mode: Mode) -> Failure:
     )
 
 
-def shutting_down() -> Failure:
+def shutting_down() -> ToolError:
     """The process is ending: no new write is started."""
-    return Failure(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
+    return ToolError(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
 
 
-def too_many() -> Failure:
+def too_many() -> ToolError:
     """No request could be made within the deadline, because others were."""
-    return Failure(
+    return ToolError(
         Code.BUSY,
         "This server has too many requests under way. Nothing was sent.",
         next_step="Repeat the call in a few seconds.",
     )
 
 
-def too_fast(wait: int) -> Failure:
+def too_fast(wait: int) -> ToolError:
     """This caller, or all together, made more calls than a server that many share takes."""
-    return Failure(
+    return ToolError(
         Code.RATE_LIMITED,
         "Calls come faster than this server takes them. Nothing was sent.",
         retry_after_seconds=wait,
@@ -198,18 +198,18 @@ def too_fast(wait: int) -> Failure:
     )
 
 
-def still_running() -> Failure:
+def still_running() -> ToolError:
     """The order's turn did not come within the deadline of this call."""
-    return Failure(
+    return ToolError(
         Code.BUSY,
         "Another write to this order is still running. Nothing was sent.",
         next_step="Read the order, then repeat the call.",
     )
 
 
-def used_up() -> Failure:
+def used_up() -> ToolError:
     """The approval has been carried out once, and the order has been changed back since."""
-    return Failure(
+    return ToolError(
         Code.CONFIRMATION_INVALID,
         "This approval has been used already, and the order was changed back since. Nothing was sent.",
         field="confirm",
@@ -222,7 +222,7 @@ class Doubt:
     status of a 2xx that the order contradicts."""
 
     error: OutcomeUnknown | None = None
-    stopped: Failure | None = None
+    stopped: ToolError | None = None
     contradicted: int | None = None
 
     @property
@@ -280,7 +280,7 @@ def outcome_unknown(
         settles = f"{when} this call {again}: it looks at the order first, and does it at most once."
     else:
         settles = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
-    failure = Failure(
+    failure = ToolError(
         Code.OUTCOME_UNKNOWN,
         doubt.message(),
         next_step=f"{settles} Do not start a new one, and tell the person that it is not certain yet.",
@@ -306,8 +306,8 @@ def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json])
     )
 
 
-def unreadable() -> Failure:
+def unreadable() -> ToolError:
     """Why a write in doubt is never sent again whose effect no read shows."""
-    return Failure(
+    return ToolError(
         Code.OUTCOME_UNKNOWN, "Whether it happened cannot be read through the API, so it is never sent again."
     )

@@ -21,7 +21,7 @@ from uuid import UUID
 import anyio
 
 from kustom_mcp.money import show
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import ANY, CARRIERS, carriers, host_of, is_within
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.state.spending_limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
@@ -102,12 +102,12 @@ class Policy:
         return None
 
     def require(self, tool: str) -> None:
-        """Refuse a tool that is switched off. Failure NOT_PERMITTED."""
+        """Refuse a tool that is switched off. ToolError NOT_PERMITTED."""
         why = self.why_off(tool)
         if why:
             setting = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), TOKEN)
             how = "the scopes of a token" if setting == TOKEN else setting
-            raise Failure(
+            raise ToolError(
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
                 next_step=f"Tell the person that the operator of this server decides this with {how}.",
@@ -127,11 +127,11 @@ class Policy:
         return token if configured is None else configured if token is None else configured & token
 
     def require_all_orders(self) -> None:
-        """Refuse what shows many orders together where only some exist for this caller. Failure NOT_PERMITTED."""
+        """Refuse what shows many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
         if self.scope is not None:
             configured = self._settings.order_scope is not None
             why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
-            raise Failure(
+            raise ToolError(
                 Code.NOT_PERMITTED,
                 f"Payouts hold many orders, and {why} allows certain ones only. Nothing was sent.",
                 next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
@@ -139,11 +139,11 @@ class Policy:
             )
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
-        """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. Failure LIMIT_EXCEEDED."""
+        """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. ToolError LIMIT_EXCEEDED."""
         ceilings = self._settings.max_amount
         limit = ceilings.limit(currency) if ceilings else None
         if limit is not None and amount > limit:
-            raise Failure(
+            raise ToolError(
                 Code.LIMIT_EXCEEDED,
                 f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
                 "(KUSTOM_MAX_AMOUNT). Nothing was sent.",
@@ -153,7 +153,7 @@ class Policy:
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
-        """Hold the links of shipments, which are checked arguments, to KUSTOM_TRACKING_HOSTS. Failure NOT_PERMITTED."""
+        """Hold the links of shipments (checked arguments) to KUSTOM_TRACKING_HOSTS. ToolError NOT_PERMITTED."""
         for index, shipment in enumerate(shipments):
             for name in ("tracking_uri", "return_tracking_uri"):
                 if name in shipment:
@@ -164,7 +164,7 @@ class Policy:
         if CARRIERS in hosts:
             hosts |= carriers()
         if ANY not in hosts and not is_within(host_of(uri), hosts):
-            raise Failure(
+            raise ToolError(
                 Code.NOT_PERMITTED,
                 "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here. Nothing was sent.",
                 field=field,
@@ -181,7 +181,7 @@ class Policy:
     async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
         """Hold a request that may be sent later to KUSTOM_MAX_DAILY, so that nobody is asked in vain.
 
-        `now` in unix seconds. Failure LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
+        `now` in unix seconds. ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
         """
         move = self._move(key, body, currency)
         if move is not None:
@@ -191,10 +191,10 @@ class Policy:
     async def counted(
         self, caller: str, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float
     ) -> AsyncGenerator[None]:
-        """Count the write inside, and reserve the money that it moves. A Failure that says that nothing was done gives
-        the money back; any other end keeps it.
+        """Count the write inside, and reserve the money that it moves. A ToolError that says that nothing was done
+        gives the money back; any other end keeps it.
 
-        Failure RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above KUSTOM_MAX_DAILY, BUSY,
+        ToolError RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above KUSTOM_MAX_DAILY, BUSY,
         AUDIT_UNAVAILABLE.
         """
         move = self._move(key, body, currency)
@@ -203,7 +203,7 @@ class Policy:
         await _ask(lambda: self._limits.take(who, most, move, now), self._settings, self._limits, move)
         try:
             yield
-        except Failure as failure:
+        except ToolError as failure:
             if move is not None and failure.ends in ("not_sent", "rejected"):
                 await self._give_back(move)
             raise
@@ -235,22 +235,22 @@ async def _ask(question: Callable[[], None], settings: Settings, limits: Limits,
         assert move is not None
         raise _no_room(move, error) from None
     except LimitsBusy:
-        raise Failure(
+        raise ToolError(
             Code.BUSY,
             "Other writes of this server, or of another one here, hold its counts. Nothing was sent.",
             next_step="Repeat the call in a few seconds.",
         ) from None
     except LimitsUnavailable as error:
         log.warning("the limits cannot be kept: %s", error)
-        raise Failure(
+        raise ToolError(
             Code.AUDIT_UNAVAILABLE,
             "This server cannot keep count of its writes, so it sends none. Nothing was sent.",
             next_step=f"Tell the operator that {limits.place} cannot be used; reading orders still works.",
         ) from None
 
 
-def _too_fast(most: int, wait: int) -> Failure:
-    return Failure(
+def _too_fast(most: int, wait: int) -> ToolError:
+    return ToolError(
         Code.RATE_LIMITED,
         f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
         retry_after_seconds=wait,
@@ -259,7 +259,7 @@ def _too_fast(most: int, wait: int) -> Failure:
     )
 
 
-def _no_room(move: Move, room: NoRoom) -> Failure:
+def _no_room(move: Move, room: NoRoom) -> ToolError:
     """What is left, and when there is enough again."""
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
     if room.at is None:
@@ -267,7 +267,7 @@ def _no_room(move: Move, room: NoRoom) -> Failure:
     else:
         when = datetime.fromtimestamp(ceil(room.at / 60) * 60, UTC)
         again = f"There is room for this amount from {when:%Y-%m-%d %H:%M} UTC on, if no other comes first."
-    return Failure(
+    return ToolError(
         Code.LIMIT_EXCEEDED,
         f"The {move.kind}s of 24 hours may come to {ceiling} here (KUSTOM_MAX_DAILY), and {left} of that is left. "
         f"{again} Nothing was sent.",

@@ -19,7 +19,7 @@ from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.messages import still_running, too_many
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.orders import facts as view
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.text import clean
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Reading:
         await self._turn.aclose()
 
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
-        """Read an endpoint. Failure when it cannot be read; `entry` names what besides the order may be missing."""
+        """Read an endpoint. ToolError when it cannot be read; `entry` names what besides the order may be missing."""
         asked_at = self.app.wall()
         try:
             async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
@@ -71,19 +71,19 @@ class Reading:
 
     async def order_with(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> tuple[Order, T]:
         """The order and something of it, read at the same time; the order is needed for its currency."""
-        failures: dict[str, Failure] = {}
+        failures: dict[str, ToolError] = {}
         found: list[T] = []
 
         async def read_entry() -> None:
             try:
                 found.append(await self.read(endpoint, entry=entry, **ids))
-            except Failure as failure:
+            except ToolError as failure:
                 failures["entry"] = failure
 
         async def read_order() -> None:
             try:
                 await self.order(ids["order_id"])
-            except Failure as failure:
+            except ToolError as failure:
                 failures["order"] = failure
 
         self.require_scope(ids["order_id"])
@@ -101,15 +101,15 @@ class Reading:
         return self._deadline - self.app.clock()
 
     def require_scope(self, order_id: str) -> None:
-        """An order out of scope looks exactly like one that does not exist, and nothing is sent. Failure NOT_FOUND."""
+        """Raise ToolError NOT_FOUND for an order out of scope, exactly as for one that does not exist; send nothing."""
         hidden_by = self.policy.hidden_by(order_id)
         if hidden_by:
             raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed, setting=hidden_by)
 
     def same_currency(self, order: Order, currency: str | None) -> None:
-        """Hold a currency that was sent to the order's. Failure CURRENCY_MISMATCH."""
+        """Hold a currency that was sent to the order's. ToolError CURRENCY_MISMATCH."""
         if currency is not None and currency != order.currency:
-            raise Failure(
+            raise ToolError(
                 Code.CURRENCY_MISMATCH,
                 f"This order is in {clean(order.currency, 10)}. Nothing was sent, and nothing is ever converted.",
                 field="currency",
@@ -125,7 +125,7 @@ class Reading:
             permitted=self.policy.why_off,
         )
 
-    def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> Failure:
+    def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:
         return upstream.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)
 
     async def _take_turn(self, order_id: str) -> None:

@@ -14,7 +14,7 @@ from kustom_mcp.api.reconcile import Landed, Written
 from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import Seen, Step
 from kustom_mcp.calls.confirmation import Answer, Ask
-from kustom_mcp.schema.result import Failure
+from kustom_mcp.schema.result import ToolError
 
 
 class _OfApp(Protocol):
@@ -40,7 +40,7 @@ def step(name: Step) -> Callable[[Method[C, P, R]], Marked[C, P, R]]:
             with telemetry.step(name) as seen:
                 try:
                     result = await method(self, *args, **kwargs)
-                except (Answer, Ask, Failure) as end:
+                except (Answer, Ask, ToolError) as end:
                     _ended(seen, end)
                     raise
                 if isinstance(result, Landed):
@@ -54,11 +54,11 @@ def step(name: Step) -> Callable[[Method[C, P, R]], Marked[C, P, R]]:
     return mark
 
 
-def _ended(seen: Seen, end: Answer | Ask | Failure) -> None:
+def _ended(seen: Seen, end: Answer | Ask | ToolError) -> None:
     """How a step ended that did not come back."""
     if isinstance(end, Ask):
         seen.ended("asked")
-    elif isinstance(end, Failure):
+    elif isinstance(end, ToolError):
         seen.ended(end.ends, end.code.value)
     else:
         error = end.result.error

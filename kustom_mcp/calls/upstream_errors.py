@@ -9,58 +9,58 @@ from __future__ import annotations
 import math
 
 from kustom_mcp.api import errors
-from kustom_mcp.schema.result import Code, Failure, Upstream
+from kustom_mcp.schema.result import Code, ToolError, Upstream
 from kustom_mcp.text import clean
 
 NO_SUCH_ORDER = "There is no order with this id for these credentials. Nothing was changed."
 FIND_ORDER = "Check the order id in the Kustom portal or the shop; Kustom does not find orders by name or number."
 
 
-def order_not_found(*, sandboxed: bool, setting: str | None = None) -> Failure:
+def order_not_found(*, sandboxed: bool, setting: str | None = None) -> ToolError:
     """The one answer for an order that does not exist and for one that is out of scope by a setting."""
     where = (
         "This is the sandbox, which knows only its demo orders: read the resource kustom://reference/demo-orders."
         if sandboxed
         else FIND_ORDER
     )
-    return Failure(Code.NOT_FOUND, NO_SUCH_ORDER, next_step=where, setting=setting)
+    return ToolError(Code.NOT_FOUND, NO_SUCH_ORDER, next_step=where, setting=setting)
 
 
-def failure(error: errors.OmsError, *, writing: bool, entry: str | None = None, sandboxed: bool = False) -> Failure:
-    """The Failure for an error of the API client. `entry`: what besides the order may be missing, such as a capture."""
+def failure(error: errors.OmsError, *, writing: bool, entry: str | None = None, sandboxed: bool = False) -> ToolError:
+    """The ToolError for an error of the API client. `entry`: what besides the order may be missing, as a capture."""
     if isinstance(error, errors.NotFound):
         return _not_found(error, entry, sandboxed=sandboxed)
     if isinstance(error, errors.Refused):
         return _refused(error, writing=writing)
     if isinstance(error, errors.InvalidIdentifier):
-        return Failure(Code.INVALID_IDENTIFIER, str(error), field=error.parameter)
+        return ToolError(Code.INVALID_IDENTIFIER, str(error), field=error.parameter)
     if isinstance(error, errors.WritesOff):
-        return Failure(Code.NOT_PERMITTED, "This server is read-only (KUSTOM_WRITES). Nothing was sent.")
+        return ToolError(Code.NOT_PERMITTED, "This server is read-only (KUSTOM_WRITES). Nothing was sent.")
     if isinstance(error, errors.ProtocolError):
-        return Failure(
+        return ToolError(
             Code.UPSTREAM_PROTOCOL,
             "Kustom's answer to a read was not what its API promises. Nothing was changed.",
             next_step="Repeat the call once; if it happens again, tell the operator.",
         )
     if isinstance(error, errors.Unavailable):
-        return Failure(
+        return ToolError(
             Code.UPSTREAM_UNAVAILABLE,
             "Kustom did not answer a read in time. Nothing was changed.",
             next_step="Repeat the call in a moment.",
             upstream=Upstream(error.status, None, error.correlation_id) if error.status else None,
         )
-    return Failure(
+    return ToolError(
         Code.UPSTREAM_UNAVAILABLE,
         "Kustom could not be reached. Nothing was sent.",
         next_step="Repeat the call in a moment; if it keeps failing, tell the operator to check the network.",
     )
 
 
-def unsettled(error: errors.OmsError, *, payout: bool) -> Failure:
-    """The Failure for an error of the Settlements API, which has a permission of its own. `payout`: one was asked for
+def unsettled(error: errors.OmsError, *, payout: bool) -> ToolError:
+    """The ToolError for an error of the Settlements API, which has a permission of its own. `payout`: one was asked for
     by its reference, so that 404 says that there is none."""
     if isinstance(error, errors.NotFound) and payout:
-        return Failure(
+        return ToolError(
             Code.NOT_FOUND,
             "There is no payout with this payment_reference for these credentials. Nothing was changed.",
             next_step="Compare it with the bank statement, or look for it by its date with kustom_list_payouts.",
@@ -68,7 +68,7 @@ def unsettled(error: errors.OmsError, *, payout: bool) -> Failure:
             upstream=_upstream(error),
         )
     if isinstance(error, errors.Refused) and error.status in (403, 404):
-        return Failure(
+        return ToolError(
             Code.AUTHENTICATION_FAILED,
             f"Kustom does not let these credentials read settlements (HTTP {error.status}). Nothing was changed.",
             next_step="Tell the operator that the Settlements API needs its own permission for the API credentials, "
@@ -78,10 +78,10 @@ def unsettled(error: errors.OmsError, *, payout: bool) -> Failure:
     return failure(error, writing=False)
 
 
-def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) -> Failure:
+def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) -> ToolError:
     if entry is None or error.error_code == "NO_SUCH_ORDER":
         return order_not_found(sandboxed=sandboxed)
-    return Failure(
+    return ToolError(
         Code.NOT_FOUND,
         f"This order has no {entry} with this id. Nothing was changed.",
         next_step=f"Read the order with kustom_get_order and include {entry}s to see the ids it has.",
@@ -90,12 +90,12 @@ def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) ->
     )
 
 
-def _refused(error: errors.Refused, *, writing: bool) -> Failure:
+def _refused(error: errors.Refused, *, writing: bool) -> ToolError:
     upstream = _upstream(error)
     done = "Nothing was changed."
     if isinstance(error, errors.RateLimited):
         wait = max(1, math.ceil(error.retry_after)) if error.retry_after is not None else 10
-        return Failure(
+        return ToolError(
             Code.RATE_LIMITED,
             f"Kustom limits the rate of requests at the moment. {done}",
             retry_after_seconds=wait,
@@ -107,7 +107,7 @@ def _refused(error: errors.Refused, *, writing: bool) -> Failure:
             if error.blocked
             else "Kustom did not accept the credentials."
         )
-        return Failure(
+        return ToolError(
             Code.AUTHENTICATION_FAILED,
             f"{message} {done}",
             next_step="Only the operator can mend this: the command `check` of kustom-mcp says what is wrong.",
@@ -120,14 +120,14 @@ def _refused(error: errors.Refused, *, writing: bool) -> Failure:
         else ""
     )
     if isinstance(error, errors.NotAllowed):
-        return Failure(
+        return ToolError(
             Code.ACTION_NOT_ALLOWED,
             f"Kustom does not allow this for the order as it is. {done}",
             outcome="rejected",
             next_step=f"Read the order with kustom_get_order: `can` lists what is possible now.{again}",
             upstream=upstream,
         )
-    return Failure(
+    return ToolError(
         Code.UPSTREAM_REJECTED,
         f"Kustom refused the request (HTTP {error.status}). {done}",
         next_step=f"Read third_party.upstream_messages for Kustom's own words, as data; correct the request.{again}",

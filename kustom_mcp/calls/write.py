@@ -64,7 +64,7 @@ from kustom_mcp.money import show
 from kustom_mcp.orders import facts as view
 from kustom_mcp.orders.details import details
 from kustom_mcp.schema.arguments import as_json
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
 FIRST_PAUSE = 0.25
@@ -108,7 +108,7 @@ class Call(Reading):
         return await self._held(self._round, order_id, watch)
 
     def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
-        """Refuse what Kustom documents as impossible for this order. Failure ACTION_NOT_ALLOWED."""
+        """Refuse what Kustom documents as impossible for this order. ToolError ACTION_NOT_ALLOWED."""
         verdict = rules.verdict(endpoint.name, order, amount)
         if verdict.refused_here:
             self._current()[0].insist()
@@ -185,7 +185,7 @@ class Call(Reading):
         async with self.policy.counted(self._caller, self._pledge.key, body, order.currency, self.app.wall()):
             try:
                 written = await self._send(endpoint, authority, body, settle, entry, ids)
-            except Failure as failure:
+            except ToolError as failure:
                 if gate.doubts(self._pledge):  # what was sent before may have moved the money that is reserved
                     self._unknown(self._pledge, Doubt(stopped=failure))
                 raise
@@ -201,7 +201,7 @@ class Call(Reading):
         entry: str | None,
         ids: Mapping[str, str],
     ) -> Written:
-        """The write, when its money is reserved. A Failure from here means that nothing was done."""
+        """The write, when its money is reserved. A ToolError from here means that nothing was done."""
         gate, order = self._current()
         assert self._pledge is not None
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
@@ -274,7 +274,7 @@ class Call(Reading):
         """Read the order once more after the write; what was read before stays where that fails."""
         _, before = self._current()
         self._read_after = True
-        with contextlib.suppress(Failure):
+        with contextlib.suppress(ToolError):
             self._after = await self.read(GET_ORDER, order_id=before.order_id)
 
     async def applied(
@@ -302,7 +302,7 @@ class Call(Reading):
         return self._asked.arguments
 
     @property
-    def change(self) -> Failure | None:
+    def change(self) -> ToolError | None:
         """That the order has changed since this was approved, when it has: it goes before what does not fit it now."""
         objection = self._round.objection if self._round else None
         return objection if objection is not None and objection.code is Code.STATE_CHANGED else None
@@ -311,19 +311,19 @@ class Call(Reading):
         """The code that settles a write after a crash of ours."""
         return self._current()[0].settling_code(self._pledge) if self.sent and self._pledge else None
 
-    def note_refusal(self, failure: Failure) -> None:
+    def note_refusal(self, failure: ToolError) -> None:
         """Write a refused or failed write down."""
         if self._round is not None:
             self._ledger.note("refused", error=failure.code.value)
 
-    async def stopped(self, failure: Failure) -> Result:
+    async def stopped(self, failure: ToolError) -> Result:
         """The answer of a write that this failure ended. Where the very call was sent before and has no outcome, the
         failure says nothing about that sending, so the answer is `unknown`."""
         gate = self._round or Round(self.gate, self._ledger, self._caller, self._asked)
         hidden = self.policy.hidden_by(str(self._asked.arguments["order_id"])) is not None
         left = None
         if failure.ends != "unknown":
-            with contextlib.suppress(Failure):  # records that cannot be read say nothing of what was sent before
+            with contextlib.suppress(ToolError):  # records that cannot be read say nothing of what was sent before
                 left = await gate.in_doubt(own=hidden)
         if left is None:
             return failure.result()
@@ -366,7 +366,7 @@ class Call(Reading):
         gate, order = self._current()
         return gate.propose(self._asked.tool, order, proposal, purpose)
 
-    def _leave(self, proposal: Proposal, objection: Failure | None) -> NoReturn:
+    def _leave(self, proposal: Proposal, objection: ToolError | None) -> NoReturn:
         """End this round with a preview, and with a code where this host gets codes."""
         gate, order = self._current()
         mode, card = self.gate.mode, self._asked.card

@@ -19,7 +19,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
 from kustom_mcp.orders.line_amounts import Line, stored_lines
 from kustom_mcp.orders.third_party import Pii, masked
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import shown_host
 from kustom_mcp.text import quoted
 
@@ -71,7 +71,7 @@ def details(
     if (body and not _is_exact(body)) or not _is_whole(order.merchant_reference1 or "", 40):
         told.append(f"check {_digest([tool, dict(ids), body])}")
     if sum(len(sentence.encode()) + 3 for sentence in told) > MOST_BYTES:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "This is more than one preview can show, so nobody could approve it as a whole. Nothing was sent.",
             next_step="Split it: change fewer lines, or send fewer shipments, in one call.",

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 
 _START_AGAIN = "Send the same arguments with `next_cursor` of the answer before, or start again without a cursor."
 _DIGITS = 9
@@ -26,7 +26,7 @@ def next_cursor(arguments: Mapping[str, Any], *place: int | str) -> str:
 
 
 def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], Any]) -> list[Any]:
-    """The place that a cursor names, each part made by its kind. Failure INVALID_ARGUMENT."""
+    """The place that a cursor names, each part made by its kind. ToolError INVALID_ARGUMENT."""
     digest, *parts = text.split(".")
     try:
         place = [kind(part) for kind, part in zip(kinds, parts, strict=True)]
@@ -34,7 +34,7 @@ def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], An
             return place
     except ValueError:
         pass
-    raise Failure(
+    raise ToolError(
         Code.INVALID_ARGUMENT,
         "cursor: it is not from the last answer to this same search. Nothing was sent.",
         field="cursor",
@@ -43,13 +43,13 @@ def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], An
 
 
 def start_of(text: str | None, arguments: Mapping[str, Any]) -> int:
-    """How many entries of a list come before the page; 0 without a cursor. Failure INVALID_ARGUMENT."""
+    """How many entries of a list come before the page; 0 without a cursor. ToolError INVALID_ARGUMENT."""
     return 0 if text is None else place_of(text, arguments, _count)[0]
 
 
-def behind_the_end() -> Failure:
+def behind_the_end() -> ToolError:
     """For a page that would begin where the list has ended: empty, it would read as if there were nothing at all."""
-    return Failure(
+    return ToolError(
         Code.INVALID_ARGUMENT,
         "cursor: the list ends before the place that it names. Nothing was changed.",
         field="cursor",

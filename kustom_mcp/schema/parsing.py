@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from kustom_mcp.money import minor
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
-from kustom_mcp.schema.result import Code, Failure, Mistake
+from kustom_mcp.schema.result import Code, Mistake, ToolError
 from kustom_mcp.text import nearest
 
 NOTHING_SENT = "Nothing was sent."
@@ -33,13 +33,13 @@ Place = tuple[int | str, ...]
 
 
 def parse(model: type[BaseModel], given: Mapping[str, Any], besides: Sequence[str] = ()) -> BaseModel:
-    """The checked arguments. Failure for anything else. `besides`: known arguments that are not checked here."""
+    """The checked arguments. ToolError for anything else. `besides`: known arguments that are not checked here."""
     reading = _Reading()
     try:
         arguments = reading.fields(given, model, (), as_written=False)
         text = json.dumps(arguments)
     except (ValueError, RecursionError):
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT, f"The arguments are not plain JSON. {NOTHING_SENT}", next_step=CORRECT
         ) from None
     try:
@@ -54,10 +54,10 @@ def says_nothing(value: Any) -> bool:
 
 
 def with_cleared(given: Mapping[str, str], clear: Sequence[str] | None) -> dict[str, str]:
-    """The texts to set, and the empty text by which Kustom clears a field. Failure where both are asked of one."""
+    """The texts to set, and the empty text by which Kustom clears a field. ToolError where both are asked of one."""
     both = next((name for name in clear or () if name in given), None)
     if both is not None:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             f"{both} is given a value and named in clear as well. {NOTHING_SENT}",
             next_step="Ask the person which of the two is meant, and send only that.",
@@ -169,7 +169,7 @@ def _failure(
     arguments: Mapping[str, Any],
     reading: _Reading,
     besides: Sequence[str],
-) -> Failure:
+) -> ToolError:
     """All mistakes at once, the first as the sentence. Unknown names come first: they often explain the others."""
     found = sorted(found, key=lambda problem: problem["type"] != "extra_forbidden")
     told: list[_Told] = []
@@ -180,7 +180,7 @@ def _failure(
         else:
             told.append(_Told(_code(problem), _path(place), _sentence(problem, place, arguments, reading)))
     first, several = told[0], len(told) > 1
-    return Failure(
+    return ToolError(
         first.code,
         f"{first.sentence}{first.known}{_more(len(found)) if several else ''} {NOTHING_SENT}",
         field=first.field,

@@ -120,7 +120,7 @@ class Mistake(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Failure(Exception):
+class ToolError(Exception):
     """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value.
 
     `fields`: all that is wrong with the arguments, where that is more than one thing; else empty.
@@ -191,7 +191,7 @@ class Result:
     warnings: Sequence[str] = ()
     confirm: Mapping[str, Json] | None = None
     next_step: str | None = None
-    error: Failure | None = None
+    error: ToolError | None = None
     payload: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """What only some tools return: capture, captures, refund, options, orders, totals, now."""
 

@@ -49,7 +49,7 @@ from kustom_mcp.calls.policy import PRINCIPAL, Kind, Policy, Principal
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.line_amounts import LinesError
 from kustom_mcp.schema.parsing import NOTHING_SENT, says_nothing
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.server import resources
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.tool_list import listing
@@ -123,10 +123,10 @@ class Desk:
             tool = CATALOG.get(card.tool)
             if tool is None or not tool.effect.gated:
                 message = f"There is nothing to approve for this tool. {NOTHING_SENT}"
-                raise Failure(Code.INVALID_ARGUMENT, message, field="tool")
+                raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
             if not shows_cards(ctx):
                 raise nobody_to_ask("card")
-        except Failure as failure:
+        except ToolError as failure:
             return failure.result()
         return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
 
@@ -155,7 +155,7 @@ class Desk:
                     sent, code = call.sent, call.in_doubt()
         except Ask:
             raise
-        except Failure as failure:
+        except ToolError as failure:
             stopped = failure
         except Exception:
             log.exception("the tool %s failed", tool.name)
@@ -166,11 +166,11 @@ class Desk:
             return result
         return await self._stopped(ctx, asked, stopped)
 
-    async def _stopped(self, ctx: Context, asked: Callable[[], Asked], failure: Failure) -> Result:
+    async def _stopped(self, ctx: Context, asked: Callable[[], Asked], failure: ToolError) -> Result:
         """The answer of a write that was stopped before it was looked at, or by a fault of ours."""
         try:
             return await Call(self.gate, ctx, asked()).stopped(failure)
-        except Failure:
+        except ToolError:
             return failure.result()  # arguments that are not in order are no call that was made before
         except Exception:
             log.exception("nothing can be said about an earlier sending of this call")
@@ -181,7 +181,7 @@ class Desk:
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
 
     def _keep_pace(self, principal: Principal) -> None:
-        """Failure RATE_LIMITED when calls come too fast."""
+        """ToolError RATE_LIMITED when calls come too fast."""
         wait = self.app.pace.wait(principal.name) if self.app.pace else 0.0
         if wait:
             raise too_fast(ceil(wait))
@@ -280,11 +280,11 @@ async def _run(call: Call, tool: Operation) -> Result:
         return await tool.run(call, **call.arguments)
     except Answer as answer:
         return answer.result
-    except Failure as error:
+    except ToolError as error:
         failure = error
     except LinesError as error:
         message = f"{error.message} {NOTHING_SENT}"
-        failure = Failure(Code[error.code], message, next_step=error.hint, field=error.field)
+        failure = ToolError(Code[error.code], message, next_step=error.hint, field=error.field)
     if failure.code in UNFIT and call.change is not None:
         failure = call.change
     call.note_refusal(failure)
@@ -294,15 +294,15 @@ async def _run(call: Call, tool: Operation) -> Result:
     return result
 
 
-def _internal(*, sent: bool) -> Failure:
+def _internal(*, sent: bool) -> ToolError:
     if sent:
-        return Failure(
+        return ToolError(
             Code.INTERNAL,
             "Something went wrong in this server after the request had been sent; it may have been carried out.",
             outcome="unknown",
             next_step="Read the order to see whether it happened before doing anything else, and tell the operator.",
         )
-    return Failure(
+    return ToolError(
         Code.INTERNAL,
         "Something went wrong in this server. Nothing was sent.",
         next_step="Repeat the call once; if it happens again, tell the operator.",

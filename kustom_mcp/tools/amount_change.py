@@ -10,7 +10,7 @@ from kustom_mcp.calls.confirmation import Facts
 from kustom_mcp.orders import line_selection as order_lines_of
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineChange, LineIn
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.text import alike
 from kustom_mcp.tools.amounts import complete, line_facts
 
@@ -40,7 +40,7 @@ def repricing(
     order_lines: Sequence[LineIn] | None,
     line_changes: Sequence[LineChange] | None,
 ) -> Repricing:
-    """What an amount change asks for. Failure or LinesError when it does not say it, or does not add up."""
+    """What an amount change asks for. ToolError or LinesError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
         built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
         order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
@@ -50,7 +50,7 @@ def repricing(
         Refundable(order).must_keep_all(lines, "order_lines")
         warnings = order_lines_of.check_change(order, total, lines)
     else:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "Send line_changes alone, or order_amount with the complete order_lines: Kustom replaces the whole list, "
             "so leaving lines out would delete them. Nothing was sent.",

@@ -17,7 +17,7 @@ from kustom_mcp.orders import line_selection as order_lines_of
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineIn, Pick, sent
 from kustom_mcp.schema.parsing import CORRECT
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import is_web_address
 from kustom_mcp.text import has_url
 
@@ -41,10 +41,10 @@ def entry(
     picks: Sequence[Pick] | None,
     order_lines: Sequence[LineIn] | None,
 ) -> Entry:
-    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. Failure, LinesError."""
+    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. ToolError, LinesError."""
     refund = field == "refunded_amount"
     if picks is not None and order_lines is not None:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "Send lines or order_lines, not both. Nothing was sent.",
             next_step="Call again with lines alone: the server fills in the rest from the order.",
@@ -60,7 +60,7 @@ def entry(
             warnings += order_lines_of.overpaid(order, full)
         return Entry(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             f"Nothing says how much: send {field} in minor units, or lines. Nothing was sent.",
             field=field,
@@ -93,11 +93,11 @@ def unbooked(before: Order, field: str, amount: int) -> Contradicted:
 
 
 def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:
-    """Lines in Kustom's format, with what a known reference lets them inherit. Failure for a line without a name."""
+    """Lines in Kustom's format, with what a known reference lets them inherit. ToolError for a line without a name."""
     full = order_lines_of.inherit(order, [sent(line) for line in order_lines])
     for index, line in enumerate(full):
         if not line.get("name"):
-            raise Failure(
+            raise ToolError(
                 Code.INVALID_ARGUMENT,
                 f"order_lines[{index}] needs a name: its reference is not one of the order's. Nothing was sent.",
                 next_step="Name the line, or use a reference that kustom_get_order shows.",
@@ -108,7 +108,7 @@ def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json
 
 
 def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
-    """Refuse links in what the customer reads of a line, unless the order has that text already. Failure."""
+    """Refuse links in what the customer reads of a line, unless the order has that text already. ToolError."""
     entries = (order, *order.captures, *order.refunds)
     known = {text for entry in entries for line in entry.order_lines for text in (line.name, line.reference)}
     links = {getattr(line, name) for line in order.order_lines for name in LINKS}
@@ -121,9 +121,9 @@ def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
                 raise _bad_line(index, name, "must be a web address that starts with https:// or http://")
 
 
-def _bad_line(index: int, name: str, why: str) -> Failure:
+def _bad_line(index: int, name: str, why: str) -> ToolError:
     field = f"order_lines[{index}].{name}"
-    return Failure(Code.INVALID_ARGUMENT, f"{field} {why}. Nothing was sent.", field=field, next_step=CORRECT)
+    return ToolError(Code.INVALID_ARGUMENT, f"{field} {why}. Nothing was sent.", field=field, next_step=CORRECT)
 
 
 def line_facts(order: Order) -> list[dict[str, Any]]:
@@ -139,7 +139,7 @@ def short(order: Order) -> str:
 def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
     totals = [line.get("total_amount") for line in full]
     if not all(isinstance(total, int) for total in totals):
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             f"The lines do not all carry total_amount, so {field} must be sent as well. Nothing was sent.",
             next_step=f"Send {field}, or lines with the numbers that kustom_get_order shows.",
@@ -147,7 +147,7 @@ def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
         )
     total = sum(total for total in totals if isinstance(total, int))
     if total < 1:
-        raise Failure(
+        raise ToolError(
             Code.AMOUNT_OUT_OF_RANGE,
             "The lines come to nothing or less. Nothing was sent.",
             next_step="Correct the lines, so that they come to more than 0.",

@@ -28,7 +28,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.facts import REFERENCES, row
 from kustom_mcp.schema.cursor import NEXT, next_cursor
 from kustom_mcp.schema.cursor import place_of as read_cursor
-from kustom_mcp.schema.result import Code, Failure, Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 
 if TYPE_CHECKING:
     from kustom_mcp.book.search import Known
@@ -82,11 +82,11 @@ class Searching:
     """The orders that were asked for again."""
 
     async def found(self) -> Found:
-        """Read again what is stale, then search. Failure when nothing can match, and when there is no book to use."""
+        """Read again what is stale, then search. ToolError when nothing can match, and when there is no book to use."""
         senseless = self.wanted.senseless()
         if senseless is not None:
             field, why = senseless
-            raise Failure(Code.INVALID_ARGUMENT, f"{field}: {why}. Nothing was sent.", field=field)
+            raise ToolError(Code.INVALID_ARGUMENT, f"{field}: {why}. Nothing was sent.", field=field)
         from kustom_mcp.book.search import Search
 
         scope, book = self.call.policy.scope, self.call.app.book
@@ -148,7 +148,7 @@ class Searching:
             nonlocal done, failed, stopped
             try:
                 await self.call.order(order_id)
-            except Failure as failure:
+            except ToolError as failure:
                 failed += failure.code not in _OF_ONE_ORDER
                 stopped = stopped or failed >= _PATIENCE or _concerns_all(failure)
             else:
@@ -289,7 +289,7 @@ def _hint(wanted: Wanted) -> str:
     return f"{hint}.{short}"
 
 
-def _concerns_all(failure: Failure) -> bool:
+def _concerns_all(failure: ToolError) -> bool:
     """Whether a read failed for what the next one would meet as well: not of one order, nor perhaps of one."""
     status = failure.upstream.status if failure.upstream else 0
     return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
@@ -303,7 +303,7 @@ def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By, *, alike
 
 
 def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
-    """The last order that was shown. Failure INVALID_ARGUMENT."""
+    """The last order that was shown. ToolError INVALID_ARGUMENT."""
     part, value, short = read_cursor(text, arguments, int, int, _order_id)
     return Place(part, value, short)
 
@@ -313,8 +313,8 @@ def _order_id(short: str) -> str:
     return str(UUID(bytes=base64.urlsafe_b64decode(f"{short}==")))
 
 
-def _switched_off() -> Failure:
-    return Failure(
+def _switched_off() -> ToolError:
+    return ToolError(
         Code.NOT_PERMITTED,
         "This server keeps no order book (KUSTOM_BOOK_DAYS is 0), so it cannot look for orders. Nothing was sent.",
         next_step="Tell the person that the operator of this server decides this with KUSTOM_BOOK_DAYS. "
@@ -326,9 +326,9 @@ def _switched_off() -> Failure:
 _REMEDY = {False: "", True: ", and to delete the folder `book` there: then a new book is begun"}
 
 
-def _unusable(place: str, error: BookUnavailable) -> Failure:
+def _unusable(place: str, error: BookUnavailable) -> ToolError:
     damaged = str(error).startswith(DAMAGED)
-    return Failure(
+    return ToolError(
         Code.AUDIT_UNAVAILABLE,
         f"The order book cannot be used ({error}), so nothing can be looked up. Nothing was sent.",
         next_step=f"Orders can still be read by their id. Tell the operator to look at {place}{_REMEDY[damaged]}.",

@@ -21,7 +21,7 @@ from kustom_mcp.api.settlements import (
     Transactions,
 )
 from kustom_mcp.calls.write import Call
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 
 MOST_PAGES: Final = 4
 """Pages of LARGEST_PAGE that one call reads at most."""
@@ -58,19 +58,19 @@ async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -
     """A payout, and a page of its transactions, read at the same time."""
     payouts: list[Payout] = []
     pages: list[Transactions] = []
-    failures: list[Failure] = []
+    failures: list[ToolError] = []
 
     async def read_payout() -> None:
         try:
             payouts.append(await call.read(GET_PAYOUT, payment_reference=payment_reference))
-        except Failure as failure:
+        except ToolError as failure:
             failures.insert(0, failure)
 
     async def read_page() -> None:
         asked = {"payment_reference": payment_reference, "size": str(limit), "offset": str(offset)}
         try:
             pages.append(await call.read(LIST_TRANSACTIONS, **asked))
-        except Failure as failure:
+        except ToolError as failure:
             failures.append(failure)
 
     async with anyio.create_task_group() as group:
@@ -82,11 +82,11 @@ async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -
     return payouts[0], pages[0]
 
 
-async def no_such_payout(call: Call, payment_reference: str) -> Failure | None:
+async def no_such_payout(call: Call, payment_reference: str) -> ToolError | None:
     """What Kustom says when it knows no payout of this reference; None where it knows one, or cannot be asked."""
     try:
         await call.read(GET_PAYOUT, payment_reference=payment_reference)
-    except Failure as failure:
+    except ToolError as failure:
         return failure if failure.code is Code.NOT_FOUND else None
     return None
 
@@ -99,7 +99,7 @@ async def payouts_of(call: Call, transactions: Sequence[Transaction]) -> dict[st
         if PATTERNS["payment_reference"].fullmatch(reference):
             try:
                 found[reference] = await call.read(GET_PAYOUT, payment_reference=reference)
-            except Failure:
+            except ToolError:
                 continue
     return found
 

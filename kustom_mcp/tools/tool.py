@@ -101,7 +101,7 @@ class Operation:
         return input_schema(self.arguments)
 
     def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The checked arguments, only those that were sent. Failure otherwise."""
+        """The checked arguments, only those that were sent. ToolError otherwise."""
         model = parse(self.arguments, given, besides=("confirm",) if self.effect.gated else ())
         return {name: getattr(model, name) for name in model.model_fields_set}
 

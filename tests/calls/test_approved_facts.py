@@ -12,7 +12,7 @@ from kustom_mcp.calls import upstream_errors as upstream
 from kustom_mcp.calls.messages import state_changed
 from kustom_mcp.calls.token import Figures
 from kustom_mcp.calls.write import Call
-from kustom_mcp.schema.result import Failure, Result
+from kustom_mcp.schema.result import Result, ToolError
 from kustom_mcp.tools.tool import Effect, operation
 
 DONE = Result("ok", "Done.")
@@ -68,7 +68,7 @@ def test_a_failure_is_one_sentence() -> None:
 
 def _difference(before: Figures, now: Figures) -> str:
     failure = state_changed(before, now, "SEK")
-    assert isinstance(failure, Failure)
+    assert isinstance(failure, ToolError)
     return failure.message.partition("(")[2].partition(")")[0]
 
 

@@ -11,7 +11,7 @@ from kustom_mcp.api.endpoint import Approved
 from kustom_mcp.api.endpoints import CANCEL_ORDER
 from kustom_mcp.api.errors import WritesOff
 from kustom_mcp.calls.policy import Kind, Policy, Principal
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 from kustom_mcp.server.handlers import KINDS
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.app import Simulator
@@ -218,7 +218,7 @@ def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_sai
         policy.tracking_links(shipments)
         return
     policy.tracking_links([{"tracking_uri": "https://www.dhl.com/1"}])
-    with pytest.raises(Failure, match="KUSTOM_TRACKING_HOSTS") as caught:
+    with pytest.raises(ToolError, match="KUSTOM_TRACKING_HOSTS") as caught:
         policy.tracking_links(shipments)
     assert (caught.value.code, caught.value.setting) == (Code.NOT_PERMITTED, "KUSTOM_TRACKING_HOSTS")
 
@@ -245,7 +245,7 @@ def test_a_mistyped_toolset_is_told_the_nearest() -> None:
 def test_what_is_off_is_required_in_vain() -> None:
     policy = Policy(Settings.model_validate({"tools": "orders"}), CATALOG)
     policy.require("kustom_get_order")
-    with pytest.raises(Failure):
+    with pytest.raises(ToolError):
         policy.require("kustom_refund_order")
 
 
@@ -256,7 +256,7 @@ def test_what_shows_many_orders_together_is_refused_where_only_some_exist() -> N
         (Settings(), Principal("nobody", orders=frozenset()), "token"),
         (Settings(order_scope=frozenset({NEVER_THERE})), Principal("all"), "KUSTOM_ORDER_SCOPE"),
     ):
-        with pytest.raises(Failure) as caught:
+        with pytest.raises(ToolError) as caught:
             Policy(settings, KINDS).for_caller(principal).require_all_orders()
         assert (caught.value.code, caught.value.setting) == ("NOT_PERMITTED", setting)
     Policy(Settings(), KINDS).for_caller(Principal("all")).require_all_orders()

@@ -14,7 +14,7 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
-from kustom_mcp.schema.result import Code, Failure
+from kustom_mcp.schema.result import Code, ToolError
 from kustom_mcp.server.handlers import KINDS
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
@@ -259,16 +259,16 @@ async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, cap
         async with policy.counted("me", UUID(int=1), body, "SEK", now):
             other.execute("ATTACH ? AS limits", (str(limits.path),))
             other.execute("BEGIN IMMEDIATE")
-            raise Failure(Code.UPSTREAM_REJECTED, "Kustom refused.")
+            raise ToolError(Code.UPSTREAM_REJECTED, "Kustom refused.")
 
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as other:
-        with pytest.raises(Failure, match="UPSTREAM_REJECTED"):
+        with pytest.raises(ToolError, match="UPSTREAM_REJECTED"):
             await refused_while_locked(other)
         other.execute("ROLLBACK")
     assert [record.getMessage() for record in caplog.records] == [
         "money that did not move stays counted for a day: the limits cannot be written"
     ]
-    with pytest.raises(Failure, match="LIMIT_EXCEEDED"):
+    with pytest.raises(ToolError, match="LIMIT_EXCEEDED"):
         await policy.room_today(UUID(int=2), body, "SEK", now)
     limits.close()
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from kustom_mcp.schema.result import Failure
+from kustom_mcp.schema.result import ToolError
 from kustom_mcp.tools.catalog import CATALOG
 from tests.support.conversation import MODES, Mode, Talk, conversation, demo
 
@@ -575,7 +575,7 @@ async def test_a_mistyped_confirm_names_confirm() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_not_a_number_is_refused_where_a_transport_lets_it_through(value: float) -> None:
-    with pytest.raises(Failure) as caught:
+    with pytest.raises(ToolError) as caught:
         CATALOG["kustom_capture_order"].parse({"order_id": OPEN, "captured_amount": value, "currency": "SEK"})
     assert (caught.value.code, caught.value.field) == ("INVALID_ARGUMENT", "captured_amount")
     assert "whole number of minor units" in caught.value.message

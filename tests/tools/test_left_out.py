@@ -15,7 +15,7 @@ import pytest
 
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS, as_json
 from kustom_mcp.schema.parsing import AS_WRITTEN, MOST_TOLD
-from kustom_mcp.schema.result import Failure
+from kustom_mcp.schema.result import ToolError
 from kustom_mcp.tools.catalog import CATALOG
 from tests.support.conversation import Talk, demo
 from tests.tools.steady import first_capture, steady, without
@@ -117,8 +117,8 @@ def meant(tool: str, arguments: Mapping[str, Any]) -> Wire:
     return as_json(CATALOG[tool].parse(arguments))
 
 
-def refusal(tool: str, arguments: Mapping[str, Any]) -> Failure:
-    with pytest.raises(Failure) as caught:
+def refusal(tool: str, arguments: Mapping[str, Any]) -> ToolError:
+    with pytest.raises(ToolError) as caught:
         CATALOG[tool].parse(arguments)
     return caught.value
 

@@ -9,7 +9,7 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as view
 from kustom_mcp.schema.arguments import OrderId
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.tool import Effect, operation
 
 AT_ONCE = 8
@@ -27,7 +27,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     """Check, review or compare several orders at once, a list or in bulk, 100 at most: which to ship, which expire,
     an overview table, and totals per currency."""
     rows: dict[str, dict[str, Json]] = {}
-    failures: list[Failure] = []
+    failures: list[ToolError] = []
     totals, now = view.Totals(), call.app.now()
     left = iter(order_ids)
 
@@ -38,7 +38,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
                 order = await call.order(order_id)
                 rows[order_id] = view.row("ok", order, now=now)
                 totals.add(order)
-            except Failure as failure:
+            except ToolError as failure:
                 rows[order_id] = {"outcome": failure.ends, "order_id": order_id, "error": failure.code.value}
                 failures.append(failure)
             await call.context.session.report_progress(len(rows), len(order_ids))

@@ -11,7 +11,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import payouts as settled
 from kustom_mcp.schema.arguments import Moment, PaymentReference, beginning, ending
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.settlements import all_payouts
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -75,7 +75,7 @@ async def list_payouts(
 
 
 def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
-    """What Kustom is asked for. Failure INVALID_ARGUMENT for a period that ends before it begins."""
+    """What Kustom is asked for. ToolError INVALID_ARGUMENT for a period that ends before it begins."""
     first, last = beginning(start_date), ending(end_date)
     if first is None:
         until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now
@@ -85,7 +85,7 @@ def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict
     if len(end_date or "") == 10:
         last -= 1  # the API takes the second that it ends with
     if first > last:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "start_date lies after end_date. Nothing was sent.",
             field="start_date",
@@ -97,7 +97,7 @@ def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict
 async def _one(call: Call, asked: dict[str, Json]) -> Result:
     others = [name for name in ("start_date", "end_date", "currency") if asked[name] is not None]
     if others:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             f"payment_reference names one payout: leave {' and '.join(others)} out. Nothing was sent.",
             field=others[0],

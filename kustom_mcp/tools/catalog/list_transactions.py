@@ -10,7 +10,7 @@ from kustom_mcp.orders import facts as view
 from kustom_mcp.orders import payouts as settled
 from kustom_mcp.schema.arguments import OrderId, PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.settlements import all_transactions, no_such_payout, page_of, payouts_of
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -41,7 +41,7 @@ async def list_transactions(
     if order_id is not None:
         return await _of_order(call, order_id, payment_reference, asked, start, end)
     if payment_reference is None:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "Either order_id or payment_reference is needed. Nothing was sent.",
             field="order_id",
@@ -98,7 +98,7 @@ async def _of_order(
     return Result("ok", summary, None, typed, payload=payload, next_step=next_step)
 
 
-def _nothing_in(payout: str, unknown: Failure | None, *, complete: bool) -> str:
+def _nothing_in(payout: str, unknown: ToolError | None, *, complete: bool) -> str:
     if unknown:
         return f"Kustom knows no payout {payout} for these credentials."
     return f"Nothing of {'this order' if complete else 'what was read of this order'} is in payout {payout}."

@@ -9,7 +9,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as view
 from kustom_mcp.schema.arguments import Address, ClearedFields, OrderId, sent
 from kustom_mcp.schema.parsing import with_cleared
-from kustom_mcp.schema.result import Code, Failure, Json, Result
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.amounts import short
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -37,7 +37,7 @@ async def update_customer_details(
     phone, email. The billing address cannot be changed."""
     wanted = with_cleared(sent(shipping_address) if shipping_address else {}, clear)
     if not wanted:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "Send the fields of shipping_address to change, or name in clear those to empty. Nothing was sent.",
             next_step="Ask the person for the new address.",

@@ -10,7 +10,7 @@ from kustom_mcp.calls.confirmation import Proposal, Watch, unset
 from kustom_mcp.calls.write import Call
 from kustom_mcp.schema.arguments import ClearedReferences, OrderId, OrderReference
 from kustom_mcp.schema.parsing import with_cleared
-from kustom_mcp.schema.result import Code, Failure, Result
+from kustom_mcp.schema.result import Code, Result, ToolError
 from kustom_mcp.tools.amounts import short
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -31,7 +31,7 @@ async def update_merchant_references(
     given = {"merchant_reference1": merchant_reference1, "merchant_reference2": merchant_reference2}
     wanted = with_cleared({name: value for name, value in given.items() if value is not None}, clear)
     if not wanted:
-        raise Failure(
+        raise ToolError(
             Code.INVALID_ARGUMENT,
             "Send merchant_reference1, merchant_reference2 or both, or name them in clear. Nothing was sent.",
             next_step="Ask the person which reference to set, or to clear.",
