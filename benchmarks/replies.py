@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.figures import table
 from benchmarks.pipe import Pipe
 from benchmarks.surface import size
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 
 ENVELOPE = 40
 """About what JSON-RPC adds to a result."""

@@ -29,7 +29,7 @@ from benchmarks.figures import Figures, percentile, table
 from benchmarks.soak import start_kustom
 from benchmarks.systems import AUTOMATIC, BARE_BOTH, OURS
 from benchmarks.upstream import ROOT
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 
 AT_ONCE = (1, 16, 64)
 CALLS = {1: 60, 16: 192, 64: 320}

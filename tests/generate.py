@@ -24,7 +24,7 @@ from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.tool_list import FILE, encoded
 from kustom_mcp.settings.environment import FIRST, Row, env_example, table
 from kustom_mcp.simulator.behaviours import marked
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation

@@ -1,13 +1,18 @@
-"""What can be asked of the order book, as plain values."""
+"""A question to the order book as plain values: a filter, the order of its matches, and a place in that order.
+
+Of what nothing is left to capture neither the amount left nor the expiry tells anything: where one of them gives the
+order these follow after the others, newest first.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from kustom_mcp.api.models import CAPTURED
-from kustom_mcp.book.entry import ENDED, Kind
+from kustom_mcp.book.entry import ENDED, Entry, Kind
 from kustom_mcp.book.references import folded
 
 By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
@@ -69,3 +74,41 @@ class Wanted:
         """Whether kind and time of creation decide alone."""
         others = (self.reference, self.expires_before, self.refunded_from)
         return (self.min_remaining or 0) <= 1 and others == (None, None, None)
+
+
+INDEXES = {
+    "created_at": "book_by_created",
+    "expires_at": "book_by_expires",
+    "remaining_authorized_amount": "book_by_remaining",
+}
+LEADS: Mapping[By, Callable[[Kind], bool]] = {
+    "created_at": lambda kind: False,
+    "expires_at": lambda kind: kind.open,
+    "remaining_authorized_amount": lambda kind: kind.remains,
+}
+"""What an order concerns, by its kind: these come first."""
+
+
+PARTS = 2
+"""What the order concerns, and the rest."""
+
+
+class Place(NamedTuple):
+    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there; of
+    orders that are called only like what was looked for PARTS more."""
+
+    part: int
+    value: int
+    order_id: str
+
+
+def place(order_by: By, entry: Entry, *, alike: bool = False) -> Place:
+    """`alike`: a reference was looked for, and this order is not called exactly so."""
+    leads = LEADS[order_by](entry.kind)
+    part = (0 if leads else 1) + (PARTS if alike else 0)
+    return Place(part, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
+
+
+def beyond(by: str) -> str:
+    """How what comes later compares: soonest first, but newest and largest first."""
+    return ">" if by == "expires_at" else "<"

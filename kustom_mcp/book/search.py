@@ -2,7 +2,7 @@
 
 Scope comes before everything: of orders out of scope nothing is counted. A page is put together from the first orders
 of each kind that fits, so that it takes the same time among a thousand orders as among a million; totals come from
-the sums where the filter allows. In which order they come is in `ordering`.
+the sums where the filter allows. In which order they come is in `query`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kustom_mcp.api.models import AMOUNTS
-from kustom_mcp.book.called import called
 from kustom_mcp.book.entry import DAY, Entry
-from kustom_mcp.book.ordering import INDEXES, LEADS, PARTS, Place, beyond
-from kustom_mcp.book.query import MOST_COUNTED, By, Wanted
+from kustom_mcp.book.query import INDEXES, LEADS, MOST_COUNTED, PARTS, By, Place, Wanted, beyond
+from kustom_mcp.book.references import backwards, sought
 from kustom_mcp.book.sqlite import Page
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 
@@ -24,6 +23,9 @@ _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
 _COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
+_FEW = 1_000
+"""Orders whose ids have a part in common."""
+_REFERENCES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
 class Known(NamedTuple):
@@ -326,6 +328,51 @@ class Search:
         ids: Mapping[str, str] = {f"scope{index}": order_id for index, order_id in enumerate(sorted(scope))}
         self._values |= ids
         return f"order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else "1 = 0"
+
+
+class Called(NamedTuple):
+    """Statements that give the numbers of orders, and the values of both."""
+
+    found: str
+    exact: str
+    """Of these, those that are called exactly so."""
+    values: dict[str, Any]
+
+
+def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | None) -> Called:
+    """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part.
+
+    `values` has the account, and what the condition `scope` needs: of orders out of scope nothing is told.
+    """
+    asked = sought(reference)
+    forms = {f"written{index}": form for index, form in enumerate(sorted(asked.written))}
+    more: dict[str, Any] = {"name": asked.name, "whole": asked.whole, **forms}
+    mine = "SELECT number FROM book {index} WHERE account = :account AND "
+    found = "SELECT number FROM book_names WHERE name = :name"
+    for index, start in enumerate(asked.starts):
+        found += f" UNION {mine.format(index='')}order_id >= :start{index} AND order_id < :beyond{index}"
+        more |= {f"start{index}": start, f"beyond{index}": f"{start}~"}
+    if asked.part:
+        last = backwards(asked.part)
+        more |= {"last": last, "before_last": f"{last}~", "anywhere": f"%{asked.part}%"}
+        anywhere = f"{mine}order_id LIKE :anywhere"
+        ending = f"{anywhere} AND id_backwards >= :last AND id_backwards < :before_last"
+        within = f" AND {scope}" if scope is not None else ""
+        for index, wider in (("book_by_id_backwards", ending), ("book_by_id", anywhere)):
+            known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){within} LIMIT 1"
+            if not page.rows(known, {**values, **more}):
+                statement = f"{wider.format(index=page.by(index))} LIMIT {_FEW}"
+                numbers = [str(number) for (number,) in page.rows(statement, {**values, **more})]
+                found = ", ".join(numbers) or "NULL"
+    listed = ", ".join(f":{name}" for name in forms)
+    trimmed = [f"trim({name})" for name in _REFERENCES]
+    lowered = [f"lower({text})" if reference.isascii() else page.lower(text) for text in trimmed]  # the first is faster
+    same = " OR ".join(f"{text} IN ({listed})" for text in lowered)
+    exact = (
+        f"SELECT number FROM book WHERE number IN (SELECT number FROM book_names WHERE name = :name) AND ({same}) "
+        "UNION SELECT number FROM book WHERE account = :account AND order_id = :whole"
+    )
+    return Called(found, exact, more)
 
 
 def _list(numbers: Iterable[int]) -> str:

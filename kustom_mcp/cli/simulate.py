@@ -9,8 +9,8 @@ import signal
 import sys
 
 from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox
-from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.sending import Address, send_events
 from kustom_mcp.simulator.serve import serve
 

@@ -222,7 +222,7 @@ class Desk:
         return CompleteResult(completion=found or Completion(values=[]))
 
     def _demo_orders(self, ctx: Context) -> list[tuple[str, str, str, str]]:
-        from kustom_mcp.simulator.seeds import demo_orders
+        from kustom_mcp.simulator.demo_orders import demo_orders
 
         policy = self.policy.for_caller(self._principal(ctx))
         seeds = [seed for seed in demo_orders() if policy.hidden_by(seed.order_id) is None]

@@ -15,10 +15,11 @@ from typing import Any, Final
 
 from kustom_mcp.simulator import control, events, payout_calls, states
 from kustom_mcp.simulator.calls import Call
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import Json, made_up_id
 from kustom_mcp.simulator.faults import Faults
 from kustom_mcp.simulator.routes import Route, find_route
-from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.store import Record, Store, system_clock
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import JSON_TYPE, ErrorAnswer, NotJson, Request, Response, error_response, parse_json

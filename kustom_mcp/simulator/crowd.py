@@ -9,7 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from kustom_mcp.simulator.drafts import AUTHORIZATION_DAYS
-from kustom_mcp.simulator.goods import Seed, item, shipping
+from kustom_mcp.simulator.seeds import Seed, item, shipping
 
 DAYS: Final = 60
 MOST: Final = 10_000

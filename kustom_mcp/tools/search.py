@@ -20,8 +20,7 @@ from kustom_mcp.api.identifiers import ASK_FOR
 from kustom_mcp.book import BookUnavailable, Entry
 from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.ordering import Place, place
-from kustom_mcp.book.query import MOST_COUNTED, By, Wanted
+from kustom_mcp.book.query import MOST_COUNTED, By, Place, Wanted, place
 from kustom_mcp.book.references import LEAST, folded, sought
 from kustom_mcp.book.sqlite import DAMAGED, Page
 from kustom_mcp.calls.write import Call

@@ -26,7 +26,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp import __version__
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

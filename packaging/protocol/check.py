@@ -27,7 +27,7 @@ from typing import Any
 
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.tools.catalog import CATALOG
 
 HERE = Path(__file__).resolve().parent

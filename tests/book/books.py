@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kustom_mcp.book.entry import Entry, entry_of
-from kustom_mcp.book.ordering import place
-from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.query import By, Wanted, place
 from kustom_mcp.book.search import Known, Search
 from kustom_mcp.book.sqlite import LocalShelf, Page
 from kustom_mcp.book.writing import account_number, doubt, put

@@ -15,9 +15,8 @@ from pydantic import SecretStr
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.ordering import place
 from kustom_mcp.book.postgres import SharedShelf
-from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.query import By, Wanted, place
 from kustom_mcp.book.search import Search
 from kustom_mcp.book.sqlite import LocalShelf, Shelf
 from kustom_mcp.book.writing import account_number, forget, put

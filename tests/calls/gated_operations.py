@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kustom_mcp.simulator.direct import ask
 from tests.calls.quick import ALL as EVERYTHING
 from tests.support.conversation import Talk
+from tests.support.direct import ask
 
 Request = tuple[str, str, Any]
 """Method, path below the order, body."""

@@ -22,7 +22,7 @@ from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.sqlite import LATEST, LocalShelf, Page
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.cli.program import shown
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.cli.conftest import Command
 from tests.cli.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
 from tests.support.conversation import conversation, demo

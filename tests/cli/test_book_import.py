@@ -19,7 +19,7 @@ from uuid import UUID
 import pytest
 from openpyxl import Workbook
 
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.book.writers import SANDBOX
 from tests.cli.conftest import Command
 from tests.exams.hostile.test_personal_data import PERSONAL

@@ -25,13 +25,13 @@ from kustom_mcp.api.retry import RetryBudget
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.simulator.app import API_KEY, Simulator
-from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.switches import Switches
 from tests.calls.quick import Time
 from tests.exams.operations import ALL
 from tests.exams.story import EFFECTIVE, NOTHING, Means
 from tests.support.conversation import Talk, conversation
+from tests.support.direct import ask
 from tests.transport.kustom import USERNAME
 
 REFUNDS = "/orders/{order_id}/refunds"

@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.direct import ask
 from tests.calls.quick import Time
 from tests.exams.faults import JSON, api_error, done_with, reset_read, said
 from tests.exams.operations import (
@@ -34,6 +33,7 @@ from tests.exams.operations import (
 from tests.exams.scripted_upstream import Exchange, Step, Upstream, kustom, well
 from tests.exams.story import Means, Story, begin, server
 from tests.support.conversation import Talk
+from tests.support.direct import ask
 
 ENTRIES = {CAPTURE.tool: ("Capture-Id", "captures", "capture_id"), REFUND.tool: ("Refund-Id", "refunds", "refund_id")}
 """What makes an entry: the header that names it, the list that it is in, and its id there."""

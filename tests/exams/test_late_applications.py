@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from kustom_mcp.simulator.direct import ask
 from tests.exams.faults import api_error, done_but, held, reset_read, reset_unread, said
 from tests.exams.operations import CANCEL, CAPTURE, OPERATIONS, REFUND, RELEASE, SHIPPING, Operation
 from tests.exams.scripted_upstream import Exchange, Step, Upstream, kustom
 from tests.exams.story import Means as GateMeans
 from tests.exams.story import Story, begin, server
+from tests.support.direct import ask
 
 MONEY = (REFUND, CAPTURE, SHIPPING)
 BOTH: tuple[GateMeans, ...] = ("code", "flag")

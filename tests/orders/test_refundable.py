@@ -14,7 +14,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.orders.line_selection import Built, LinesError, Pick, changed, from_lines, overpaid, refunded
 from kustom_mcp.orders.refundable import BY_AMOUNT, SECOND, UNCAPTURED, WHOLE, Refundable
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask
+from tests.support.direct import ask
 
 Line = dict[str, Any]
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.store import Record
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Response
+from tests.support.direct import ask
 
 MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 

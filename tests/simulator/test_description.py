@@ -16,10 +16,11 @@ import pytest
 import yaml
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.routes import ROUTES
-from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.wire import Response
+from tests.support.direct import ask
 
 BESIDE = Path(__file__).parents[2].parent / "shared" / "order-management-openapi.yml"
 DESCRIPTION = Path(os.environ.get("KUSTOM_OPENAPI", BESIDE))

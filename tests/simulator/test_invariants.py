@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.states import Status
+from tests.support.direct import ask
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 AMOUNTS = st.integers(0, 1200)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask
 from kustom_mcp.simulator.switches import Switches
+from tests.support.direct import ask
 
 MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 DAY = 86400

@@ -10,9 +10,9 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.direct import ask, credentials
 from kustom_mcp.simulator.serve import serve
 from kustom_mcp.simulator.switches import Switches
+from tests.support.direct import ask, credentials
 from tests.support.unhurried import PATIENCE
 
 REFUNDS = "/orders/{order_id}/refunds"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.app import API_KEY, MAX_LOG, Seen, Simulator
-from kustom_mcp.simulator.direct import ask, credentials
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response
+from tests.support.direct import ask, credentials
 
 ORDER = "00000000-0000-6000-8000-000000000001"
 PATH = f"/ordermanagement/v1/orders/{ORDER}"

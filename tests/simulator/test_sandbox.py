@@ -9,7 +9,7 @@ import pytest
 
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.simulator.app import Seen, Simulator
-from kustom_mcp.simulator.direct import ask, credentials
+from tests.support.direct import ask, credentials
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 REFUNDS = "/ordermanagement/v1/orders/{order_id}/refunds"

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.crowd import invented_orders
-from kustom_mcp.simulator.direct import credentials
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import stamp
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.simulator.seeds import demo_orders
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response
+from tests.support.direct import credentials
 from tests.support.settlements import check
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

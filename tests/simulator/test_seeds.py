@@ -9,9 +9,10 @@ import pytest
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.behaviours import BEHAVIOURS, MARKS, marked
-from kustom_mcp.simulator.direct import ask
-from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
+from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.states import Status
+from tests.support.direct import ask
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SEEDS = demo_orders()

@@ -28,7 +28,7 @@ from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Seen, Simulator
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
+from kustom_mcp.simulator.seeds import Seed
 from tests.support.conversation import Talk, demo
 from tests.tools.steady import STATUSES, TEN_CUPS, facts, first_capture, steady
 

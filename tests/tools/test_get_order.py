@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, NOT_FOUND, steady
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kustom_mcp.orders.facts import ROW_BYTES
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.support.conversation import MODES, Mode, demo
 from tests.tools.steady import NOBODY, steady
 

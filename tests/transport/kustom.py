@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import httpx2 as httpx
 
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.support.unhurried import PATIENCE
 
 PROGRAM = [sys.executable, "-m", "kustom_mcp"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from kustom_mcp.calls.card import ORDER_CARD
 from kustom_mcp.money import exponent, show
-from kustom_mcp.simulator.seeds import demo_orders
+from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.calls.card.showing import Browser
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import refunded, somebody

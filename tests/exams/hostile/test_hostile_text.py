@@ -18,9 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import draft_order
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.simulator.seeds import Seed, demo_orders
+from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.store import system_clock
 from kustom_mcp.text import clean, quoted
 from kustom_mcp.tools.catalog import CATALOG

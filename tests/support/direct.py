@@ -1,4 +1,4 @@
-"""Requests by hand: the simulator asked directly, without HTTP in between. For tests and for trying things out."""
+"""Requests by hand: the simulator asked directly, without HTTP in between. For tests."""
 
 import base64
 import json
