@@ -78,7 +78,7 @@ UNFIT = frozenset(
 log = logging.getLogger(__name__)
 
 
-class Desk:
+class Handlers:
     """The handlers of one server, and what they share."""
 
     def __init__(self, app: App) -> None:
@@ -232,7 +232,7 @@ class Desk:
 def build_server(app: App) -> Server[App]:
     """The MCP server for an app. It enters the app's lifespan, so the app is used by one server."""
     settings = app.settings
-    desk = Desk(app)
+    handlers = Handlers(app)
 
     @asynccontextmanager
     async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
@@ -249,18 +249,18 @@ def build_server(app: App) -> Server[App]:
             by_card=settings.confirm == "card",
         ),
         lifespan=lifespan,
-        get_tool_input_schema=desk.input_schema,
-        on_list_tools=desk.list_tools,
-        on_call_tool=desk.call_tool,
-        on_list_resources=desk.list_resources,
-        on_list_resource_templates=desk.list_templates,
-        on_read_resource=desk.read_resource,
-        on_list_prompts=desk.list_prompts,
-        on_get_prompt=desk.get_prompt,
-        on_completion=desk.complete,
+        get_tool_input_schema=handlers.input_schema,
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_resources=handlers.list_resources,
+        on_list_resource_templates=handlers.list_templates,
+        on_read_resource=handlers.read_resource,
+        on_list_prompts=handlers.list_prompts,
+        on_get_prompt=handlers.get_prompt,
+        on_completion=handlers.complete,
     )
     server.extensions[EXTENSION] = {}
-    security = RequestStateSecurity(keys=desk.gate.state_keys(), ttl=float(desk.gate.ttl))
+    security = RequestStateSecurity(keys=handlers.gate.state_keys(), ttl=float(handlers.gate.ttl))
     server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
     if app.telemetry.on:
         prompts = {prompt.name for prompt in PROMPTS.listing()}

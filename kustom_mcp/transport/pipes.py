@@ -74,7 +74,7 @@ class Incoming:
 
 
 class Outgoing:
-    """Where lines go out. `write` returns when the kernel has taken everything, so that memory does not pile up."""
+    """The lines that go out. `write` returns when the kernel has taken everything, so that memory does not pile up."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -91,14 +91,14 @@ class Outgoing:
                 left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
 
     async def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: `write` holds nothing back."""
 
 
 class _Ready:
     """Waits until a descriptor can be read, or written.
 
-    It is asked again after waiting, directly before use: others may hold the same pipe. And first of all, because
-    asking is cheaper than waiting for what is ready.
+    It is polled again after waiting, directly before use, because other processes may hold the same pipe; and polled
+    first, because that is cheaper than waiting for a descriptor that is ready.
     """
 
     def __init__(self, descriptor: int, event: int, wait: Callable[[int], Awaitable[None]]) -> None:

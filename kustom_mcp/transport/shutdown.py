@@ -1,4 +1,4 @@
-"""How a signal ends a server: the first one in good order, the second one at once."""
+"""Shutdown by signals: the first one ends a server in good order, the second one at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MCP over stdio: what a host spawns, and how it ends.
+"""MCP over stdio: one client, served until its host closes stdin or sends a signal.
 
 Hosts end a server by closing its stdin and killing it two seconds later, or by a signal. The SDK cancels running
 handlers at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight
@@ -49,7 +49,7 @@ async def serve_stdio(app: App) -> None:
                     stdout,  # pyright: ignore[reportArgumentType]
                 ) as (incoming, outgoing):
                     await server.run(
-                        _Incoming(incoming, outgoing, app),  # pyright: ignore[reportArgumentType]
+                        _DrainingStream(incoming, outgoing, app),  # pyright: ignore[reportArgumentType]
                         outgoing,
                         server.create_initialization_options(),
                     )
@@ -61,11 +61,11 @@ async def serve_stdio(app: App) -> None:
         leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
-class _Incoming:
+class _DrainingStream:
     """The stream of incoming messages; before its end is passed on, calls in flight may finish.
 
     A request with half of a character in it (a lone surrogate) is an exception to the SDK's reader, which leaves it
-    without an answer. Whoever waits for one is told here, or by the check of the arguments.
+    without an answer. It is answered here, or by the check of the arguments.
     """
 
     def __init__(self, stream: Any, answers: Any, app: App) -> None:
@@ -76,7 +76,7 @@ class _Incoming:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    async def __aenter__(self) -> _Incoming:
+    async def __aenter__(self) -> _DrainingStream:
         await self._stream.__aenter__()
         return self
 
@@ -101,7 +101,7 @@ class _Incoming:
             raise
 
     async def _readable(self, item: Any) -> Any:
-        """A request for what the reader gave up because of a lone surrogate; anything else as it is."""
+        """Restore a request that the reader gave up because of a lone surrogate; pass on anything else as it is."""
         request = _given_up(item)
         if request is None:
             return item
@@ -116,7 +116,7 @@ class _Incoming:
 
 
 def _given_up(item: Any) -> dict[str, Any] | None:
-    """The request of which the SDK's reader made this exception, where a lone surrogate was all that was wrong."""
+    """The request behind an exception of the SDK's reader, where a lone surrogate was the only fault."""
     line: object = item.errors()[0]["input"] if isinstance(item, ValidationError) else None
     if not isinstance(line, str) or not _SURROGATE.search(line):
         return None
@@ -138,7 +138,7 @@ def _is_text(value: object) -> bool:
 
 
 async def _drain(app: App) -> None:
-    """Start no more writes; wait until nothing runs, or for as long as a host waits."""
+    """Start no more writes, and wait until no call runs, at most for as long as a host waits."""
     await anyio.sleep(_TICK)
     app.drain(DRAIN_SECONDS)
     with anyio.move_on_after(DRAIN_SECONDS + _LAST_WORDS):
@@ -147,7 +147,7 @@ async def _drain(app: App) -> None:
 
 
 async def _end_in_order(app: App) -> None:
-    """A signal drains, also where the end of stdin has begun to."""
+    """End the process after a signal: drain first, also where the end of stdin has begun to."""
     await _drain(app)
     await app.farewell(DRAIN_SECONDS)
     leave(0)

@@ -1,10 +1,10 @@
-"""MCP over Streamable HTTP: the SDK's session manager behind our door, health, and an orderly end.
+"""MCP over Streamable HTTP: the SDK's session manager behind a request guard, health checks, and an orderly shutdown.
 
 One endpoint serves both eras. Without sessions (KUSTOM_HTTP_SESSIONS=off) any replica can answer any request; a client
 of the handshake era then gets codes, because nothing could carry a question back to it.
 
-The end: a signal turns readiness off and starts no more writes; calls that run may finish within KUSTOM_DRAIN; then the
-server goes. A second signal ends it at once.
+Shutdown: a signal turns readiness off, and no more writes are started; calls that run may finish within KUSTOM_DRAIN;
+then the server ends. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from kustom_mcp.calls.confirmation import operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.tools.catalog import CATALOG
-from kustom_mcp.transport.http.request_guard import Door
+from kustom_mcp.transport.http.request_guard import RequestGuard
 from kustom_mcp.transport.oauth.metadata import metadata_routes
-from kustom_mcp.transport.oauth.middleware import Bearer
+from kustom_mcp.transport.oauth.middleware import BearerAuth
 from kustom_mcp.transport.oauth.tokens import Access, access_for
 from kustom_mcp.transport.shutdown import end_on_signals
-from kustom_mcp.transport.webhooks.endpoint import hook_routes
-from kustom_mcp.transport.webhooks.queue import Inbox
+from kustom_mcp.transport.webhooks.endpoint import webhook_routes
+from kustom_mcp.transport.webhooks.queue import EventQueue
 
 PATH = "/mcp"
 WRITING = frozenset(name for name, tool in CATALOG.items() if tool.writes)
 MAX_SESSIONS = 2000
 IDLE_SECONDS = 900.0
 SESSIONS_OF_ONE = (0.1, 30.0)
-"""A second, and at once: one caller alone cannot fill MAX_SESSIONS before the first ones have been idle too long."""
+"""New sessions a second, and at once: a single caller cannot fill MAX_SESSIONS before the first ones time out."""
 SESSIONS_OF_ALL = (20.0, 500.0)
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LAST_WORDS = 0.2
@@ -73,13 +73,12 @@ log = logging.getLogger(__name__)
 
 
 def web_app(app: App, port: int, access: Access | None, server: Server[App] | None = None) -> Starlette:
-    """The ASGI app of a server that listens on this port, for those whom `access` lets in; of `server`, if it was built
-    already."""
+    """The ASGI app of a server that listens on this port. `access`: who may call; `server`: one built already."""
     settings = app.settings
     manager = StreamableHTTPSessionManager(
         app=server or build_server(app),
         stateless=settings.http_sessions == "off",
-        # Hosts and origins are the door's; what is left of this check is the content type.
+        # The request guard checks hosts and origins; what is left of this check is the content type.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         session_idle_timeout=IDLE_SECONDS,
         max_sessions=MAX_SESSIONS,
@@ -87,7 +86,7 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
     origins = frozenset(settings.http_origins or (f"http://{host}:{port}" for host in LOOPBACK))
     hosts = frozenset(settings.http_hosts or (f"{host}:{port}" for host in LOOPBACK))
 
-    def behind_the_door(endpoint: ASGIApp) -> ASGIApp:
+    def guarded(endpoint: ASGIApp) -> ASGIApp:
         shared = CORSMiddleware(
             endpoint,
             allow_origins=sorted(origins),
@@ -95,7 +94,7 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
             allow_headers=_ASKED_BY_BROWSERS,
             expose_headers=_SHOWN_TO_BROWSERS,
         )
-        return Door(shared, hosts=hosts, origins=origins)
+        return RequestGuard(shared, hosts=hosts, origins=origins)
 
     async def ready(_: Request) -> Response:
         because = await _not_ready(app)
@@ -104,26 +103,26 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    inbox = Inbox(app) if settings.hooks_path else None
+    queue = EventQueue(app) if settings.hooks_path else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with manager.run(), inbox.opened() if inbox else contextlib.nullcontext():
+        async with manager.run(), queue.opened() if queue else contextlib.nullcontext():
             yield
 
     if access is None:
-        endpoint: ASGIApp = _Trusted(manager.asgi_app)
+        endpoint: ASGIApp = _LocalOperator(manager.asgi_app)
     else:
         # One static token is everybody's, so it has no pace of its own; nor has this machine without a token.
         app.pace = Pace() if access.issued else Pace(each=ALL_CALLS)
         several = access.issued and settings.http_sessions == "on"
-        inside = _Openings(manager.asgi_app) if several else manager.asgi_app
-        endpoint = Bearer(inside, access, writing=WRITING, audience=settings.oauth_audience)
-    door = behind_the_door(endpoint)
+        inside = _SessionPace(manager.asgi_app) if several else manager.asgi_app
+        endpoint = BearerAuth(inside, access, writing=WRITING, audience=settings.oauth_audience)
+    mcp_endpoint = guarded(endpoint)
     routes = [
-        *(Route(path, door) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
-        *metadata_routes(settings, access, middleware=[Middleware(Door, hosts=hosts, origins=origins)]),
-        *hook_routes(app, inbox, hosts=hosts, origins=origins),
+        *(Route(path, mcp_endpoint) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
+        *metadata_routes(settings, access, middleware=[Middleware(RequestGuard, hosts=hosts, origins=origins)]),
+        *webhook_routes(app, queue, hosts=hosts, origins=origins),
         Route("/healthz", alive),
         Route("/readyz", ready),
     ]
@@ -133,7 +132,7 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
 
 
 async def _not_ready(app: App) -> list[str]:
-    """Why no requests should come here now; empty when they may. The settings are valid, or nothing would run."""
+    """The reasons to send no requests here now. The settings are valid, or nothing would run."""
     because: list[str] = []
     if app.draining:
         because.append("shutting down")
@@ -142,8 +141,8 @@ async def _not_ready(app: App) -> list[str]:
     return because
 
 
-class _Openings:
-    """Sessions of the handshake era, of which there are only so many: how fast one caller may open them."""
+class _SessionPace:
+    """An ASGI app that limits how fast one caller opens sessions of the handshake era, of which MAX_SESSIONS exist."""
 
     def __init__(self, endpoint: ASGIApp) -> None:
         self._endpoint = endpoint
@@ -161,8 +160,8 @@ class _Openings:
         await self._endpoint(scope, receive, send)
 
 
-class _Trusted:
-    """Without token and issuer only this machine can connect, and whoever does is whoever runs the process."""
+class _LocalOperator:
+    """An ASGI app that takes each caller for the operator: without token and issuer only this machine can connect."""
 
     def __init__(self, endpoint: ASGIApp) -> None:
         self._endpoint = endpoint
@@ -174,7 +173,7 @@ class _Trusted:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one. OSError."""
+    """Open a listening socket; port 0 is any free one. OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only then: without, an answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -189,7 +188,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def serve_http(app: App, listener: socket.socket, built: Server[App] | None = None) -> None:
-    """Serve until a signal comes; the server that was `built` already, if one was."""
+    """Serve until a signal comes. `built`: a server that was built already."""
     async with access_for(app.settings) as access:
         await _serve(app, listener, web_app(app, listener.getsockname()[1], access, built))
 
@@ -214,7 +213,7 @@ async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but for the signals, which are ours."""
+    """uvicorn without its own handling of signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:

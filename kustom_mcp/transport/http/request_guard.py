@@ -1,8 +1,8 @@
-"""The door of the HTTP server: exact hosts and origins, and how large and how slow a request may be.
+"""A guard in front of an HTTP endpoint: exact hosts and origins, and limits in bytes and seconds for a body.
 
 Browsers can be made to send requests to a server in their own network under a name that an attacker controls; the Host
-and Origin headers tell. They are compared whole: the SDK's own check accepts whatever begins with a permitted name and
-a colon. A body has a limit in bytes and in seconds, so that nobody can hold a connection open with a trickle.
+and Origin headers show it. They are compared whole: the SDK's own check accepts any value that begins with a permitted
+name and a colon. The limit in seconds ends a body that comes as a trickle to hold a connection open.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ BODY_SECONDS = 15.0
 
 
 class _Refused(Exception):
-    """The request ends here, with this response."""
+    """Ends a request with a response."""
 
     def __init__(self, status: int, sentence: str) -> None:
         self.response = PlainTextResponse(f"{sentence}\n", status)
 
 
-class Door:
-    """An ASGI app in front of another. `hosts` and `origins`: the exact header values that are let in."""
+class RequestGuard:
+    """An ASGI app in front of another. `hosts` and `origins`: the exact header values that pass."""
 
     def __init__(
         self,
@@ -50,14 +50,14 @@ class Door:
             return
         started = False
 
-        async def noted(message: Message) -> None:
+        async def send_noting_start(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
             self._check(Headers(scope=scope))
-            await self._app(scope, self._limited(receive), noted)
+            await self._app(scope, self._limited(receive), send_noting_start)
         except _Refused as refused:
             if not started:
                 await _closing(refused.response)(scope, receive, send)
@@ -75,7 +75,7 @@ class Door:
             raise self._too_large()
 
     def _limited(self, receive: Receive) -> Callable[[], Awaitable[Any]]:
-        """`receive`, for a body that is small enough and comes fast enough. After its end it is the plain one."""
+        """Limit `receive` in bytes and seconds until the body has ended."""
         received = 0
         until: float | None = None
         complete = False
@@ -102,6 +102,6 @@ class Door:
 
 
 def _closing(response: Response) -> Response:
-    """What is left of the request is not read, so the connection cannot be used for another one."""
+    """Mark a response so that the connection closes: the rest of the request is not read."""
     response.headers["connection"] = "close"
     return response

@@ -1,8 +1,8 @@
-"""The keys that may sign an access token: read from the issuer's JSON Web Key Set, sorted by what they may do.
+"""The keys of the issuer's JSON Web Key Set that may sign an access token, each with its algorithms.
 
 Asymmetric keys only, and each with the algorithms of its own family, or the one that it names itself: so the header of
 a token chooses among what its key allows and nothing else. A symmetric key in a public document is no secret, and a
-private one no longer is; both are left out, as is whatever is meant for encryption. One odd key hides no other.
+private one no longer is; both are left out, as are keys for encryption. One odd key hides no other.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _signing_key(given: object) -> SigningKey | None:
 
 
 def _algorithms(key: dict[str, Any]) -> tuple[str, ...]:
-    """What the key may be used with: its family's algorithms, or of these the one that it names."""
+    """The algorithms of a key: those of its family, or of these the one that it names."""
     kty, crv = key.get("kty"), key.get("crv")
     family = _RSA if kty == "RSA" else _BY_CURVE.get((str(kty), str(crv)), ())
     return tuple(name for name in family if key.get("alg", name) == name)

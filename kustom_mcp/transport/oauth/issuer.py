@@ -35,7 +35,7 @@ class IssuerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the issuer says: its own name, exactly as it writes it, and the keys that may sign."""
+    """The issuer's own name, exactly as it writes it, and its keys that may sign."""
 
     issuer: str
     keys: tuple[SigningKey, ...]
@@ -112,7 +112,7 @@ class Issuer:
         raise IssuerError("no metadata with the address of its keys were found; KUSTOM_OAUTH_JWKS_URL can name it")
 
     def _may_be_asked(self, url: str) -> bool:
-        """Whether an address that the issuer gave is https, or on this machine where the issuer is as well."""
+        """Return whether an address from the issuer is https, or on this machine where the issuer is as well."""
         loopback = self.name.startswith("http://") and values.is_loopback(values.host_of(url))
         return bool(_URL.fullmatch(url) and values.host_of(url)) and (url.startswith("https://") or loopback)
 
@@ -140,12 +140,12 @@ class Issuer:
 
 
 def same_issuer(one: str, other: str) -> bool:
-    """Equal to the letter, but for one slash at the end: settings lose it, and some providers write it."""
+    """Compare to the letter, but for one slash at the end: settings lose it, and some providers write it."""
     return one.removesuffix("/") == other.removesuffix("/")
 
 
 def _well_known(issuer: str) -> list[str]:
-    """Where metadata may be: OpenID Connect appends to the issuer, RFC 8414 inserts before its path; both are seen."""
+    """The addresses where metadata may be: OpenID Connect appends to the issuer, RFC 8414 inserts before its path."""
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
     oidc, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"

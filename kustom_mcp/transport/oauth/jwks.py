@@ -1,4 +1,4 @@
-"""KeySet: the issuer's keys, kept for a while, asked for again when a token names one that is not among them.
+"""The issuer's key set, kept for a while, and read again when a token names a key that is not in it.
 
 Three dangers shape it. Tokens with invented key ids must not make us hammer the issuer: one refresh at a time, and one
 every ten seconds at most. A caller who leaves must not take the refresh of others along: it runs in a task of its own.
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class KeysUnavailable(Exception):
-    """Whether a token is good cannot be told now: the issuer does not answer, and no key known here fits."""
+    """A token cannot be checked now: the issuer does not answer, and no key known here fits."""
 
 
 class KeySet:

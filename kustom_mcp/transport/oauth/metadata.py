@@ -1,4 +1,4 @@
-"""The protected resource: what callers are told about where to get a token (RFC 9728), in a document and in refusals.
+"""The metadata of this protected resource (RFC 9728): where callers get a token, in a document and in refusals.
 
 The document is public, because it is read by those who have no token yet. Its address stands in every refusal, so that
 a host finds the issuer by itself. `resource` is what a host asks a token for: KUSTOM_OAUTH_AUDIENCE where that is a
@@ -36,11 +36,11 @@ class Resource:
         self._url = audience if is_url and values.host_of(audience) else ""
 
     def identifier(self, scope: Mapping[str, Any]) -> str:
-        """What a host asks a token for. `scope`: the ASGI scope of the request, its Host header checked already."""
+        """The identifier that a host asks a token for. `scope`: of ASGI, its Host header checked already."""
         return self._url or f"{_origin(scope)}{MCP_PATH}"
 
     def document_url(self, scope: Mapping[str, Any]) -> str:
-        """Where the document is: the well-known path between host and path of the identifier."""
+        """The address of the document: the well-known path between host and path of the identifier."""
         parts = urlsplit(self.identifier(scope))
         return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path.rstrip('/')}"
 

@@ -1,8 +1,8 @@
-"""Bearer: the door in front of the MCP endpoint. Without a good token nothing behind it hears of a request.
+"""Bearer authentication in front of the MCP endpoint: a request without a good token ends here.
 
-What passes carries a Principal, and what the SDK binds sessions and `requestState` to; the token itself stays here, so
-that nothing behind the door can log it or send it on. Tools that write are refused at the door already, because a host
-can ask its user for a wider token on a 403, and on a tool result it cannot. The tools refuse them once more.
+A request that passes carries a Principal, and the user that the SDK binds sessions and `requestState` to; the token
+itself is removed, so that no later code can log it or send it on. Tools that write are refused here already, because a
+host can ask its user for a wider token on a 403, and on a tool result it cannot. The tools refuse them once more.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kustom_mcp.calls.policy import PRINCIPAL
 from kustom_mcp.transport.oauth.jwks import INTERVAL, KeysUnavailable
 from kustom_mcp.transport.oauth.metadata import Resource, challenge
-from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, Refused
+from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, TokenRefused
 
 MAX_BODY: Final = 4 * 1024 * 1024
 WITHHELD: Final = "withheld"
@@ -34,7 +34,7 @@ _BEARER = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
-class Bearer:
+class BearerAuth:
     """ASGI middleware. `writing`: the names of the tools that need `orders:write`; `audience` as configured."""
 
     def __init__(self, app: ASGIApp, access: Access, *, writing: Collection[str], audience: str = "") -> None:
@@ -53,7 +53,7 @@ class Bearer:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _judged(self, scope: Scope, receive: Receive) -> tuple[JSONResponse | None, Receive]:
-        """An answer that ends the request here, or None; and where the request's body comes from now."""
+        """Judge a request: the response that ends it, or None, and the `receive` to go on with."""
         sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if not any(value[:6].lower() == "bearer" for value in sent):
             return self._refusal(scope, 401, "A bearer token is needed in the Authorization header."), receive
@@ -63,7 +63,7 @@ class Bearer:
             return self._refusal(scope, 401, said, "invalid_token"), receive
         try:
             grant = await self._access.grant(token[1])
-        except Refused as refused:
+        except TokenRefused as refused:
             log.info("A request was refused: %s", refused)
             return self._refusal(scope, 401, str(refused), "invalid_token"), receive
         except KeysUnavailable:
@@ -85,7 +85,7 @@ class Bearer:
         return self._refusal(scope, 403, said, "insufficient_scope", needed)
 
     def _refusal(self, scope: Scope, status: int, said: str, error: str = "", needed: str = READ) -> JSONResponse:
-        """401 or 403. `error` is left out where the caller sent no token: they may not have known."""
+        """A response with 401 or 403. `error` is left out where the caller sent no token (RFC 6750, 3.1)."""
         found = {"error": error, "error_description": said} if error else {}
         if self._access.issued:
             found |= {"resource_metadata": self._resource.document_url(scope), "scope": needed}
@@ -105,7 +105,7 @@ def _too_long() -> JSONResponse:
 
 
 def _admit(scope: Scope, grant: Grant) -> None:
-    """Say who is calling, to the tools and to the SDK, and take the token away."""
+    """Put the caller into the scope, for the tools and for the SDK, and remove the token."""
     scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
     scope[PRINCIPAL] = grant.principal
     scope["auth"] = AuthCredentials(grant.scopes)
@@ -122,7 +122,7 @@ def _admit(scope: Scope, grant: Grant) -> None:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """The body of a request; None when it is too long. What came before a caller left is as good as nothing."""
+    """The body of a request; None when it is too long, empty when the caller left before its end."""
     body = bytearray()
     while True:
         message = await receive()
@@ -148,7 +148,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 def _tools_called(body: bytes) -> Iterator[str]:
     """The name of every tool that a body calls.
 
-    Of the two readers of JSON behind the door this is the more generous one: what it cannot read, neither can they.
+    Of the readers of JSON that follow, none accepts more than this one: a body that it cannot read calls no tool.
     """
     try:
         found = cast("object", json.loads(body))

@@ -1,4 +1,4 @@
-"""Who may call over HTTP: a bearer value becomes a Grant, or is refused with a reason.
+"""Bearer tokens over HTTP: a value becomes a Grant, or is refused with a reason.
 
 Either one static token with all rights, or access tokens that the configured issuer signed for this server. What a
 token claims beyond that can only take rights away, and a claim that cannot be read refuses the whole token: narrowed to
@@ -56,13 +56,13 @@ _WRONG: Final[Mapping[type[Exception], str]] = {
 NOT_A_TOKEN: Final = "This is not a JWT access token as this server takes them."
 
 
-class Refused(Exception):
-    """The bearer value is worth nothing here. The text is a sentence for the caller, without anything from it."""
+class TokenRefused(Exception):
+    """The bearer value is refused. The text is a sentence for the caller, and repeats nothing of the value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a good bearer value gives. `client` and `issuer` bind sessions, as digest and as name."""
+    """The rights of a good bearer value. `client` and `issuer` bind sessions, as digest and as name."""
 
     principal: Principal
     scopes: tuple[str, ...]
@@ -72,12 +72,12 @@ class Grant:
 
 
 class Access(Protocol):
-    """Who may call. `issued`: whether tokens come from an issuer, so that callers can be told where to get one."""
+    """Decides who may call. `issued`: whether tokens come from an issuer, so that callers can be told where."""
 
     issued: bool
 
     async def grant(self, token: str) -> Grant:
-        """What this value gives. Refused, or KeysUnavailable when it cannot be told now."""
+        """The rights of this value. TokenRefused, or KeysUnavailable when it cannot be checked now."""
         ...
 
     async def issuer(self) -> str:
@@ -95,7 +95,7 @@ class StaticToken:
 
     async def grant(self, token: str) -> Grant:
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
-            raise Refused("The token is not the one that this server expects.")
+            raise TokenRefused("The token is not the one that this server expects.")
         return Grant(Principal("http-token"), SCOPES, "http-token")
 
     async def issuer(self) -> str:
@@ -103,7 +103,7 @@ class StaticToken:
 
 
 class Keys(Protocol):
-    """Where the issuer's keys are found: a `KeySet`."""
+    """A source of the issuer's keys, as `KeySet` is one."""
 
     async def find(self, kid: str | None, algorithm: str) -> SigningKey | None: ...
     async def issuer(self) -> str | None: ...
@@ -127,7 +127,7 @@ class IssuedTokens:
         algorithm, kid = str(header["alg"]), header.get("kid")
         key = await self._keys.find(kid, algorithm)
         if key is None:
-            raise Refused("The access token is signed with a key that KUSTOM_OAUTH_ISSUER does not publish.")
+            raise TokenRefused("The access token is signed with a key that KUSTOM_OAUTH_ISSUER does not publish.")
         try:
             claims = jwt.decode(
                 token,
@@ -138,17 +138,17 @@ class IssuedTokens:
                 options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
             )
         except jwt.PyJWTError as error:
-            raise Refused(_WRONG.get(type(error), NOT_A_TOKEN)) from None
+            raise TokenRefused(_WRONG.get(type(error), NOT_A_TOKEN)) from None
         issuer = claims["iss"]
         if not isinstance(issuer, str) or not same_issuer(issuer, self._issuer):
-            raise Refused(_WRONG[jwt.InvalidIssuerError])
+            raise TokenRefused(_WRONG[jwt.InvalidIssuerError])
         _require_access_token(header, claims)
         scopes = _scopes(claims)
         client = claims.get("client_id", claims.get("azp"))
         by_client = self._name("client", client) if isinstance(client, str) and client else None
         who = self._name("subject", claims["sub"]) if claims.get("sub") else by_client
         if who is None:
-            raise Refused("The access token names no subject.")
+            raise TokenRefused("The access token names no subject.")
         principal = Principal(who, writes=WRITE in scopes, orders=_orders(claims))
         return Grant(principal, scopes, by_client or who, self._issuer, int(claims["exp"]))
 
@@ -159,7 +159,7 @@ class IssuedTokens:
 
 
 def require_access(settings: Settings, host: str) -> None:
-    """ConfigError when serving HTTP on this address would let anybody in."""
+    """Raise ConfigError when an HTTP server on this address would be open to other machines."""
     if settings.http_token is None and not settings.oauth_issuer and not values.is_loopback(host.lower()):
         needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
         raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
@@ -169,7 +169,7 @@ def require_access(settings: Settings, host: str) -> None:
 async def access_for(
     settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncGenerator[Access | None]:
-    """Who may call, by these settings, for as long as the server runs. None: anybody who reaches it.
+    """Open access as the settings have it, for as long as the server runs. None: every caller that reaches it.
 
     `transport` replaces the network to the issuer, in tests.
     """
@@ -190,16 +190,16 @@ async def access_for(
 def _header(token: str) -> dict[str, Any]:
     """The header of a token that may be worth checking. Keys and addresses of keys in it are never looked at."""
     if len(token) > LONGEST_TOKEN:
-        raise Refused("The access token is too long.")
+        raise TokenRefused("The access token is too long.")
     try:
         header = jwt.get_unverified_header(token) if _TOKEN.fullmatch(token) else {}
     except jwt.PyJWTError:
         header = {}
     if header.get("alg") not in list(ALGORITHMS) or "crit" in header:
-        raise Refused(NOT_A_TOKEN)
+        raise TokenRefused(NOT_A_TOKEN)
     kind = header.get("typ", "JWT")
     if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in ("at+jwt", "jwt"):
-        raise Refused("This JWT is not an access token.")
+        raise TokenRefused("This JWT is not an access token.")
     return header
 
 
@@ -210,11 +210,13 @@ def _require_access_token(header: Mapping[str, Any], claims: Mapping[str, Any]) 
     # Some issuers repeat the nonce in access tokens; theirs carry scopes, and an ID token carries none.
     nonce = "nonce" in claims and not ("scope" in claims or "scp" in claims)
     if not marked and (identity or nonce or any(claim in claims for claim in HASHES)):
-        raise Refused("This is an ID token; an access token is needed.")
+        raise TokenRefused("This is an ID token; an access token is needed.")
     if "cnf" in claims:
-        raise Refused("The access token is bound to a key of its holder, which cannot be checked as a bearer token.")
+        raise TokenRefused(
+            "The access token is bound to a key of its holder, which cannot be checked as a bearer token."
+        )
     if not all(type(claims.get(claim, 0)) in (int, float) for claim in ("exp", "nbf", "iat")):
-        raise Refused(NOT_A_TOKEN)
+        raise TokenRefused(NOT_A_TOKEN)
 
 
 def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
@@ -222,7 +224,7 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
     given = claims.get("scope", claims.get("scp", ""))
     found = given.split(" ") if isinstance(given, str) else given
     if not isinstance(found, list) or not all(isinstance(scope, str) for scope in cast("list[object]", found)):
-        raise Refused("The scopes of the access token cannot be read.")
+        raise TokenRefused("The scopes of the access token cannot be read.")
     return tuple(scope for scope in cast("list[str]", found) if scope)
 
 
@@ -235,4 +237,4 @@ def _orders(claims: Mapping[str, Any]) -> frozenset[str] | None:
         ids = [order.lower() for order in cast("list[object]", given) if isinstance(order, str)]
         if len(ids) == len(cast("list[object]", given)) and all(map(_UUID.fullmatch, ids)):
             return frozenset(ids)
-    raise Refused(f"The claim kustom_orders of the access token is not a list of at most {MOST_ORDERS} order ids.")
+    raise TokenRefused(f"The claim kustom_orders of the access token is not a list of at most {MOST_ORDERS} order ids.")

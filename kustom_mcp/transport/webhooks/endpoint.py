@@ -1,17 +1,17 @@
-"""POST /hooks/kustom/<secret path>: who is answered what.
+"""POST /hooks/kustom/<secret path>: the answer to each webhook and push.
 
-    404  another path: the same as anywhere else, whatever is sent there
+    404  another path: the same answer as for any unknown path
     405  another method
-    421, 403, 413, 408   what the door says: another Host or Origin, over 64 KiB, too slow
-    400  neither an event nor a push, or an order id that is none
+    421, 403, 413, 408   from the request guard: another Host or Origin, over 64 KiB, too slow
+    400  neither an event nor a push, or an invalid order id
     401  a webhook without a good signature, where KUSTOM_HOOKS_SECRET is set
-    503  it could not be kept; Kustom comes again
-    200  it was kept, or says nothing about an order
+    503  it could not be stored; Kustom sends it again
+    200  it was stored, or names no order
 
-A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as the hint that it is, and
-followed after all signed ones: whoever knows the path and forges one causes a read in the background. Whether an order
-exists changes no answer. A signed event that was kept already is not kept again. One that is refused for its signature
-may have been Kustom's all the same, so nothing is complete from then on: see `book.feed`.
+A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as a hint and followed
+after all signed ones: a forged one causes a read in the background. No answer tells whether an order exists. A signed
+event that was stored already is not stored again. An event that is refused for its signature may have been Kustom's all
+the same, so the book is incomplete from then on: see `book.completeness`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kustom_mcp.app.app import App
 from kustom_mcp.book.completeness import WEBHOOK
 from kustom_mcp.settings.environment import HooksFile
-from kustom_mcp.transport.http.request_guard import Door
-from kustom_mcp.transport.webhooks.events import PUSH, NotUnderstood, is_push, pushed, told
-from kustom_mcp.transport.webhooks.queue import Inbox, NoRoom, RepeatedWarnings
-from kustom_mcp.transport.webhooks.signature import signed
+from kustom_mcp.transport.http.request_guard import RequestGuard
+from kustom_mcp.transport.webhooks.events import PUSH, UnreadableEvent, is_push, read_push, read_webhook
+from kustom_mcp.transport.webhooks.queue import EventQueue, QueueFull, RepeatedWarnings
+from kustom_mcp.transport.webhooks.signature import is_signed
 
 PATH = "/hooks/kustom/{path}"
 BODY_BYTES = 64 * 1024
@@ -61,17 +61,21 @@ class _Unsigned(Exception):
     """A webhook without a good signature."""
 
 
-def hook_routes(app: App, inbox: Inbox | None, *, hosts: frozenset[str], origins: frozenset[str]) -> list[Route]:
-    """The route, where there is a secret path. `inbox` is opened by whoever serves it."""
+def webhook_routes(
+    app: App, queue: EventQueue | None, *, hosts: frozenset[str], origins: frozenset[str]
+) -> list[Route]:
+    """The route, where there is a secret path. The caller opens the queue."""
     secret = app.settings.hooks_path
-    if secret is None or inbox is None:
+    if secret is None or queue is None:
         return []
-    door = Door(Hooks(app, inbox), hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS)
-    return [Route(PATH, SecretPath(door, secret.get_secret_value()))]
+    guarded = RequestGuard(
+        WebhookEndpoint(app, queue), hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS
+    )
+    return [Route(PATH, SecretPath(guarded, secret.get_secret_value()))]
 
 
 class SecretPath:
-    """An ASGI app in front of another: whoever does not name the secret path finds nothing here."""
+    """An ASGI app in front of another, which answers 404 unless the request names the secret path."""
 
     def __init__(self, inside: ASGIApp, path: str) -> None:
         self._inside = inside
@@ -85,16 +89,16 @@ class SecretPath:
         await self._inside(scope, receive, send)
 
 
-class Hooks:
-    """What is behind the secret path and the door."""
+class WebhookEndpoint:
+    """The ASGI app behind the request guard and the secret path."""
 
-    def __init__(self, app: App, inbox: Inbox) -> None:
+    def __init__(self, app: App, queue: EventQueue) -> None:
         self._telemetry = app.telemetry
-        self._inbox = inbox
+        self._queue = queue
         self._secrets = HooksFile(app.settings)
         self._warnings = RepeatedWarnings(app.clock)
-        self._heard: OrderedDict[bytes, None] = OrderedDict()
-        """Signed events that were kept."""
+        self._kept: OrderedDict[bytes, None] = OrderedDict()
+        """Digests of the signed events that were stored, the oldest first."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -103,15 +107,15 @@ class Hooks:
         try:
             body = await request.body()
             if kind == PUSH:
-                await self._inbox.keep(pushed(query))
+                await self._queue.put(read_push(query))
                 result = "accepted"
             else:
                 result = await self._event(body, request.headers.items())
-        except NotUnderstood:
+        except UnreadableEvent:
             result = "not_understood"
         except _Unsigned:
             result = "unsigned"
-        except NoRoom:
+        except QueueFull:
             result = "no_room"
         except ClientDisconnect:
             return
@@ -122,27 +126,27 @@ class Hooks:
         await PlainTextResponse(f"{text}\n", status)(scope, receive, send)
 
     async def _event(self, body: bytes, headers: Iterable[tuple[str, str]]) -> str:
-        """Take a webhook; what became of it. NotUnderstood, NoRoom, _Unsigned."""
+        """Take a webhook and return a key of _ANSWERS. UnreadableEvent, QueueFull, _Unsigned."""
         secrets = [Webhook(secret.get_secret_value()) for secret in self._secrets()]
-        verified = signed(body, headers, secrets)
+        verified = is_signed(body, headers, secrets)
         if secrets and not verified:
-            self._inbox.doubt()
+            self._queue.note_gap()
             raise _Unsigned
         same = hashlib.sha256(body).digest()
-        if verified and same in self._heard:
+        if verified and same in self._kept:
             return "repeated"
         try:
-            notice = told(body, verified=verified)
-        except NotUnderstood:
-            self._inbox.miss()
+            event = read_webhook(body, verified=verified)
+        except UnreadableEvent:
+            self._queue.lose()
             raise
-        if notice.hint is None:
+        if event.hint is None:
             return "ignored"
-        await self._inbox.keep(notice)
+        await self._queue.put(event)
         if verified:
-            self._heard[same] = None
-            if len(self._heard) > REMEMBERED:
-                self._heard.popitem(last=False)
+            self._kept[same] = None
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
         return "accepted"
 
 

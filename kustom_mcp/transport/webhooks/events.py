@@ -1,7 +1,7 @@
-"""What a webhook or a push says, as far as it is looked at: which order, and whether it is disputed.
+"""The event in a webhook or a push: an order's id, and whether it is disputed.
 
 A push has the order's id in the query, where the shop put it (`{checkout.order.id}` in the push URL of the checkout); a
-webhook has a JSON body. An id that is not one, whatever else it is, ends the matter.
+webhook has a JSON body. A request with an invalid id is refused, whatever else it holds.
 """
 
 from __future__ import annotations
@@ -22,59 +22,59 @@ EVENTS = frozenset({CREATED, "capture.created", "refund.created"})
 _LENGTH = 36
 
 
-class NotUnderstood(Exception):
-    """It is no notice of anything."""
+class UnreadableEvent(Exception):
+    """The request is no event, or names no valid order id."""
 
 
-class Notice(NamedTuple):
-    """`hint` is None for an event that says nothing about an order. `created`: that the order is new."""
+class WebhookEvent(NamedTuple):
+    """An event. `hint` is None where it names no order; `created`: whether the order is new."""
 
     hint: Hint | None
     created: bool = False
 
 
 def is_push(query: Iterable[tuple[str, str]]) -> bool:
-    """Whether the query is to name an order."""
+    """Return whether the query has a field for an order's id."""
     return any(name in IN_QUERY for name, _ in query)
 
 
-def pushed(query: Iterable[tuple[str, str]]) -> Notice:
-    """What a push says. NotUnderstood."""
+def read_push(query: Iterable[tuple[str, str]]) -> WebhookEvent:
+    """Read the event of a push. UnreadableEvent."""
     ids = [value for name, value in query if name in IN_QUERY]
     if len(ids) != 1:
-        raise NotUnderstood
-    return Notice(Hint(_id(ids[0]), PUSH))
+        raise UnreadableEvent
+    return WebhookEvent(Hint(_id(ids[0]), PUSH))
 
 
-def told(body: bytes, *, verified: bool) -> Notice:
-    """What a webhook says. NotUnderstood."""
+def read_webhook(body: bytes, *, verified: bool) -> WebhookEvent:
+    """Read the event of a webhook's body. UnreadableEvent."""
     event = _object(_parsed(body))
     kind = event.get("type")
     if not isinstance(kind, str):
-        raise NotUnderstood
+        raise UnreadableEvent
     disputed = kind.startswith("dispute.")
     if kind not in EVENTS and not disputed:
-        return Notice(None)
+        return WebhookEvent(None)
     named = _id(_object(event.get("data")).get("order_id"))
-    return Notice(Hint(named, WEBHOOK, verified, verified and disputed), kind == CREATED)
+    return WebhookEvent(Hint(named, WEBHOOK, verified, verified and disputed), kind == CREATED)
 
 
 def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise NotUnderstood from None
+        raise UnreadableEvent from None
 
 
 def _object(value: object) -> dict[str, Any]:
     if isinstance(value, dict):
         return cast("dict[str, Any]", value)
-    raise NotUnderstood
+    raise UnreadableEvent
 
 
 def _id(value: object) -> str:
-    """An order id; nothing longer, such as a link to an order."""
+    """Read an order id, and nothing longer, such as a link to an order. UnreadableEvent."""
     if isinstance(value, str) and len(value) == _LENGTH:
         with contextlib.suppress(IdentifierError):
             return order_id(value)
-    raise NotUnderstood
+    raise UnreadableEvent

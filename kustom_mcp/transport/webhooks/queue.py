@@ -1,9 +1,9 @@
-"""The inbox: hints are kept in the book's store before their sender is answered, and followed one after the other.
+"""A queue of webhook events: stored as hints before the sender is answered, then followed one after the other.
 
-A 2xx is a promise: Kustom does not send that event again. So it is given only when the hint is in the store, and a hint
-for which there is no room, or no store, is answered with 503. Requests that wait for the store are written together; so
-many may wait, and of those that nobody signed only some. One task reads, at the pace that `book.hints` gives to all
-replicas together, in a lane like any other caller's, and longer apart while Kustom does not answer well.
+A 2xx is a promise: Kustom does not send that event again. So it is given only when the hint is in the store; a hint
+that cannot be stored is answered with 503. Requests that wait for the store are written together, at most MOST_WAITING
+of them, and fewer of unsigned ones. One task reads the orders, at the pace that `book.hints` gives to all replicas
+together, in a lane like any other caller's, and with longer pauses while Kustom answers with errors.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from kustom_mcp.book import BookUnavailable, hints
 from kustom_mcp.book import completeness as feed
 from kustom_mcp.book.hints import Claimed, Hint
 from kustom_mcp.book.sqlite import Page
-from kustom_mcp.transport.webhooks.events import Notice
+from kustom_mcp.transport.webhooks.events import WebhookEvent
 
 T = TypeVar("T")
 
 CALLER = "webhooks"
 READ_SECONDS = 20.0
 LOOK_EVERY = 5.0
-"""Seconds after which hints of other replicas are looked for."""
+"""Seconds between two looks for hints of other replicas."""
 LONGEST_PAUSE = 60.0
-"""Seconds between two reads while Kustom does not answer well."""
+"""Seconds at most between two reads while Kustom answers with errors."""
 AT_ONCE = 200
 MOST_WAITING = {True: 1_000, False: 100}
-"""Requests that wait for the store."""
+"""Requests that may wait for the store, by whether they are signed."""
 WARN_EVERY = 60.0  # seconds
 
 log = logging.getLogger(__name__)
 
 
 class RepeatedWarnings:
-    """Warnings about requests that anybody can send: each at first, then at most once a minute, with a count."""
+    """A log of warnings that any sender can cause: each at first, then at most once a minute, with a count."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._said: dict[str, tuple[float, int]] = {}
-        """When it was said last, and how often it would have been since."""
+        """Per sentence: the time of its last line in the log, and how many were left out since."""
 
     def warn(self, sentence: str) -> None:
         """Log a sentence of ours."""
@@ -61,76 +61,78 @@ class RepeatedWarnings:
         self._said[sentence] = now, 0
 
 
-class NoRoom(Exception):
+class QueueFull(Exception):
     """The hint was not kept."""
 
 
-class _Given:
-    """A notice that waits for the store."""
+class _Waiting:
+    """An event that waits for the store."""
 
-    def __init__(self, notice: Notice, hint: Hint) -> None:
-        self.notice = notice
+    def __init__(self, event: WebhookEvent, hint: Hint) -> None:
+        self.event = event
         self.hint = hint
         self.kept = False
         self.done = anyio.Event()
 
 
-class Inbox:
-    """The hints of one process. Use `keep` while `opened()` is entered, which needs the app's lifespan around it."""
+class EventQueue:
+    """The events of one process. Use `put` inside `opened()`, and that inside the app's lifespan."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._book = app.book
         self._listens = bool(app.settings.hooks_secret)
-        """Whether what is heard can be verified; otherwise nothing is complete."""
+        """Whether signatures are verified; without them the book is never complete."""
         self._name = secrets.token_hex(8)
-        self._given: list[_Given] = []
-        self._came = anyio.Event()
-        self._kept = anyio.Event()
+        self._waiting: list[_Waiting] = []
+        self._arrived = anyio.Event()
+        self._stored = anyio.Event()
         self._warnings = RepeatedWarnings(app.clock)
-        self._missed = 0
-        """How often something was lost."""
-        self._written = 0
-        """As far as the store knows."""
+        self._lost_count = 0
+        """How many events were lost."""
+        self._lost_reported = 0
+        """How many of them the store has been told of."""
 
-    async def keep(self, notice: Notice) -> None:
-        """Keep the hint, safely. NoRoom."""
-        hint = notice.hint
+    async def put(self, event: WebhookEvent) -> None:
+        """Store the hint of an event before returning. QueueFull when that is impossible."""
+        hint = event.hint
         scope = self._app.settings.order_scope
         if hint is None or (scope is not None and hint.order_id not in scope):
             return
-        waiting = sum(given.hint.verified == hint.verified for given in self._given)
+        waiting = sum(waiting_event.hint.verified == hint.verified for waiting_event in self._waiting)
         if waiting >= MOST_WAITING[hint.verified]:
-            self.miss(hint)
-            raise NoRoom
-        given = _Given(notice, hint)
-        self._given.append(given)
-        self._came.set()
+            self.lose(hint)
+            raise QueueFull
+        given = _Waiting(event, hint)
+        self._waiting.append(given)
+        self._arrived.set()
         await given.done.wait()
         if not given.kept:
-            raise NoRoom
+            raise QueueFull
 
-    def miss(self, hint: Hint | None = None) -> None:
-        """An event was lost; nothing is complete any more, unless it was only a hint of nobody knows whom."""
+    def lose(self, hint: Hint | None = None) -> None:
+        """Note that an event was lost. The book is incomplete from now on, unless the event was unsigned."""
         if hint is None or hint.verified:
-            self.doubt()
-            self._came.set()
+            self.note_gap()
+            self._arrived.set()
 
-    def doubt(self) -> None:
-        """An event that may have been Kustom's was lost. The store is told with the next event or renewal, so that a
-        flood of these writes no more than without them."""
+    def note_gap(self) -> None:
+        """Note that an event was lost that may have been Kustom's.
+
+        The store is told with the next event or renewal, so that a flood of these causes no more writes.
+        """
         if self._listens:
-            self._missed += 1
+            self._lost_count += 1
             self._book.missed = self._book.time()
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None]:
-        """Keep and follow hints for as long as this is entered."""
+        """Store events and follow their hints for as long as this is entered."""
         if self._listens:
             self._book.listening = self._name
         async with anyio.create_task_group() as group:
-            group.start_soon(self._write)
-            group.start_soon(self._read)
+            group.start_soon(self._store_waiting)
+            group.start_soon(self._follow_hints)
             if self._listens:
                 group.start_soon(self._listen)
             try:
@@ -140,53 +142,53 @@ class Inbox:
                 with anyio.CancelScope(shield=True):
                     await self._leave()
 
-    async def _write(self) -> None:
+    async def _store_waiting(self) -> None:
         while True:
-            await self._came.wait()
-            self._came = anyio.Event()
-            while self._given or self._missed > self._written:
-                batch, self._given = self._given[:AT_ONCE], self._given[AT_ONCE:]
+            await self._arrived.wait()
+            self._arrived = anyio.Event()
+            while self._waiting or self._lost_count > self._lost_reported:
+                batch, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
                 try:
-                    works = await self._write_down(batch)
+                    works = await self._store_batch(batch)
                 finally:
                     for given in batch:
                         given.done.set()
-                self._kept.set()
+                self._stored.set()
                 if not works:
                     break
 
-    async def _write_down(self, batch: list[_Given]) -> bool:
-        """Whether the store works."""
-        missed = self._missed
+    async def _store_batch(self, batch: list[_Waiting]) -> bool:
+        """Store a batch of events. False when the store cannot be used."""
+        missed = self._lost_count
         try:
-            refused = await self._put(batch, missed > self._written)
+            refused = await self._add(batch, missed > self._lost_reported)
         except BookUnavailable as error:
-            self._lost(batch)
+            self._note_lost(batch)
             self._warnings.warn(f"webhooks cannot be kept now ({self._book.place}: {error})")
             return False
         except anyio.get_cancelled_exc_class():
-            self._lost(batch)
+            self._note_lost(batch)
             raise
-        self._written = missed
+        self._lost_reported = missed
         for given in batch:
             given.kept = given.hint not in refused
         if refused:
             self._warnings.warn("too many orders were named at once; some are not followed")
         return True
 
-    def _lost(self, given: list[_Given]) -> None:
+    def _note_lost(self, given: list[_Waiting]) -> None:
         if any(one.hint.verified for one in given):
-            self.doubt()
+            self.note_gap()
 
-    async def _put(self, batch: list[_Given], missed: bool) -> set[Hint]:
-        """Those for which there was no room."""
+    async def _add(self, batch: list[_Waiting], missed: bool) -> set[Hint]:
+        """Add the hints to the store; return those that found no room."""
 
         def work(page: Page, account: int) -> set[Hint]:
             now = self._book.time()
             refused = hints.add(page, account, [given.hint for given in batch], now)
             if missed or any(hint.verified for hint in refused):
                 feed.interrupt(page, account)
-            elif any(given.notice.created and given.hint.verified for given in batch):
+            elif any(given.event.created and given.hint.verified for given in batch):
                 feed.begin(page, account, self._name, now)
             return refused
 
@@ -198,15 +200,15 @@ class Inbox:
                 await self._change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
-            if self._missed > self._written:
-                self._came.set()
+            if self._lost_count > self._lost_reported:
+                self._arrived.set()
             await anyio.sleep(feed.RENEW_EVERY)
 
     async def _leave(self) -> None:
-        self._lost(self._given)
-        for given in self._given:
+        self._note_lost(self._waiting)
+        for given in self._waiting:
             given.done.set()
-        missed = self._missed > self._written
+        missed = self._lost_count > self._lost_reported
 
         def work(page: Page, account: int) -> None:
             if missed:
@@ -220,10 +222,10 @@ class Inbox:
             except BookUnavailable:
                 log.debug("the lease of this listener runs out by itself")
 
-    async def _read(self) -> None:
+    async def _follow_hints(self) -> None:
         pause = 0.0
         while True:
-            self._kept = anyio.Event()
+            self._stored = anyio.Event()
             try:
                 claimed, wait = await self._claim()
             except BookUnavailable:
@@ -231,7 +233,7 @@ class Inbox:
             if claimed is None:
                 await anyio.sleep(hints.PACE / 1000)  # a flood of news does not turn this faster
                 with anyio.move_on_after(min(wait, LOOK_EVERY) - hints.PACE / 1000):
-                    await self._kept.wait()
+                    await self._stored.wait()
                 continue
             try:
                 answered = await self._follow(claimed)
@@ -241,12 +243,12 @@ class Inbox:
             await anyio.sleep(pause)
 
     async def _claim(self) -> tuple[Claimed | None, float]:
-        """The next hint, or seconds until there may be one. BookUnavailable."""
+        """Claim the next hint, or return the seconds until there may be one. BookUnavailable."""
         claimed, wait = await self._change(lambda page, account: hints.claim(page, account, self._book.time()))
         return claimed, wait / 1000
 
     async def _change(self, work: Callable[[Page, int], T]) -> T:
-        """Do this in the book. BookUnavailable, whatever goes wrong: these tasks live as long as the server."""
+        """Run a change of the book. Any error becomes BookUnavailable: these tasks live as long as the server."""
         try:
             return await self._book.change(work)
         except BookUnavailable:
@@ -256,7 +258,7 @@ class Inbox:
         raise BookUnavailable("it failed")
 
     async def _follow(self, claimed: Claimed) -> bool:
-        """Read the order of a hint; whether Kustom answered. BookUnavailable."""
+        """Read the order of a hint. False when Kustom did not answer. BookUnavailable."""
         hint, app, book = claimed.hint, self._app, self._book
         asked = app.wall()
         try:
@@ -277,7 +279,7 @@ class Inbox:
 
 
 def _absent(error: Exception) -> bool:
-    """Whether Kustom said that there is no such order for these credentials."""
+    """Return whether Kustom says that these credentials have no such order."""
     return isinstance(error, NotFound) or (
         isinstance(error, Refused) and error.status == 403 and bool(error.error_code)
     )

@@ -1,11 +1,11 @@
-"""Whether a webhook is signed: by the Standard Webhooks specification, as the package of that name verifies it.
+"""The signature of a webhook, by the Standard Webhooks specification, as the package of that name verifies it.
 
 The headers are `webhook-id`, `webhook-timestamp` (Unix time in seconds) and `webhook-signature`. Signed are id, time
 and raw body, joined by dots, with HMAC-SHA256 and the decoded part of a `whsec_` secret. While a secret changes, both
 sign, and the header has several signatures with blanks between them. A time more than 300 seconds from ours is refused.
 
-The package raises whatever it comes upon in a header that is malformed, and stops at the first of several signatures
-that it cannot read. So it is given well-formed ones only: what else stands in the header spoils none of them.
+The package raises any of several errors for a malformed header, and stops at the first of several signatures that it
+cannot read. So it is given well-formed ones only, and a malformed one beside them spoils none.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 
 
-def signed(body: bytes, headers: Iterable[tuple[str, str]], secrets: Sequence[Webhook]) -> bool:
-    """Whether this request was signed with one of the secrets within the last 300 seconds, by our clock."""
+def is_signed(body: bytes, headers: Iterable[tuple[str, str]], secrets: Sequence[Webhook]) -> bool:
+    """Return whether one of the secrets signed this request within the last 300 seconds, by our clock."""
     found: dict[str, list[str]] = {ID: [], TIMESTAMP: [], SIGNATURE: []}
     for name, value in headers:
         if name.lower() in found:

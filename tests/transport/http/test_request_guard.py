@@ -1,4 +1,4 @@
-"""The door: what is let in, byte for byte and second for second, and what is said to what is not."""
+"""The guard: what is let in, byte for byte and second for second, and what is said to what is not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.transport.http.request_guard import Door
+from kustom_mcp.transport.http.request_guard import RequestGuard
 from tests.support.unhurried import PATIENCE
 
 HOST = (b"host", b"mcp.example:8443")
@@ -18,7 +18,7 @@ ORIGIN = (b"origin", b"https://chat.example")
 
 @dataclass
 class Inside:
-    """The app behind the door: reads the body and says how long it was."""
+    """The app behind the guard: reads the body and says how long it was."""
 
     bodies: list[bytes] = field(default_factory=list[bytes])
 
@@ -37,7 +37,7 @@ class Inside:
 async def knock(
     headers: Sequence[tuple[bytes, bytes]], parts: Sequence[bytes] = (b"",), *, stops: bool = False, **limits: Any
 ) -> tuple[int, str, list[bytes]]:
-    """Send a request through a door; status, text, and the bodies that came through. `stops`: the body never ends."""
+    """Send a request through a guard; status, text, and the bodies that came through. `stops`: the body never ends."""
     inside, said = Inside(), dict[str, Any]()
 
     async def messages() -> AsyncIterator[Any]:
@@ -51,9 +51,11 @@ async def knock(
         said.setdefault("status", message.get("status"))
         said["text"] = message.get("body", b"").decode()
 
-    door = Door(inside, hosts=frozenset({"mcp.example:8443"}), origins=frozenset({"https://chat.example"}), **limits)
+    guard = RequestGuard(
+        inside, hosts=frozenset({"mcp.example:8443"}), origins=frozenset({"https://chat.example"}), **limits
+    )
     with anyio.fail_after(PATIENCE):
-        await door({"type": "http", "headers": list(headers)}, lambda: anext(coming), send)
+        await guard({"type": "http", "headers": list(headers)}, lambda: anext(coming), send)
     return said["status"], said["text"].strip(), inside.bodies
 
 
@@ -131,6 +133,6 @@ async def test_waiting_for_a_client_to_leave_is_not_timed() -> None:
     async def send(message: Any) -> None:
         raise AssertionError(message)
 
-    door = Door(app, hosts=frozenset({"mcp.example:8443"}), origins=frozenset(), body_seconds=0.02)
-    await door({"type": "http", "headers": [HOST]}, receive, send)
+    guard = RequestGuard(app, hosts=frozenset({"mcp.example:8443"}), origins=frozenset(), body_seconds=0.02)
+    await guard({"type": "http", "headers": [HOST]}, receive, send)
     assert left == ["body", "http.disconnect"]

@@ -1,4 +1,4 @@
-"""The real server behind the door, over real HTTP on loopback: uvicorn, the SDK's app, and the sandbox."""
+"""The real server behind bearer authentication, over real HTTP on loopback: uvicorn, the SDK's app, and the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door in front of the MCP endpoint: who is let in, what the others are told, and what those behind it see."""
+"""Bearer authentication of the MCP endpoint: who is let in, what the others are told, and what the endpoint sees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.settings.environment import load
-from kustom_mcp.transport.oauth.middleware import MAX_BODY, WITHHELD, Bearer
+from kustom_mcp.transport.oauth.middleware import MAX_BODY, WITHHELD, BearerAuth
 from kustom_mcp.transport.oauth.tokens import access_for
 from tests.transport.oauth.issuing import (
     AUDIENCE,
@@ -43,7 +43,7 @@ Headers = list[tuple[str, str]]
 
 
 class Behind:
-    """What stands behind the door: keeps what it was given, and says that it was reached."""
+    """What stands behind bearer authentication: keeps what it was given, and says that it was reached."""
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
@@ -59,14 +59,14 @@ class Behind:
 
 
 @asynccontextmanager
-async def door(
+async def guarded(
     environ: Mapping[str, str] = ISSUED, site: Site | None = None
 ) -> AsyncGenerator[tuple[httpx.AsyncClient, Behind]]:
-    """A client in front of the door, and what stands behind."""
+    """A client in front of it, and what stands behind."""
     behind, read = Behind(), load(environ).settings
     async with access_for(read, transport=(site or Site.of(jwk(rsa_key()))).transport) as access:
         assert access is not None
-        app = Bearer(behind, access, writing=WRITING, audience=read.oauth_audience)
+        app = BearerAuth(behind, access, writing=WRITING, audience=read.oauth_audience)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://mcp.example.com") as client:
             yield client, behind
 
@@ -96,7 +96,7 @@ OTHER_WAYS: list[Headers] = [
 
 @pytest.mark.parametrize("headers", OTHER_WAYS)
 async def test_who_sends_no_token_is_told_where_to_get_one(headers: Headers) -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=headers)
     assert refused(answer, behind) == (401, f'Bearer resource_metadata="{DOCUMENT}", scope="orders:read"')
     assert answer.json() == {
@@ -107,13 +107,13 @@ async def test_who_sends_no_token_is_told_where_to_get_one(headers: Headers) -> 
 
 @pytest.mark.parametrize("headers", OTHER_WAYS)
 async def test_with_a_static_token_there_is_nowhere_to_get_one(headers: Headers) -> None:
-    async with door(STATIC) as (client, behind):
+    async with guarded(STATIC) as (client, behind):
         answer = await client.post("/mcp", headers=headers)
     assert refused(answer, behind) == (401, "Bearer")
 
 
 async def test_a_wrong_static_token_is_invalid() -> None:
-    async with door(STATIC) as (client, behind):
+    async with guarded(STATIC) as (client, behind):
         answer = await client.post("/mcp", headers=bearer("letmeout"))
     said = "The token is not the one that this server expects."
     assert refused(answer, behind) == (401, f'Bearer error="invalid_token", error_description="{said}"')
@@ -121,7 +121,7 @@ async def test_a_wrong_static_token_is_invalid() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PUT"])
 async def test_no_method_passes_without_a_token(method: str) -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.request(method, "/mcp", params={"access_token": token()})
     assert refused(answer, behind)[0] == 401
 
@@ -138,7 +138,7 @@ async def test_no_method_passes_without_a_token(method: str) -> None:
     ],
 )
 async def test_one_token_in_one_header_or_none(headers: Headers) -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=headers)
     said = "One Authorization header with one bearer token is needed."
     assert refused(answer, behind) == (
@@ -151,7 +151,7 @@ async def test_one_token_in_one_header_or_none(headers: Headers) -> None:
 async def test_a_bad_token_is_refused_and_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     bad = token(exp=1)
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=bearer(bad))
     said = "The access token has expired."
     assert refused(answer, behind) == (
@@ -166,7 +166,7 @@ async def test_a_bad_token_is_refused_and_stays_out_of_the_log(caplog: pytest.Lo
 
 
 async def test_while_the_issuer_is_down_the_answer_is_later_and_not_no() -> None:
-    async with door(site=Site({METADATA: httpx.ConnectError("down")})) as (client, behind):
+    async with guarded(site=Site({METADATA: httpx.ConnectError("down")})) as (client, behind):
         answer = await client.post("/mcp", headers=bearer(token()))
     assert (answer.status_code, answer.headers["retry-after"], behind.scopes) == (503, "10", [])
     assert "www-authenticate" not in answer.headers
@@ -175,7 +175,7 @@ async def test_while_the_issuer_is_down_the_answer_is_later_and_not_no() -> None
 
 @pytest.mark.parametrize("scope", [None, "", "openid", "orders:write"])
 async def test_without_the_scope_to_read_nothing_is_open(scope: str | None) -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=bearer(token(scope=scope)), json=call("kustom_get_order"))
     said = "The access token lacks a scope. Needed: orders:read. Nothing was sent."
     assert refused(answer, behind) == (
@@ -208,7 +208,7 @@ REFUND = call("kustom_refund_order")
 )
 async def test_a_token_for_reading_calls_no_tool_that_writes(body: bytes) -> None:
     headers = {**bearer(token(scope="orders:read")), "mcp-name": "kustom_get_order", "mcp-method": "tools/call"}
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=headers, content=body)
     said = "The access token lacks a scope. Needed: orders:read orders:write. Nothing was sent."
     assert refused(answer, behind) == (
@@ -237,19 +237,19 @@ async def test_a_token_for_reading_calls_no_tool_that_writes(body: bytes) -> Non
     ids=range(11),
 )
 async def test_what_calls_no_such_tool_passes_as_it_was_sent(body: bytes) -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=bearer(token(scope="orders:read")), content=body)
     assert (answer.json(), behind.bodies) == ({"reached": True}, [body])
 
 
 async def test_a_body_too_long_to_look_at_goes_no_further() -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=bearer(token(scope="orders:read")), content=b" " * (MAX_BODY + 1))
     assert (answer.status_code, behind.scopes) == (413, [])
 
 
 async def test_with_the_scope_to_write_the_body_is_not_looked_at() -> None:
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         await client.post("/mcp", headers=bearer(token()), json=REFUND)
         await client.post("/mcp", headers=bearer(token()), content=b"{")
     assert [json.loads(behind.bodies[0]), behind.bodies[1]] == [REFUND, b"{"]
@@ -259,7 +259,7 @@ async def test_with_the_scope_to_write_the_body_is_not_looked_at() -> None:
 async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> None:
     expires = claims()["exp"]
     value = token(scope="openid orders:read", kustom_orders=[ORDER], exp=expires)
-    async with door() as (client, behind):
+    async with guarded() as (client, behind):
         headers = {"authorization": f"{scheme} {value}", "x-other": "kept"}
         assert (await client.get("/mcp", headers=headers)).status_code == 200
     (scope,) = behind.scopes
@@ -283,7 +283,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
 
 
 async def test_the_static_token_lets_its_callers_write() -> None:
-    async with door(STATIC) as (client, behind):
+    async with guarded(STATIC) as (client, behind):
         await client.post("/mcp", headers=bearer("letmein"), json=REFUND)
     assert behind.scopes[0][PRINCIPAL] == Principal("http-token")
     assert "letmein" not in repr(behind.scopes)
@@ -291,7 +291,7 @@ async def test_the_static_token_lets_its_callers_write() -> None:
 
 
 async def test_behind_a_proxy_that_hides_its_name_the_address_of_the_request_counts() -> None:
-    async with door({**ISSUED, "KUSTOM_OAUTH_AUDIENCE": "kustom-mcp"}) as (client, _):
+    async with guarded({**ISSUED, "KUSTOM_OAUTH_AUDIENCE": "kustom-mcp"}) as (client, _):
         answers = [
             (await client.post("/mcp", headers={"host": host})).headers["www-authenticate"].split('"')[1]
             for host in ("shop.example:8443", "127.0.0.1:8080", "[::1]:8080", 'x", evil="')
@@ -317,7 +317,7 @@ async def test_only_http_is_served() -> None:
     behind = Behind()
     async with access_for(settings(), transport=Site.of(jwk(rsa_key())).transport) as access:
         assert access is not None
-        app = Bearer(behind, access, writing=WRITING)
+        app = BearerAuth(behind, access, writing=WRITING)
         await app({"type": "lifespan"}, receive, send)
         await app({"type": "websocket", "headers": []}, receive, send)
     assert [scope["type"] for scope in behind.scopes] == ["lifespan"]
@@ -341,6 +341,6 @@ async def test_a_caller_who_leaves_while_sending_is_not_waited_for() -> None:
     behind = Behind()
     async with access_for(settings(), transport=Site.of(jwk(rsa_key())).transport) as access:
         assert access is not None
-        app = Bearer(behind, access, writing=WRITING)
+        app = BearerAuth(behind, access, writing=WRITING)
         await app({"type": "http", "method": "POST", "path": "/mcp", "headers": headers}, receive, send)
     assert behind.bodies == [b""]

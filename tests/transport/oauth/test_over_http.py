@@ -1,4 +1,4 @@
-"""The door in front of the real server, with the SDK's own client, in both eras of the protocol."""
+"""Bearer authentication in front of the real server, with the SDK's own client, in both eras of the protocol."""
 
 from __future__ import annotations
 

@@ -31,8 +31,8 @@ from kustom_mcp.transport.oauth.tokens import (
     SCOPES,
     Access,
     Grant,
-    Refused,
     StaticToken,
+    TokenRefused,
     access_for,
     require_access,
 )
@@ -82,7 +82,7 @@ async def granted(value: str) -> Grant:
 
 
 async def refusal(access: Access, value: str) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(TokenRefused) as refused:
         await access.grant(value)
     assert refused.value.__cause__ is None
     return str(refused.value)
@@ -356,7 +356,7 @@ def test_the_static_token_is_not_kept() -> None:
     assert "letmein" not in str(vars(StaticToken(SecretStr("letmein"))))
 
 
-async def test_without_token_and_issuer_there_is_no_door() -> None:
+async def test_without_token_and_issuer_every_caller_is_let_in() -> None:
     async with access_for(load({}).settings) as access:
         assert access is None
 

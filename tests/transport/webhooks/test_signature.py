@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Event, Outbox
-from kustom_mcp.transport.webhooks.signature import signed
+from kustom_mcp.transport.webhooks.signature import is_signed
 from tests.transport.webhooks import hearing
 
 NEW, OLD, OTHERS = (f"whsec_{letter * 32}" for letter in "NOX")
@@ -25,7 +25,7 @@ EXAMPLE = ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJ
 
 
 def verified(headers: dict[str, str], body: bytes = BODY) -> bool:
-    return signed(body, headers.items(), KNOWN)
+    return is_signed(body, headers.items(), KNOWN)
 
 
 def test_these_tests_sign_as_the_specification_does() -> None:
@@ -64,12 +64,12 @@ def test_each_of_the_three_headers_is_needed_once_and_signed() -> None:
     assert verified(good)
     for name in good:
         others = [(key, value) for key, value in good.items() if key != name]
-        assert not signed(BODY, others, KNOWN)
-        assert not signed(BODY, [*good.items(), (name, good[name])], KNOWN)
+        assert not is_signed(BODY, others, KNOWN)
+        assert not is_signed(BODY, [*good.items(), (name, good[name])], KNOWN)
     assert not verified(good | {"webhook-id": "msg_2"})
     assert not verified(good | {"webhook-timestamp": str(int(time.time()) - 100)})
     assert not verified(hearing.signed(BODY, OTHERS))
-    assert not signed(BODY, good.items(), [])
+    assert not is_signed(BODY, good.items(), [])
 
 
 @pytest.mark.parametrize("late", [400, 10**6, -400, -(10**6)])
@@ -114,5 +114,5 @@ def test_the_sandbox_signs_as_the_specification_does_and_names_events_as_kustom_
         assert headers["webhook-signature"] == hearing.signature(
             event.body, SECRET, headers["webhook-id"], headers["webhook-timestamp"]
         )
-        assert signed(event.body, headers.items(), [Webhook(SECRET)])
+        assert is_signed(event.body, headers.items(), [Webhook(SECRET)])
     assert Event("kevt_1", "push", order_id, b"").headers(datetime.now(UTC)) == {}
