@@ -1,5 +1,5 @@
-"""Writes what is derived from the code: the tool list, the README's tables, `.env.example`, the snapshots of the tools,
-the transcripts of the guides, the policy of the order card.
+"""Writes what is derived from the code: the tool list, tables and conversations in documents,
+`.env.example`, the snapshots of the tools, the policy of the order card.
 
     uv run python -m tests.generate
 
@@ -23,6 +23,7 @@ from kustom_mcp.schema.result import MEANINGS
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.tool_list import FILE, encoded
 from kustom_mcp.settings.environment import FIRST, Row, env_example, table
+from kustom_mcp.settings.settings import Settings
 from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
@@ -31,12 +32,13 @@ from kustom_mcp.tools.tool import Operation
 from tests.support.transcripts import transcript
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+PACKAGE = ROOT / "kustom_mcp"
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+"""Everything that people read. Any of them may hold generated parts and conversations."""
 ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
-GUIDES = sorted((ROOT / "docs").glob("*.md"))
-LISTING = ROOT / "kustom_mcp" / FILE
-CARD = ROOT / "kustom_mcp" / card.FILE
+LISTING = PACKAGE / FILE
+CARD = PACKAGE / card.FILE
 
 TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
@@ -54,14 +56,9 @@ def snapshot(tool: Operation) -> str:
     return _json(tool.wire())
 
 
-def readme(text: str) -> str:
-    """The README with its generated parts made anew. KeyError for a part that is not known."""
-    return _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", text)
-
-
-def guide(path: Path) -> str:
-    """A guide with its conversations made anew. KeyError for one that is not known."""
-    text = path.read_text(encoding="utf-8")
+def document(path: Path) -> str:
+    """A document with its tables and conversations made anew. KeyError for one that is not known."""
+    text = _PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}\n{found[3]}", path.read_text(encoding="utf-8"))
     return _TRANSCRIPT.sub(lambda found: f"{found[1]}{transcript(found[2])}\n{found[3]}", text)
 
 
@@ -69,11 +66,10 @@ def files() -> dict[Path, Callable[[], str]]:
     """Every generated file, and how what belongs into it is made."""
     snapshots = {SURFACE / f"{name}.json": partial(snapshot, tool) for name, tool in CATALOG.items()}
     return {
-        README: lambda: readme(README.read_text(encoding="utf-8")),
         ENV_EXAMPLE: env_example,
         LISTING: encoded,
         CARD: lambda: with_policy(CARD.read_text(encoding="utf-8")),
-        **{path: partial(guide, path) for path in GUIDES},
+        **{path: partial(document, path) for path in DOCUMENTS},
         **snapshots,
     }
 
@@ -109,6 +105,21 @@ def _tools() -> str:
     return _table(("tool", "what it is for", "", "toolset"), rows)
 
 
+def _tools_by_kind() -> str:
+    """The names alone, a row for a toolset; one that is off by default says so."""
+    kinds = ("reads", "writes", "confirmed")
+    on = Settings.model_fields["tools"].default
+    rows = [
+        [
+            f"`{toolset}`" if toolset in on else f"`{toolset}` (off)",
+            *(", ".join(f"`{tool.name}`" for tool in tools if kind(tool) == wanted) for wanted in kinds),
+        ]
+        for toolset in dict.fromkeys(tool.toolset for tool in CATALOG.values())
+        for tools in [[tool for tool in CATALOG.values() if tool.toolset == toolset]]
+    ]
+    return _table(("toolset", *kinds), rows)
+
+
 def _prompts() -> str:
     return _table(("prompt", "job"), [(f"`{prompt.name}`", prompt.description or "") for prompt in PROMPTS.listing()])
 
@@ -141,6 +152,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "first-settings": lambda: _settings(0, FIRST),
     "settings": lambda: _settings(FIRST, None),
     "tools": _tools,
+    "tools-by-kind": _tools_by_kind,
     "prompts": _prompts,
     "codes": _codes,
     "demo-orders": _demo_orders,

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +24,18 @@ from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.resources import documented_codes
 from kustom_mcp.settings.environment import GONE, load, table
 from kustom_mcp.tools.catalog import CATALOG
-from tests.generate import GUIDES, PARTS, README, ROOT, files
+from tests.generate import DOCUMENTS, PARTS, ROOT, files
 from tests.support.transcripts import SCENES
 from tests.support.unhurried import PATIENCE
 
-TEXT = README.read_text(encoding="utf-8")
-PEOPLE = [README, ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *GUIDES]
+README = ROOT / "README.md"
+TEXTS = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+ALL = "\n".join(TEXTS.values())
 MODELS = sorted([*(ROOT / "prompts").glob("*.md"), *(ROOT / "kustom_mcp" / "data").rglob("*.md")])
 SHIPPED = [ROOT / "packaging" / name for name in ("Dockerfile", "compose.yaml", "nginx.conf")]
-DOCUMENTS = [*PEOPLE, *MODELS, *SHIPPED, ROOT / ".env.example"]
+NAMING = [*DOCUMENTS, *MODELS, *SHIPPED, ROOT / ".env.example"]
 PACKAGED = [
-    *PEOPLE,
+    *DOCUMENTS,
     *MODELS,
     ROOT / ".env.example",
     ROOT / "pyproject.toml",
@@ -60,16 +62,35 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def blocks(language: str, text: str = TEXT) -> list[str]:
+def guide(name: str) -> str:
+    return TEXTS[ROOT / "docs" / f"{name}.md"]
+
+
+def blocks(language: str, text: str = ALL) -> list[str]:
     """The fenced blocks of a language, indented ones too."""
     return re.findall(rf"^[ ]*```{language}\n(.*?)^[ ]*```$", text, re.MULTILINE | re.DOTALL)
 
 
-def commands() -> list[str]:
-    """Every `kustom-mcp ...` that the README shows, without what stands before and after it."""
-    shown = "\n".join([*blocks("console"), *blocks("shell"), *re.findall(r"`([^`\n]+)`", TEXT)])
-    found = re.findall(r"(?:^|\s)kustom-mcp((?: (?:--)?[a-z0-9-]+)*)(?=\s|$)", shown, re.MULTILINE)
-    return sorted({command.strip() for command in found if not command.startswith(" kustom-mcp")})
+def commands(text: str) -> set[str]:
+    """The commands of ours that a text shows in the line."""
+    return set(re.findall(r"`uv run kustom-mcp(?: ([a-z]+))?[^`\n]*`", text))
+
+
+def anchor(heading: str) -> str:
+    """The name under which a heading can be linked to."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def anchors(path: Path) -> set[str]:
+    """What can be linked to in a document."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", TEXTS[path], flags=re.MULTILINE | re.DOTALL)
+    return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", prose, re.MULTILINE)}
+
+
+def links(path: Path) -> Iterator[tuple[Path, str]]:
+    """Every link and picture of a document that leads to a file of ours, with the heading that it names, or ""."""
+    for target, heading in re.findall(r"(?:\]\(|\bsrc=\")([^()\":#]*)(?:#([^()\"]+))?[)\"]", TEXTS[path]):
+        yield (path.parent / target).resolve() if target else path, heading
 
 
 @pytest.mark.parametrize("path", files(), ids=relative)
@@ -93,20 +114,27 @@ def test_the_replicas_of_the_compose_file_share_what_they_must() -> None:
     assert balanced == names == composed["services"]["balancer"]["depends_on"]
 
 
-def test_the_readme_shows_every_generated_part() -> None:
-    assert sorted(re.findall(r"<!-- generated: ([a-z-]+) -->", TEXT)) == sorted(PARTS)
-
-
-def test_every_conversation_is_shown_and_every_link_to_a_document_leads_somewhere() -> None:
-    texts = {path: read(path) for path in [README, *GUIDES]}
-    shown = {name for text in texts.values() for name in re.findall(r"<!-- transcript: ([a-z-]+) -->", text)}
-    assert shown == set(SCENES)
-    for path, text in texts.items():
-        linked = re.findall(r"\]\(([^)#:]+)\)", text)
-        assert [link for link in linked if not (path.parent / link).exists()] == []
+def test_every_generated_part_and_every_conversation_is_shown() -> None:
+    assert set(re.findall(r"<!-- generated: ([a-z-]+) -->", ALL)) == set(PARTS)
+    assert set(re.findall(r"<!-- transcript: ([a-z-]+) -->", ALL)) == set(SCENES)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=relative)
+def test_every_link_leads_to_a_file_and_to_a_heading_in_it(path: Path) -> None:
+    assert [str(target) for target, _ in links(path) if not target.exists()] == []
+    assert [heading for target, heading in links(path) if heading and heading not in anchors(target)] == []
+
+
+def test_the_readme_is_short_and_leads_to_every_document() -> None:
+    assert len(TEXTS[README].splitlines()) <= 180
+    reached, new = set[Path](), {README}
+    while new:
+        reached |= new
+        new = {target for path in new for target, _ in links(path) if target in TEXTS} - reached
+    assert [relative(path) for path in DOCUMENTS if path not in reached] == []
+
+
+@pytest.mark.parametrize("path", NAMING, ids=relative)
 def test_every_tool_and_setting_that_a_document_names_exists(path: Path) -> None:
     text = read(path)
     tools = set(re.findall(r"\bkustom_[a-z_]+\b", text)) - {"kustom_mcp", "kustom_orders"}
@@ -114,35 +142,33 @@ def test_every_tool_and_setting_that_a_document_names_exists(path: Path) -> None
     assert (tools - {*CATALOG, APPROVE}, settings - SETTINGS) == (set(), set())
 
 
-@pytest.mark.parametrize("path", [*PEOPLE, *(ROOT / "prompts").glob("*.md")], ids=relative)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *(ROOT / "prompts").glob("*.md")], ids=relative)
 def test_every_code_that_a_document_names_is_explained_in_the_errors_reference(path: Path) -> None:
     named = set(re.findall(r"\b(?!OTEL_)(?:[A-Z]{3,}_)+[A-Z]{3,}\b", read(path))) - SETTINGS - NOT_CODES
     assert named - set(documented_codes()) == set()
 
 
-def test_the_readme_explains_every_outcome_and_every_means_of_the_gate() -> None:
-    assert [name for name in OUTCOMES if f"`{name}`" not in TEXT.partition("## Results")[2]] == []
-    gate = TEXT.partition("## How the gate works")[2].partition("## Results")[0]
-    assert re.findall(r"^\| `([a-z]+)` \|", gate, re.MULTILINE) == list(Mode.__args__)
+def test_every_outcome_and_every_means_of_the_gate_is_explained() -> None:
+    assert [name for name in OUTCOMES if f"`{name}`" not in guide("results")] == []
+    assert re.findall(r"^\| `([a-z]+)` \|", guide("confirmation"), re.MULTILINE) == list(Mode.__args__)
 
 
-def test_the_readme_names_every_span_metric_and_attribute_of_ours() -> None:
+def test_telemetry_names_every_span_metric_and_attribute_of_ours() -> None:
     source = read(ROOT / "kustom_mcp" / "app" / "telemetry" / "opentelemetry.py")
     names = r"((?:kustom|mcp\.server|http\.client)\.[a-z_.]+[a-z])"
-    seeing = TEXT.partition("## Seeing what it does")[2].partition("\n## ")[0]
     steps = {f"kustom.{step}" for step in Step.__args__}
-    assert set(re.findall(f"`{names}`", seeing)) == {*re.findall(f'"{names}"', source), *steps}
+    assert set(re.findall(f"`{names}`", guide("telemetry"))) == {*re.findall(f'"{names}"', source), *steps}
 
 
-def test_the_readme_lists_the_prompts_and_the_commands_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
-    assert [prompt.name for prompt in PROMPTS.listing() if f"| `{prompt.name}` |" not in TEXT] == []
+def test_the_commands_that_there_are_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run(["--help"])
     known = set(re.findall(r"^    ([a-z]+) ", capsys.readouterr().out, re.MULTILINE))
-    assert {command.partition(" ")[0] for command in commands()} - {"", "--version"} == known
+    assert commands(guide("settings").partition("## Commands")[2]) - {""} == known
+    assert commands(ALL) - {""} == known
 
 
-@pytest.mark.parametrize("path", [*PEOPLE, *MODELS], ids=relative)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *MODELS], ids=relative)
 def test_json_in_documents_is_json(path: Path) -> None:
     for block in blocks("json", read(path)):
         json.loads(block)
@@ -150,7 +176,7 @@ def test_json_in_documents_is_json(path: Path) -> None:
 
 def test_each_host_entry_starts_this_server_with_settings_that_exist() -> None:
     entries: list[dict[str, Any]] = []
-    for block in blocks("json"):
+    for block in blocks("json", guide("hosts")):
         document = json.loads(block)
         entries += (document.get("mcpServers") or document["servers"]).values()
     assert len(entries) == 4
@@ -160,17 +186,19 @@ def test_each_host_entry_starts_this_server_with_settings_that_exist() -> None:
         assert load(environment).settings.environment == "playground"
 
 
-def test_the_tour_in_the_readme_is_the_tour() -> None:
-    (shown,) = [block for block in blocks("console") if block.startswith("$ uv run kustom-mcp demo\n")]
+def test_what_documents_show_of_the_tour_is_the_tour() -> None:
+    shown = [block for block in blocks("console") if block.startswith("$ uv run kustom-mcp demo\n")]
+    assert len(shown) > 2
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KUSTOM_")}
     done = subprocess.run(
         [sys.executable, "-m", "kustom_mcp", "demo"],
         cwd=ROOT, env=kept, capture_output=True, encoding="utf-8", check=True, timeout=PATIENCE,
     )  # fmt: skip
     random_end = re.compile(r"\.[0-9A-Za-z_-]{6}…")
-    printed = iter(random_end.sub(".######…", done.stdout).splitlines())
-    for line in random_end.sub(".######…", shown).splitlines()[1:]:
-        assert line in ("", "[...]") or line in printed, f"the tour does not print this line here: {line}"
+    for block in shown:
+        printed = iter(random_end.sub(".######…", done.stdout).splitlines())
+        for line in random_end.sub(".######…", block).splitlines()[1:]:
+            assert line in ("", "[...]") or line in printed, f"the tour does not print this line here: {line}"
 
 
 def test_the_changelog_opens_with_the_present_version() -> None:

@@ -23,14 +23,13 @@ from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.cli.install.hosts import HOSTS
 from kustom_mcp.cli.parser import parse
-from tests.generate import GUIDES, README, ROOT
+from tests.generate import DOCUMENTS as PEOPLE
+from tests.generate import ROOT
 from tests.transport.kustom import demo, simulating
 
 DOCUMENTS = [
-    README,
-    ROOT / "SECURITY.md",
+    *(path for path in PEOPLE if path.name != "CHANGELOG.md"),
     ROOT / ".env.example",
-    *GUIDES,
     *sorted((ROOT / "prompts").glob("*.md")),
     *sorted((ROOT / "kustom_mcp" / "data").rglob("*.md")),
 ]
@@ -164,6 +163,9 @@ def test_a_printed_command_works_in_a_clone_with_an_empty_home(line: str, home: 
     given = arguments(words)
     if given[0] == "install":
         given.append("--yes")
+    if "--env-file" in given:
+        given[given.index("--env-file") + 1] = str(tmp_path / "kustom.env")
+        (tmp_path / "kustom.env").write_text("KUSTOM_ENVIRONMENT=sandbox\nKUSTOM_WRITES=deny\n")
     if given[:2] == ["book", "import"]:
         given[2] = str(tmp_path / "orders.csv")
         Path(given[2]).write_text(f"order id\n{EXAMPLES['ORDER_ID']}\n")
@@ -172,8 +174,8 @@ def test_a_printed_command_works_in_a_clone_with_an_empty_home(line: str, home: 
 
 
 @needs_uv
-def test_the_simulator_and_the_check_against_it_work_as_the_readme_prints_them(home: dict[str, str]) -> None:
-    (words,) = [words for words in of_a_clone(README) if any(HERE in word for word in words)]
+def test_the_simulator_and_the_check_against_it_work_as_they_are_printed(home: dict[str, str]) -> None:
+    (words,) = [words for path in PEOPLE for words in of_a_clone(path) if any(HERE in word for word in words)]
     with simulating() as kustom:
         started = shlex.join(words).replace(HERE, kustom.url)
         done = run(["sh", "-c", started], ROOT, home)
@@ -181,8 +183,9 @@ def test_the_simulator_and_the_check_against_it_work_as_the_readme_prints_them(h
 
 
 @needs_uv
-def test_an_entry_of_the_readme_starts_the_server_once_it_names_the_clone(home: dict[str, str], tmp_path: Path) -> None:
-    (first, *_) = re.findall(r"```json\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_an_entry_by_hand_starts_the_server_once_it_names_the_clone(home: dict[str, str], tmp_path: Path) -> None:
+    hosts = (ROOT / "docs" / "hosts.md").read_text(encoding="utf-8")
+    (first, *_) = re.findall(r"```json\n(.*?)```", hosts, re.DOTALL)
     entry: dict[str, Any] = json.loads(first)["mcpServers"]["kustom"]
     words: list[str] = [EXAMPLES.get(str(word), str(word)) for word in entry["args"]]
     server = StdioServerParameters(command=entry["command"], args=words, env={**home, **entry["env"]}, cwd=tmp_path)

@@ -2,7 +2,7 @@
 
 Documented is what Kustom or Klarna's description of the same API says; observed is what code that talks to the API
 shows; assumed is decided here because nothing public decides it. The permission table in `states` carries its own
-marks: its rows are turned into behaviours, not repeated. The README prints the assumed ones.
+marks: its rows are turned into behaviours, not repeated. `docs/sandbox.md` prints the assumed ones.
 """
 
 from dataclasses import dataclass

@@ -19,14 +19,16 @@ import pytest
 from kustom_mcp import __version__
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.tools.catalog import CATALOG
-from tests.generate import README, ROOT
+from tests.generate import ROOT
 from tests.support.conversation import ERRORS, conversation
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SERVER: dict[str, Any] = json.loads((ROOT / "packaging" / "server.json").read_text(encoding="utf-8"))
 MANIFEST: dict[str, Any] = json.loads((ROOT / "packaging" / "mcpb" / "manifest.json").read_text(encoding="utf-8"))
 SETTINGS = {row.name for row in table()}
-TEXT = README.read_text(encoding="utf-8")
+README, HOSTS, LISTED = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/hosts.md", "docs/settings.md")
+)
 
 
 def test_every_file_names_the_same_thing_in_the_same_version() -> None:
@@ -42,12 +44,12 @@ def test_every_file_names_the_same_thing_in_the_same_version() -> None:
 
 
 def test_the_readme_proves_to_the_registry_that_the_package_belongs_to_the_name() -> None:
-    assert re.findall(r"<!-- mcp-name: (\S+) -->", TEXT) == [SERVER["name"]]
+    assert re.findall(r"<!-- mcp-name: (\S+) -->", README) == [SERVER["name"]]
 
 
 def test_the_install_link_and_the_line_for_vs_code_hold_what_the_host_starts() -> None:
-    (link,) = re.findall(r"cursor://anysphere\.cursor-deeplink/mcp/install\?name=kustom&config=([\w=]+)", TEXT)
-    (told,) = re.findall(r"code --add-mcp '(\{.*?\})'", TEXT)
+    (link,) = re.findall(r"cursor://anysphere\.cursor-deeplink/mcp/install\?name=kustom&config=([\w=]+)", HOSTS)
+    (told,) = re.findall(r"code --add-mcp '(\{.*?\})'", HOSTS)
     assert json.loads(base64.b64decode(link)) == {"command": "uvx", "args": ["kustom-mcp"]}
     assert json.loads(told) == {"name": "kustom", "command": "uvx", "args": ["kustom-mcp"]}
 
@@ -57,7 +59,7 @@ def test_every_variable_that_a_host_is_told_to_set_is_a_setting() -> None:
     bundled = set(MANIFEST["server"]["mcp_config"]["env"]) - {"ALLOW_WRITES"}
     assert (set(listed) - SETTINGS, bundled - SETTINGS) == (set(), set())
     assert bundled <= set(listed)
-    assert [name for name in listed if f"`{name}`" not in TEXT] == []
+    assert [name for name in listed if f"`{name}`" not in LISTED] == []
     assert [name for name, variable in listed.items() if variable.get("isSecret")] == ["KUSTOM_API_KEY"]
     for name, variable in listed.items():
         for choice in variable.get("choices", []):
