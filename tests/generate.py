@@ -1,4 +1,4 @@
-"""Writes what is derived from the code: the tool list, tables and conversations in documents,
+"""Writes what is derived from the code: the tool list, tables, conversations and the drawing of the rooms in documents,
 `.env.example`, the snapshots of the tools, the policy of the order card.
 
     uv run python -m tests.generate
@@ -9,14 +9,19 @@ between two comments, and the tests compare. The snapshots put every change of w
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import tomllib
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
+from textwrap import fill
 from typing import Any
+
+import grimp
 
 from kustom_mcp.calls import card
 from kustom_mcp.schema.result import MEANINGS
@@ -41,6 +46,8 @@ LISTING = PACKAGE / FILE
 CARD = PACKAGE / card.FILE
 
 TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
+
+WIDTH = 118  # of the drawing of the rooms
 
 _PART = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _TRANSCRIPT = re.compile(r"(<!-- transcript: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -148,6 +155,43 @@ def _assumed() -> str:
     return "\n".join(f"- {item.sentence}" for item in [*others, *permissions])
 
 
+def _rooms() -> str:
+    """The rooms from top to bottom as the contract has them, each with what it is for and the rooms that it imports."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    floors = [[name.strip(" ()") for name in re.split("[|:]", layer)] for layer in layers]
+    rooms = [name for floor in floors for name in floor]
+    wide = max(map(len, rooms)) + 2
+    drawn: list[str] = []
+    for floor in floors:
+        drawn.append("-" * WIDTH)
+        for room in floor:
+            below = [name for name in rooms if name in _imported()[room] - {room}]
+            lines = [_purpose(room), *([f"-> {', '.join(below)}"] if below else [])]
+            drawn += [fill(line, WIDTH, initial_indent=" " * wide, subsequent_indent=" " * wide) for line in lines]
+            drawn[-len(lines)] = room.ljust(wide) + drawn[-len(lines)][wide:]
+    return "\n".join(["```text", *drawn, "-" * WIDTH, "```"])
+
+
+def _purpose(room: str) -> str:
+    """The first line of a room's docstring."""
+    path = PACKAGE / room / "__init__.py"
+    text = ast.get_docstring(ast.parse((path if path.exists() else PACKAGE / f"{room}.py").read_text(encoding="utf-8")))
+    return (text or "").partition("\n")[0].replace("`", "")
+
+
+@cache
+def _imported() -> dict[str, set[str]]:
+    """The rooms that each room imports."""
+    graph = grimp.build_graph(PACKAGE.name, cache_dir=None)
+    rooms = {module.partition(".")[2] for module in graph.find_children(PACKAGE.name)}
+    for room in rooms:
+        graph.squash_module(f"{PACKAGE.name}.{room}")
+    found = {room: graph.find_modules_directly_imported_by(f"{PACKAGE.name}.{room}") for room in rooms}
+    return {room: {name.partition(".")[2] for name in names} for room, names in found.items()}
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "first-settings": lambda: _settings(0, FIRST),
     "settings": lambda: _settings(FIRST, None),
@@ -157,6 +201,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "codes": _codes,
     "demo-orders": _demo_orders,
     "assumed": _assumed,
+    "rooms": _rooms,
 }
 
 

@@ -20,7 +20,6 @@ from kustom_mcp.calls.card import APPROVE
 from kustom_mcp.calls.confirmation import Mode
 from kustom_mcp.cli.parser import run
 from kustom_mcp.schema.result import OUTCOMES
-from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.resources import documented_codes
 from kustom_mcp.settings.environment import GONE, load, table
 from kustom_mcp.tools.catalog import CATALOG
@@ -146,6 +145,14 @@ def test_every_tool_and_setting_that_a_document_names_exists(path: Path) -> None
 def test_every_code_that_a_document_names_is_explained_in_the_errors_reference(path: Path) -> None:
     named = set(re.findall(r"\b(?!OTEL_)(?:[A-Z]{3,}_)+[A-Z]{3,}\b", read(path))) - SETTINGS - NOT_CODES
     assert named - set(documented_codes()) == set()
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    known = {
+        f"/{relative(path)}" for path in [*ROOT.rglob("kustom_mcp/**/*"), *ROOT.glob("*/"), *ROOT.glob("tests/*/")]
+    }
+    named = re.findall(r"`([a-z_./]+(?:\.py|\.md|/))`", guide("architecture"))
+    assert [name for name in named if not any(path.endswith(f"/{name.strip('/')}") for path in known)] == []
 
 
 def test_every_outcome_and_every_means_of_the_gate_is_explained() -> None:
