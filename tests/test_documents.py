@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from kustom_mcp import __version__
-from kustom_mcp.app.telemetry import Step
+from kustom_mcp.app.telemetry import WritePart
 from kustom_mcp.calls.card import APPROVE
 from kustom_mcp.calls.confirmation import Mode
 from kustom_mcp.cli.parser import run
@@ -163,8 +163,8 @@ def test_every_outcome_and_every_means_of_the_gate_is_explained() -> None:
 def test_telemetry_names_every_span_metric_and_attribute_of_ours() -> None:
     source = read(ROOT / "kustom_mcp" / "app" / "telemetry" / "opentelemetry.py")
     names = r"((?:kustom|mcp\.server|http\.client)\.[a-z_.]+[a-z])"
-    steps = {f"kustom.{step}" for step in Step.__args__}
-    assert set(re.findall(f"`{names}`", guide("telemetry"))) == {*re.findall(f'"{names}"', source), *steps}
+    parts = {f"kustom.{part}" for part in WritePart.__args__}
+    assert set(re.findall(f"`{names}`", guide("telemetry"))) == {*re.findall(f'"{names}"', source), *parts}
 
 
 def test_the_commands_that_there_are_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

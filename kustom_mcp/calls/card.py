@@ -1,7 +1,7 @@
 """The order card (MCP Apps): a page that a host shows beside an answer, and the tool by which it answers for a person.
 
-How a preview's code reaches the card and not the model. What the model gets of a preview holds no code. The card, shown
-with the arguments of that call, asks for the same preview itself through `kustom_approve`, a tool with visibility `app`
+A preview's code reaches the card and not the model. The preview that the model gets holds no code. The card, shown with
+the arguments of that call, asks for the same preview itself through `kustom_approve`, a tool with visibility `app`
 only, and the answer, which a host passes to the card alone, holds the code. Nothing is kept here between the two: a
 code is sealed, so any replica can take the answer; and the preview that a person decides on is made from the very
 arguments that are carried out.
@@ -40,8 +40,9 @@ _SEAL = '<meta name="kustom-seal" content="">'
 _OUTSIDE: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": [], "baseUriDomains": []}
 
 
-class Answered(BaseModel):
-    """What a card sends: `state`, to have that call previewed while the order is as it was then, or an answer."""
+class CardAnswer(BaseModel):
+    """The arguments of `kustom_approve`: `state`, to have that call previewed while the order is unchanged, or `code`
+    and `approve`, the person's answer."""
 
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
@@ -53,10 +54,10 @@ class Answered(BaseModel):
     approve: bool | None = None
 
 
-def answered(given: Mapping[str, Any], seals: Sequence[str]) -> Answered:
-    """What a card sent, checked. ToolError when it is not in order, or comes from no page of this server."""
-    answer = parse(Answered, given)
-    assert isinstance(answer, Answered)
+def card_answer(given: Mapping[str, Any], seals: Sequence[str]) -> CardAnswer:
+    """Check arguments of `kustom_approve`. ToolError, also for a seal that no page of this server has."""
+    answer = parse(CardAnswer, given)
+    assert isinstance(answer, CardAnswer)
     if not any(hmac.compare_digest(answer.seal.encode(), seal.encode()) for seal in seals):
         raise ToolError(
             Code.CONFIRMATION_INVALID,
@@ -72,13 +73,13 @@ def answered(given: Mapping[str, Any], seals: Sequence[str]) -> Answered:
 
 
 def shows_cards(ctx: ServerRequestContext[Any, Any]) -> bool:
-    """Whether this client has declared that it shows pages of this kind."""
+    """Return whether this client has declared that it shows pages of this kind."""
     capabilities = ctx.session.client_capabilities
     settings = (capabilities.extensions or {}).get(EXTENSION) if capabilities else None
     return settings is not None and PAGE_TYPE in (settings.get("mimeTypes") or ())
 
 
-def approving() -> dict[str, Any]:
+def approve_tool() -> dict[str, Any]:
     """`kustom_approve` as `tools/list` gives it."""
     return {
         "name": APPROVE,

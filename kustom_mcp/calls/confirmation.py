@@ -1,9 +1,8 @@
 """The gate: a person between the model and the money.
 
-A gated operation puts a `Proposal` in front of whoever decides: by a form that the host shows, by a preview whose code
-comes back with the second call, by the order card, or by a flag that the operator trusts. Whatever the means, one
-approval pins what was approved (`codes.Pledge`) and `judge` compares it with the order as it is now: untouched, already
-done, or changed.
+A gated operation shows a person a `Proposal`: by a form of the host, by a preview whose code comes back with the second
+call, by the order card, or by a flag that the operator trusts. By each of these means an approval pins what was
+approved (`TokenClaims`), and `judge` compares it with the order as it is now: untouched, already done, or changed.
 
 `accept` is not yes: only a form that comes back accepted with `approve: true` is. A host that cannot ask gets codes, or
 nothing at all when the operator wants a person.
@@ -30,7 +29,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.api.reconcile import Landed
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
-from kustom_mcp.calls.token import NO_TRACE, CodeBox, CodeError, Figures, Pledge, Purpose, derive, digest
+from kustom_mcp.calls.token import NO_TRACE, Figures, Purpose, TokenClaims, TokenError, TokenSealer, derive, digest
 from kustom_mcp.money import plain, show
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.text import alike
@@ -39,20 +38,20 @@ Facts = Any
 """A JSON value that stands for a part of an order's state."""
 
 Contradicted = Callable[[Order], bool]
-"""Whether an order that is read after a 2xx shows that it was not done. What cannot be read back never does."""
+"""Tells whether an order, read after a 2xx, shows that the write was not done; never where no read shows the effect."""
 
 Mode = Literal["auto", "code", "form", "card", "flag"]
 ANSWER = "approve"
-SETTLING_SECONDS = 24 * 3600
+RESOLVING_SECONDS = 24 * 3600
 SEE_CODE_MODE = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Where an operation looks before it acts, and where its effect would show afterwards.
+    """The parts of an order that an operation depends on, and those that show its effect afterwards.
 
-    `shows` is None when the effect can be read nowhere. `recurs`: the starting state can come back (900 -> 1000 ->
-    900), so that the same wish on the same facts may be a new intent.
+    `shows` is None when no read shows the effect. `recurs`: the starting state can come back (900 -> 1000 -> 900), so
+    that the same request on the same facts may be a new intent.
     """
 
     depends: Callable[[Order], Facts]
@@ -62,7 +61,7 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """What is about to happen: the facts that a person decides on, and the request that would be sent.
+    """A write before its approval: the facts that a person decides on, and the request that would be sent.
 
     `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
     `expects` is what `Watch.shows` gives once it has happened. `details`: all that `body` would send, in sentences
@@ -81,7 +80,7 @@ class Proposal:
     details: Sequence[str] = ()
 
     def question(self) -> str:
-        """What a person is asked. No time and no random value, so that an old answer never fits a new state."""
+        """The question to a person, without time and random value, so that an old answer never fits a new state."""
         shown = [self._said(change) for change in self.changes if not _in_details(change["field"])]
         notes = [f"Note: {text}" for text in self.warnings]
         paragraphs = [self.effect, *self.details, *shown, *notes, self.afterwards]
@@ -101,7 +100,7 @@ class Proposal:
 
 
 def _in_details(field: str) -> bool:
-    """Whether `details` tell this change already: a line of the order, a part of an address."""
+    """Return whether `details` hold this change already: a line of the order, a part of an address."""
     return "." in field or field.startswith("line ")
 
 
@@ -113,7 +112,7 @@ class Answer(Exception):
 
 
 class Ask(Exception):
-    """Ends the first round of a 2026-07-28 call: the question has to come back with the person's answer."""
+    """Ends the first of two requests of a 2026-07-28 call: the question must come back with the person's answer."""
 
     def __init__(self, proposal: Proposal, state: str) -> None:
         self.proposal = proposal
@@ -121,7 +120,7 @@ class Ask(Exception):
 
 
 def can_ask(ctx: ServerRequestContext[Any, Any]) -> bool:
-    """Whether this client declared forms and this connection can carry the question."""
+    """Return whether this client declared forms and this connection can carry the question."""
     capabilities = ctx.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     if elicitation is None or (elicitation.form is None and elicitation.url is not None):
@@ -134,7 +133,7 @@ def is_modern(ctx: ServerRequestContext[Any, Any]) -> bool:
 
 
 def is_yes(answer: object) -> bool:
-    """An explicit yes: accepted, with the box ticked. Anything else is not."""
+    """Return whether an answer is an explicit yes: accepted, with the box ticked."""
     return isinstance(answer, ElicitResult) and answer.action == "accept" and (answer.content or {}).get(ANSWER) is True
 
 
@@ -154,24 +153,26 @@ def head(proposal: Proposal, order: Order) -> str:
     return f"{proposal.action}-{amount}{order.order_id[:8]}"
 
 
-def judge(pledge: Pledge, watch: Watch, order: Order) -> Landed:
-    """Has the effect happened? ABSENT: the order is as it was before; PRESENT: it is exactly as it would be left."""
-    if digest(watch.depends(order)) == pledge.before:
+def judge(claims: TokenClaims, watch: Watch, order: Order) -> Landed:
+    """Find the effect in the order. ABSENT: it is as before; PRESENT: it is exactly as the write would leave it."""
+    if digest(watch.depends(order)) == claims.before:
         return Landed.ABSENT
-    if watch.shows is not None and pledge.after != NO_TRACE and digest(watch.shows(order)) == pledge.after:
+    if watch.shows is not None and claims.after != NO_TRACE and digest(watch.shows(order)) == claims.after:
         return Landed.PRESENT
     return Landed.UNCLEAR
 
 
 def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether every field that was set still has its old value. A field that was not returned before tells nothing, and
-    neither does one that would read the same once what was sent is trimmed and normalised."""
+    """Return whether every field that was set still has its old value.
+
+    A field is not compared when it was not returned before, or would read the same after trimming and normalising.
+    """
     telling = [name for name, value in wanted.items() if name in before and not alike(value, before[name])]
     return bool(telling) and all(now.get(name) == before[name] for name in telling)
 
 
 async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float) -> bool:
-    """Ask the person over a handshake connection and wait. No answer in time, or a failing host, is not a yes."""
+    """Ask the person over a handshake connection and wait for `seconds`. False too when the host fails or is late."""
     with anyio.move_on_after(seconds):
         try:
             answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
@@ -182,7 +183,7 @@ async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: 
 
 
 def operating_user() -> str:
-    """Who runs this process: the caller on stdio."""
+    """The name of the user who runs this process: the caller on stdio."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -190,7 +191,7 @@ def operating_user() -> str:
 
 
 class Gate:
-    """One per server: the mode, the ring of keys, and how approvals are sealed and opened again."""
+    """The gate of one server: its mode, its ring of keys, and the sealing and opening of approvals."""
 
     def __init__(self, app: App, policy: Policy) -> None:
         settings = app.settings
@@ -204,48 +205,48 @@ class Gate:
             self.secrets = [secrets.token_bytes(32)]
         else:
             self.secrets = [settings.effective_api_key.get_secret_value().encode()]
-        self._box = CodeBox(self.secrets, bound_to=app.account.name)
+        self._sealer = TokenSealer(self.secrets, bound_to=app.account.name)
 
     @staticmethod
     def salt() -> bytes:
-        """What tells an approval from an equal one, where the same wish on the same facts may be a new intent."""
+        """A random part of a key, where the same request on the same facts may be a new intent."""
         return secrets.token_bytes(16)
 
     def state_keys(self) -> list[bytes]:
-        """The ring that seals `requestState`: other keys than those of codes, from the same secrets."""
+        """The keys that seal `requestState`: derived from the same secrets as those of codes, under another label."""
         return [derive(secret, "request-state") for secret in self.secrets]
 
     def card_seals(self) -> list[str]:
-        """What the page of an order card holds, newest first, so that this server knows its own card again."""
+        """The seals in the pages of order cards, newest first, by which this server recognises its own card."""
         return [derive(secret, "order-card").hex() for secret in self.secrets]
 
-    def seal(self, head: str, pledge: Pledge, caller: str) -> dict[str, Json]:
-        """The `confirm` part of a result: a code for this pledge, and when it expires."""
-        expires_at = datetime.fromtimestamp(pledge.expires, UTC).isoformat()
-        return {"code": self._box.seal(head, pledge, caller=caller), "expires_at": expires_at}
+    def seal(self, head: str, claims: TokenClaims, caller: str) -> dict[str, Json]:
+        """The `confirm` part of a result: a code for these claims, and its expiry."""
+        expires_at = datetime.fromtimestamp(claims.expires, UTC).isoformat()
+        return {"code": self._sealer.seal(head, claims, caller=caller), "expires_at": expires_at}
 
-    def opened(self, code: object, caller: str, purposes: frozenset[Purpose], arguments: bytes) -> Pledge:
-        """The pledge inside a code, expired or not. ToolError CONFIRMATION_INVALID or _MISMATCH."""
+    def open(self, code: object, caller: str, purposes: frozenset[Purpose], arguments: bytes) -> TokenClaims:
+        """Open a code, expired or not. ToolError CONFIRMATION_INVALID or CONFIRMATION_MISMATCH."""
         try:
-            pledge = self._box.open(code, caller=caller) if isinstance(code, str) else None
-        except CodeError:
-            pledge = None
-        if pledge is None or pledge.purpose not in purposes:
+            claims = self._sealer.open(code, caller=caller) if isinstance(code, str) else None
+        except TokenError:
+            claims = None
+        if claims is None or claims.purpose not in purposes:
             raise ToolError(
                 Code.CONFIRMATION_INVALID,
                 "confirm is not a code of this server for this person. Nothing was sent.",
                 field="confirm",
             )
-        if pledge.arguments != arguments:
+        if claims.arguments != arguments:
             raise ToolError(
                 Code.CONFIRMATION_MISMATCH,
                 "This code was given for another call: operation, order or arguments differ. Nothing was sent.",
                 field="confirm",
             )
-        return pledge
+        return claims
 
-    def expired(self, pledge: Pledge) -> ToolError | None:
-        """That the time of this pledge is over, when it is."""
-        if pledge.expires > self.app.wall():
+    def expired(self, claims: TokenClaims) -> ToolError | None:
+        """The error for expired claims; None while they are valid."""
+        if claims.expires > self.app.wall():
             return None
         return ToolError(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")

@@ -1,8 +1,8 @@
-"""What is written down about one call: the audit line, and the open intent that survives this process.
+"""The journal of one call: its audit lines, and the open intent that survives this process.
 
-An intent is on disk before the first byte of a write leaves, and goes when the outcome is known. What remains is found
-by the identical call, which settles it before anything new is opened. No personal data is written: amounts, ids and
-lengths only.
+An intent is on disk before the first byte of a write leaves, and is removed when the outcome is known. One that remains
+is found by the identical call, which resolves it before it opens a new one. No personal data is written: amounts, ids
+and lengths only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 
 from kustom_mcp.api.endpoint import Approved, Authority
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.token import Figures, Pledge, Purpose, digest
+from kustom_mcp.calls.token import Figures, Purpose, TokenClaims, digest
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
 from kustom_mcp.schema.result import Code, ToolError
 from kustom_mcp.state.audit_log import AuditUnavailable
@@ -30,16 +30,16 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 RECORD_SECONDS = 4.0
-"""How long a write waits to be written down, and an answer for its outcome."""
+"""Seconds that a write waits for its record before it leaves, and an answer for the record of its outcome."""
 USED_SECONDS = 24 * 3600
-"""How long an approval counts as used: as long as a code that settles it lives, and as Kustom keeps its key (KL)."""
+"""Seconds that an approval counts as used: as long as a code that resolves it, and as Kustom keeps its key (KL)."""
 
 _KEPT = frozenset({"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type"})
 _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
 
 
-class Ledger:
-    """The written record of one call. `binding` stands for account, tool and arguments."""
+class Journal:
+    """The journal of one call. `binding`: a digest of account, tool and arguments."""
 
     def __init__(self, app: App, tool: str, who: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
         self._app = app
@@ -50,38 +50,37 @@ class Ledger:
         self._digest = self.binding.hex()
         earlier = [digest([account.environment, name, tool, arguments]).hex() for name in account.earlier]
         self._digests = (self._digest, *earlier)
-        """What this call is kept under, and what earlier versions kept it under. Several merchants may have shared the
-        name of an account, but not the order: nothing that was sent for it may be sent again."""
+        """The digests of this call: the present one, and those of earlier versions, where several merchants may have
+        shared the name of an account, but not the order: nothing that was sent for it may be sent again."""
         self._record = ""
         self._left: dict[str, Any] | None = None
         self.doubted = False
-        """Whether an earlier call has sent what this one begins to send, and nobody knows what came of it."""
+        """Whether an earlier call has sent the same write, with an unknown outcome."""
 
     def note(self, event: str, **facts: Any) -> None:
-        """A line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
-        self._tell(event, **facts)
+        """Write an audit line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
+        self._count(event, **facts)
         try:
             self._app.audit.record({"event": event, **self._entry, **facts})
         except AuditUnavailable:
             log.warning("the audit file cannot be written")
 
-    def _tell(self, event: str, **facts: Any) -> None:
-        """What telemetry may count of a line: no key, no id, no arguments."""
+    def _count(self, event: str, **facts: Any) -> None:
+        """Give telemetry the countable part of an audit line: no key, no id, no arguments."""
         told = {name: facts[name] for name in ("outcome", "means", "error") if facts.get(name)}
         self._app.telemetry.event(self._entry["tool"], event, **told)
 
-    async def begin(self, pledge: Pledge, head: str, authority: Authority, until: float) -> None:
-        """Write down that a write is about to leave, before it does. ToolError AUDIT_UNAVAILABLE when that is
-        impossible."""
+    async def begin(self, claims: TokenClaims, head: str, authority: Authority, until: float) -> None:
+        """Record the intent of a write before it leaves. ToolError AUDIT_UNAVAILABLE when that is impossible."""
         intent = {
             "digest": self._digest,
             "environment": self._app.account.environment,
             "merchant": self._app.account.merchant,
             "expires": int(until),
-            "key": str(pledge.key),
-            "before": pledge.before.hex(),
-            "after": pledge.after.hex(),
-            "figures": asdict(pledge.figures),
+            "key": str(claims.key),
+            "before": claims.before.hex(),
+            "after": claims.after.hex(),
+            "figures": asdict(claims.figures),
             "head": head,
             "opened_at": self._app.now().isoformat(),
             **self._entry,
@@ -89,7 +88,7 @@ class Ledger:
         line = {
             "event": "intent",
             **self._entry,
-            "key": str(pledge.key),
+            "key": str(claims.key),
             "reason": authority.reason,
             "facts": intent["figures"],
         }
@@ -97,43 +96,49 @@ class Ledger:
         def write() -> None:
             self._left = self._found()
             self._app.audit.record(line)
-            self._record = self._app.intents.open(intent, str(pledge.key))
+            self._record = self._app.intents.open(intent, str(claims.key))
 
-        await self._asked(write)
-        self.doubted = self._left is not None and self._left["key"] == str(pledge.key)
+        await self._before_sending(write)
+        self.doubted = self._left is not None and self._left["key"] == str(claims.key)
         if isinstance(authority, Approved):
-            self._tell("given", means=authority.means)
+            self._count("given", means=authority.means)
 
-    async def end(self, pledge: Pledge, outcome: str, **facts: Any) -> None:
-        """The outcome of this call is known, and the intent is closed with it: but a call that has sent nothing takes
-        only its own record away, and not that of an earlier one, or of one elsewhere, that may have."""
-        self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
+    async def record_outcome(self, claims: TokenClaims, outcome: str, **facts: Any) -> None:
+        """Record an outcome other than success, and close the intent.
+
+        A call that has sent nothing removes its own record only, not that of an earlier call that may have sent it.
+        """
+        self.note("outcome", outcome=outcome, key=str(claims.key), **facts)
         if outcome == "not_sent":
-            await self._told(lambda: self._app.intents.withdraw(self._record))
+            await self._after_outcome(lambda: self._app.intents.withdraw(self._record))
         else:
-            await self._told(lambda: self._app.intents.close(str(pledge.key)))
+            await self._after_outcome(lambda: self._app.intents.close(str(claims.key)))
 
-    async def done(self, pledge: Pledge, outcome: str, seconds: float, **facts: Any) -> None:
-        """It happened: the intent is closed, this approval has been used, and for so many seconds this very call was
-        carried out. What cannot be remembered is not closed either: the identical call then looks at the order."""
-        self.note("outcome", outcome=outcome, key=str(pledge.key), **facts)
+    async def record_done(self, claims: TokenClaims, outcome: str, seconds: float, **facts: Any) -> None:
+        """Record that the effect is there: mark the approval as used, and the call as carried out for `seconds`.
+
+        Closes the intent last: where marking fails it stays open, and the identical call looks at the order.
+        """
+        self.note("outcome", outcome=outcome, key=str(claims.key), **facts)
         said, now = {"at": self._app.now().isoformat()}, self._app.wall()
 
         def write() -> None:
-            self._app.remembered.remember(pledge.key.hex, said, now + USED_SECONDS)
+            self._app.remembered.remember(claims.key.hex, said, now + USED_SECONDS)
             self._app.remembered.remember(self._digest, said, now + seconds)
-            self._app.intents.close(str(pledge.key))
+            self._app.intents.close(str(claims.key))
 
-        await self._told(write)
+        await self._after_outcome(write)
 
-    async def open_intent(self, *, own: bool = False) -> tuple[Pledge, str] | None:
-        """What an identical call left without an outcome, before this one wrote anything down, and the head of its
-        code. `own`: only where this caller made that call."""
-        found = self._left if self._record else await self._asked(self._found)
+    async def open_intent(self, *, own: bool = False) -> tuple[TokenClaims, str] | None:
+        """The claims, and the code's head, of an open intent that an identical call left before this one recorded any.
+
+        `own`: only when this caller made that call.
+        """
+        found = self._left if self._record else await self._before_sending(self._found)
         if found is None or (own and found.get("caller") != self._entry.get("caller")):
             return None
-        pledge = Pledge(
-            Purpose.SETTLE,
+        claims = TokenClaims(
+            Purpose.RESOLVE,
             int(found["expires"]),
             UUID(found["key"]),
             self.binding,
@@ -141,19 +146,19 @@ class Ledger:
             bytes.fromhex(found["after"]),
             Figures(**cast("dict[str, Any]", found["figures"])),
         )
-        return pledge, str(found["head"])
+        return claims, str(found["head"])
 
-    async def in_doubt(self, pledge: Pledge) -> bool:
-        """Whether a write with this pledge's key has left, and has no outcome yet."""
-        left = await self._asked(self._found)
-        return left is not None and left["key"] == str(pledge.key)
+    async def in_doubt(self, claims: TokenClaims) -> bool:
+        """Return whether a write with the key of these claims has left, and has no outcome yet."""
+        left = await self._before_sending(self._found)
+        return left is not None and left["key"] == str(claims.key)
 
-    async def carried_out(self, pledge: Pledge) -> bool:
-        """Whether this approval has been used."""
-        return await self._recalled((pledge.key.hex,))
+    async def carried_out(self, claims: TokenClaims) -> bool:
+        """Return whether this approval has been used."""
+        return await self._recalled((claims.key.hex,))
 
     async def repeated(self) -> bool:
-        """Whether the identical call was applied a short while ago."""
+        """Return whether the identical call was applied a short while ago."""
         return await self._recalled(self._digests)
 
     def _found(self) -> dict[str, Any] | None:
@@ -165,30 +170,32 @@ class Ledger:
         def recall() -> bool:
             return any(self._app.remembered.recall(name, self._app.wall()) is not None for name in names)
 
-        return await self._asked(recall)
+        return await self._before_sending(recall)
 
-    async def _asked(self, work: Callable[[], T]) -> T:
-        """Before a write is sent: it waits for its records, and does not go on without them. What cannot be read might
-        say that it was done."""
+    async def _before_sending(self, work: Callable[[], T]) -> T:
+        """Read or write records that a write needs before it is sent. ToolError AUDIT_UNAVAILABLE.
+
+        A write never leaves without them: a record that cannot be read might say that it was done.
+        """
         answers: list[T] = []
         with anyio.CancelScope(shield=True):
             try:
-                answers.append(await self._aside(work))
+                answers.append(await self._in_thread(work))
             except AuditUnavailable:
                 raise _unavailable(self._app.intents.place) from None
         return answers[0]
 
-    async def _told(self, work: Callable[[], None]) -> None:
-        """After the outcome is known: it is told whether or not it can be written down."""
+    async def _after_outcome(self, work: Callable[[], None]) -> None:
+        """Write records after the outcome is known. A failure is logged only: the answer is given all the same."""
         written = False
         with self._app.finishing(RECORD_SECONDS), contextlib.suppress(AuditUnavailable):
-            await self._aside(work, abandon=True)
+            await self._in_thread(work, abandon=True)
             written = True
         if not written:
             log.warning("a settled intent could not be recorded as such; the next identical call settles it again")
 
-    async def _aside(self, work: Callable[[], T], *, abandon: bool = False) -> T:
-        """Memory needs no thread."""
+    async def _in_thread(self, work: Callable[[], T], *, abandon: bool = False) -> T:
+        """Run work in a thread, unless the records are in memory only."""
         if not (self._app.audit.blocks or self._app.intents.blocks):
             return work()
         return await aside(work, abandon=abandon)
@@ -203,7 +210,7 @@ def _unavailable(place: str) -> ToolError:
 
 
 def without_text(value: Any) -> Any:
-    """Arguments for the record: ids and numbers stay, of every other text only its length."""
+    """Reduce arguments for the record: ids and numbers stay, any other text becomes its length."""
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Any]", value)
         return {

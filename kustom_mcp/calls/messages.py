@@ -1,6 +1,6 @@
-"""The gate's own sentences: previews, refusals by a person, what an earlier call left, what nobody can know.
+"""The sentences of the gate: previews, refusals by a person, results of an earlier call, unknown outcomes.
 
-Kept apart from the flow, because these are what a tired person reads, and they are changed for other reasons.
+Kept apart from the flow, because a tired person reads them, and they are changed for other reasons.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SHOW_AND_ASK = "Repeat exactly this call without confirm: the person will be ask
 
 
 SHOWING_SECONDS = 5.0
-"""How long an order is read again that does not show what a 2xx has said was done."""
+"""Seconds for which an order is read again that contradicts a 2xx."""
 NOT_READ_AGAIN = "It was done, but the order could not be read again afterwards: read it before acting further."
 NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
 
@@ -56,7 +56,7 @@ def preview(
     *,
     by_card: bool = False,
 ) -> Result:
-    """What would happen. With an objection it is an error that carries a fresh preview."""
+    """The preview of a proposal. With an objection it is an error that carries a fresh preview."""
     effect = f"{proposal.effect} {proposal.afterwards}".strip()
     if objection is None:
         result = Result("confirmation_required", f"Not done yet. {effect}")
@@ -75,7 +75,7 @@ def preview(
 
 
 def _for_card(proposal: Proposal) -> dict[str, Json]:
-    """What the card needs besides a preview to say what a person's yes does: what only a form says elsewhere."""
+    """The facts that a card needs besides a preview: those that only a form says elsewhere."""
     facts: dict[str, Json] = {"action": proposal.action, "effect": proposal.effect, "afterwards": proposal.afterwards}
     if proposal.amount is not None:
         facts["amount"] = proposal.amount
@@ -83,15 +83,14 @@ def _for_card(proposal: Proposal) -> dict[str, Json]:
 
 
 def few(warnings: Sequence[str]) -> Sequence[str]:
-    """As many warnings as an answer has room for; the last one counts the others."""
+    """Cut warnings to as many as an answer has room for; the last one counts the others."""
     if len(warnings) <= MOST_WARNINGS:
         return warnings
     return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
 
 
 def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool) -> Result:
-    """The person said no, did not answer, or answered anything but an explicit yes. `in_doubt`: the same was approved
-    and sent before, and nobody knows what came of it."""
+    """The answer without an explicit yes. `in_doubt`: the same was sent before, with an unknown outcome."""
     if in_doubt:
         return Result(
             "declined",
@@ -111,14 +110,14 @@ def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool)
 
 
 def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
-    """Nothing was sent, because it is so already. Who did it is not claimed."""
+    """The answer when the effect is there already. It does not claim who caused it."""
     return Result(
         "already_applied", f"{summary} Nothing was sent by this call.", order, next_step="There is nothing left to do."
     )
 
 
 def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
-    """The order is no longer what was approved: the difference in status and amounts, in words."""
+    """STATE_CHANGED since the approval, with the difference in status and amounts in words."""
     differences: list[str] = []
     # A code holds a status by its number, so one that we don't know is as good as none.
     was, is_now = before.status, now.status if now.status in STATUSES else ""
@@ -137,7 +136,7 @@ def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
 
 
 def not_as_previewed() -> ToolError:
-    """A card that is shown again, on an order that has changed since: what it previewed may have been done."""
+    """STATE_CHANGED for a card that is shown again: its preview may have been carried out since."""
     return ToolError(
         Code.STATE_CHANGED,
         "The order has changed since this was previewed; it may be that this was done. Nothing was sent now.",
@@ -146,7 +145,7 @@ def not_as_previewed() -> ToolError:
 
 
 def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> ToolError:
-    """Refused here, because Kustom documents that it would be refused there: with the reason and the alternative.
+    """ACTION_NOT_ALLOWED for what Kustom documents as impossible, with the reason and the alternative.
 
     `most` is the limit in words where an amount is over it.
     """
@@ -164,7 +163,7 @@ def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> ToolEr
 
 
 def nobody_to_ask(mode: Mode) -> ToolError:
-    """The operator wants a person, and this host cannot ask one."""
+    """HUMAN_APPROVAL_UNAVAILABLE: the operator wants a person, and this host cannot ask one."""
     where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
     return ToolError(
         Code.HUMAN_APPROVAL_UNAVAILABLE,
@@ -175,12 +174,12 @@ def nobody_to_ask(mode: Mode) -> ToolError:
 
 
 def shutting_down() -> ToolError:
-    """The process is ending: no new write is started."""
+    """BUSY while the process ends: no new write is started."""
     return ToolError(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
 
 
 def too_many() -> ToolError:
-    """No request could be made within the deadline, because others were."""
+    """BUSY because other requests took the time until the deadline."""
     return ToolError(
         Code.BUSY,
         "This server has too many requests under way. Nothing was sent.",
@@ -189,7 +188,7 @@ def too_many() -> ToolError:
 
 
 def too_fast(wait: int) -> ToolError:
-    """This caller, or all together, made more calls than a server that many share takes."""
+    """RATE_LIMITED: this caller, or all together, made more calls than a shared server takes."""
     return ToolError(
         Code.RATE_LIMITED,
         "Calls come faster than this server takes them. Nothing was sent.",
@@ -199,7 +198,7 @@ def too_fast(wait: int) -> ToolError:
 
 
 def still_running() -> ToolError:
-    """The order's turn did not come within the deadline of this call."""
+    """BUSY because the order's turn did not come before the deadline."""
     return ToolError(
         Code.BUSY,
         "Another write to this order is still running. Nothing was sent.",
@@ -208,7 +207,7 @@ def still_running() -> ToolError:
 
 
 def used_up() -> ToolError:
-    """The approval has been carried out once, and the order has been changed back since."""
+    """CONFIRMATION_INVALID: the approval was carried out once, and the order was changed back since."""
     return ToolError(
         Code.CONFIRMATION_INVALID,
         "This approval has been used already, and the order was changed back since. Nothing was sent.",
@@ -218,7 +217,7 @@ def used_up() -> ToolError:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why nobody knows whether a write happened: what came instead of an answer, what stopped a repeat of it, or the
+    """The reason why an outcome is unknown: an error instead of an answer, a failure that stopped a repeat, or the
     status of a 2xx that the order contradicts."""
 
     error: OutcomeUnknown | None = None
@@ -227,13 +226,13 @@ class Doubt:
 
     @property
     def cause(self) -> str | None:
-        """In one word, for the record."""
+        """The reason in one word, for the record."""
         if self.contradicted is not None:
             return "contradicted"
         return self.error.cause if self.error else self.stopped.code.value if self.stopped else None
 
     def message(self) -> str:
-        """What happened, what stopped it where something did, and what was sent."""
+        """The reason in sentences, and what was sent."""
         if self.contradicted is not None:
             return (
                 f"Kustom answered that this was done (HTTP {self.contradicted}), but the order still does not show it "
@@ -250,7 +249,7 @@ class Doubt:
         return "This was sent to Kustom, and no answer tells whether it happened."
 
     def upstream(self) -> Upstream | None:
-        """What Kustom said last."""
+        """Kustom's last response."""
         if self.stopped is not None and self.stopped.upstream is not None:
             return self.stopped.upstream
         error = self.error
@@ -261,29 +260,29 @@ _NOTHING = re.compile(r"\s*Nothing was (?:sent|changed|done)(?: now)?\.$")
 
 
 def _without_nothing(message: str) -> str:
-    """What stopped a call, without its last sentence: it is about that call alone, and would be read otherwise."""
+    """Drop the last sentence of a failure: it is about the stopped call alone, and would be misread here."""
     return _NOTHING.sub("", message)
 
 
 def outcome_unknown(
     doubt: Doubt, confirm: Mapping[str, Json] | None, *, readable: bool, repeats: bool, order: Mapping[str, Json] | None
 ) -> Result:
-    """The write was sent, and nothing says whether it happened. `readable`: its effect would show in the order;
-    `repeats`: the identical call may settle it."""
+    """The answer for a write that was sent with an unknown outcome. `readable`: its effect would show in the order;
+    `repeats`: the identical call may resolve it."""
     stopped = doubt.stopped
     again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
     wait = stopped.retry_after_seconds if stopped else None
     when = f"Wait {wait} seconds, then repeat" if wait else "Repeat"
     if not readable:
-        settles = "Look at the order in the Kustom portal: this effect cannot be read through the API."
+        resolves = "Look at the order in the Kustom portal: this effect cannot be read through the API."
     elif repeats:
-        settles = f"{when} this call {again}: it looks at the order first, and does it at most once."
+        resolves = f"{when} this call {again}: it looks at the order first, and does it at most once."
     else:
-        settles = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
+        resolves = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
     failure = ToolError(
         Code.OUTCOME_UNKNOWN,
         doubt.message(),
-        next_step=f"{settles} Do not start a new one, and tell the person that it is not certain yet.",
+        next_step=f"{resolves} Do not start a new one, and tell the person that it is not certain yet.",
         retry_after_seconds=wait,
         upstream=doubt.upstream(),
         setting=stopped.setting if stopped else None,
@@ -295,7 +294,7 @@ def outcome_unknown(
 
 
 def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json]) -> Result:
-    """Kustom answered a write with an entry that was there before: the answer that it keeps to an earlier one."""
+    """The answer for an entry that was there before the write: Kustom's stored response to an earlier one."""
     when = f" of {clean(at, 40)}" if at else ""
     return Result(
         "already_applied",
@@ -307,7 +306,7 @@ def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json])
 
 
 def unreadable() -> ToolError:
-    """Why a write in doubt is never sent again whose effect no read shows."""
+    """OUTCOME_UNKNOWN for a write whose effect no read shows: it is never sent again."""
     return ToolError(
         Code.OUTCOME_UNKNOWN, "Whether it happened cannot be read through the API, so it is never sent again."
     )

@@ -1,9 +1,7 @@
-"""What the operator allows: writes, toolsets, ceilings of one write and of a day, scope, tracking hosts, writes a
-minute.
+"""The operator's policy, and the caller that it judges: writes, toolsets, spending limits, scope, tracking hosts.
 
-Decided from settings and from what this server has counted itself, so that nothing an order contains and nothing a
-model says can widen it. Every call asks again, the second call of a confirmation too: an operator may have changed
-their mind in between.
+Decided from settings and from counts of this server alone, so that neither the text in an order nor a model can widen
+it. Every call asks again, the second call of a confirmation too: the operator may have changed a setting in between.
 """
 
 from __future__ import annotations
@@ -34,14 +32,14 @@ DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
 TOOLSETS = (*DEFAULT_TOOLSETS, "settlements", "klarna")
 
 TOKEN = "token"
-"""What refuses a caller where no setting does: the access token's scopes and orders."""
+"""Stands for a setting where the access token's scopes or orders refuse a caller."""
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
-"""The fields of a request that move money, and the kind of which each has a ceiling over a day."""
+"""The fields of a request that move money, each with the kind that has a spending limit a day."""
 
 
 PRINCIPAL = "kustom.principal"
-"""Where an HTTP request carries its principal, in the scope that the server keeps of it."""
+"""The key of the principal in the ASGI scope of an HTTP request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ class Principal:
     orders: frozenset[str] | None = None
 
 
-class Kind(NamedTuple):
-    """What policy must know of a tool: its toolset, and whether it changes anything."""
+class ToolFacts(NamedTuple):
+    """The facts about a tool that policy decides on: its toolset, and whether it writes."""
 
     toolset: str
     writes: bool
@@ -69,7 +67,7 @@ class Policy:
     """The operator's settings, as answers to the questions that a call asks."""
 
     def __init__(
-        self, settings: Settings, catalog: Mapping[str, Kind], limits: Limits | None = None, account: str = ""
+        self, settings: Settings, catalog: Mapping[str, ToolFacts], limits: Limits | None = None, account: str = ""
     ) -> None:
         self._settings = settings
         self._catalog = catalog
@@ -79,7 +77,7 @@ class Policy:
         self._principal = Principal("operator")
 
     def for_caller(self, principal: Principal) -> Policy:
-        """The same policy as far as it reaches for this caller, who can only narrow it."""
+        """Narrow the policy to the rights of this caller."""
         if principal.writes and principal.orders is None:
             return self
         policy = copy.copy(self)
@@ -87,18 +85,18 @@ class Policy:
         return policy
 
     def listed(self, tool: str) -> bool:
-        """Whether `tools/list` shows the tool."""
+        """Return whether `tools/list` shows the tool."""
         return self.why_off(tool) is None
 
     def why_off(self, tool: str) -> str | None:
-        """Why a tool of the catalogue is switched off, naming the setting; None when it is on."""
-        kind = self._catalog[tool]
-        if kind.writes and not self._settings.writes_allowed:
+        """The reason why a tool of the catalogue is switched off, naming the setting; None when it is on."""
+        facts = self._catalog[tool]
+        if facts.writes and not self._settings.writes_allowed:
             return "the server is read-only (KUSTOM_WRITES=allow opens it)"
-        if kind.writes and not self._principal.writes:
+        if facts.writes and not self._principal.writes:
             return "the caller's access token lacks the scope orders:write"
         if tool not in self._selected:
-            return f"switched off (add {kind.toolset} or {tool} to KUSTOM_TOOLS)"
+            return f"switched off (add {facts.toolset} or {tool} to KUSTOM_TOOLS)"
         return None
 
     def require(self, tool: str) -> None:
@@ -115,8 +113,7 @@ class Policy:
             )
 
     def hidden_by(self, order_id: str) -> str | None:
-        """What keeps this order from being seen at all: KUSTOM_ORDER_SCOPE or the caller's token; None when it is in
-        scope."""
+        """The cause that hides this order, KUSTOM_ORDER_SCOPE or TOKEN; None when it is in scope."""
         scopes = {"KUSTOM_ORDER_SCOPE": self._settings.order_scope, TOKEN: self._principal.orders}
         return next((name for name, scope in scopes.items() if scope is not None and order_id not in scope), None)
 
@@ -127,7 +124,7 @@ class Policy:
         return token if configured is None else configured if token is None else configured & token
 
     def require_all_orders(self) -> None:
-        """Refuse what shows many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
+        """Refuse a view of many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
         if self.scope is not None:
             configured = self._settings.order_scope is not None
             why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
@@ -179,7 +176,7 @@ class Policy:
         return self._settings.tracking_hosts or frozenset({CARRIERS if strict else ANY})
 
     async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
-        """Hold a request that may be sent later to KUSTOM_MAX_DAILY, so that nobody is asked in vain.
+        """Hold a request to KUSTOM_MAX_DAILY before a person is asked about it.
 
         `now` in unix seconds. ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
         """
@@ -226,7 +223,7 @@ class Policy:
 
 
 async def _ask(question: Callable[[], None], settings: Settings, limits: Limits, move: Move | None) -> None:
-    """Ask the limits, in a thread because they may have to wait, and put their no into words."""
+    """Ask the limits, in a thread because they may have to wait, and put a refusal into words."""
     try:
         await aside(question)
     except TooFast as error:
@@ -260,7 +257,7 @@ def _too_fast(most: int, wait: int) -> ToolError:
 
 
 def _no_room(move: Move, room: NoRoom) -> ToolError:
-    """What is left, and when there is enough again."""
+    """The error for a full spending limit: the rest of it, and when there is room again."""
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
     if room.at is None:
         again = "This amount alone is above it."
@@ -277,7 +274,7 @@ def _no_room(move: Move, room: NoRoom) -> ToolError:
     )
 
 
-def _selection(names: tuple[str, ...], catalog: Mapping[str, Kind]) -> frozenset[str]:
+def _selection(names: tuple[str, ...], catalog: Mapping[str, ToolFacts]) -> frozenset[str]:
     """The tools that KUSTOM_TOOLS names. ConfigError for a name that is neither a toolset nor a tool."""
     if "all" in names:
         return frozenset(catalog)

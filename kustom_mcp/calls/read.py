@@ -1,4 +1,4 @@
-"""What every call can do: read an order and what belongs to it, in scope, in time, in turn, and say what it found."""
+"""A tool call that reads: an order and its entries, in scope, within the deadline, each order in its turn."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from kustom_mcp.text import clean
 T = TypeVar("T")
 
 
-class Reading:
-    """A call as far as it only reads. `before` is the order as it was read last, before anything was written."""
+class ReadCall:
+    """A call that reads. `before`: the order as it was read last, before anything was written."""
 
     def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], principal: Principal) -> None:
         self.gate = gate
@@ -45,7 +45,7 @@ class Reading:
         await self._turn.aclose()
 
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
-        """Read an endpoint. ToolError when it cannot be read; `entry` names what besides the order may be missing."""
+        """Read an endpoint. ToolError when it cannot be read; `entry`: the kind of entry that may be missing."""
         asked_at = self.app.wall()
         try:
             async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):

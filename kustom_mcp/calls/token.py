@@ -1,11 +1,12 @@
-"""Sealed confirmation codes, and the facts that one approval is bound to.
+"""Confirmation tokens: sealed codes, and the claims that bind one approval to what a person saw.
 
 A code is `head.tail`. The head is for people: a host's own approval dialog shows the arguments of a call, so the
-operation, the amount and the order must be readable in it. The tail is a `Pledge`, packed and sealed with AES-GCM; the
-head is authenticated with it. Packed binary, because the same facts as JSON would not fit into 240 characters.
+operation, the amount and the order must be readable in it. The tail holds `TokenClaims`, packed and sealed with
+AES-GCM; the head is authenticated with it. Packed binary, because the same facts as JSON would not fit into 240
+characters.
 
-A pledge pins what a person saw: the arguments, the order's state before, what the order would look like afterwards,
-and the idempotency key. It holds digests and amounts only: no personal data, and nothing a reader could profit from.
+The claims pin the arguments, the order's state before, its state afterwards, and the idempotency key. They are digests
+and amounts only: no personal data, and no secret.
 """
 
 from __future__ import annotations
@@ -37,16 +38,16 @@ _FIXED = struct.Struct(">BBIB16s16s16s16s")
 
 
 class Purpose(IntEnum):
-    """What a pledge was made for. A pledge made for one purpose is worthless for another."""
+    """The use that a token is for. A token for one purpose is refused for another."""
 
     CODE = 0
     FORM = 1
-    SETTLE = 2
+    RESOLVE = 2
     CARD = 3
 
 
-class CodeError(Exception):
-    """This is not a code of ours: altered, foreign, cut, or simply `true`."""
+class TokenError(Exception):
+    """The text is no code of this server: altered, foreign, cut, or simply `true`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Pledge:
-    """One approval: what it was given for, on which state, with which idempotency key, until when (unix seconds)."""
+class TokenClaims:
+    """One approval. `arguments`, `before`, `after`: digests of the call and of the order; `expires`: unix seconds."""
 
     purpose: Purpose
     expires: int
@@ -74,7 +75,7 @@ class Pledge:
 
 
 def digest(facts: Any) -> bytes:
-    """16 bytes that stand for a JSON value; the same value gives the same bytes in every process."""
+    """A digest of 16 bytes of a JSON value; the same value gives the same bytes in every process."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()[:16]
 
@@ -91,54 +92,53 @@ def derive(secret: bytes, label: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"kustom-mcp/" + label.encode()).derive(secret)
 
 
-class CodeBox:
-    """Seals and opens pledges. `secrets` newest first: the first seals, each opens. `bound_to`: the
-    account."""
+class TokenSealer:
+    """Seals claims and opens codes. `secrets` newest first: the first seals, each opens. `bound_to`: the account."""
 
     def __init__(self, secrets: Sequence[bytes], *, bound_to: str) -> None:
         self._ring = [AESGCM(derive(secret, "confirmation")) for secret in secrets]
         self._bound_to = bound_to.encode()
 
-    def seal(self, head: str, pledge: Pledge, *, caller: str) -> str:
-        """A code of at most 240 characters."""
+    def seal(self, head: str, claims: TokenClaims, *, caller: str) -> str:
+        """Seal claims as a code of at most 240 characters."""
         nonce = os.urandom(_NONCE)
-        sealed = self._ring[0].encrypt(nonce, _pack(pledge), self._context(head, caller))
+        sealed = self._ring[0].encrypt(nonce, _pack(claims), self._context(head, caller))
         return f"{head}.{base64.urlsafe_b64encode(nonce + sealed).decode().rstrip('=')}"
 
-    def open(self, code: str, *, caller: str) -> Pledge:
-        """The pledge inside. CodeError when it was not sealed by this ring, for this caller, under this head."""
+    def open(self, code: str, *, caller: str) -> TokenClaims:
+        """Open a code. TokenError when it was not sealed by this ring, for this caller, under this head."""
         head, dot, tail = code.rpartition(".")
         if not dot or len(code) > MAX_LENGTH or not code.isascii():
-            raise CodeError
+            raise TokenError
         try:
             raw = base64.b64decode(tail + "=" * (-len(tail) % 4), altchars=b"-_", validate=True)
         except ValueError:
-            raise CodeError from None
+            raise TokenError from None
         if base64.urlsafe_b64encode(raw).decode().rstrip("=") != tail:
-            raise CodeError
+            raise TokenError
         for key in self._ring:
             try:
                 return _unpack(key.decrypt(raw[:_NONCE], raw[_NONCE:], self._context(head, caller)))
             except (InvalidTag, ValueError):
                 continue
-        raise CodeError
+        raise TokenError
 
     def _context(self, head: str, caller: str) -> bytes:
         return b"\x00".join((head.encode(), self._bound_to, caller.encode("utf-8", "surrogatepass")))
 
 
-def _pack(pledge: Pledge) -> bytes:
-    figures = pledge.figures
+def _pack(claims: TokenClaims) -> bytes:
+    figures = claims.figures
     status = STATUSES.index(figures.status) if figures.status in STATUSES else 0
     fixed = _FIXED.pack(
         _VERSION,
-        pledge.purpose,
-        pledge.expires,
+        claims.purpose,
+        claims.expires,
         status,
-        pledge.key.bytes,
-        pledge.arguments,
-        pledge.before,
-        pledge.after,
+        claims.key.bytes,
+        claims.arguments,
+        claims.before,
+        claims.after,
     )
     return fixed + b"".join(
         _varint(amount)
@@ -151,9 +151,9 @@ def _pack(pledge: Pledge) -> bytes:
     )
 
 
-def _unpack(packed: bytes) -> Pledge:
+def _unpack(packed: bytes) -> TokenClaims:
     if packed[:1] != bytes([_VERSION]):
-        raise CodeError  # another release may pack other things, in another length
+        raise TokenError  # another release may pack other things, in another length
     status: int
     _, purpose, expires, status, key, arguments, before, after = _FIXED.unpack_from(packed)
     amounts: list[int] = []
@@ -162,7 +162,7 @@ def _unpack(packed: bytes) -> Pledge:
         amount, at = _read_varint(packed, at)
         amounts.append(amount)
     figures = Figures(STATUSES[status], *amounts)
-    return Pledge(Purpose(purpose), expires, UUID(bytes=key), arguments, before, after, figures)
+    return TokenClaims(Purpose(purpose), expires, UUID(bytes=key), arguments, before, after, figures)
 
 
 def _varint(number: int) -> bytes:

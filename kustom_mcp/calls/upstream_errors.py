@@ -1,4 +1,4 @@
-"""From what went wrong between us and Kustom to what a model is told about it.
+"""The errors of the API client as errors of a tool call, with code, owner and advice.
 
 One place, so that the same failure always has the same code, owner and advice. Kustom's message text is passed on as
 third-party data only.

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 from kustom_mcp.app.app import App, shared_store
 from kustom_mcp.book import BookUnavailable
-from kustom_mcp.calls.confirmation import SETTLING_SECONDS
+from kustom_mcp.calls.confirmation import RESOLVING_SECONDS
 from kustom_mcp.cli.program import shown
 from kustom_mcp.money import show
 from kustom_mcp.settings.settings import ConfigError, Settings
@@ -236,7 +236,7 @@ def _of_line(line: Mapping[str, Any]) -> Open:
         order=_text(_arguments(line), "order_id"),
         what=_amount(_arguments(line)),
         sent=sent,
-        expires=sent + SETTLING_SECONDS,
+        expires=sent + RESOLVING_SECONDS,
         traced=True,
         record=None,
     )

@@ -13,7 +13,7 @@ from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
 from kustom_mcp.cli.program import shown
-from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.server.handlers import TOOL_FACTS
 from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.tools.catalog import CATALOG
 
@@ -24,7 +24,7 @@ SECONDS = 15
 def run(loaded: Loaded) -> int:
     """Print what was found. 0: everything works; 1: something does not."""
     settings = loaded.settings
-    policy = Policy(settings, KINDS)
+    policy = Policy(settings, TOOL_FACTS)
     print(f"Environment: {settings.environment}")
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
     app = App.of(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from kustom_mcp.calls.policy import Policy
-from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.server.handlers import TOOL_FACTS
 from kustom_mcp.server.tool_list import listing
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.tools.catalog import CATALOG
@@ -13,7 +13,7 @@ from kustom_mcp.tools.catalog import CATALOG
 
 def run(settings: Settings, *, as_json: bool) -> int:
     """Print the catalogue: as a list for people, or as `tools/list` gives it."""
-    policy = Policy(settings, KINDS)
+    policy = Policy(settings, TOOL_FACTS)
     if as_json:
         listed = listing(policy.listed, settings.confirm)
         print(json.dumps(list(listed.values()), indent=2, ensure_ascii=False))

@@ -1,8 +1,8 @@
-"""build_server: the one place where everything meets - settings, policy, gate, tools, prompts, resources, protocol.
+"""The handlers of the MCP server, and build_server, where settings, policy, gate, tools, prompts and resources meet.
 
 On the SDK's low level, because everything between a request and its answer is ours anyway: strict arguments, policy,
-the gate, the envelope. Whatever a tool raises ends here: an exception that passed on would reach handshake-era clients
-word for word.
+the gate, the envelope. Every exception of a tool ends here: one that passed on would reach handshake-era clients word
+for word.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from mcp.types import (
 from kustom_mcp import __version__
 from kustom_mcp.api import identifiers
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.attempt import Asked
-from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, Answered, answered, page, shows_cards
+from kustom_mcp.calls.attempt import CallRequest
+from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, operating_user
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
-from kustom_mcp.calls.policy import PRINCIPAL, Kind, Policy, Principal
+from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.line_amounts import LinesError
 from kustom_mcp.schema.parsing import NOTHING_SENT, says_nothing
@@ -62,7 +62,7 @@ Context = ServerRequestContext[Any, Any]
 
 NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
-KINDS = {tool.name: Kind(tool.toolset, tool.writes) for tool in CATALOG.values()}
+TOOL_FACTS = {tool.name: ToolFacts(tool.toolset, tool.writes) for tool in CATALOG.values()}
 
 UNFIT = frozenset(
     {
@@ -73,17 +73,17 @@ UNFIT = frozenset(
         Code.ACTION_NOT_ALLOWED,
     }
 )
-"""What arguments get that do not fit the order; after an approval that is news about the order, not about them."""
+"""Codes for arguments that do not fit the order; after an approval they mean that the order changed."""
 
 log = logging.getLogger(__name__)
 
 
 class Handlers:
-    """The handlers of one server, and what they share."""
+    """The handlers of one server, with the policy and the gate that they share."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.policy = Policy(app.settings, KINDS, app.limits, app.account.name)
+        self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name)
         self.gate = Gate(app, self.policy)
         self._operator = Principal(operating_user())
 
@@ -117,9 +117,9 @@ class Handlers:
         return cast("CallToolResult", result.wire(self.app.settings.environment))
 
     async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
-        """What the order card asks for: the preview of a call, or the call with the person's answer."""
+        """Carry out `kustom_approve`: the preview of a call for the card, or the call with the person's answer."""
         try:
-            card = answered(params.arguments or {}, self.gate.card_seals())
+            card = card_answer(params.arguments or {}, self.gate.card_seals())
             tool = CATALOG.get(card.tool)
             if tool is None or not tool.effect.gated:
                 message = f"There is nothing to approve for this tool. {NOTHING_SENT}"
@@ -131,24 +131,24 @@ class Handlers:
         return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
 
     async def _result(
-        self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: Answered | None = None
+        self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: CardAnswer | None = None
     ) -> Result:
-        """Run a tool; whatever happens, the answer is a result of ours."""
+        """Run a tool; every exception becomes a result of ours."""
         given = dict(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm
 
-        def asked() -> Asked:
+        def request() -> CallRequest:
             principal = self._principal(ctx)
             who = {"caller": principal.name, "host": _host(ctx)}
-            return Asked(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
+            return CallRequest(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
 
         sent, code = False, None
         try:
             principal = self._principal(ctx)
             self._keep_pace(principal)
             self.policy.for_caller(principal).require(tool.name)
-            async with Call(self.gate, ctx, asked()) as call:
+            async with Call(self.gate, ctx, request()) as call:
                 try:
                     return await _run(call, tool)
                 finally:
@@ -164,10 +164,10 @@ class Handlers:
             result = stopped.result()
             result.confirm = code
             return result
-        return await self._stopped(ctx, asked, stopped)
+        return await self._stopped(ctx, request, stopped)
 
-    async def _stopped(self, ctx: Context, asked: Callable[[], Asked], failure: ToolError) -> Result:
-        """The answer of a write that was stopped before it was looked at, or by a fault of ours."""
+    async def _stopped(self, ctx: Context, asked: Callable[[], CallRequest], failure: ToolError) -> Result:
+        """The answer of a write that was stopped before it ran, or by a fault of this server."""
         try:
             return await Call(self.gate, ctx, asked()).stopped(failure)
         except ToolError:
@@ -177,11 +177,11 @@ class Handlers:
             return failure.result()
 
     def _principal(self, ctx: Context) -> Principal:
-        """Who is calling: whoever runs this process, or whom the HTTP request says."""
+        """The caller: the operator on stdio, over HTTP the principal of the request."""
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
 
     def _keep_pace(self, principal: Principal) -> None:
-        """ToolError RATE_LIMITED when calls come too fast."""
+        """Raise RATE_LIMITED when calls come too fast."""
         wait = self.app.pace.wait(principal.name) if self.app.pace else 0.0
         if wait:
             raise too_fast(ceil(wait))
@@ -264,7 +264,7 @@ def build_server(app: App) -> Server[App]:
     server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
     if app.telemetry.on:
         prompts = {prompt.name for prompt in PROMPTS.listing()}
-        server.middleware.append(Tracing(app.telemetry, {*KINDS, APPROVE}, prompts))
+        server.middleware.append(Tracing(app.telemetry, {*TOOL_FACTS, APPROVE}, prompts))
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 
@@ -310,6 +310,6 @@ def _internal(*, sent: bool) -> ToolError:
 
 
 def _host(ctx: Context) -> str:
-    """The host's name, as it calls itself."""
+    """The host's own name for itself, at most 60 characters."""
     client = ctx.session.client_params
     return client.client_info.name[:60] if client else ""

@@ -1,4 +1,4 @@
-"""What a client can read besides calling tools: orders by URI, reference texts, demo orders, the server's instructions.
+"""The resources: orders by URI, reference texts, demo orders; and the server's instructions.
 
 The texts are Markdown files in `data/`, read when asked for. Reading an order goes through callbacks, so that a
 resource can show nothing that the tool of the same purpose would not show, and so that this module needs no connection

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
-from kustom_mcp.calls.card import APPROVE, approving
+from kustom_mcp.calls.card import APPROVE, approve_tool
 from kustom_mcp.calls.confirmation import Mode
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import with_means
@@ -20,7 +20,7 @@ FILE = "data/tools.json"
 
 
 def encoded() -> str:
-    """What belongs into the file."""
+    """The content of the generated file."""
     return json.dumps([tool.wire() for tool in CATALOG.values()], ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
@@ -32,5 +32,5 @@ def listing(listed: Callable[[str], bool], mode: Mode) -> dict[str, dict[str, An
     read: list[dict[str, Any]] = json.loads(files("kustom_mcp").joinpath(FILE).read_text(encoding="utf-8"))
     tools = {tool["name"]: with_means(tool, mode) for tool in read if listed(tool["name"])}
     if mode == "card" and any(CATALOG[name].effect.gated for name in tools):
-        tools[APPROVE] = approving()
+        tools[APPROVE] = approve_tool()
     return tools

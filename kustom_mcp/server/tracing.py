@@ -1,7 +1,7 @@
-"""Every message of the protocol as an operation that an operator can see, as part of the caller's trace.
+"""Middleware that reports every message of the protocol to telemetry, as part of the caller's trace.
 
-In place of the SDK's own middleware: that one takes span names from whatever the client sent as a name, and repeats the
-text of errors. A name is taken here only when it is one of ours.
+In place of the SDK's own middleware: that one takes span names from the client's text, and repeats the text of errors.
+Here a name is used only when it is one of ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mcp.types import INVALID_PARAMS
 from mcp.types.version import KNOWN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from kustom_mcp.app.telemetry import Seen, Telemetry
+from kustom_mcp.app.telemetry import Activity, Telemetry
 
 METHODS: Final = frozenset(
     {
@@ -35,12 +35,12 @@ METHODS: Final = frozenset(
         "tools/list",
     }
 )
-OTHER: Final = "_OTHER"
-"""What every other method is called, as the conventions call what they do not know."""
+OTHER_METHOD: Final = "_OTHER"
+"""The name for every other method, as OpenTelemetry's conventions have it."""
 
 
 class Tracing(ServerMiddleware[Any]):
-    """The middleware. `tools` and `prompts`: the names that there are."""
+    """The middleware. `tools` and `prompts`: their names."""
 
     def __init__(self, telemetry: Telemetry, tools: Collection[str], prompts: Collection[str]) -> None:
         self._telemetry = telemetry
@@ -50,31 +50,31 @@ class Tracing(ServerMiddleware[Any]):
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         name = str((ctx.params or {}).get("name"))
         with self._telemetry.operation(
-            ctx.method if ctx.method in METHODS else OTHER,
+            ctx.method if ctx.method in METHODS else OTHER_METHOD,
             cast("Mapping[str, object] | None", ctx.meta),
             tool=name if ctx.method == "tools/call" and name in self._tools else "",
             prompt=name if ctx.method == "prompts/get" and name in self._prompts else "",
             version=ctx.protocol_version if ctx.protocol_version in KNOWN_PROTOCOL_VERSIONS else "",
-        ) as seen:
+        ) as span:
             try:
                 result = await call_next(ctx)
             except MCPError as error:
-                seen.failed(error.error.code)
+                span.failed(error.error.code)
                 raise
             except ValidationError:
-                seen.failed(INVALID_PARAMS)
+                span.failed(INVALID_PARAMS)
                 raise
             if ctx.method == "tools/call":
-                _answered(seen, result)
+                _end_span(span, result)
             return result
 
 
-def _answered(seen: Seen, result: object) -> None:
-    """The outcome of a tool call, which its structured content names; none: a question to a person."""
+def _end_span(span: Activity, result: object) -> None:
+    """End the span of a tool call with the outcome in its structured content; without one it is a question."""
     match result:
         case {"structuredContent": {"outcome": str(outcome), "error": {"code": str(code)}}}:
-            seen.ended(outcome, code)
+            span.ended(outcome, code)
         case {"structuredContent": {"outcome": str(outcome)}}:
-            seen.ended(outcome)
+            span.ended(outcome)
         case _:
-            seen.ended("asked")
+            span.ended("asked")

@@ -36,7 +36,7 @@ from kustom_mcp.app.app import SANDBOX_URL, App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.app.telemetry.exporting import wanted
-from kustom_mcp.app.telemetry.opentelemetry import Recorded
+from kustom_mcp.app.telemetry.opentelemetry import OpenTelemetry
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
@@ -69,7 +69,7 @@ class Watcher:
         resource = Resource.create({"service.name": "kustom-mcp"})
         tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
         tracers.add_span_processor(SimpleSpanProcessor(self.spans))
-        self.telemetry = Recorded(tracers, MeterProvider([self.reader], resource, shutdown_on_exit=False))
+        self.telemetry = OpenTelemetry(tracers, MeterProvider([self.reader], resource, shutdown_on_exit=False))
 
     @property
     def seen(self) -> list[ReadableSpan]:
@@ -312,7 +312,7 @@ def test_what_ends_by_an_exception_that_nobody_explained_is_an_error_of_its_clas
     telemetry = watcher.telemetry
     for ends in (
         telemetry.operation("tools/call", None, tool="kustom_get_order"),
-        telemetry.step("commit"),
+        telemetry.write_part("commit"),
         telemetry.attempt("GET", "/orders/{order_id}", ("127.0.0.1", 80), 0),
     ):
         with pytest.raises(RuntimeError), ends:

@@ -10,9 +10,9 @@ import pytest
 from kustom_mcp.api.endpoint import Approved
 from kustom_mcp.api.endpoints import CANCEL_ORDER
 from kustom_mcp.api.errors import WritesOff
-from kustom_mcp.calls.policy import Kind, Policy, Principal
+from kustom_mcp.calls.policy import Policy, Principal, ToolFacts
 from kustom_mcp.schema.result import Code, ToolError
-from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.server.handlers import TOOL_FACTS
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.app import Simulator
 from tests.calls.gated_operations import AMOUNT, CAPTURE, GATED, REFUND, UNGATED, Case, name_of
@@ -65,7 +65,7 @@ async def test_a_read_only_server_lists_and_does_nothing_that_writes(case: Case)
                 assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "NOT_PERMITTED")
                 assert "KUSTOM_WRITES" in answer["error"]["message"]
             listed = {tool.name for tool in (await talk.client.list_tools()).tools}
-            assert listed == {name for name, kind in KINDS.items() if not kind.writes}
+            assert listed == {name for name, kind in TOOL_FACTS.items() if not kind.writes}
             assert talk.requests == []
 
 
@@ -88,7 +88,9 @@ async def test_a_tool_that_is_off_names_the_setting() -> None:
             "switched off (add captures or kustom_capture_order to KUSTOM_TOOLS)."
         )
         listed = {tool.name for tool in (await talk.client.list_tools()).tools}
-        assert listed == {name for name, kind in KINDS.items() if kind.toolset == "orders"} | {"kustom_refund_order"}
+        assert listed == {name for name, facts in TOOL_FACTS.items() if facts.toolset == "orders"} | {
+            "kustom_refund_order"
+        }
 
 
 CEILINGS: list[tuple[Case, dict[str, Any], str, bool]] = [
@@ -212,7 +214,7 @@ NARROWED = Principal("customer", orders=frozenset({NEVER_THERE}))
 def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_said(
     settings: dict[str, Any], principal: Principal, allowed: bool
 ) -> None:
-    policy = Policy(Settings.model_validate(settings), KINDS).for_caller(principal)
+    policy = Policy(Settings.model_validate(settings), TOOL_FACTS).for_caller(principal)
     shipments = [{"tracking_number": "1", "return_tracking_uri": "https://track.example.com/1"}]
     if allowed:
         policy.tracking_links(shipments)
@@ -223,7 +225,7 @@ def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_sai
     assert (caught.value.code, caught.value.setting) == (Code.NOT_PERMITTED, "KUSTOM_TRACKING_HOSTS")
 
 
-CATALOG = {"kustom_get_order": Kind("orders", False), "kustom_refund_order": Kind("refunds", True)}
+CATALOG = {"kustom_get_order": ToolFacts("orders", False), "kustom_refund_order": ToolFacts("refunds", True)}
 
 
 @pytest.mark.parametrize("names", ["refund", "Refunds", "kustom_refund", "everything"])
@@ -257,6 +259,6 @@ def test_what_shows_many_orders_together_is_refused_where_only_some_exist() -> N
         (Settings(order_scope=frozenset({NEVER_THERE})), Principal("all"), "KUSTOM_ORDER_SCOPE"),
     ):
         with pytest.raises(ToolError) as caught:
-            Policy(settings, KINDS).for_caller(principal).require_all_orders()
+            Policy(settings, TOOL_FACTS).for_caller(principal).require_all_orders()
         assert (caught.value.code, caught.value.setting) == ("NOT_PERMITTED", setting)
-    Policy(Settings(), KINDS).for_caller(Principal("all")).require_all_orders()
+    Policy(Settings(), TOOL_FACTS).for_caller(Principal("all")).require_all_orders()

@@ -15,7 +15,7 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
 from kustom_mcp.schema.result import Code, ToolError
-from kustom_mcp.server.handlers import KINDS
+from kustom_mcp.server.handlers import TOOL_FACTS
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
@@ -252,7 +252,7 @@ async def test_what_this_server_does_not_send_is_given_back() -> None:
 
 async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     limits = Limits(tmp_path, patience=0.1)
-    policy = Policy(load({"KUSTOM_MAX_DAILY": "SEK:1000"}).settings, KINDS, limits)
+    policy = Policy(load({"KUSTOM_MAX_DAILY": "SEK:1000"}).settings, TOOL_FACTS, limits)
     body, now = {"refunded_amount": 1000}, NOON
 
     async def refused_while_locked(other: sqlite3.Connection) -> None:

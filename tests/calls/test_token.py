@@ -16,11 +16,11 @@ from hypothesis import strategies as some
 from kustom_mcp.calls.token import (
     MAX_LENGTH,
     STATUSES,
-    CodeBox,
-    CodeError,
     Figures,
-    Pledge,
     Purpose,
+    TokenClaims,
+    TokenError,
+    TokenSealer,
     derive,
     digest,
     intent_key,
@@ -28,13 +28,13 @@ from kustom_mcp.calls.token import (
 
 SECRET = b"an invented secret of at least 32 bytes"
 OTHER = b"another secret of 32 bytes and some more"
-BOX = CodeBox([SECRET], bound_to="sandbox\x00M100")
+BOX = TokenSealer([SECRET], bound_to="sandbox\x00M100")
 HEAD = "refund-199.00SEK-7849fd84"
 
 sixteen = some.binary(min_size=16, max_size=16)
 amounts = some.integers(-(2**63), 2**63)
 pledges = some.builds(
-    Pledge,
+    TokenClaims,
     some.sampled_from(Purpose),
     some.integers(0, 2**32 - 1),
     some.uuids(version=4),
@@ -44,7 +44,7 @@ pledges = some.builds(
     some.builds(Figures, some.sampled_from(STATUSES), amounts, amounts, amounts, amounts),
 )
 FIGURES = Figures("CAPTURED", 1, 2, 3, 4)
-PLEDGE = Pledge(Purpose.CODE, 1_800_000_000, UUID(int=4), b"a" * 16, b"b" * 16, b"c" * 16, FIGURES)
+PLEDGE = TokenClaims(Purpose.CODE, 1_800_000_000, UUID(int=4), b"a" * 16, b"b" * 16, b"c" * 16, FIGURES)
 values: Any = some.recursive(
     some.none() | some.booleans() | some.integers() | some.text(max_size=5),
     lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=3), inner, max_size=3),
@@ -55,7 +55,7 @@ brief = settings(deadline=None, max_examples=60)
 
 @given(pledges, some.text(max_size=10))
 @brief
-def test_what_is_sealed_is_opened(pledge: Pledge, caller: str) -> None:
+def test_what_is_sealed_is_opened(pledge: TokenClaims, caller: str) -> None:
     code = BOX.seal(HEAD, pledge, caller=caller)
     assert BOX.open(code, caller=caller) == pledge
     assert len(code) <= MAX_LENGTH
@@ -63,37 +63,37 @@ def test_what_is_sealed_is_opened(pledge: Pledge, caller: str) -> None:
 
 @given(pledges, some.text(string.printable, min_size=0, max_size=250), some.data())
 @brief
-def test_nothing_else_is_opened(pledge: Pledge, text: str, data: some.DataObject) -> None:
+def test_nothing_else_is_opened(pledge: TokenClaims, text: str, data: some.DataObject) -> None:
     code = BOX.seal(HEAD, pledge, caller="a")
     at = data.draw(some.integers(0, len(code) - 1))
     other = data.draw(some.sampled_from(string.ascii_letters + string.digits + "-_.=")) if at else "R"
     altered = code[:at] + other + code[at + 1 :]
     for wrong in {text, altered, code[:at], code[at + 1 :], code + other} - {code}:
-        with pytest.raises(CodeError):
+        with pytest.raises(TokenError):
             BOX.open(wrong, caller="a")
 
 
 @pytest.mark.parametrize(
     ("box", "caller"),
     [
-        (CodeBox([OTHER], bound_to="sandbox\x00M100"), "a"),
-        (CodeBox([SECRET], bound_to="sandbox\x00M200"), "a"),
-        (CodeBox([SECRET], bound_to="production\x00M100"), "a"),
+        (TokenSealer([OTHER], bound_to="sandbox\x00M100"), "a"),
+        (TokenSealer([SECRET], bound_to="sandbox\x00M200"), "a"),
+        (TokenSealer([SECRET], bound_to="production\x00M100"), "a"),
         (BOX, "b"),
         (BOX, ""),
     ],
     ids=["ring", "merchant", "environment", "caller", "nobody"],
 )
-def test_a_code_is_bound_to_ring_merchant_environment_and_caller(box: CodeBox, caller: str) -> None:
+def test_a_code_is_bound_to_ring_merchant_environment_and_caller(box: TokenSealer, caller: str) -> None:
     code = BOX.seal(HEAD, PLEDGE, caller="a")
-    with pytest.raises(CodeError):
+    with pytest.raises(TokenError):
         box.open(code, caller=caller)
 
 
 def test_the_newest_key_seals_and_every_key_opens() -> None:
-    ring = CodeBox([OTHER, SECRET], bound_to="sandbox\x00M100")
+    ring = TokenSealer([OTHER, SECRET], bound_to="sandbox\x00M100")
     assert ring.open(BOX.seal(HEAD, PLEDGE, caller="a"), caller="a") == PLEDGE
-    with pytest.raises(CodeError):
+    with pytest.raises(TokenError):
         BOX.open(ring.seal(HEAD, PLEDGE, caller="a"), caller="a")
 
 
@@ -112,7 +112,7 @@ def test_a_code_of_another_version_is_no_code() -> None:
     context = b"\x00".join((HEAD.encode(), b"sandbox\x00M100", b"a"))
     for packed in (b"\x63" + bytes(80), b"short", b""):
         tail = base64.urlsafe_b64encode(bytes(12) + key.encrypt(bytes(12), packed, context)).decode().rstrip("=")
-        with pytest.raises(CodeError):
+        with pytest.raises(TokenError):
             BOX.open(f"{HEAD}.{tail}", caller="a")
 
 

@@ -17,10 +17,10 @@ from typing import Final, Literal, Self
 
 PREFIX: Final = "OTEL_"
 
-Step = Literal["preview", "commit", "settle"]
+WritePart = Literal["preview", "commit", "settle"]
 
 
-class Seen:
+class Activity:
     """Something that takes time, while it runs. Ends with its block; an exception that passes through is named."""
 
     def __enter__(self) -> Self:
@@ -49,17 +49,17 @@ class Telemetry:
 
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
-    ) -> AbstractContextManager[Seen]:
+    ) -> AbstractContextManager[Activity]:
         """A message of the protocol. `meta`: its `_meta`, from which the caller's trace is continued."""
         return NOTHING
 
-    def step(self, name: Step) -> AbstractContextManager[Seen]:
+    def write_part(self, name: WritePart) -> AbstractContextManager[Activity]:
         """A part of a call that changes something."""
         return NOTHING
 
     def attempt(
         self, method: str, template: str, server: tuple[str, int], resends: int
-    ) -> AbstractContextManager[Seen]:
+    ) -> AbstractContextManager[Activity]:
         """One request to Kustom. `template`: the path with its placeholders. `resends`: attempts before this one."""
         return NOTHING
 
@@ -72,7 +72,7 @@ class Telemetry:
     def refused(self, tool: str, setting: str) -> None:
         """That the operator's setting refused a call."""
 
-    def hooked(self, kind: str, result: str) -> None:
+    def webhook(self, kind: str, result: str) -> None:
         """That a webhook or a push came, and what became of it."""
 
     def in_flight(self, change: int) -> None:
@@ -88,7 +88,7 @@ class Telemetry:
         """Hand over what has been seen, and stop; blocks for at most so long. May be called again."""
 
 
-NOTHING: Final = Seen()
+NOTHING: Final = Activity()
 SILENT: Final = Telemetry()
 
 

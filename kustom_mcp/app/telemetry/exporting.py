@@ -91,7 +91,7 @@ def _started(signals: frozenset[str], settings: Mapping[str, str]) -> Telemetry:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
     from opentelemetry.trace import NoOpTracerProvider
 
-    from kustom_mcp.app.telemetry.opentelemetry import Recorded
+    from kustom_mcp.app.telemetry.opentelemetry import OpenTelemetry
 
     _complain_once()
     resource = Resource.create(_own(settings))
@@ -105,7 +105,7 @@ def _started(signals: frozenset[str], settings: Mapping[str, str]) -> Telemetry:
         reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         ends.append(meters.shutdown)
-    return Recorded(tracers, meters, Ending(ends))
+    return OpenTelemetry(tracers, meters, Ending(ends))
 
 
 class Ending:

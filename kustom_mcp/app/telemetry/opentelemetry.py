@@ -20,7 +20,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, TracerProvider, get_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from kustom_mcp import __version__
-from kustom_mcp.app.telemetry import Seen, Step, Telemetry
+from kustom_mcp.app.telemetry import Activity, Telemetry, WritePart
 
 SCOPE: Final = "kustom-mcp"
 FAILED: Final = frozenset({"not_sent", "rejected", "unknown"})
@@ -34,7 +34,7 @@ REQUEST_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75,
 Attributes = dict[str, Any]
 
 
-class _Recording(Seen):
+class _OpenSpan(Activity):
     """An open span. `facts` are what its metric gets as well."""
 
     def __init__(self, span: Span, facts: Attributes) -> None:
@@ -74,7 +74,7 @@ class _Recording(Seen):
         self._span.set_attributes(facts)
 
 
-class Recorded(Telemetry):
+class OpenTelemetry(Telemetry):
     """Everything that is told becomes a span, a measurement, or both. `finish` is what `Telemetry.finish` does."""
 
     on = True
@@ -115,7 +115,7 @@ class Recorded(Telemetry):
     @contextmanager
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
-    ) -> Generator[Seen]:
+    ) -> Generator[Activity]:
         facts: Attributes = {"mcp.method.name": method}
         if version:
             facts["mcp.protocol.version"] = version
@@ -128,12 +128,12 @@ class Recorded(Telemetry):
             yield recording
 
     @contextmanager
-    def step(self, name: Step) -> Generator[Seen]:
+    def write_part(self, name: WritePart) -> Generator[Activity]:
         with self._span(f"kustom.{name}", SpanKind.INTERNAL, {}) as recording:
             yield recording
 
     @contextmanager
-    def attempt(self, method: str, template: str, server: tuple[str, int], resends: int) -> Generator[Seen]:
+    def attempt(self, method: str, template: str, server: tuple[str, int], resends: int) -> Generator[Activity]:
         facts: Attributes = {
             "http.request.method": method,
             "url.template": template,
@@ -165,7 +165,7 @@ class Recorded(Telemetry):
     def refused(self, tool: str, setting: str) -> None:
         self._refusals.add(1, {"gen_ai.tool.name": tool, "kustom.setting": setting})
 
-    def hooked(self, kind: str, result: str) -> None:
+    def webhook(self, kind: str, result: str) -> None:
         self._hooks.add(1, {"kustom.hook.kind": kind, "kustom.hook.result": result})
 
     def in_flight(self, change: int) -> None:
@@ -196,14 +196,14 @@ class Recorded(Telemetry):
         *,
         context: Context | None = None,
         timed: Histogram | None = None,
-    ) -> Generator[_Recording]:
+    ) -> Generator[_OpenSpan]:
         """A span that says how it ended; `timed` gets its duration, under `facts` but without `more`."""
         attributes = facts | (more or {})
         begun = perf_counter()
         with self._tracer.start_as_current_span(
             name, context, kind, attributes, record_exception=False, set_status_on_exception=False
         ) as span:
-            recording = _Recording(span, facts)
+            recording = _OpenSpan(span, facts)
             try:
                 yield recording
             except BaseException as error:

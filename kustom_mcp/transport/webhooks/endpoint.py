@@ -119,7 +119,7 @@ class WebhookEndpoint:
             result = "no_room"
         except ClientDisconnect:
             return
-        self._telemetry.hooked(kind, result)
+        self._telemetry.webhook(kind, result)
         if result in _WARNINGS:
             self._warnings.warn(_WARNINGS[result])
         status, text = _ANSWERS[result]

@@ -24,11 +24,11 @@ from mcp.types import CallToolRequestParams
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import OmsError
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.attempt import Asked
+from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.policy import Policy, Principal
 from kustom_mcp.calls.write import Call
-from kustom_mcp.server.handlers import KINDS, build_server
+from kustom_mcp.server.handlers import TOOL_FACTS, build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
@@ -314,10 +314,10 @@ async def test_a_bug_of_ours_tells_nothing_of_the_order_it_met(
 
 async def test_a_repr_shows_no_credential_and_nobody(tmp_path: Path) -> None:
     app = failing(None, tmp_path)
-    gate = Gate(app, Policy(app.settings, KINDS, app.limits))
+    gate = Gate(app, Policy(app.settings, TOOL_FACTS, app.limits))
     who = {"caller": "somebody", "host": "tests"}
     tool = CATALOG["kustom_update_customer_details"]
-    asked = Asked(
+    asked = CallRequest(
         Principal("op"), tool.name, True, CallToolRequestParams(name=tool.name), who, tool.parse(CHANGE), None
     )
     call = Call(gate, cast("Any", SimpleNamespace()), asked)
