@@ -24,7 +24,7 @@ from kustom_mcp.api.client import KustomClient
 from kustom_mcp.api.models import Order
 from kustom_mcp.api.retry import CoolDown
 from kustom_mcp.app.app import App
-from kustom_mcp.cli.book.import_file import Options, bring_in
+from kustom_mcp.cli.book.import_file import Options, import_file
 from kustom_mcp.settings.environment import load
 
 HEADERS = ("Created", "Customer", "Total", "Kustom order id", "Note")
@@ -102,7 +102,7 @@ async def imported(file: Path, state: Path) -> tuple[float, float]:
     async with app.lifespan():
         app.client = cast("KustomClient", AtOnce())
         before, worked = time.perf_counter(), time.process_time()
-        code = await bring_in(app, Options(file, None, None, 10**6, 5, restart=False), lambda _: None)
+        code = await import_file(app, Options(file, None, None, 10**6, 5, restart=False), lambda _: None)
         assert code == 0
         return time.perf_counter() - before, time.process_time() - worked
 

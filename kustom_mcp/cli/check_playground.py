@@ -51,7 +51,7 @@ AskPerson = Callable[[str], bool | None]
 
 @dataclass(frozen=True)
 class Finding:
-    """What one experiment showed. `seen` is None where it was left out."""
+    """The result of one experiment. `seen` is None where it was left out."""
 
     behaviour: str
     assumed: str
@@ -65,7 +65,8 @@ class Finding:
 
 
 def run(settings: Settings, order_id: str, ask: AskPerson | None = None, app: App | None = None) -> int:
-    """Try everything that is agreed to. 0: nothing differs; 1: something does, or it broke off. ConfigError."""
+    """Run each experiment that the person agrees to. 0: nothing differs; 1: something does, or it broke off.
+    ConfigError."""
     if settings.environment != "playground":
         raise ConfigError("KUSTOM_ENVIRONMENT", "--playground is for the playground only.")
     if not settings.writes_allowed:

@@ -46,7 +46,7 @@ def run(argv: Sequence[str]) -> int:
             from kustom_mcp.cli.install import command as install
 
             machine = install.this_machine()
-            wish = install.Wish(given.name, given.remove, given.yes, given.replace_key, given.env_file)
+            wish = install.InstallOptions(given.name, given.remove, given.yes, given.replace_key, given.env_file)
             return install.run(given.host, machine, wish)
         loaded = load(os.environ, given.env_file)
         return _with_settings(given, loaded)

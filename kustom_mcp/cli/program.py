@@ -1,8 +1,8 @@
-"""How this program is started: the words for a person's terminal, and the words for a host that starts it later.
+"""The command line that starts this program: for a person's terminal, and for a host that starts it later.
 
 A printed command has to work where it is read. A clone is started by `uv run`, which puts its own folder on the PATH of
-what it starts only; uvx keeps a program in a folder that does not stay; an installed tool is on the PATH or is not. So
-what is printed is never simply the name.
+its child processes only; uvx keeps a program in a temporary folder; an installed tool may be on the PATH or not. So the
+name alone is never printed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _from_uvx() -> bool:
 
 
 def _origin() -> list[str]:
-    """Where uvx got it, if not from an index: `direct_url.json` of the installed distribution says it (PEP 610)."""
+    """The origin for uvx, if not an index: `direct_url.json` of the installed distribution says it (PEP 610)."""
     import json
     from importlib.metadata import PackageNotFoundError, distribution
     from urllib.parse import unquote, urlsplit

@@ -29,9 +29,9 @@ from kustom_mcp.schema.result import AMOUNTS, Json, compact
 from kustom_mcp.text import clean
 
 __all__ = [
+    "OrderTotals",
     "Permitted",
     "Pii",
-    "Totals",
     "capture_facts",
     "capture_view",
     "cleaned",
@@ -141,7 +141,7 @@ def row(outcome: str, order: Order, *, now: datetime, called: str = REFERENCES[0
     return view
 
 
-class Totals:
+class OrderTotals:
     """Per currency and status: how many orders, and the sums of the five amounts. The orders need not be kept."""
 
     def __init__(self, orders: Iterable[Order] = ()) -> None:

@@ -35,7 +35,7 @@ UNCAPTURED = (
 
 
 @dataclass(slots=True)
-class Standing:
+class LineState:
     """One line of the order: what captures hold of it and what refunds paid back of it, as their own lines say.
 
     `ordered` is the quantity of the order's line as it stands now. `unclear`: a capture or a refund has a line that
@@ -137,9 +137,9 @@ class Refundable:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._lines = stored_lines(order)
-        self.lines = [Standing(number, line.get("quantity") or 0) for number, line in enumerate(self._lines, start=1)]
-        self._by_reference: dict[str, list[tuple[Standing, Line]]] = {}
-        self._by_name: dict[str, list[tuple[Standing, Line]]] = {}
+        self.lines = [LineState(number, line.get("quantity") or 0) for number, line in enumerate(self._lines, start=1)]
+        self._by_reference: dict[str, list[tuple[LineState, Line]]] = {}
+        self._by_name: dict[str, list[tuple[LineState, Line]]] = {}
         self._twins = _twins(self._lines)
         for standing, line in zip(self.lines, self._lines, strict=True):
             self._know(standing, line)
@@ -167,7 +167,7 @@ class Refundable:
             for standing, part in _spread(line, found, lambda standing: standing.captured - standing.refunded):
                 standing.returned.append(part)
 
-    def overdrawn(self) -> list[Standing]:
+    def overdrawn(self) -> list[LineState]:
         """The lines of which more was refunded than captures are known to hold."""
         return [] if self.silent else [one for one in self.lines if one.refunded > one.captured and not one.unclear]
 
@@ -227,7 +227,7 @@ class Refundable:
                 numbers = [number for number, line in enumerate(self._lines, start=1) if _article(line) == article]
                 raise _kept(least, numbers, argument)
 
-    def _must_be_left(self, standing: Standing, quantity: int, where: str) -> None:
+    def _must_be_left(self, standing: LineState, quantity: int, where: str) -> None:
         number, captured, left = standing.number, standing.captured, standing.left
         if standing.unclear:
             raise _refused(
@@ -256,10 +256,10 @@ class Refundable:
             BY_AMOUNT if self.silent else SECOND if standing.refunded else UNCAPTURED,
         )
 
-    def _with_twins(self, number: int) -> Standing:
+    def _with_twins(self, number: int) -> LineState:
         """A line of the order together with those that are alike in everything."""
         alike = [self.lines[twin - 1] for twin in self._twins[number - 1]]
-        return Standing(
+        return LineState(
             number,
             sum(one.ordered for one in alike),
             [line for one in alike for line in one.held],
@@ -274,15 +274,15 @@ class Refundable:
                 standing.held.append(part)
                 self._know(standing, part)
 
-    def _know(self, standing: Standing, line: Line) -> None:
+    def _know(self, standing: LineState, line: Line) -> None:
         for name, known in (("reference", self._by_reference), ("name", self._by_name)):
             if line.get(name):
                 known.setdefault(line[name], []).append((standing, line))
 
-    def _fitting(self, line: Line) -> list[Standing]:
+    def _fitting(self, line: Line) -> list[LineState]:
         """The lines of the order that `line` may be: one, or several that are alike; none where that is unclear."""
         agreed: dict[int, int] = {}
-        kin: dict[int, Standing] = {}
+        kin: dict[int, LineState] = {}
         for standing, form in self._akin(line):
             kin[standing.number] = standing
             agreement = _agreement(form, line)
@@ -298,7 +298,7 @@ class Refundable:
             standing.unclear = True
         return []
 
-    def _akin(self, line: Line) -> Iterator[tuple[Standing, Line]]:
+    def _akin(self, line: Line) -> Iterator[tuple[LineState, Line]]:
         """Every known form of a line that has the reference of `line`, or its name where one of the two has none."""
         reference, name = line.get("reference"), line.get("name")
         if reference:
@@ -366,7 +366,9 @@ def _same_whole(stored: Line, line: Line) -> bool:
     return stored.get("quantity") == line.get("quantity") and total_of(stored) == total_of(line)
 
 
-def _spread(line: Line, found: Sequence[Standing], room: Callable[[Standing], int]) -> Iterator[tuple[Standing, Line]]:
+def _spread(
+    line: Line, found: Sequence[LineState], room: Callable[[LineState], int]
+) -> Iterator[tuple[LineState, Line]]:
     """A line, divided among lines of the order that are alike: each as far as it has room, the last takes the rest."""
     quantity: int = line.get("quantity") or 0
     start = 0

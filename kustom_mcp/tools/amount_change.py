@@ -20,7 +20,7 @@ _TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
 
 
 @dataclass(frozen=True)
-class Repricing:
+class AmountChange:
     """The new total in minor units and the complete new lines; what changes, what to warn of."""
 
     total: int
@@ -34,12 +34,12 @@ class Repricing:
         return [change for change in self.changes if change["field"].startswith("line ")]
 
 
-def repricing(
+def amount_change(
     order: Order,
     order_amount: int | None,
     order_lines: Sequence[LineIn] | None,
     line_changes: Sequence[LineChange] | None,
-) -> Repricing:
+) -> AmountChange:
     """What an amount change asks for. ToolError or LinesError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
         built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
@@ -60,7 +60,7 @@ def repricing(
     if total > order.order_amount:
         warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
     changed = line_changes or ()
-    return Repricing(total, lines, warnings, _changes(order, total, lines, changed))
+    return AmountChange(total, lines, warnings, _changes(order, total, lines, changed))
 
 
 def shown(order: Order) -> Facts:
@@ -69,13 +69,13 @@ def shown(order: Order) -> Facts:
     return [order.order_amount, order.captured_amount, lines]
 
 
-def expected(order: Order, wanted: Repricing) -> Facts:
+def expected(order: Order, wanted: AmountChange) -> Facts:
     """The same, as it will be afterwards."""
     lines = [[line.get(name) for name in _TELLING] for line in wanted.lines]
     return [wanted.total, order.captured_amount, lines]
 
 
-def unchanged(before: Order, wanted: Repricing, now: Order) -> bool:
+def unchanged(before: Order, wanted: AmountChange, now: Order) -> bool:
     """Whether total and lines are as they were, although the change would show: a total, a line more or less, or a
     field that Kustom returns, in another way than a text is trimmed."""
     held = line_facts(before)

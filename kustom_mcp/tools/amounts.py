@@ -26,7 +26,7 @@ LINKS = ("product_url", "image_url")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RequestedAmount:
     """An amount in minor units, its lines where there are any, and what to warn of."""
 
     amount: int
@@ -34,13 +34,13 @@ class Entry:
     warnings: list[str]
 
 
-def entry(
+def requested_amount(
     order: Order,
     field: str,
     amount: int | None,
     picks: Sequence[Pick] | None,
     order_lines: Sequence[LineIn] | None,
-) -> Entry:
+) -> RequestedAmount:
     """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. ToolError, LinesError."""
     refund = field == "refunded_amount"
     if picks is not None and order_lines is not None:
@@ -58,7 +58,7 @@ def entry(
         warnings = order_lines_of.check_entry(order, total, full)
         if refund:
             warnings += order_lines_of.overpaid(order, full)
-        return Entry(total, full, _times_hundred(order, total, field, warnings))
+        return RequestedAmount(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
@@ -66,10 +66,12 @@ def entry(
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
-    return Entry(amount, None, _times_hundred(order, amount, field, []))
+    return RequestedAmount(amount, None, _times_hundred(order, amount, field, []))
 
 
-def _picked(order: Order, field: str, amount: int | None, chosen: Sequence[tuple[int, int]], *, refund: bool) -> Entry:
+def _picked(
+    order: Order, field: str, amount: int | None, chosen: Sequence[tuple[int, int]], *, refund: bool
+) -> RequestedAmount:
     if refund:
         built = order_lines_of.refunded(order, chosen)
         warnings = list(built.notes)
@@ -78,7 +80,7 @@ def _picked(order: Order, field: str, amount: int | None, chosen: Sequence[tuple
         built = order_lines_of.from_lines(order, chosen, already=captured)
         warnings = [*built.notes, *order_lines_of.over(order, chosen, captured)]
     order_lines_of.agree(amount, built.amount, order.currency, field=field)
-    return Entry(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
+    return RequestedAmount(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
 
 
 def unbooked(before: Order, field: str, amount: int) -> Contradicted:

@@ -46,7 +46,7 @@ _PATIENCE = 5
 """Reads that fail one after the other for what may have to do with the order, or with Kustom, before it is given up."""
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search found, of one state of the book."""
 
     entries: list[Entry]
@@ -68,7 +68,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Searching:
+class BookSearch:
     """One search. `oldest`: unix milliseconds; what was read before is stale."""
 
     call: Call
@@ -80,7 +80,7 @@ class Searching:
     tried: set[str] = field(default_factory=set[str])
     """The orders that were asked for again."""
 
-    async def found(self) -> Found:
+    async def found(self) -> SearchResult:
         """Read again what is stale, then search. ToolError when nothing can match, and when there is no book to use."""
         senseless = self.wanted.senseless()
         if senseless is not None:
@@ -95,12 +95,12 @@ class Searching:
         def stale(page: Page, account: int) -> list[str]:
             return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
 
-        def all_of_it(page: Page, account: int) -> Found:
+        def all_of_it(page: Page, account: int) -> SearchResult:
             search = Search(page, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = book.complete_since(page, account)
             known, totals = search.known(self.oldest), search.totals()
-            return Found(
+            return SearchResult(
                 entries,
                 totals,
                 known,
@@ -167,7 +167,7 @@ class Searching:
                     self.tried.add(order_id)
                     group.start_soon(read, order_id)
 
-    def rows(self, found: Found) -> list[dict[str, Json]]:
+    def rows(self, found: SearchResult) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
         now, named = self.call.app.now(), self.wanted.reference is not None
         return [
@@ -189,13 +189,13 @@ class Searching:
     def is_stale(self, entry: Entry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
 
-    def coverage(self, found: Found) -> dict[str, Json]:
+    def coverage(self, found: SearchResult) -> dict[str, Json]:
         known, since = found.known, found.complete_since
         complete: dict[str, Json] = {} if since is None else {"complete_since": stamp(since)}
         oldest = {"oldest_read": stamp(known.oldest_read)} if known.oldest_read else {}
         return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
 
-    def summary(self, found: Found) -> str:
+    def summary(self, found: SearchResult) -> str:
         """How many match of how many that are known; never that there are no others."""
         shown, wanted = found.entries[: self.limit], self.wanted
         matching = sum(group["orders"] for group in found.totals)
@@ -213,7 +213,7 @@ class Searching:
             )
         return " ".join(told)
 
-    def _doubts(self, found: Found, shown: list[Entry]) -> str:
+    def _doubts(self, found: SearchResult, shown: list[Entry]) -> str:
         stale = [entry.order_id for entry in shown if self.is_stale(entry)]
         others = max(0, found.doubtful - len(stale))
         told = ""
@@ -226,7 +226,7 @@ class Searching:
         return told
 
 
-def _unanswerable(found: Found, wanted: Wanted) -> list[str]:
+def _unanswerable(found: SearchResult, wanted: Wanted) -> list[str]:
     """What was asked and nothing here can answer."""
     told: list[str] = []
     if wanted.email and not found.exactly:
@@ -239,7 +239,7 @@ def _unanswerable(found: Found, wanted: Wanted) -> list[str]:
     return told
 
 
-def _matching(found: Found, wanted: Wanted, matching: int, known: str) -> str:
+def _matching(found: SearchResult, wanted: Wanted, matching: int, known: str) -> str:
     """How many match, and how many of them are called exactly as was asked for."""
     counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
     alike = matching - found.exactly
@@ -250,7 +250,7 @@ def _matching(found: Found, wanted: Wanted, matching: int, known: str) -> str:
     return f"{counted}, {found.exactly:,} of them exactly; the others only resemble what was asked for"
 
 
-def next_step(found: Found, wanted: Wanted, payload: dict[str, Json]) -> str | None:
+def next_step(found: SearchResult, wanted: Wanted, payload: dict[str, Json]) -> str | None:
     if wanted.email and not found.exactly:
         return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."
     if wanted.disputed is not None and not found.disputes_heard:

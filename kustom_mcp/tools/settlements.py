@@ -36,7 +36,7 @@ async def all_transactions(call: Call, **asked: str) -> tuple[list[Transaction],
     found: list[Transaction] = []
     for _ in range(MOST_PAGES):
         page = await call.read(LIST_TRANSACTIONS, size=str(LARGEST_PAGE), offset=str(len(found)), **asked)
-        hint(call, page.transactions)
+        hint_orders(call, page.transactions)
         found += page.transactions
         if not page.more_after(len(found)):
             return found, True
@@ -78,7 +78,7 @@ async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -
         group.start_soon(read_page)
     if failures:
         raise failures[0]
-    hint(call, pages[0].transactions)
+    hint_orders(call, pages[0].transactions)
     return payouts[0], pages[0]
 
 
@@ -104,7 +104,7 @@ async def payouts_of(call: Call, transactions: Sequence[Transaction]) -> dict[st
     return found
 
 
-def hint(call: Call, transactions: Iterable[Transaction]) -> None:
+def hint_orders(call: Call, transactions: Iterable[Transaction]) -> None:
     """Tell the order book of the orders."""
     for entry in transactions:
         order_id = (entry.order_id or "").lower()

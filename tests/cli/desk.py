@@ -70,7 +70,7 @@ class Desk:
             return self.answers
 
         machine = Machine(system, self.home, environ or {}, PROGRAM, which, self.execute, ask)
-        return install.run(host, machine, install.Wish(name, remove, yes, replace_key, env_file))
+        return install.run(host, machine, install.InstallOptions(name, remove, yes, replace_key, env_file))
 
     def execute(self, words: Sequence[str]) -> int:
         """A host's own command: remembered, and without an effect."""

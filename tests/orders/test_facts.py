@@ -14,7 +14,7 @@ from kustom_mcp.api.models import STATUSES, Capture, Order, Refund
 from kustom_mcp.orders.facts import (
     GATED,
     ROW_BYTES,
-    Totals,
+    OrderTotals,
     capture_facts,
     capture_view,
     difference,
@@ -431,7 +431,7 @@ def test_totals_are_per_currency_and_status() -> None:
         named = {"purchase_currency": currency} if currency else {}
         return named | {"status": status, "orders": count} | dict(zip(names, amounts, strict=True))
 
-    assert Totals(many).listed() == [
+    assert OrderTotals(many).listed() == [
         line(None, "CLOSED", 1, 0, 0, 0, 0, 0),
         line("EUR", "AUTHORIZED", 1, 20000, 20000, 0, 0, 20000),
         line("PLN", "AUTHORIZED", 2, 20001, 40000, 0, 0, 40000),
@@ -582,7 +582,7 @@ def test_default_views_carry_no_personal_data() -> None:
             third_party(part, frozenset({"captures", "refunds", "shipping"}), "on_request"),
             row("ok", part, now=NOW),
             summary(part, NOW),
-            Totals([part]).listed(),
+            OrderTotals([part]).listed(),
         ]
     )
 
@@ -662,7 +662,7 @@ def test_any_order_can_be_shown(any_order: Order, include: set[str], pii: Any) -
     assert {entry["tool"] for entry in (*view["can"], *view["cannot"])} >= set(GATED)
     assert view.get("days_left", 0) >= 0
     assert summary(any_order, NOW).endswith(".")
-    assert len(Totals([any_order, any_order]).listed()) == 1
+    assert len(OrderTotals([any_order, any_order]).listed()) == 1
     assert difference(any_order, any_order) == []
     assert json.loads(seen([view, texts])) == [view, texts]
     assert seen(view) == seen(facts(any_order, portal_url=None, now=NOW, permitted=everything_on))

@@ -1,12 +1,11 @@
-"""Reading many orders into the book, one command's worth: at a pace, in batches, until there are no more or it is told
-to stop.
+"""A bulk read: many orders into the book, at a limited rate and in batches, until it is done or told to stop.
 
-    gathering = Gathering(app, settled, per_second=5)
-    await gathering.run(pieces)            pieces: an asynchronous generator of `Piece`
+    bulk_read = BulkRead(app, on_outcome, per_second=5)
+    await bulk_read.run(pieces)            pieces: an asynchronous generator of `Piece`
 
 About five reads a second leave Kustom's rate limit to the servers that run beside. A pause that Kustom asks for holds
-up all reads, and an order that met it is asked for again. What is read is written every second, together with whatever
-the caller keeps of its progress: so a crash costs a second, and nothing is read twice after an orderly stop.
+up all reads, and an order that met it is asked for again. Orders are written every second, together with the caller's
+own progress: so a crash costs a second, and nothing is read twice after an orderly stop.
 """
 
 from __future__ import annotations
@@ -44,17 +43,16 @@ TOO_OLD = "it was created before the days that KUSTOM_BOOK_DAYS keeps"
 IMPOSSIBLE = "its amounts are beyond what an order can have"
 
 
-class Ends(Enum):
-    """What came of a piece: in the book; nothing to be had, now and later; not read, but it may be had later."""
+class ReadOutcome(Enum):
+    """The outcome of a piece: in the book; not to be had, now or later; not read, but it may be had later."""
 
     READ = "read"
     REJECTED = "rejected"
     UNREAD = "unread"
 
 
-Then = Callable[[Page, int, Ends, list[Entry]], None]
-"""What else is written about an order, in the same transaction; with the account's number, what came of it, and what
-was put into the book: one entry or none."""
+Then = Callable[[Page, int, ReadOutcome, list[Entry]], None]
+"""Writes more about an order in the same transaction. Gets the account's number, the outcome, and one entry or none."""
 
 
 class Piece(NamedTuple):
@@ -67,37 +65,37 @@ class Piece(NamedTuple):
     then: Then | None = None
 
 
-Settled = Callable[[Piece, Ends, str], None]
-"""Told what came of a piece, and why."""
+OnOutcome = Callable[[Piece, ReadOutcome, str], None]
+"""Gets a piece, its outcome, and the reason."""
 Along = Callable[[Page, int], None]
-"""What is written in the same transaction; with the account's number."""
+"""Writes more in the same transaction. Gets the account's number."""
 
 
 @dataclass(frozen=True)
-class _Result:
-    ends: Ends
+class _PieceResult:
+    ends: ReadOutcome
     why: str = ""
     entry: Entry | None = None
 
 
-class Gathering:
-    """One run. BookUnavailable and what `pieces` raises end it and pass through."""
+class BulkRead:
+    """One run. BookUnavailable and exceptions of `pieces` end it and pass through."""
 
     def __init__(
         self,
         app: App,
-        settled: Settled,
+        on_outcome: OnOutcome,
         *,
         per_second: float = PER_SECOND,
         along: Callable[[], Along] | None = None,
     ) -> None:
         self._app = app
-        self._settled = settled
+        self._on_outcome = on_outcome
         self._along = along
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
         self._entries: list[Entry] = []
-        self._thens: list[tuple[Then, Ends, list[Entry]]] = []
+        self._thens: list[tuple[Then, ReadOutcome, list[Entry]]] = []
         self._dirty = False
         self._failures = 0
         self._stopping = anyio.Event()
@@ -115,11 +113,11 @@ class Gathering:
             self._scope.deadline = anyio.current_time() + GRACE
 
     def changed(self) -> None:
-        """There is something to write besides orders."""
+        """Note that there is something to write besides orders."""
         self._dirty = True
 
     async def run(self, pieces: AsyncGenerator[Piece]) -> None:
-        """Read them all, or as many as there is time for. Nothing that was read is lost."""
+        """Read all pieces, or as many as there is time for. Nothing that was read is lost."""
         try:
             with self._scope:
                 async with anyio.create_task_group() as group:
@@ -137,7 +135,7 @@ class Gathering:
             raise self._problem
 
     async def _read_some(self, pieces: AsyncGenerator[Piece]) -> None:
-        """What one of the readers does."""
+        """Read pieces one after the other: the task of one reader."""
         try:
             while not self._stopping.is_set():
                 async with self._turn:  # of the generator, and of the pace
@@ -145,7 +143,7 @@ class Gathering:
                     hidden = piece is not None and self._hides(piece.order_id)
                     if piece is None or not (hidden or await self._due()):
                         return
-                result = _Result(Ends.REJECTED, SCOPE) if hidden else await self._read(piece)
+                result = _PieceResult(ReadOutcome.REJECTED, SCOPE) if hidden else await self._read(piece)
                 if result is not None:
                     self._take(piece, result)
         except Exception as error:
@@ -166,8 +164,8 @@ class Gathering:
         scope = self._app.settings.order_scope
         return scope is not None and order_id not in scope
 
-    async def _read(self, piece: Piece) -> _Result | None:
-        """None: it was told to stop before anything was sent."""
+    async def _read(self, piece: Piece) -> _PieceResult | None:
+        """Read the order of a piece. None when told to stop before a request was sent."""
         tries = 0
         while True:
             tries += 1
@@ -176,7 +174,7 @@ class Gathering:
                 order = await self._app.client.read(GET_ORDER, deadline=deadline, order_id=piece.order_id)
             except NotFound:
                 self._app.book.doubt(piece.order_id, since=asked)
-                return _Result(Ends.REJECTED, MISSING)
+                return _PieceResult(ReadOutcome.REJECTED, MISSING)
             except RateLimited as error:
                 if tries == TRIES:
                     return self._not_read(error)
@@ -184,33 +182,33 @@ class Gathering:
                     return None
             except OmsError as error:
                 if isinstance(error, Refused) and not isinstance(error, AuthenticationFailed):
-                    return _Result(Ends.REJECTED, str(error))
+                    return _PieceResult(ReadOutcome.REJECTED, str(error))
                 return self._not_read(error)
             else:
                 return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed))
 
-    def _found(self, entry: Entry | None) -> _Result:
+    def _found(self, entry: Entry | None) -> _PieceResult:
         if entry is None:
-            return _Result(Ends.REJECTED, IMPOSSIBLE)
+            return _PieceResult(ReadOutcome.REJECTED, IMPOSSIBLE)
         if (entry.created_at or entry.read_at) < self._app.book.oldest_kept(self._app.wall()):
-            return _Result(Ends.REJECTED, TOO_OLD)
-        return _Result(Ends.READ, entry=entry)
+            return _PieceResult(ReadOutcome.REJECTED, TOO_OLD)
+        return _PieceResult(ReadOutcome.READ, entry=entry)
 
-    def _not_read(self, problem: OmsError) -> _Result:
+    def _not_read(self, problem: OmsError) -> _PieceResult:
         self._failures += 1
         if self._failures >= GIVE_UP or (isinstance(problem, AuthenticationFailed) and problem.status == 401):
             self.stop(str(problem))
-        return _Result(Ends.UNREAD, str(problem))
+        return _PieceResult(ReadOutcome.UNREAD, str(problem))
 
-    def _take(self, piece: Piece, result: _Result) -> None:
-        if result.ends is not Ends.UNREAD:
+    def _take(self, piece: Piece, result: _PieceResult) -> None:
+        if result.ends is not ReadOutcome.UNREAD:
             self._failures = 0
         if result.entry is not None:
             self._entries.append(result.entry)
         if piece.then is not None:
             self._thens.append((piece.then, result.ends, [result.entry] if result.entry else []))
         self._dirty = True
-        self._settled(piece, result.ends, result.why)
+        self._on_outcome(piece, result.ends, result.why)
 
     def _fail(self, error: Exception) -> None:
         self._problem = self._problem or error
@@ -226,7 +224,7 @@ class Gathering:
             self._fail(error)
 
     async def _write(self) -> None:
-        """Put what was read into the book, and what the caller keeps of it, together. BookUnavailable."""
+        """Write the orders that were read, and the caller's progress, in one transaction. BookUnavailable."""
         from kustom_mcp.book.writing import put
 
         if not self._dirty:

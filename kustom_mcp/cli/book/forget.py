@@ -1,4 +1,4 @@
-"""`kustom-mcp book forget`: orders are taken out of the book, and out of its file."""
+"""`kustom-mcp book forget`: remove orders from the book and from its file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.state.threads import aside
 
 
-class Wanted(NamedTuple):
+class Selection(NamedTuple):
     """Either ids, or a time of creation (unix milliseconds), or everything. `yes`: without asking."""
 
     order_ids: tuple[str, ...]
@@ -24,23 +24,23 @@ class Wanted(NamedTuple):
     yes: bool
 
 
-async def forget(app: App, wanted: Wanted, say: Callable[[str], None] = result) -> int:
-    """Take them out; 1 where one that was named is not there, or the person said no. ConfigError, BookUnavailable."""
-    order_ids = {_order_id(text) for text in wanted.order_ids}
-    if wanted.before is not None and wanted.before > app.wall() * 1000:
+async def forget(app: App, selection: Selection, say: Callable[[str], None] = result) -> int:
+    """Remove orders; 1 where a named one is not there, or the person said no. ConfigError, BookUnavailable."""
+    order_ids = {_order_id(text) for text in selection.order_ids}
+    if selection.before is not None and selection.before > app.wall() * 1000:
         raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
     if not await app.book.there():
         say("The book has no orders, so nothing was forgotten.")
         return NOT_ALL if order_ids else 0
-    if wanted.everything and not wanted.yes and not await _agreed(app):
+    if selection.everything and not selection.yes and not await _agreed(app):
         say("Nothing was forgotten.")
         return NOT_ALL
 
     def work(page: Page, account: int) -> writing.Forgotten:
-        if wanted.everything:
+        if selection.everything:
             return writing.forget_all(page, account)
-        if wanted.before is not None:
-            return writing.forget_before(page, account, wanted.before)
+        if selection.before is not None:
+            return writing.forget_before(page, account, selection.before)
         return writing.forget(page, account, order_ids)
 
     gone = await patiently(lambda: app.book.change(work))

@@ -1,8 +1,8 @@
-"""`kustom-mcp book import FILE`: the orders that an export of another program names are read, and kept.
+"""`kustom-mcp book import FILE`: read the orders that an export of another program names, and keep them in the book.
 
-The file gives ids and nothing else; what is kept of an order is what Kustom answers. How far it has got is kept in the
-book itself, by the digest of the file's content, in the same transaction as the orders: so it goes on where it was cut
-off, wherever the file lies by then.
+The file gives ids and nothing else; the book keeps Kustom's answers. Progress is kept in the book itself, by the digest
+of the file's content, in the same transaction as the orders: so an import goes on where it was cut off, also when the
+file has moved.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import NamedTuple
 from kustom_mcp.app.app import App
 from kustom_mcp.book import imports
 from kustom_mcp.book.spreadsheets import Export, NoColumn, Unreadable, opened
-from kustom_mcp.cli.book.bulk_read import Along, Ends, Gathering, Piece
-from kustom_mcp.cli.book.import_progress import Reckoning
+from kustom_mcp.cli.book.bulk_read import Along, BulkRead, Piece, ReadOutcome
+from kustom_mcp.cli.book.import_progress import ImportProgress
 from kustom_mcp.cli.book.progress_bar import Advance, progress
 from kustom_mcp.cli.book.runner import (
+    NO_READER,
     NOT_ALL,
-    UNHEARD,
-    heard,
     in_memory,
     note,
     patiently,
     result,
+    stop_without_reader,
     stoppable,
 )
 from kustom_mcp.settings.settings import ConfigError
@@ -47,8 +47,8 @@ class Options(NamedTuple):
     restart: bool
 
 
-async def bring_in(app: App, options: Options, say: Callable[[str], None] = result) -> int:
-    """Import; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
+async def import_file(app: App, options: Options, say: Callable[[str], None] = result) -> int:
+    """Import a file; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
     export = await aside(lambda: _opened(options))
     done = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))
     after, rejected = (0, 0) if options.restart else done
@@ -67,36 +67,36 @@ class _Import:
         self._options = options
         self._export = export
         self._advance: Advance = lambda done, counts: None
-        self._gathering = Gathering(app, self._settled, per_second=options.rate, along=self._along)
-        self._say = heard(say, self._gathering.stop)
-        self._reckoning = Reckoning(self._say, after, rejected)
+        self._bulk_read = BulkRead(app, self._on_outcome, per_second=options.rate, along=self._along)
+        self._say = stop_without_reader(say, self._bulk_read.stop)
+        self._progress = ImportProgress(self._say, after, rejected)
         self._broken: Unreadable | None = None
 
     async def run(self, after: int, advance: Advance) -> None:
         self._advance = advance
-        async with stoppable(self._gathering.stop):
-            await self._gathering.run(self._pieces(after))
+        async with stoppable(self._bulk_read.stop):
+            await self._bulk_read.run(self._pieces(after))
 
     async def end(self) -> int:
-        """Sum up; the exit code."""
-        reckoning, why = self._reckoning, self._gathering.stopped
-        reckoning.rest()
+        """Print the summary and return the exit code."""
+        counted, why = self._progress, self._bulk_read.stopped
+        counted.report_rest()
         if self._broken is not None:
             note(f"FILE: {self._broken}")
-        if why is not None or not reckoning.all_settled:
+        if why is not None or not counted.complete:
             stopped = f"Stopped ({why.rstrip('.')}). " if why else ""
-            tell = note if why == UNHEARD else self._say
-            tell(f"{stopped}{reckoning.summary} The same command goes on after line {reckoning.done}.")
+            tell = note if why == NO_READER else self._say
+            tell(f"{stopped}{counted.summary} The same command goes on after line {counted.done}.")
             return NOT_ALL
         await patiently(
             lambda: self._app.book.change(lambda page, account: imports.finish(page, account, self._export.digest))
         )
-        self._say(f"Done. {reckoning.summary}")
-        return 0 if reckoning.all_well and self._broken is None else NOT_ALL
+        self._say(f"Done. {counted.summary}")
+        return 0 if counted.all_read and self._broken is None else NOT_ALL
 
     async def _pieces(self, after: int) -> AsyncGenerator[Piece]:
         """The orders to read: without those that were read recently, and without a second row of the same order."""
-        rows, reckoning = self._export.rows(after), self._reckoning
+        rows, counted = self._export.rows(after), self._progress
         since = int((self._app.wall() - self._options.max_age) * 1000)
         while True:
             try:
@@ -107,8 +107,8 @@ class _Import:
             asked: dict[str, int] = {}
             for line, order_id, problem in chunk:
                 if order_id is None:
-                    reckoning.reject(line, problem or "")
-                elif reckoning.begin(line, order_id):
+                    counted.reject(line, problem or "")
+                elif counted.begin(line, order_id):
                     asked[order_id] = line
             if not chunk:
                 return
@@ -117,21 +117,21 @@ class _Import:
                     lambda page, account: imports.read_since(page, account, asked, since)
                 )
             )
-            self._gathering.changed()
+            self._bulk_read.changed()
             for order_id, line in asked.items():
                 if order_id in fresh:
-                    reckoning.fresh(line, order_id)
+                    counted.fresh(line, order_id)
                 else:
                     yield Piece(line, order_id, SOURCE)
-            self._advance(reckoning.done, reckoning.counts)
+            self._advance(counted.done, counted.counts)
 
-    def _settled(self, piece: Piece, ends: Ends, why: str) -> None:
-        self._reckoning.settled(piece, ends, why)
-        self._advance(self._reckoning.done, self._reckoning.counts)
+    def _on_outcome(self, piece: Piece, ends: ReadOutcome, why: str) -> None:
+        self._progress.finish(piece, ends, why)
+        self._advance(self._progress.done, self._progress.counts)
 
     def _along(self) -> Along:
-        """How far it has got, for the transaction of what was read."""
-        line, rejected, now = self._reckoning.done, self._reckoning.rejected, self._app.wall()
+        """Return a function that writes the progress within the transaction of the orders."""
+        line, rejected, now = self._progress.done, self._progress.rejected, self._app.wall()
         return lambda page, account: imports.keep(page, account, self._export.digest, line, rejected, now)
 
 

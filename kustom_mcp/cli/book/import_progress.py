@@ -1,7 +1,7 @@
-"""What has become of each row of a file: counted, reported in the order of the lines, and how far all is settled.
+"""The progress of an import: outcomes of rows, counted and reported in the order of the lines, and the last line done.
 
-Orders are read side by side and settle in any order. A line counts as done when it and every line before it are
-settled; one that could not be read holds that back, so that the next run comes to it again.
+Orders are read side by side and finish in any order. A line counts as done when it and every line before it are
+finished; one that could not be read holds that back, so that the next run comes to it again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 
-from kustom_mcp.cli.book.bulk_read import Ends, Piece
+from kustom_mcp.cli.book.bulk_read import Piece, ReadOutcome
 
 REMEMBERED = 10_000
 """Orders of which a second row is known to be one: an export of order lines names an order in several rows."""
@@ -25,9 +25,11 @@ _COUNTED = (
 )
 
 
-class Reckoning:
-    """`say` is told of each row that was rejected or not read. `after`: the line up to which all was settled before;
-    `rejected`: how many rows up to there were rejected."""
+class ImportProgress:
+    """The progress of one run. `say` gets each row that was rejected or not read.
+
+    `after`: the line up to which an earlier run had finished; `rejected`: how many rows up to there it rejected.
+    """
 
     def __init__(self, say: Callable[[str], None], after: int = 0, rejected: int = 0) -> None:
         self._say = say
@@ -35,23 +37,23 @@ class Reckoning:
         self._before = rejected
         self._rejected_done = rejected
         self._rejected: list[int] = []
-        """Lines that were rejected and may be behind what is done."""
+        """Rejected lines, of which some may come after the last line done."""
         self._counts: Counter[str] = Counter()
         self._last = after
         self._open: dict[int, None] = {}
         self._unread: float = math.inf
         self._reports: list[tuple[int, str]] = []
-        self._ends: OrderedDict[str, tuple[Ends, str] | list[int]] = OrderedDict()
-        """What came of an order; while nobody knows, the further lines that name it."""
+        self._outcomes: OrderedDict[str, tuple[ReadOutcome, str] | list[int]] = OrderedDict()
+        """The outcome of an order; until it is known, the further lines that name it."""
 
     def begin(self, line: int, order_id: str) -> bool:
-        """A row with an order id. Whether the order has to be looked at."""
-        self._came(line)
-        known = self._ends.get(order_id)
+        """Begin a row with an order id. True when the order must be looked up."""
+        self._begin(line)
+        known = self._outcomes.get(order_id)
         if known is None:
-            self._ends[order_id] = []
-            if len(self._ends) > REMEMBERED:
-                self._ends.popitem(last=False)
+            self._outcomes[order_id] = []
+            if len(self._outcomes) > REMEMBERED:
+                self._outcomes.popitem(last=False)
             return True
         if isinstance(known, list):
             known.append(line)
@@ -60,21 +62,21 @@ class Reckoning:
         return False
 
     def reject(self, line: int, why: str) -> None:
-        """A row without an order id."""
-        self._came(line)
-        self._end(line, Ends.REJECTED, why)
+        """Finish a row without an order id."""
+        self._begin(line)
+        self._end(line, ReadOutcome.REJECTED, why)
 
     def fresh(self, line: int, order_id: str) -> None:
-        """The book has read this order recently."""
-        self._settle(line, order_id, Ends.READ, "", "fresh")
+        """Finish a row whose order the book has read recently."""
+        self._finish(line, order_id, ReadOutcome.READ, "", "fresh")
 
-    def settled(self, piece: Piece, ends: Ends, why: str) -> None:
-        """What came of an order that was to be read."""
-        self._settle(piece.key, piece.order_id, ends, why, ends.value)
+    def finish(self, piece: Piece, ends: ReadOutcome, why: str) -> None:
+        """Finish the rows of an order that was to be read."""
+        self._finish(piece.key, piece.order_id, ends, why, ends.value)
 
     @property
     def done(self) -> int:
-        """The line up to which everything is settled."""
+        """The last line before which every line is finished."""
         first = min(next(iter(self._open), math.inf), self._unread)
         return self._last if first == math.inf else int(first) - 1
 
@@ -88,12 +90,12 @@ class Reckoning:
         return self._rejected_done
 
     @property
-    def all_well(self) -> bool:
+    def all_read(self) -> bool:
         """Whether every row of the file led to an order that the book knows."""
         return not self._before and not self._counts["rejected"] and not self._counts["unread"]
 
     @property
-    def all_settled(self) -> bool:
+    def complete(self) -> bool:
         return not self._open and self._unread == math.inf
 
     @property
@@ -111,34 +113,34 @@ class Reckoning:
         before = f"; {self._before:,} rejected before that" if self._before else ""
         return f"{rows:,} row{'' if rows == 1 else 's'}{since}: {self.counts}{before}."
 
-    def _came(self, line: int) -> None:
+    def _begin(self, line: int) -> None:
         self._last = line
         self._open[line] = None
 
-    def _settle(self, line: int, order_id: str, ends: Ends, why: str, counted: str) -> None:
-        waiting = self._ends.get(order_id)
-        self._ends[order_id] = ends, why
+    def _finish(self, line: int, order_id: str, ends: ReadOutcome, why: str, counted: str) -> None:
+        waiting = self._outcomes.get(order_id)
+        self._outcomes[order_id] = ends, why
         self._end(line, ends, why, counted)
         for other in waiting if isinstance(waiting, list) else ():
             self._repeat(other, ends, why)
 
-    def _repeat(self, line: int, ends: Ends, why: str) -> None:
-        self._end(line, ends, why, "repeated" if ends is Ends.READ else ends.value)
+    def _repeat(self, line: int, ends: ReadOutcome, why: str) -> None:
+        self._end(line, ends, why, "repeated" if ends is ReadOutcome.READ else ends.value)
 
-    def _end(self, line: int, ends: Ends, why: str, counted: str = "rejected") -> None:
+    def _end(self, line: int, ends: ReadOutcome, why: str, counted: str = "rejected") -> None:
         self._counts[counted] += 1
         del self._open[line]
         if counted == "rejected":
             heapq.heappush(self._rejected, line)
-        if ends is not Ends.READ:
-            heapq.heappush(self._reports, (line, f"line {line}: {'not read: ' * (ends is Ends.UNREAD)}{why}"))
-        if ends is Ends.UNREAD:
+        if ends is not ReadOutcome.READ:
+            heapq.heappush(self._reports, (line, f"line {line}: {'not read: ' * (ends is ReadOutcome.UNREAD)}{why}"))
+        if ends is ReadOutcome.UNREAD:
             self._unread = min(self._unread, line)
         first = next(iter(self._open), math.inf)
         while self._reports and self._reports[0][0] < first:
             self._say(heapq.heappop(self._reports)[1])
 
-    def rest(self) -> None:
-        """Report what had to wait for lines before it: it ends now."""
+    def report_rest(self) -> None:
+        """Report the rows that waited for lines before them: the run ends."""
         while self._reports:
             self._say(heapq.heappop(self._reports)[1])

@@ -1,4 +1,4 @@
-"""The part of the command line that is about the order book: what each command takes, and which module does it."""
+"""The command line of `kustom-mcp book`: the arguments of each command, and the module that carries it out."""
 
 from __future__ import annotations
 
@@ -57,28 +57,28 @@ def add(commands: Any, parser: type[ArgumentParser], settings_file: ArgumentPars
 
 def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> int:
     """Run the command; its exit code. ConfigError."""
-    from kustom_mcp.cli.book.runner import running
+    from kustom_mcp.cli.book.runner import run_with_app
 
     if given.part == "import":
-        from kustom_mcp.cli.book.import_file import Options, bring_in
+        from kustom_mcp.cli.book.import_file import Options, import_file
 
         options = Options(given.file, given.column, given.sheet, given.max_age, given.rate, given.restart)
-        return running(settings, telemetry, lambda app: bring_in(app, options))
+        return run_with_app(settings, telemetry, lambda app: import_file(app, options))
     if given.part == "sync":
-        from kustom_mcp.cli.book.sync import catch_up
+        from kustom_mcp.cli.book.sync import sync
 
         since: int | None = given.settlements_from
-        return running(settings, telemetry, lambda app: catch_up(app, given.max_age, given.rate, since))
+        return run_with_app(settings, telemetry, lambda app: sync(app, given.max_age, given.rate, since))
     if given.part == "status":
         from kustom_mcp.cli.book.status import report
 
-        return running(settings, telemetry, lambda app: report(app, given.max_age, as_json=given.json))
-    from kustom_mcp.cli.book.forget import Wanted, forget
+        return run_with_app(settings, telemetry, lambda app: report(app, given.max_age, as_json=given.json))
+    from kustom_mcp.cli.book.forget import Selection, forget
 
     if (bool(given.order_ids), given.before is not None, given.all).count(True) != 1:
         raise ConfigError("book forget", "Give either order ids, or --before DATE, or --all.")
-    wanted = Wanted(tuple(given.order_ids), given.before, given.all, given.yes)
-    return running(settings, telemetry, lambda app: forget(app, wanted))
+    selection = Selection(tuple(given.order_ids), given.before, given.all, given.yes)
+    return run_with_app(settings, telemetry, lambda app: forget(app, selection))
 
 
 def _age(parser: ArgumentParser, default: int, help: str) -> None:

@@ -1,4 +1,4 @@
-"""How far a command has got, on stderr: a bar on a terminal, else a line now and then."""
+"""The progress of a command on stderr: a bar on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from kustom_mcp.cli.book.runner import note
 LINE_EVERY = 10.0  # seconds
 
 Advance = Callable[[int, str], None]
-"""Told how much is done, and the counts in words."""
+"""Gets how much is done, and the counts in words."""
 
 
 @contextmanager
 def progress(total: int | None, unit: str) -> Generator[Advance]:
-    """Show progress towards `total`, None where nobody knows it."""
+    """Show progress towards `total`; None where it is unknown."""
     if sys.stderr.isatty():
         with _bar(total, unit) as advance:
             yield advance

@@ -1,5 +1,4 @@
-"""What the commands of the order book share: an app without a server, a way to stop it, and what to say where there is
-no book."""
+"""The frame of every command of the order book: an app without a server, a way to stop it, and errors in words."""
 
 from __future__ import annotations
 
@@ -28,11 +27,11 @@ BOOK_TRIES = 3
 TRY_EVERY = 1.0  # seconds
 _FAREWELL = 1.5  # seconds
 INTERRUPTED = "interrupted"
-UNHEARD = "nobody reads the results any more"
+NO_READER = "nobody reads the results any more"
 
 
-def running(settings: Settings, telemetry: Mapping[str, str], work: Callable[[App], Awaitable[int]]) -> int:
-    """Do it with an app, and return the exit code. ConfigError."""
+def run_with_app(settings: Settings, telemetry: Mapping[str, str], work: Callable[[App], Awaitable[int]]) -> int:
+    """Run work with an app, and return the exit code. ConfigError."""
     if settings.book_days == 0:
         raise ConfigError("KUSTOM_BOOK_DAYS", "It is 0, so there is no order book.")
     app = App.of(settings, telemetry=start(telemetry))
@@ -48,7 +47,7 @@ async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
     async with app.lifespan():
         try:
             return await work(app)
-        except Unheard:
+        except NoReader:
             return NOT_ALL
         except BookBusy:
             note("the order book cannot be used (busy): another process holds it; run the same command again")
@@ -83,33 +82,33 @@ async def stoppable(stop: Callable[[str], None]) -> AsyncGenerator[None]:
         raise problem
 
 
-class Unheard(Exception):
-    """Whoever read the results has left, as `head` does. What is said from then on goes nowhere."""
+class NoReader(Exception):
+    """The reader of stdout has left, as `head` does; later results are dropped."""
 
 
 def result(line: str) -> None:
-    """A line on stdout, at once: whoever reads it may be a program that waits for it. Unheard."""
+    """Print a line on stdout, flushed, because a program may wait for it. NoReader."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Unheard from None
+        raise NoReader from None
 
 
-def heard(say: Callable[[str], None], stop: Callable[[str], None]) -> Callable[[str], None]:
-    """The same, but it stops what is going on where nobody listens any more."""
+def stop_without_reader(say: Callable[[str], None], stop: Callable[[str], None]) -> Callable[[str], None]:
+    """Wrap `say` so that it calls `stop` instead of raising NoReader."""
 
     def tell(line: str) -> None:
         try:
             say(line)
-        except Unheard:
-            stop(UNHEARD)
+        except NoReader:
+            stop(NO_READER)
 
     return tell
 
 
 def note(sentence: str) -> None:
-    """A line on stderr."""
+    """Print a line on stderr."""
     with suppress(BrokenPipeError):
         print(f"kustom-mcp: {sentence}", file=sys.stderr, flush=True)
 
@@ -126,6 +125,6 @@ async def patiently(use: Callable[[], Awaitable[T]]) -> T:
 
 
 def in_memory(app: App) -> None:
-    """Say that nothing will stay, where that is so."""
+    """Print a warning where the book is in memory only."""
     if app.settings.state_path is None and app.store is None:
         note("the sandbox keeps its order book in memory, so it ends with this command; KUSTOM_STATE_DIR keeps it")

@@ -1,7 +1,7 @@
-"""What `book sync` brings up to date: a list of sources, each of which yields order ids with how they became known.
+"""The sources of `book sync`: asynchronous generators of order ids, each with how the order became known.
 
-A further source is one more asynchronous generator. An order that two of them name is read once. Hints come before all
-of them: see `hinted`.
+A further source is one more generator. An order that two of them name is read once. Hints (`hinted`) come before all of
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.query import Wanted
 from kustom_mcp.book.search import Search
 from kustom_mcp.book.sqlite import Page
-from kustom_mcp.cli.book.bulk_read import PER_SECOND, Ends, Piece, Then
+from kustom_mcp.cli.book.bulk_read import PER_SECOND, Piece, ReadOutcome, Then
 from kustom_mcp.cli.book.runner import patiently
 
 PAGE = 500
@@ -53,11 +53,11 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
 
 
 def _then(app: App, claimed: Claimed) -> Then:
-    def then(page: Page, account: int, ends: Ends, entries: list[Entry]) -> None:
+    def then(page: Page, account: int, ends: ReadOutcome, entries: list[Entry]) -> None:
         now = app.book.time()
-        if ends is Ends.READ:
+        if ends is ReadOutcome.READ:
             hints.followed(page, account, claimed, entries, now)
-        elif ends is Ends.REJECTED:
+        elif ends is ReadOutcome.REJECTED:
             hints.absent(page, account, claimed, now)
         else:
             hints.unread(page, account, claimed, now)

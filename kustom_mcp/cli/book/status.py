@@ -1,4 +1,4 @@
-"""`kustom-mcp book status`: what the order book holds, where it is, and how old its knowledge is."""
+"""`kustom-mcp book status`: the contents of the order book, its place, and the age of its readings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`kustom-mcp book sync`: open orders that were read too long ago are read again, and what was only announced is read.
+"""`kustom-mcp book sync`: read open orders again that were read too long ago, and orders that were only announced.
 
-It needs no record of how far it got: what it has read is not stale any more.
+It needs no record of how far it got: an order that it has read is not stale any more.
 """
 
 from __future__ import annotations
@@ -14,52 +14,54 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book.query import Wanted
 from kustom_mcp.book.search import Search
 from kustom_mcp.calls.upstream_errors import unsettled
-from kustom_mcp.cli.book.bulk_read import Ends, Gathering, Piece
+from kustom_mcp.cli.book.bulk_read import BulkRead, Piece, ReadOutcome
 from kustom_mcp.cli.book.progress_bar import progress
 from kustom_mcp.cli.book.runner import (
+    NO_READER,
     NOT_ALL,
-    UNHEARD,
-    heard,
     in_memory,
     note,
     patiently,
     result,
+    stop_without_reader,
     stoppable,
 )
 from kustom_mcp.cli.book.sources import SOURCES, Source, hinted, paid_out
 
 
-async def catch_up(
+async def sync(
     app: App, max_age: int, rate: float, settlements_from: int | None = None, say: Callable[[str], None] = result
 ) -> int:
-    """Read them; 0 when all could be read. `max_age` in seconds, `rate` in reads a second; with `settlements_from`
-    (unix milliseconds) what was paid out since then, too. BookUnavailable."""
+    """Read the orders; 0 when all could be read. `max_age` in seconds, `rate` in reads a second. BookUnavailable.
+
+    `settlements_from` (unix milliseconds): read the orders in payouts since then, too.
+    """
     in_memory(app)
     before = int((app.wall() - max_age) * 1000)
-    counts: Counter[Ends] = Counter()
+    counts: Counter[ReadOutcome] = Counter()
     scope = app.settings.order_scope
 
-    def settled(piece: Piece, ends: Ends, why: str) -> None:
+    def on_outcome(piece: Piece, ends: ReadOutcome, why: str) -> None:
         counts[ends] += 1
-        if ends is not Ends.READ:
-            tell(f"order {piece.order_id}: {'not read: ' * (ends is Ends.UNREAD)}{why}")
+        if ends is not ReadOutcome.READ:
+            tell(f"order {piece.order_id}: {'not read: ' * (ends is ReadOutcome.UNREAD)}{why}")
         advance(counts.total(), _words(counts))
 
     known = await patiently(
         lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
     )
-    gathering = Gathering(app, settled, per_second=rate)
-    tell = heard(say, gathering.stop)
+    bulk_read = BulkRead(app, on_outcome, per_second=rate)
+    tell = stop_without_reader(say, bulk_read.stop)
     sources = SOURCES if settlements_from is None else (*SOURCES, paid_out(settlements_from))
     with progress(known.stale, "orders") as advance:
-        async with stoppable(gathering.stop):
-            await gathering.run(_pieces(app, before, sources, gathering.stop))
-    if gathering.stopped is not None:
-        tell = note if gathering.stopped == UNHEARD else tell
-        tell(f"Stopped ({gathering.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
+        async with stoppable(bulk_read.stop):
+            await bulk_read.run(_pieces(app, before, sources, bulk_read.stop))
+    if bulk_read.stopped is not None:
+        tell = note if bulk_read.stopped == NO_READER else tell
+        tell(f"Stopped ({bulk_read.stopped.rstrip('.')}). {_words(counts)}. The same command reads the rest.")
         return NOT_ALL
     tell(f"Done. {_words(counts)}.")
-    return 0 if counts.total() == counts[Ends.READ] else NOT_ALL
+    return 0 if counts.total() == counts[ReadOutcome.READ] else NOT_ALL
 
 
 async def _pieces(
@@ -83,6 +85,6 @@ async def _pieces(
                 stop(f"{failure.message} {failure.next_step}")
 
 
-def _words(counts: Counter[Ends]) -> str:
-    missed = counts[Ends.REJECTED] + counts[Ends.UNREAD]
-    return f"{counts[Ends.READ]:,} read{f', {missed:,} could not be read' if missed else ''}"
+def _words(counts: Counter[ReadOutcome]) -> str:
+    missed = counts[ReadOutcome.REJECTED] + counts[ReadOutcome.UNREAD]
+    return f"{counts[ReadOutcome.READ]:,} read{f', {missed:,} could not be read' if missed else ''}"

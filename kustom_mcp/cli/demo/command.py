@@ -18,7 +18,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.cli.demo import tour
-from kustom_mcp.cli.demo.tour import Guide, Person, Seen, Unexpected
+from kustom_mcp.cli.demo.tour import Guide, Person, Tally, Unexpected
 from kustom_mcp.cli.demo.transcript import Transcript
 from kustom_mcp.cli.install.hosts import HOSTS
 from kustom_mcp.cli.program import shown
@@ -34,7 +34,7 @@ def run(command: Sequence[str] | None = None) -> int:
     """
     # The SDK logs a broken server's traceback; what matters of it is in our own line.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
-    seen = Seen()
+    seen = Tally()
     try:
         anyio.run(_tour, _server(command or [sys.executable, "-m", "kustom_mcp"]), seen)
     except KeyboardInterrupt:
@@ -55,7 +55,7 @@ def _server(command: Sequence[str]) -> StdioServerParameters:
     return StdioServerParameters(command=command[0], args=list(command[1:]), env=env)
 
 
-async def _tour(server: StdioServerParameters, seen: Seen) -> None:
+async def _tour(server: StdioServerParameters, seen: Tally) -> None:
     with anyio.fail_after(DEADLINE_SECONDS):
         page = Transcript()
         person = Person(page, seen)
@@ -88,7 +88,7 @@ async def _opening(guide: Guide) -> None:
     page.says("Server", f"{name}MCP {client.protocol_version} over stdio, {len(tools.tools)} tools")
 
 
-def _closing(page: Transcript, seen: Seen) -> None:
+def _closing(page: Transcript, seen: Tally) -> None:
     """What was seen, in figures from the answers, and where to go from here."""
     outcomes = seen.outcomes
     page.heading("What you have seen")

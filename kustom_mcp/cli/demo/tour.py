@@ -1,4 +1,4 @@
-"""The scenes of the demo: what a person asks, what an assistant calls, and which answer is expected.
+"""The scenes of the demo: a person's words, an assistant's calls, and the expected answers.
 
 The words of the person and of the assistant are scripted, because no model takes part; their figures and names are
 taken from the server's answers. A scene that meets another answer than it expects ends the tour with `Unexpected`.
@@ -25,8 +25,8 @@ class Unexpected(Exception):
 
 
 @dataclass
-class Seen:
-    """What happened so far, counted from the answers."""
+class Tally:
+    """The counts of outcomes and approvals so far."""
 
     scene: str = ""
     outcomes: Counter[str] = field(default_factory=Counter[str])
@@ -37,9 +37,9 @@ class Seen:
 
 
 class Guide:
-    """Leads one connection through its scenes: prints both sides and compares each answer with what is expected."""
+    """Leads one connection through its scenes: prints both sides and compares each answer with the expected one."""
 
-    def __init__(self, client: Client, transcript: Transcript, seen: Seen) -> None:
+    def __init__(self, client: Client, transcript: Transcript, seen: Tally) -> None:
         self.client = client
         self.page = transcript
         self.seen = seen
@@ -85,7 +85,7 @@ class Guide:
 class Person:
     """Answers the forms that a host shows: reads them out and says yes."""
 
-    def __init__(self, transcript: Transcript, seen: Seen) -> None:
+    def __init__(self, transcript: Transcript, seen: Tally) -> None:
         self.page = transcript
         self.seen = seen
 

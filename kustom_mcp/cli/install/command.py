@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, cast
 
 from kustom_mcp.cli import program
 from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, read, write_new
-from kustom_mcp.cli.install.hosts import HOW, NAME, Entry, Host, Machine
+from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError, Settings
 
@@ -38,8 +38,8 @@ _FILLED_IN_LATER = re.compile(rf'"envFile"|"{KEY}(_FILE)?": "[^"]*\$\{{')
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is wanted. `name`: of the entry. `yes`: agreed to, but for a key in use, which `replace_key` lets go."""
+class InstallOptions:
+    """The options of the command. `name`: of the entry. `yes`: do not ask, but for a key in use (`replace_key`)."""
 
     name: str = NAME
     remove: bool = False
@@ -48,57 +48,57 @@ class Wish:
     env_file: Path | None = None
 
 
-class Access(NamedTuple):
-    """What an entry works with. Without a key it is the sandbox."""
+class EntryAccess(NamedTuple):
+    """The environment and the key of an entry. Without a key it is the sandbox."""
 
     environment: str
     key: str = ""
 
 
-UNKNOWN = Access("an environment that cannot be told from here", "?")
+UNKNOWN = EntryAccess("an environment that cannot be told from here", "?")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What an entry is to be. `key_file`: the file of its own that has to hold the key first, where it needs one.
+    """A new entry. `key_file`: the file of its own that must hold the key first, where it needs one.
 
     `given`: files with secrets that the person named.
     """
 
-    entry: Entry
-    access: Access
+    entry: HostEntry
+    access: EntryAccess
     writes: bool
     key_file: Path | None
     given: Sequence[str]
 
     @property
-    def settled(self) -> bool:
-        """Whether the key is where it has to be."""
+    def key_in_place(self) -> bool:
+        """Whether the key file holds the key already, and only its owner can read it."""
         return self.key_file is None or (_holds(self.key_file, self.access.key) and not _exposed(self.key_file))
 
 
 @dataclass(frozen=True)
-class Step:
-    """What happens to the host: as the person sees it, and as it is done. `apply` returns the exit code."""
+class HostChange:
+    """A change of the host, as text for the person and as a function. `apply` returns the exit code."""
 
     shown: str
     apply: Callable[[], int]
 
 
-def run(host: str, machine: Machine, wish: Wish) -> int:
+def run(host: str, machine: Machine, options: InstallOptions) -> int:
     """Install into a host, or take out of it. ConfigError for a wrong setting."""
     how = HOW[host]
-    plan = None if wish.remove else _plan(host, machine, wish)
+    plan = None if options.remove else _plan(host, machine, options)
     try:
-        return _change(how, machine, wish, plan)
+        return _change(how, machine, options, plan)
     except HostFileError as error:
         print(f"kustom-mcp: install: {error}", file=sys.stderr)
         return USAGE
 
 
-def _plan(host: str, machine: Machine, wish: Wish) -> Plan:
-    """What the host is to be told. ConfigError."""
-    loaded = load(machine.environ, wish.env_file)
+def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
+    """Plan the new entry. ConfigError."""
+    loaded = load(machine.environ, options.env_file)
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
     settings, access = loaded.settings, _access(loaded.settings)
@@ -109,53 +109,55 @@ def _plan(host: str, machine: Machine, wish: Wish) -> Plan:
         if name in env:
             raise ConfigError(name, "It may hold a secret: put it into a file, and give that with --env-file.")
     key = env.pop(KEY, None)
-    if key and wish.env_file:
+    if key and options.env_file:
         raise ConfigError(KEY, "With --env-file it belongs into that file: unset it here.")
-    key_file = _key_file(machine, f"{host}-{wish.name}", access.key) if key and access.key else None
+    key_file = _key_file(machine, f"{host}-{options.name}", access.key) if key and access.key else None
     if key_file:
         env[KEY_FILE] = str(key_file)
     env = {name: _absolute(value) if name in PATHS and value != "-" else value for name, value in env.items()}
     command, *words = machine.program
     given: list[str] = [] if key_file else [env[name] for name in (KEY_FILE,) if name in env]
-    if wish.env_file:
-        given.append(_absolute(str(wish.env_file)))
+    if options.env_file:
+        given.append(_absolute(str(options.env_file)))
         words += ["--env-file", given[-1]]
     entry = {"command": command, "args": words, "env": env}
     return Plan(entry, access, settings.writes_allowed, key_file, given)
 
 
-def _change(how: Host, machine: Machine, wish: Wish, plan: Plan | None) -> int:
+def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | None) -> int:
     by_command = bool(how.remove if plan is None else how.add)
     file = _file(how, machine, loosely=by_command)
-    there = wish.name in file.servers(how.key)
-    old = file.servers(how.key).get(wish.name)
+    there = options.name in file.servers(how.key)
+    old = file.servers(how.key).get(options.name)
     if plan is None and not there:
-        return _say(DONE, f"{how.title} has no {wish.name}: there is nothing to remove.")
+        return _say(DONE, f"{how.title} has no {options.name}: there is nothing to remove.")
     if old and not _OURS.search(json.dumps(old)):
-        raise HostFileError(f"{wish.name} in {file.path} is another program. It was left alone: give another --name.")
+        raise HostFileError(
+            f"{options.name} in {file.path} is another program. It was left alone: give another --name."
+        )
     if by_command:
-        step = _by_command(how, machine, wish.name, plan, there=there)
+        change = _by_command(how, machine, options.name, plan, there=there)
     else:
-        step = _by_file(file, file.changed(how.key, wish.name, plan.entry if plan else None))
-    if not step.shown and plan and plan.settled:
+        change = _by_file(file, file.changed(how.key, options.name, plan.entry if plan else None))
+    if not change.shown and plan and plan.key_in_place:
         return _say(DONE, f"{how.title} has exactly this already. Nothing was written.")
-    if step.shown:
-        print(step.shown)
-    replaces = _tell(wish.name, plan, _access_of(old)) if plan else False
-    answer = (wish.yes and (wish.replace_key or not replaces)) or machine.ask(
-        f"Replace the key of {wish.name}? [y/N] " if replaces else "Do it? [y/N] "
+    if change.shown:
+        print(change.shown)
+    replaces = _tell(options.name, plan, _access_of(old)) if plan else False
+    answer = (options.yes and (options.replace_key or not replaces)) or machine.ask(
+        f"Replace the key of {options.name}? [y/N] " if replaces else "Do it? [y/N] "
     )
     if not answer:
-        return _not_agreed(answer, wish, replaces=replaces)
-    return _carry_out(how, step, plan, old)
+        return _not_agreed(answer, options, replaces=replaces)
+    return _carry_out(how, change, plan, old)
 
 
-def _carry_out(how: Host, step: Step, plan: Plan | None, old: Any) -> int:
-    kept = f" The key is in {plan.key_file} now." if plan and not plan.settled else ""
+def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> int:
+    kept = f" The key is in {plan.key_file} now." if plan and not plan.key_in_place else ""
     if plan:
         _write_key(plan)
     try:
-        code = step.apply()
+        code = change.apply()
     except HostFileError as error:
         raise HostFileError(f"{error}{kept}") from None
     if code:
@@ -168,8 +170,8 @@ def _carry_out(how: Host, step: Step, plan: Plan | None, old: Any) -> int:
     return _say(DONE, f"Removed from {how.title}.")
 
 
-def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> Step:
-    """By the host's own command. HostFileError where it is missing."""
+def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> HostChange:
+    """The change by the host's own command. HostFileError where it is missing."""
     found = machine.which(how.command or "")
     if found is None:
         raise HostFileError(f"The command {how.command} was not found. {how.without_command}")
@@ -186,11 +188,11 @@ def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, th
                 return code
         return DONE
 
-    return Step("\n  ".join(["This will be run:", *map(subprocess.list2cmdline, commands)]), apply)
+    return HostChange("\n  ".join(["This will be run:", *map(subprocess.list2cmdline, commands)]), apply)
 
 
-def _by_file(file: HostFile, content: dict[str, Any]) -> Step:
-    """By a change of the host's file; nothing is shown where it stays as it is."""
+def _by_file(file: HostFile, content: dict[str, Any]) -> HostChange:
+    """The change by the host's file; nothing is shown where it stays as it is."""
 
     def apply() -> int:
         copy = None if content == file.content else file.write(content)
@@ -199,9 +201,9 @@ def _by_file(file: HostFile, content: dict[str, Any]) -> Step:
         return DONE
 
     if content == file.content:
-        return Step("", apply)
+        return HostChange("", apply)
     what = "will change, and a copy of it stays" if file.raw else "will be made"
-    return Step(f"{file.path} {what}:\n{file.difference(content)}", apply)
+    return HostChange(f"{file.path} {what}:\n{file.difference(content)}", apply)
 
 
 def _file(how: Host, machine: Machine, *, loosely: bool) -> HostFile:
@@ -216,14 +218,14 @@ def _file(how: Host, machine: Machine, *, loosely: bool) -> HostFile:
     return read(packaged[0] if packaged else places[-1], loosely=loosely)
 
 
-def _tell(name: str, plan: Plan, old: Access) -> bool:
-    """Say what the entry works with, and what it worked with. Whether a key goes out of use."""
+def _tell(name: str, plan: Plan, old: EntryAccess) -> bool:
+    """Print the new and the old access of the entry. True when a key goes out of use."""
     new = plan.access
     if new.key:
         print(f"{name} works in {new.environment}: orders can {'be changed' if plan.writes else 'only be read'}.")
     else:
         print("Without credentials this is the sandbox: invented orders, and nothing leaves this machine.")
-    if plan.key_file and not plan.settled:
+    if plan.key_file and not plan.key_in_place:
         if plan.key_file.exists():
             print(f"Others on this machine could read the API key in {plan.key_file}. From now on only you can.")
         else:
@@ -243,10 +245,10 @@ def _environment_of(entry: Any) -> dict[str, str]:
     return {name: str(value) for name, value in cast("dict[str, Any]", env).items()} if isinstance(env, dict) else {}
 
 
-def _access_of(entry: Any) -> Access:
-    """What an entry works with now, as this program would understand it."""
+def _access_of(entry: Any) -> EntryAccess:
+    """The access of an entry in the host's file, as this program would read it."""
     if not isinstance(entry, dict):
-        return Access("sandbox")
+        return EntryAccess("sandbox")
     if _FILLED_IN_LATER.search(json.dumps(entry)):
         return UNKNOWN
     words = cast("dict[str, Any]", entry).get("args")
@@ -259,9 +261,9 @@ def _access_of(entry: Any) -> Access:
         return UNKNOWN
 
 
-def _access(settings: Settings) -> Access:
+def _access(settings: Settings) -> EntryAccess:
     key = settings.effective_api_key.get_secret_value()
-    return Access(settings.environment, "" if settings.sandboxed else key)
+    return EntryAccess(settings.environment, "" if settings.sandboxed else key)
 
 
 def _key_file(machine: Machine, entry: str, key: str) -> Path:
@@ -283,9 +285,9 @@ def _exposed(path: Path) -> bool:
 
 
 def _write_key(plan: Plan) -> None:
-    """HostFileError where it cannot be written."""
+    """Write the key file. HostFileError where it cannot be written."""
     path = plan.key_file
-    if path is None or plan.settled:
+    if path is None or plan.key_in_place:
         return
     try:
         if path.exists():
@@ -297,10 +299,10 @@ def _write_key(plan: Plan) -> None:
         raise HostFileError(f"{path} cannot be written ({error.strerror}). Nothing was installed.") from None
 
 
-def _not_agreed(answer: bool | None, wish: Wish, *, replaces: bool) -> int:
+def _not_agreed(answer: bool | None, options: InstallOptions, *, replaces: bool) -> int:
     if answer is not None:
         return _say(NOT_DONE, "Nothing was written.")
-    add = [] if wish.yes else ["--yes"]
+    add = [] if options.yes else ["--yes"]
     add += ["--replace-key, or --name NAME for a second entry"] if replaces else []
     sentence = f"Nobody can be asked here, so nothing was written: add {' and '.join(add)}."
     print(f"kustom-mcp: install: {sentence}", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 HOSTS = ("claude-desktop", "claude-code", "cursor", "vscode")
 NAME = "kustom"
 
-Entry = dict[str, Any]
+HostEntry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Host:
     files: Callable[[Machine], Sequence[Path]]
     key: str = "mcpServers"
     command: str | None = None
-    add: Callable[[str, Entry], list[str]] | None = None
+    add: Callable[[str, HostEntry], list[str]] | None = None
     remove: Callable[[str], list[str]] | None = None
     after: str = ""
     without_command: str = ""
@@ -85,13 +85,13 @@ def _claude_desktop(machine: Machine) -> list[Path]:
     return [*(folder / "Claude" / name for folder in packaged), machine.settings_folder / "Claude" / name]
 
 
-def _claude_add(name: str, entry: Entry) -> list[str]:
+def _claude_add(name: str, entry: HostEntry) -> list[str]:
     """`--env` takes every word up to the next option, so that another option has to stand between it and the name."""
     environment = [word for setting, value in entry["env"].items() for word in ("--env", f"{setting}={value}")]
     return ["mcp", "add", *environment, "--scope", "user", name, "--", entry["command"], *entry["args"]]
 
 
-def _vscode_add(name: str, entry: Entry) -> list[str]:
+def _vscode_add(name: str, entry: HostEntry) -> list[str]:
     return ["--add-mcp", json.dumps({"name": name, **entry})]
 
 

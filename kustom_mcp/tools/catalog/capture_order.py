@@ -22,7 +22,7 @@ from kustom_mcp.schema.arguments import (
     sent,
 )
 from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.amounts import Entry, entry, line_facts, short, unbooked
+from kustom_mcp.tools.amounts import RequestedAmount, line_facts, requested_amount, short, unbooked
 from kustom_mcp.tools.tool import Effect, operation
 
 Captured = Annotated[Money, Field(description="Minor units (100 = 1.00), tax included. Never means everything.")]
@@ -68,7 +68,7 @@ async def capture_order(
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     call.require(CAPTURE_ORDER, order)
-    taken = entry(order, "captured_amount", captured_amount, lines, order_lines)
+    taken = requested_amount(order, "captured_amount", captured_amount, lines, order_lines)
     call.require(CAPTURE_ORDER, order, taken.amount, field="captured_amount")
     call.policy.within_ceiling(taken.amount, order.currency, "captured_amount")
     optional: dict[str, Json] = {
@@ -98,7 +98,7 @@ async def capture_order(
     return result
 
 
-def _proposal(order: Order, taken: Entry, body: dict[str, Json], warnings: list[str]) -> Proposal:
+def _proposal(order: Order, taken: RequestedAmount, body: dict[str, Json], warnings: list[str]) -> Proposal:
     captured = order.captured_amount + taken.amount
     remaining = order.remaining_authorized_amount - taken.amount
     return Proposal(
@@ -117,7 +117,7 @@ def _proposal(order: Order, taken: Entry, body: dict[str, Json], warnings: list[
     )
 
 
-def _warnings(order: Order, taken: Entry, *, shipped: bool) -> list[str]:
+def _warnings(order: Order, taken: RequestedAmount, *, shipped: bool) -> list[str]:
     warnings = list(taken.warnings)
     if order.fraud_status not in (ACCEPTED, None):
         warnings.append(f"The fraud status is {view.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet.")

@@ -11,7 +11,7 @@ from kustom_mcp.book.query import By, Wanted
 from kustom_mcp.calls.write import Call
 from kustom_mcp.schema.arguments import Moment, beginning, ending
 from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.search import Searching, cursor_at, next_step, place_of
+from kustom_mcp.tools.search import BookSearch, cursor_at, next_step, place_of
 from kustom_mcp.tools.tool import Effect, operation
 
 DEFAULT_LIMIT = 20
@@ -85,7 +85,7 @@ async def find_orders(
     by: By = order_by or "created_at"
     asked: dict[str, Json] = {**asdict(wanted), "order_by": by}
     age = DEFAULT_MAX_AGE if max_age is None else max_age
-    search = Searching(
+    search = BookSearch(
         call=call,
         wanted=wanted,
         order_by=by,

@@ -28,7 +28,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     an overview table, and totals per currency."""
     rows: dict[str, dict[str, Json]] = {}
     failures: list[ToolError] = []
-    totals, now = view.Totals(), call.app.now()
+    totals, now = view.OrderTotals(), call.app.now()
     left = iter(order_ids)
 
     async def read_what_is_left() -> None:

@@ -12,7 +12,7 @@ from kustom_mcp.money import show
 from kustom_mcp.orders import facts as view
 from kustom_mcp.schema.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
 from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.amounts import Entry, entry, line_facts, short, unbooked
+from kustom_mcp.tools.amounts import RequestedAmount, line_facts, requested_amount, short, unbooked
 from kustom_mcp.tools.tool import Effect, operation
 
 Refunded = Annotated[Money, Field(description="Minor units (100 = 1.00), tax included. Never means everything.")]
@@ -55,7 +55,7 @@ async def refund_order(
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     call.require(REFUND_ORDER, order)
-    given = entry(order, "refunded_amount", refunded_amount, lines, order_lines)
+    given = requested_amount(order, "refunded_amount", refunded_amount, lines, order_lines)
     named = "refunded_amount" if refunded_amount is not None or lines is None else "lines"
     call.require(REFUND_ORDER, order, given.amount, field=named)
     call.policy.within_ceiling(given.amount, order.currency, "refunded_amount")
@@ -82,7 +82,7 @@ async def refund_order(
     return result
 
 
-def _proposal(order: Order, given: Entry, body: dict[str, Json], warnings: list[str]) -> Proposal:
+def _proposal(order: Order, given: RequestedAmount, body: dict[str, Json], warnings: list[str]) -> Proposal:
     refunded = order.refunded_amount + given.amount
     return Proposal(
         action="refund",
@@ -97,7 +97,7 @@ def _proposal(order: Order, given: Entry, body: dict[str, Json], warnings: list[
     )
 
 
-def _warnings(order: Order, given: Entry) -> list[str]:
+def _warnings(order: Order, given: RequestedAmount) -> list[str]:
     warnings = list(given.warnings)
     for refund in order.refunds[-LISTED:]:
         when = (refund.refunded_at or "")[:10]

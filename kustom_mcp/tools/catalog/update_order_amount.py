@@ -12,7 +12,7 @@ from kustom_mcp.money import show
 from kustom_mcp.orders.line_amounts import LinesError, stored_lines
 from kustom_mcp.schema.arguments import Currency, Description, LineChanges, OrderId, OrderLines
 from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.amount_change import expected, repricing, shown, unchanged
+from kustom_mcp.tools.amount_change import amount_change, expected, shown, unchanged
 from kustom_mcp.tools.amounts import line_facts, short
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -42,7 +42,7 @@ async def update_order_amount(
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     try:
-        wanted = repricing(order, order_amount, order_lines, line_changes)
+        wanted = amount_change(order, order_amount, order_lines, line_changes)
     except LinesError:
         call.require(UPDATE_AUTHORIZATION, order)  # a state that forbids every change is the better reason
         raise
