@@ -6,6 +6,7 @@ The rules about imports stand in `pyproject.toml`; here they are run, and what i
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,14 @@ def test_imports_follow_the_contracts() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=relative)
 def test_a_module_opens_with_what_it_holds(path: Path) -> None:
     assert ast.get_docstring(tree(path)), f"{relative(path)} has no docstring"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=relative)
+def test_a_module_that_another_names_exists(path: Path) -> None:
+    rooms = "|".join(folder.name for folder in PACKAGE.iterdir() if folder.is_dir() and folder.name != "data")
+    named = re.findall(rf"`((?:{rooms})(?:\.[a-z_]+)+)`", path.read_text(encoding="utf-8"))
+    places = {name: PACKAGE.joinpath(*name.split(".")) for name in named}
+    assert [name for name, at in places.items() if not at.is_dir() and not at.with_suffix(".py").is_file()] == []
 
 
 def test_the_tools_folder_is_the_contents_page() -> None:

@@ -1,5 +1,5 @@
 """Order Management API client: knows HTTP, has never heard of MCP.
 
-`client` reads and writes; `endpoint` and `endpoints` say where; `models` is what comes back, `limits` what may be sent;
-`rules` is what an order's state allows; `errors` is everything that can go wrong.
+`client` reads and writes; `endpoint` and `endpoints` say where; `models` is what comes back, `field_limits` what may
+be sent; `order_rules` is what an order's state allows; `errors` is everything that can go wrong.
 """

@@ -6,7 +6,7 @@
 
 It fills itself from every order that is read through the server, and nobody waits for it: what is noted is written in
 batches, in a thread, and a book that cannot be written costs a line in the log. What an entry holds is in `entry`, the
-tables in `store.booked`, the places in `shelf`.
+tables in `state.database.book_tables`, the places in `sqlite` and `postgres`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Book:
         self.on = days > 0
         self.place = shelf.place
         self.listening: str | None = None
-        """The name under which this process hears what Kustom announces: see `feed`."""
+        """The name under which this process hears what Kustom announces: see `completeness`."""
         self.missed = 0
         """When this process last missed what Kustom announced, in unix milliseconds, whether the store knows or not."""
         self._shelf = shelf
@@ -126,7 +126,7 @@ class Book:
         return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
 
     def complete_since(self, page: Page, account: int) -> int | None:
-        """Since when every new order is known, in unix milliseconds; None when that cannot be said. See `feed`."""
+        """Since when every new order is known, in unix milliseconds; None when that is unknown. See `completeness`."""
         oldest = self.oldest_kept(self._wall())
         return complete_since(page, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
 

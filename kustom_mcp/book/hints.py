@@ -1,8 +1,8 @@
 """Hints: order ids that somebody has named from outside, kept until the order has been read.
 
 They are in the book's store before the sender gets its answer, so that a server that crashes loses none, and any
-replica can follow them; a machine that loses its power may lose the last ones of an SQLite file, and completeness ends
-with it (`feed`). One order is one hint, however often it is named. All who share the store read at one pace, one order
+replica can follow them; a machine that loses its power may lose the last ones of an SQLite file, and `completeness`
+ends with it. One order is one hint, however often it is named. All who share the store read at one pace, one order
 every PACE milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where
 a signed webhook says that something happened.
 

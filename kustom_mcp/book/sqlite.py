@@ -1,4 +1,4 @@
-"""Where the book stands: an SQLite file of this machine, or memory. For several machines see `shared`.
+"""Where the book stands: an SQLite file of this machine, or memory. For several machines see `postgres`.
 
 The file is opened with Python's own sqlite3, without SQLAlchemy: every server keeps a book, also one that only reads,
 and it shall not pay 11 MiB and a fifth of a second for a handful of statements that both databases take as they are.

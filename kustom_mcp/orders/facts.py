@@ -2,8 +2,8 @@
 
 Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `Totals` hold numbers, times,
 ids and our own words only; everything typed is in `third_party`, that of a row in its own. `can` and
-`cannot` come from the same table that refuses a call (`oms.rules`), so that the view never promises what a tool then
-denies.
+`cannot` come from the same table that refuses a call (`api.order_rules`), so that the view never promises what a tool
+then denies.
 """
 
 from __future__ import annotations

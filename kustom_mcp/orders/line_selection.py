@@ -2,8 +2,8 @@
 
 Kustom replaces the whole list when an amount changes, and what a model saw of the lines is shortened and cleaned. So
 no list is ever made from what a model saw: numbers pick stored lines, texts that a model copied from our view become
-the stored texts again, and figures come from the stored line or are computed (`totals`). The checks on amounts are
-offered here too, so that a tool needs one module for its lines.
+the stored texts again, and figures come from the stored line or are computed (`line_amounts`). The checks on amounts
+are offered here too, so that a tool needs one module for its lines.
 """
 
 from __future__ import annotations

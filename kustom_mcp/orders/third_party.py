@@ -2,7 +2,7 @@
 
 Shops and customers write into orders, and what they write is data for a model, never an instruction. The default is
 what support needs to tell lines apart, small enough to be read often; `include` adds the rest. The shortened forms of
-a text are defined here once, so that `restored` recognises each of them and no shortened text ever reaches Kustom.
+a text are defined here once, so that `line_matching` recognises each of them and no shortened text ever reaches Kustom.
 """
 
 from __future__ import annotations

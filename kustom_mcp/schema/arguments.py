@@ -1,7 +1,7 @@
 """The types of tool arguments: what a model may send, held to Kustom's limits before anything else looks at it.
 
 Strict on purpose: no number out of a text, no `true` for 1, no field that is not known. A mistyped argument must never
-become a wider effect. Limits are Kustom's own (`oms.limits`).
+become a wider effect. Limits are Kustom's own (`api.field_limits`).
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ changes none of them.
 Version 0.1 named an account by the environment and a part of the user name. If that part was a whole user name or held
 the merchant id, it named one merchant: `tally` and `book.adopting` rename its records. If the user name was empty or
 was cut at its first hyphen, several merchants may have had the same name: those records stay as they are. Open intents
-and used approvals need no renaming: `ledger` finds them by the call, which names the order. Names of today contain a
-colon, and no user name can.
+and used approvals need no renaming: `calls.journal` finds them by the call, which names the order. Names of today
+contain a colon, and no user name can.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The sources of `book sync`: asynchronous generators of order ids, each with how the order became known.
 
-A further source is one more generator. An order that two of them name is read once. Hints (`hinted`) come before all of
-them.
+A further source is one more generator. An order that two of them name is read once. Hints come before all of them.
 """
 
 from __future__ import annotations

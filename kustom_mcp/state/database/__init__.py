@@ -6,7 +6,8 @@
     store.skew                                what to add to this machine's time of day to get the store's
 
 What differs between databases is in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`. Who
-keeps something writes its own statements: `tally` (limits), `rows` (intents and applied calls), `pauses`.
+keeps something writes its own statements: `tally` (limits), `rows` (intents and applied calls),
+`shared_cooldown`.
 
 SQLAlchemy is imported with the first use, because that takes some tenths of a second which only a process that writes
 should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error says

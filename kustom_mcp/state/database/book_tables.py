@@ -1,6 +1,6 @@
 """How the tables of the order book came to be, in numbered steps, as `migrations` has them for the other tables.
 
-Apart from those because the book of one machine is a file of its own that needs no SQLAlchemy: `book.shelf` applies
+Apart from those because the book of one machine is a file of its own that needs no SQLAlchemy: `book.sqlite` applies
 these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQL both take.
 
 What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
@@ -55,7 +55,7 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE {}book_hints (account INTEGER NOT NULL, order_id VARCHAR{bytes} NOT NULL, "
         "source VARCHAR NOT NULL, verified INTEGER NOT NULL, disputed INTEGER NOT NULL, state INTEGER NOT NULL, "
         "due BIGINT NOT NULL, tries INTEGER NOT NULL, news INTEGER NOT NULL, PRIMARY KEY (account, order_id))",
-        # Since when every new order was announced, and who listens: see `book.feed`.
+        # Since when every new order was announced, and who listens: see `book.completeness`.
         "CREATE TABLE {}book_feeds (account INTEGER NOT NULL PRIMARY KEY, since BIGINT NOT NULL, "
         "next_read BIGINT NOT NULL)",
         "CREATE TABLE {}book_listeners (account INTEGER NOT NULL, name VARCHAR NOT NULL, until BIGINT NOT NULL, "
