@@ -23,6 +23,8 @@ from typing import Any
 
 import grimp
 
+from kustom_mcp.api import order_rules
+from kustom_mcp.api.models import STATUSES
 from kustom_mcp.calls import card
 from kustom_mcp.schema.result import MEANINGS
 from kustom_mcp.server.prompts import PROMPTS
@@ -44,6 +46,19 @@ ENV_EXAMPLE = ROOT / ".env.example"
 SURFACE = ROOT / "tests" / "surface"
 LISTING = PACKAGE / FILE
 CARD = PACKAGE / card.FILE
+LIFECYCLE = PACKAGE / "data" / "reference" / "order-lifecycle.md"
+QUALIFIED = {
+    ("updateAuthorization", "PART_CAPTURED"): "not below captured",
+    ("updateCustomerDetails", "AUTHORIZED"): "after a risk check",
+    ("extendAuthorizationTime", "AUTHORIZED"): "if eligible",
+    ("extendAuthorizationTime", "PART_CAPTURED"): "if eligible",
+    ("captureOrder", "AUTHORIZED"): "up to remaining",
+    ("captureOrder", "PART_CAPTURED"): "up to remaining",
+    ("refundOrder", "PART_CAPTURED"): "up to captured less refunded",
+    ("refundOrder", "CAPTURED"): "up to captured less refunded",
+    ("refundOrder", "CLOSED"): "while captured exceeds refunded",
+}
+"""What a yes of the lifecycle's table depends on, by operation and state."""
 
 TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
@@ -75,10 +90,36 @@ def files() -> dict[Path, Callable[[], str]]:
     return {
         ENV_EXAMPLE: env_example,
         LISTING: encoded,
-        CARD: lambda: with_policy(CARD.read_text(encoding="utf-8")),
+        CARD: lambda: with_policy(with_labels(CARD.read_text(encoding="utf-8"))),
+        LIFECYCLE: lambda: with_permissions(LIFECYCLE.read_text(encoding="utf-8")),
         **{path: partial(document, path) for path in DOCUMENTS},
         **snapshots,
     }
+
+
+def with_labels(page: str) -> str:
+    """The order card's page with its words for the tools that `can` offers."""
+    labels = "".join(f"  {tool.name}: {json.dumps(tool.label)},\n" for tool in CATALOG.values() if tool.offered)
+    return re.sub(
+        r"(^const TOOLS = \{\n).*?(^\};)", lambda found: found[1] + labels + found[2], page, flags=re.M | re.S
+    )
+
+
+def with_permissions(text: str) -> str:
+    """The lifecycle's text with a row for every tool that writes, as far as the table of permissions knows it."""
+    rows = [
+        " | ".join(["| " + tool.name, *(_possible(tool.endpoint.name, state) for state in STATUSES)]) + " |\n"
+        for tool in CATALOG.values()
+        if tool.writes and tool.endpoint.name in order_rules.PERMISSIONS
+    ]
+    return re.sub(r"(^\| all reads .*?\n)(?:\|.*?\n)*", lambda found: found[1] + "".join(rows), text, flags=re.M)
+
+
+def _possible(operation: str, state: str) -> str:
+    """A cell: yes or no, on what it depends, and in brackets where Kustom does not document it."""
+    cell = order_rules.PERMISSIONS[operation][state]
+    said = ", ".join(filter(None, ("no" if cell.error_code else "yes", QUALIFIED.get((operation, state)))))
+    return said if cell.mark in order_rules.DOCUMENTED else f"({said})"
 
 
 def with_policy(page: str) -> str:

@@ -17,16 +17,6 @@ from kustom_mcp.money import show
 from kustom_mcp.schema.result import Code, Json, Result, ToolError, Upstream
 from kustom_mcp.text import clean
 
-TOOLS = {
-    "cancelOrder": "cancel_order",
-    "captureOrder": "capture_order",
-    "refundOrder": "refund_order",
-    "releaseRemainingAuthorization": "release_remaining_authorization",
-    "updateAuthorization": "update_order_amount",
-    "appendOrderShippingInfo": "add_shipping_info",
-}
-"""The tools behind the operations that are named as alternatives."""
-
 MOST_WARNINGS = 20
 
 SHOW_AND_REPEAT = (
@@ -144,12 +134,11 @@ def not_as_previewed() -> ToolError:
     )
 
 
-def not_allowed(verdict: Verdict, most: str | None, field: str | None) -> ToolError:
+def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field: str | None) -> ToolError:
     """ACTION_NOT_ALLOWED for what Kustom documents as impossible, with the reason and the alternative.
 
-    `most` is the limit in words where an amount is over it.
+    `tools`: those that may do instead. `most`: the limit in words where an amount is over it.
     """
-    tools = [f"kustom_{TOOLS[operation]}" for operation in verdict.alternatives]
     instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
     next_step = f"{instead} Ask the person first."
     if verdict.elsewhere:

@@ -57,10 +57,15 @@ class Principal:
 
 
 class ToolFacts(NamedTuple):
-    """The facts about a tool that policy decides on: its toolset, and whether it writes."""
+    """The facts about a tool of the catalogue that a call needs. `operation`: that of its endpoint.
+
+    `offered`: whether `can` names it where it is possible.
+    """
 
     toolset: str
     writes: bool
+    operation: str
+    offered: bool
 
 
 class Policy:
@@ -75,6 +80,19 @@ class Policy:
         self._account = account
         self._selected = _selection(settings.tools, catalog)
         self._principal = Principal("operator")
+
+    def operation(self, tool: str) -> str:
+        """The operation of the API behind a tool."""
+        return self._catalog[tool].operation
+
+    def tool_for(self, operation: str) -> str:
+        """The tool for an operation of the API that writes."""
+        return next(name for name, facts in self._catalog.items() if facts.operation == operation and facts.writes)
+
+    @property
+    def offered(self) -> dict[str, str]:
+        """The tools that `can` may name, each with its operation."""
+        return {name: facts.operation for name, facts in self._catalog.items() if facts.offered}
 
     def for_caller(self, principal: Principal) -> Policy:
         """Narrow the policy to the rights of this caller."""

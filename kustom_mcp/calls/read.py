@@ -122,6 +122,7 @@ class ReadCall:
             order,
             portal_url=self.app.settings.portal_url(order.order_id),
             now=self.app.now(),
+            offered=self.policy.offered,
             permitted=self.policy.why_off,
         )
 

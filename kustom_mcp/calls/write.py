@@ -115,7 +115,8 @@ class Call(ReadCall):
         if verdict.refused_here:
             self._current()[0].require_unchanged()
             most = rules.max_amount(endpoint.name, order) if amount is not None else None
-            raise not_allowed(verdict, show(most, order.currency) if most else None, field)
+            tools = [self.policy.tool_for(operation) for operation in verdict.alternatives]
+            raise not_allowed(verdict, tools, show(most, order.currency) if most else None, field)
 
     async def approval(self, proposal: Proposal) -> Approved:
         """Return an approval of exactly this proposal, or end the call with a question, a preview or a refusal."""
@@ -137,7 +138,7 @@ class Call(ReadCall):
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise nobody_to_ask(self.gate.mode)
-        overdue = view.overdue(self._request.tool, order, self.app.now())
+        overdue = view.overdue(self.policy.operation(self._request.tool), order, self.app.now())
         if overdue:
             proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
         key = self._new_claims(proposal, Purpose.CODE).key

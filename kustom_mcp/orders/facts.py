@@ -8,7 +8,7 @@ then denies.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from kustom_mcp.api import order_rules as rules
@@ -48,15 +48,8 @@ __all__ = [
 Permitted = Callable[[str], str | None]
 """Why the operator switched a tool off; None when it is exposed."""
 
-GATED = {
-    "kustom_update_order_amount": "updateAuthorization",
-    "kustom_update_customer_details": "updateCustomerDetails",
-    "kustom_cancel_order": "cancelOrder",
-    "kustom_release_remaining_authorization": "releaseRemainingAuthorization",
-    "kustom_capture_order": "captureOrder",
-    "kustom_refund_order": "refundOrder",
-}
-"""The gated tools that `can` or `cannot` always names, and the operation of each."""
+EXTENSIONS = ("extendAuthorizationTime", "extendDueDate")
+"""Operations that `can` names last, and `cannot` never for being switched off."""
 
 ROW_BYTES = 320
 
@@ -67,8 +60,12 @@ REFERENCES = (*_REFERENCES, "klarna_reference")
 """What an order is called, apart from its id."""
 
 
-def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Permitted) -> dict[str, Json]:
+def facts(
+    order: Order, *, portal_url: str | None, now: datetime, offered: Mapping[str, str], permitted: Permitted
+) -> dict[str, Json]:
     """The `order` part of a result: ids, states, the five amounts in minor units, times, and what is possible now.
+
+    `offered`: the tools that `can` or `cannot` names, each with its operation.
 
     `days_left` counts whole days from `now` (with a time zone) until captures end; it is left out once nothing can be
     captured.
@@ -83,7 +80,7 @@ def facts(order: Order, *, portal_url: str | None, now: datetime, permitted: Per
         view["days_left"] = days
     if portal_url is not None:
         view["portal_url"] = portal_url
-    view["can"], view["cannot"] = _possible(order, permitted, now)
+    view["can"], view["cannot"] = _possible(order, offered, permitted, now)
     return view
 
 
@@ -176,35 +173,31 @@ def difference(before: Order, after: Order) -> list[dict[str, Json]]:
     return [{"field": name, "before": old, "after": new} for name, old, new in pairs if old != new]
 
 
-def overdue(tool: str, order: Order, now: datetime) -> str | None:
-    """That an order is past its `expires_at` although its status is not EXPIRED yet, where `tool` needs the
-    authorization: for a person who decides whether to ask Kustom all the same. None where there is nothing to say."""
-    expires = _passed(order, now) if GATED.get(tool) in rules.NEEDS_AUTHORIZATION else None
+def overdue(operation: str, order: Order, now: datetime) -> str | None:
+    """A warning that an order is past its `expires_at` although its status is not EXPIRED yet, or None.
+
+    For a person who decides about an operation that needs the authorization.
+    """
+    expires = _passed(order, now) if operation in rules.NEEDS_AUTHORIZATION else None
     return expires and (
         f"The authorization ended on {expires} by its date, although the status is {clean(order.status, 30)}: "
         "Kustom may refuse."
     )
 
 
-def _possible(order: Order, permitted: Permitted, now: datetime) -> tuple[list[Json], list[Json]]:
+def _possible(
+    order: Order, offered: Mapping[str, str], permitted: Permitted, now: datetime
+) -> tuple[list[Json], list[Json]]:
     can: list[Json] = []
     cannot: list[Json] = []
-    for tool, operation in GATED.items():
-        why = permitted(tool) or _why_not(operation, order, now)
-        if why is not None:
-            cannot.append({"tool": tool, "why": why})
-            continue
-        most = rules.max_amount(operation, order)
-        can.append({"tool": tool} if most is None else {"tool": tool, "max_amount": most})
-    extend, due_date = "kustom_extend_authorization", "kustom_extend_due_date"
-    if permitted(extend) is None and _why_not("extendAuthorizationTime", order, now) is None:
-        can.append({"tool": extend})
-    if permitted(due_date) is None:
-        why = _no_due_date(order)
+    for tool in sorted(offered, key=lambda tool: offered[tool] in EXTENSIONS):
+        operation, off = offered[tool], permitted(tool)
+        why = off or _why_not(operation, order, now)
         if why is None:
-            can.append({"tool": due_date})
-        else:
-            cannot.append({"tool": due_date, "why": why})
+            most = rules.max_amount(operation, order)
+            can.append({"tool": tool} if most is None else {"tool": tool, "max_amount": most})
+        elif operation not in EXTENSIONS or (operation == "extendDueDate" and not off):
+            cannot.append({"tool": tool, "why": why})
     return can, cannot
 
 
@@ -214,6 +207,8 @@ def _why_not(operation: str, order: Order, now: datetime) -> str | None:
     It names what Kustom would refuse as far as is known, and what the date has overtaken: fewer things are offered than
     are sent, because a person who approved something should not be told afterwards that it was impossible.
     """
+    if operation == "extendDueDate":
+        return _no_due_date(order)
     verdict = rules.verdict(operation, order)
     if not verdict.allowed:
         return verdict.sentence

@@ -62,7 +62,9 @@ Context = ServerRequestContext[Any, Any]
 
 NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
-TOOL_FACTS = {tool.name: ToolFacts(tool.toolset, tool.writes) for tool in CATALOG.values()}
+TOOL_FACTS = {
+    tool.name: ToolFacts(tool.toolset, tool.writes, tool.endpoint.name, tool.offered) for tool in CATALOG.values()
+}
 
 UNFIT = frozenset(
     {

@@ -73,6 +73,10 @@ class Operation:
     effect: Effect
     toolset: str
     payload: tuple[str, ...]
+    label: str
+    """The words of the order card for this tool."""
+    offered: bool
+    """Whether `can` names this tool where it is possible."""
     run: Callable[..., Awaitable[Result]]
 
     @property
@@ -138,9 +142,12 @@ def with_means(tool: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
 
 
 def operation(
-    endpoint: Read[Any] | Write, effect: Effect, *, toolset: str, payload: tuple[str, ...] = ()
+    endpoint: Read[Any] | Write, effect: Effect, *, toolset: str, payload: tuple[str, ...] = (), label: str = ""
 ) -> Callable[[Callable[Concatenate[Call, P], Awaitable[Result]]], Operation]:
-    """Make a tool of a function. TypeError at import when its facts do not fit together."""
+    """Make a tool of a function. TypeError at import when its facts do not fit together.
+
+    `label`: its words in the order card where its title will not do. `can` offers what is gated or has a label.
+    """
 
     def attach(run: Callable[Concatenate[Call, P], Awaitable[Result]]) -> Operation:
         name = run.__name__
@@ -154,7 +161,18 @@ def operation(
         if isinstance(endpoint, Write) is (effect is Effect.READS):
             raise TypeError(f"{name}: a write has an effect, a read has none")
         title = name.replace("_", " ").capitalize()
-        return Operation(PREFIX + name, title, description, endpoint, effect, toolset, payload, run)
+        return Operation(
+            PREFIX + name,
+            title,
+            description,
+            endpoint,
+            effect,
+            toolset,
+            payload,
+            label or title,
+            effect.gated or bool(label),
+            run,
+        )
 
     return attach
 

@@ -225,7 +225,10 @@ def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_sai
     assert (caught.value.code, caught.value.setting) == (Code.NOT_PERMITTED, "KUSTOM_TRACKING_HOSTS")
 
 
-CATALOG = {"kustom_get_order": ToolFacts("orders", False), "kustom_refund_order": ToolFacts("refunds", True)}
+CATALOG = {
+    "kustom_get_order": ToolFacts("orders", False, "getOrder", False),
+    "kustom_refund_order": ToolFacts("refunds", True, "refundOrder", True),
+}
 
 
 @pytest.mark.parametrize("names", ["refund", "Refunds", "kustom_refund", "everything"])

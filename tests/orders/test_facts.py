@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from kustom_mcp.api.models import STATUSES, Capture, Order, Refund
 from kustom_mcp.orders.facts import (
-    GATED,
     ROW_BYTES,
     OrderTotals,
     capture_facts,
@@ -25,10 +24,14 @@ from kustom_mcp.orders.facts import (
     summary,
     third_party,
 )
+from kustom_mcp.tools.catalog import CATALOG
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ID = "7849fd84-47dc-4919-a7ce-000000000001"
 PORTAL = f"https://portal.playground.kustom.co/orders/list/{ID}?merchantId=M123456"
+OFFERED = {tool.name: tool.endpoint.name for tool in CATALOG.values() if tool.offered}
+EXTENSIONS = ("kustom_extend_authorization", "kustom_extend_due_date")
+OFFERED_FIRST = [name for name in OFFERED if name not in EXTENSIONS]
 NOTHING: frozenset[str] = frozenset()
 EVERYTHING = frozenset({"lines", "customer", "shipping", "captures", "refunds", "merchant_data"})
 READ_ONLY = "the server is read-only (KUSTOM_WRITES=allow opens it)"
@@ -147,7 +150,7 @@ def size(value: object) -> int:
 
 
 def test_an_authorized_order_can_be_changed_cancelled_and_captured() -> None:
-    assert facts(order(), portal_url=PORTAL, now=NOW, permitted=everything_on) == {
+    assert facts(order(), portal_url=PORTAL, now=NOW, offered=OFFERED, permitted=everything_on) == {
         "order_id": ID,
         "status": "AUTHORIZED",
         "fraud_status": "ACCEPTED",
@@ -179,7 +182,7 @@ def test_an_authorized_order_can_be_changed_cancelled_and_captured() -> None:
 
 def test_a_part_captured_order_shows_what_is_left_to_capture_and_to_refund() -> None:
     part = Order.model_validate(PART | {"initial_payment_method": {"type": "INVOICE"}})
-    view = facts(part, portal_url=None, now=NOW, permitted=all_tools)
+    view = facts(part, portal_url=None, now=NOW, offered=OFFERED, permitted=all_tools)
 
     assert "portal_url" not in view
     assert view["can"] == [
@@ -197,18 +200,21 @@ def test_a_part_captured_order_shows_what_is_left_to_capture_and_to_refund() -> 
 
 
 def test_what_the_operator_switched_off_cannot_be_done_and_says_why() -> None:
-    view = facts(order(), portal_url=None, now=NOW, permitted=read_only)
+    view = facts(order(), portal_url=None, now=NOW, offered=OFFERED, permitted=read_only)
 
     assert view["can"] == []
-    assert view["cannot"] == [{"tool": tool, "why": READ_ONLY} for tool in GATED]
+    assert view["cannot"] == [{"tool": tool, "why": READ_ONLY} for tool in OFFERED_FIRST]
 
 
 @pytest.mark.parametrize("status", ["CANCELLED", "EXPIRED", "CLOSED"])
 def test_an_ended_order_without_captures_can_do_nothing(status: str) -> None:
     ended = order(status=status, remaining_authorized_amount=0)
-    view = facts(ended, portal_url=None, now=NOW, permitted=all_tools)
+    view = facts(ended, portal_url=None, now=NOW, offered=OFFERED, permitted=all_tools)
 
-    assert (view["can"], [entry["tool"] for entry in view["cannot"]]) == ([], [*GATED, "kustom_extend_due_date"])
+    assert (view["can"], [entry["tool"] for entry in view["cannot"]]) == (
+        [],
+        [*OFFERED_FIRST, "kustom_extend_due_date"],
+    )
     assert "days_left" not in view
 
 
@@ -216,7 +222,7 @@ def test_an_ended_order_without_captures_can_do_nothing(status: str) -> None:
 def test_what_was_captured_can_be_refunded_after_the_end(status: str) -> None:
     ended = order(status=status, captured_amount=5000, refunded_amount=1000, remaining_authorized_amount=0)
 
-    can = facts(ended, portal_url=None, now=NOW, permitted=everything_on)["can"]
+    can = facts(ended, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)["can"]
 
     assert {"tool": "kustom_refund_order", "max_amount": 4000} in can
 
@@ -224,7 +230,7 @@ def test_what_was_captured_can_be_refunded_after_the_end(status: str) -> None:
 def test_an_expired_order_is_not_refunded_whatever_was_captured() -> None:
     ended = order(status="EXPIRED", captured_amount=5000, remaining_authorized_amount=0)
 
-    cannot = facts(ended, portal_url=None, now=NOW, permitted=everything_on)["cannot"]
+    cannot = facts(ended, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)["cannot"]
 
     assert {"tool": "kustom_refund_order", "why": "has expired: ask Kustom's merchant support"} in cannot
 
@@ -239,7 +245,7 @@ def test_past_its_expiry_an_order_offers_only_what_needs_no_authorization(status
     given = (PART if status == "PART_CAPTURED" else ORDER) | {"initial_payment_method": {"type": "INVOICE"}}
     late = Order.model_validate(given | {"expires_at": "2026-02-28T00:00:00Z"})
 
-    view = facts(late, portal_url=None, now=NOW, permitted=all_tools)
+    view = facts(late, portal_url=None, now=NOW, offered=OFFERED, permitted=all_tools)
 
     why = {entry["tool"]: entry["why"] for entry in view["cannot"]}
     assert [entry["tool"] for entry in view["can"]] == left
@@ -250,7 +256,7 @@ def test_past_its_expiry_an_order_offers_only_what_needs_no_authorization(status
 def test_an_order_that_is_captured_is_refunded_long_after_its_expiry() -> None:
     old = order(status="CAPTURED", captured_amount=5000, remaining_authorized_amount=0, expires_at="2025-01-01T00:00Z")
 
-    can = facts(old, portal_url=None, now=NOW, permitted=everything_on)["can"]
+    can = facts(old, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)["can"]
 
     assert can == [{"tool": "kustom_refund_order", "max_amount": 5000}]
 
@@ -259,7 +265,7 @@ def test_an_order_that_is_captured_is_refunded_long_after_its_expiry() -> None:
 def test_nothing_is_offered_with_nothing_left(status: str) -> None:
     used = order(status=status, captured_amount=5000, refunded_amount=5000, remaining_authorized_amount=0)
 
-    view = facts(used, portal_url=None, now=NOW, permitted=all_tools)
+    view = facts(used, portal_url=None, now=NOW, offered=OFFERED, permitted=all_tools)
 
     assert not [entry for entry in view["can"] if entry.get("max_amount") == 0]
     why = {entry["tool"]: entry["why"] for entry in view["cannot"]}
@@ -279,7 +285,7 @@ def test_nothing_is_offered_with_nothing_left(status: str) -> None:
     ],
 )
 def test_an_extension_is_offered_only_where_kustom_may_grant_one(given: dict[str, Any], offered: bool) -> None:
-    can = facts(order(**given), portal_url=None, now=NOW, permitted=everything_on)["can"]
+    can = facts(order(**given), portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)["can"]
 
     assert ({"tool": "kustom_extend_authorization"} in can) is offered
 
@@ -288,7 +294,7 @@ def test_an_extension_is_offered_only_where_kustom_may_grant_one(given: dict[str
 def test_a_due_date_is_extended_only_where_there_is_one(method: str, offered: bool) -> None:
     paid = order(captured_amount=5000, initial_payment_method={"type": method})
 
-    can = facts(paid, portal_url=None, now=NOW, permitted=all_tools)["can"]
+    can = facts(paid, portal_url=None, now=NOW, offered=OFFERED, permitted=all_tools)["can"]
 
     assert ({"tool": "kustom_extend_due_date"} in can) is offered
 
@@ -296,7 +302,7 @@ def test_a_due_date_is_extended_only_where_there_is_one(method: str, offered: bo
 def test_nothing_is_left_to_release_after_a_release() -> None:
     released = Order.model_validate(PART | {"remaining_authorized_amount": 0})
 
-    cannot = facts(released, portal_url=None, now=NOW, permitted=everything_on)["cannot"]
+    cannot = facts(released, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)["cannot"]
 
     assert {"tool": "kustom_release_remaining_authorization", "why": "has nothing left to release"} in cannot
 
@@ -315,7 +321,7 @@ def test_nothing_is_left_to_release_after_a_release() -> None:
     ],
 )
 def test_days_left_are_whole_and_never_negative(expires_at: str | None, days: int | None) -> None:
-    view = facts(order(expires_at=expires_at), portal_url=None, now=NOW, permitted=everything_on)
+    view = facts(order(expires_at=expires_at), portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)
 
     assert view.get("days_left") == days
 
@@ -323,7 +329,7 @@ def test_days_left_are_whole_and_never_negative(expires_at: str | None, days: in
 def test_an_order_with_an_id_and_a_status_only_is_shown() -> None:
     bare = Order(order_id=ID, status="FROZEN")
 
-    view = facts(bare, portal_url=None, now=NOW, permitted=everything_on)
+    view = facts(bare, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)
 
     zeros = dict.fromkeys(
         (
@@ -335,7 +341,7 @@ def test_an_order_with_an_id_and_a_status_only_is_shown() -> None:
         ),
         0,
     )
-    can = [{"tool": tool} for tool in (*GATED, "kustom_extend_authorization")]
+    can = [{"tool": tool} for tool in (*OFFERED_FIRST, "kustom_extend_authorization")]
     assert view == {"order_id": ID, "status": "FROZEN"} | zeros | {"can": can, "cannot": []}
     assert third_party(bare, EVERYTHING, "on_request") == {"order_lines": [], "captures": [], "refunds": []}
     assert summary(bare) == (
@@ -577,7 +583,7 @@ def test_default_views_carry_no_personal_data() -> None:
     part = Order.model_validate(PART)
     shown = seen(
         [
-            facts(part, portal_url=PORTAL, now=NOW, permitted=all_tools),
+            facts(part, portal_url=PORTAL, now=NOW, offered=OFFERED, permitted=all_tools),
             third_party(part, NOTHING, "on_request"),
             third_party(part, frozenset({"captures", "refunds", "shipping"}), "on_request"),
             row("ok", part, now=NOW),
@@ -615,7 +621,7 @@ def test_the_default_view_of_five_lines_stays_small(name: str, permitted: Any, s
 
     content = {
         "summary": summary(large, NOW),
-        "order": facts(large, portal_url=PORTAL, now=NOW, permitted=permitted),
+        "order": facts(large, portal_url=PORTAL, now=NOW, offered=OFFERED, permitted=permitted),
         "third_party": third_party(large, NOTHING, "on_request"),
     }
 
@@ -656,16 +662,16 @@ def orders() -> st.SearchStrategy[Order]:
 @settings(deadline=None, max_examples=60)
 @given(orders(), st.sets(st.sampled_from(sorted(EVERYTHING))), st.sampled_from(["on_request", "masked"]))
 def test_any_order_can_be_shown(any_order: Order, include: set[str], pii: Any) -> None:
-    view = facts(any_order, portal_url=None, now=NOW, permitted=everything_on)
+    view = facts(any_order, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on)
     texts = third_party(any_order, include, pii)
 
-    assert {entry["tool"] for entry in (*view["can"], *view["cannot"])} >= set(GATED)
+    assert {entry["tool"] for entry in (*view["can"], *view["cannot"])} >= set(OFFERED_FIRST)
     assert view.get("days_left", 0) >= 0
     assert summary(any_order, NOW).endswith(".")
     assert len(OrderTotals([any_order, any_order]).listed()) == 1
     assert difference(any_order, any_order) == []
     assert json.loads(seen([view, texts])) == [view, texts]
-    assert seen(view) == seen(facts(any_order, portal_url=None, now=NOW, permitted=everything_on))
+    assert seen(view) == seen(facts(any_order, portal_url=None, now=NOW, offered=OFFERED, permitted=everything_on))
 
 
 @settings(deadline=None, max_examples=60)

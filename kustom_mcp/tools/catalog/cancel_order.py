@@ -18,7 +18,7 @@ GOES_ON = (AUTHORIZED, PART_CAPTURED, CAPTURED)
 """No order that was cancelled is in one of these."""
 
 
-@operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders")
+@operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders", label="Cancel the order")
 async def cancel_order(call: Call, order_id: OrderId) -> Result:
     """Cancel, annul, stop or undo an order that has no captures: a mistake, a duplicate, or the customer changed
     their mind. The whole authorization is void and the order ends; this cannot be undone."""

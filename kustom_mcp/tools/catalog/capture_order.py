@@ -48,7 +48,7 @@ WATCH = Watch(
 )
 
 
-@operation(CAPTURE_ORDER, Effect.MOVES_MONEY, toolset="captures", payload=("capture",))
+@operation(CAPTURE_ORDER, Effect.MOVES_MONEY, toolset="captures", payload=("capture",), label="Capture")
 async def capture_order(
     call: Call,
     order_id: OrderId,

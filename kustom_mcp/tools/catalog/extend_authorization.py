@@ -17,7 +17,7 @@ DAYS = 27
 the same date (K), so that a date that does not move says nothing then."""
 
 
-@operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders")
+@operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders", label="Extend the authorization")
 async def extend_authorization(call: Call, order_id: OrderId) -> Result:
     """Extend an order's authorization: do not let the reservation expire, more time to capture. Only for Klarna
     payments in some countries; Kustom chooses the date."""

@@ -19,7 +19,7 @@ WATCH = Watch(depends=lambda order: [order.status, len(order.captures)], recurs=
 """A due date cannot be read through the API, so a write in doubt stays in doubt."""
 
 
-@operation(EXTEND_DUE_DATE, Effect.MOVES_MONEY, toolset="klarna")
+@operation(EXTEND_DUE_DATE, Effect.MOVES_MONEY, toolset="klarna", label="Extend the due date")
 async def extend_due_date(call: Call, order_id: OrderId, capture_id: CaptureId, number_of_days: Days) -> Result:
     """Extend or postpone an invoice's due date by some days: the customer gets more days to pay, at the merchant's
     expense."""

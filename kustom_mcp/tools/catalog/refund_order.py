@@ -39,7 +39,7 @@ WATCH = Watch(
 )
 
 
-@operation(REFUND_ORDER, Effect.MOVES_MONEY, toolset="refunds", payload=("refund",))
+@operation(REFUND_ORDER, Effect.MOVES_MONEY, toolset="refunds", payload=("refund",), label="Refund")
 async def refund_order(
     call: Call,
     order_id: OrderId,

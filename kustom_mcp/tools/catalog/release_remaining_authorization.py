@@ -16,7 +16,7 @@ WATCH = Watch(
 )
 
 
-@operation(RELEASE_REMAINING_AUTHORIZATION, Effect.MOVES_MONEY, toolset="orders")
+@operation(RELEASE_REMAINING_AUTHORIZATION, Effect.MOVES_MONEY, toolset="orders", label="Release what is left")
 async def release_remaining_authorization(call: Call, order_id: OrderId) -> Result:
     """Release the remaining reservation of a partly captured order: free what is left, the rest or leftover
     amount, if no more deliveries come. Cannot be undone; captured money stays."""

@@ -29,7 +29,7 @@ def _same(name: str, value: str) -> str:
     return value.upper() if name == "country" else value
 
 
-@operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders")
+@operation(UPDATE_CUSTOMER_DETAILS, Effect.REPLACES, toolset="orders", label="Change the address")
 async def update_customer_details(
     call: Call, order_id: OrderId, shipping_address: Address | None = None, clear: ClearedFields | None = None
 ) -> Result:

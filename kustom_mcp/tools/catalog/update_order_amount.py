@@ -26,7 +26,7 @@ WATCH = Watch(
 )
 
 
-@operation(UPDATE_AUTHORIZATION, Effect.REPLACES, toolset="orders")
+@operation(UPDATE_AUTHORIZATION, Effect.REPLACES, toolset="orders", label="Change amount and lines")
 async def update_order_amount(
     call: Call,
     order_id: OrderId,
