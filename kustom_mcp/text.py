@@ -246,6 +246,11 @@ def alike(one: str, other: str) -> bool:
     return _plain(one) == _plain(other)
 
 
+def same_start(whole: str, cut: str) -> bool:
+    """Whether the second text is the first, cut short when it was stored."""
+    return bool(_plain(cut)) and _plain(whole).startswith(_plain(cut))
+
+
 def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).split())
 

@@ -15,6 +15,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from mcp.types import CallToolRequestParams
 
@@ -22,11 +23,24 @@ from kustom_mcp.api.endpoint import Means
 from kustom_mcp.api.models import Order
 from kustom_mcp.api.reconcile import Landed
 from kustom_mcp.calls.card import CardAnswer
-from kustom_mcp.calls.confirmation import ANSWER, RESOLVING_SECONDS, Gate, Proposal, Watch, figures, head, is_yes, judge
+from kustom_mcp.calls.confirmation import (
+    ANSWER,
+    RESOLVING_SECONDS,
+    Gate,
+    Proposal,
+    Watch,
+    figures,
+    head,
+    is_yes,
+    judge,
+    made,
+)
 from kustom_mcp.calls.journal import Journal
-from kustom_mcp.calls.messages import not_as_previewed, state_changed, unreadable, used_up
+from kustom_mcp.calls.messages import entry_there, not_as_previewed, state_changed, unreadable, used_up
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.calls.token import NO_TRACE, Purpose, TokenClaims, digest, intent_key
+from kustom_mcp.money import show
+from kustom_mcp.orders.entries import id_of, sent_by, time_of
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 
@@ -52,7 +66,14 @@ class Declined(Exception):
 
 
 class Done(Exception):
-    """The effect is there already. `str()` says so, without claiming that this server caused it."""
+    """The effect is there already. `str()` says so, without claiming that this server caused it.
+
+    `next_step`: how to do it once more, for operations that may be wanted twice.
+    """
+
+    def __init__(self, why: str, next_step: str | None = None) -> None:
+        super().__init__(why)
+        self.next_step = next_step
 
 
 class StillUnknown(Exception):
@@ -137,13 +158,13 @@ class Attempt:
                 raise not_as_previewed()
             await self._refuse_repeat()
             return True
-        landed = judge(claims, self.watch, order)
+        landed = judge(claims, self.watch, order, self._journal.arguments)
         if self.means == "settle" and self.watch.shows is not None:
             self.gate.app.telemetry.found(landed.value)
         used = self._gated and await self._journal.carried_out(claims)
         if landed is Landed.PRESENT:
             await self._journal.record_done(claims, "already_applied", self.gate.ttl)
-            raise Done("The order is exactly as this would leave it.")
+            raise self._done(claims, order)
         if used and self.watch.shows is None:
             raise Done("This approval has been carried out already.")
         in_doubt = not used and (claims.purpose is Purpose.RESOLVE or await self._journal.in_doubt(claims))
@@ -160,6 +181,14 @@ class Attempt:
         elif used:
             self._object(used_up())
         return True
+
+    def _done(self, claims: TokenClaims, order: Order) -> Done:
+        """Say that the effect is there, and name the entry that shows it."""
+        kind = self.watch.entry
+        entry = made(claims, kind, order, self._journal.arguments) if kind and claims.amount else None
+        if kind is None or entry is None:
+            return Done("The order is exactly as this would leave it.")
+        return Done(*entry_there(kind.value, show(claims.amount, order.currency), id_of(entry), time_of(entry)))
 
     def state(self, order: Order) -> str:
         """A digest of this call and of the order as it is.
@@ -191,7 +220,15 @@ class Attempt:
             digest(depends),
             NO_TRACE if unread else digest(proposal.expects),
             figures(order),
+            *self._entries(order, proposal, key),
         )
+
+    def _entries(self, order: Order, proposal: Proposal, key: UUID) -> tuple[int, int]:
+        """The amount of the entry that this makes, and the number of entries like it before; 0 where it makes none."""
+        if self.watch.entry is None or proposal.amount is None:
+            return 0, 0
+        sent = sent_by(self.watch.entry, proposal.amount, key, proposal.body or {})
+        return proposal.amount, len(sent.found(order))
 
     def code(self, claims: TokenClaims) -> dict[str, Json]:
         """Seal the claims as a code for this caller."""

@@ -25,12 +25,13 @@ from mcp.types import ElicitResult
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from kustom_mcp.api.models import Order
+from kustom_mcp.api.models import Capture, Order, Refund
 from kustom_mcp.api.reconcile import Landed
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
 from kustom_mcp.calls.token import NO_TRACE, Figures, Purpose, TokenClaims, TokenError, TokenSealer, derive, digest
 from kustom_mcp.money import plain, show
+from kustom_mcp.orders.entries import EntryKind, sent_by, time_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.text import alike
 
@@ -50,12 +51,14 @@ SEE_CODE_MODE = "If no question was shown, the operator of this server can set K
 class Watch:
     """The parts of an order that an operation depends on, and those that show its effect afterwards.
 
-    `shows` is None when no read shows the effect. `recurs`: the starting state can come back (900 -> 1000 -> 900), so
-    that the same request on the same facts may be a new intent.
+    `shows` is None when no read shows the effect. `entry`: the kind of entry that the operation makes, if any: its
+    effect is then recognised by that entry, and never by a sum. `recurs`: the starting state can come back (900 -> 1000
+    -> 900), so that the same request on the same facts may be a new intent.
     """
 
     depends: Callable[[Order], Facts]
     shows: Callable[[Order], Facts] | None = None
+    entry: EntryKind | None = None
     recurs: bool = False
 
 
@@ -153,13 +156,25 @@ def head(proposal: Proposal, order: Order) -> str:
     return f"{proposal.action}-{amount}{order.order_id[:8]}"
 
 
-def judge(claims: TokenClaims, watch: Watch, order: Order) -> Landed:
-    """Find the effect in the order. ABSENT: it is as before; PRESENT: it is exactly as the write would leave it."""
+def judge(claims: TokenClaims, watch: Watch, order: Order, sent: Mapping[str, Any]) -> Landed:
+    """Find the effect in the order.
+
+    ABSENT: it is as before; PRESENT: the entry is there, or, for an operation that makes none, the order is exactly as
+    the write would leave it. `sent`: the request, or the arguments of its call.
+    """
     if digest(watch.depends(order)) == claims.before:
         return Landed.ABSENT
+    if watch.entry is not None and claims.amount:
+        return Landed.PRESENT if made(claims, watch.entry, order, sent) else Landed.UNCLEAR
     if watch.shows is not None and claims.after != NO_TRACE and digest(watch.shows(order)) == claims.after:
         return Landed.PRESENT
     return Landed.UNCLEAR
+
+
+def made(claims: TokenClaims, kind: EntryKind, order: Order, sent: Mapping[str, Any]) -> Capture | Refund | None:
+    """Find the entry that this approval has made: one more looks like it than before."""
+    found = sent_by(kind, claims.amount, claims.key, sent).found(order)
+    return max(found, key=lambda entry: time_of(entry) or "") if len(found) > claims.alike else None
 
 
 def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str, str]) -> bool:

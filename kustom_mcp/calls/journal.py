@@ -81,6 +81,8 @@ class Journal:
             "before": claims.before.hex(),
             "after": claims.after.hex(),
             "figures": asdict(claims.figures),
+            "amount": claims.amount,
+            "alike": claims.alike,
             "head": head,
             "opened_at": self._app.now().isoformat(),
             **self._entry,
@@ -145,6 +147,8 @@ class Journal:
             bytes.fromhex(found["before"]),
             bytes.fromhex(found["after"]),
             Figures(**cast("dict[str, Any]", found["figures"])),
+            int(found.get("amount", 0)),
+            int(found.get("alike", 0)),
         )
         return claims, str(found["head"])
 

@@ -99,11 +99,21 @@ def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool)
     )
 
 
-def already_applied(summary: str, order: Mapping[str, Json]) -> Result:
+_ANOTHER = "If another {} is wanted, ask the person, and send it with another reference."
+
+
+def already_applied(
+    summary: str, order: Mapping[str, Json], *, next_step: str = "There is nothing left to do."
+) -> Result:
     """The answer when the effect is there already. It does not claim who caused it."""
-    return Result(
-        "already_applied", f"{summary} Nothing was sent by this call.", order, next_step="There is nothing left to do."
-    )
+    return Result("already_applied", f"{summary} Nothing was sent by this call.", order, next_step=next_step)
+
+
+def entry_there(kind: str, amount: str, id: str | None, at: str | None) -> tuple[str, str]:
+    """The summary and the next step where the capture or refund is on the order already. `amount` in words."""
+    which = " ".join([*([clean(id, 64)] if id else []), *([f"of {clean(at, 40)}"] if at else [])])
+    there = f"The {kind} of {amount} is on the order{f': {kind} {which}' if which else ''}."
+    return there, _ANOTHER.format(kind)
 
 
 def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
@@ -290,7 +300,7 @@ def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json])
         f"Kustom answered with the {kind} {clean(id, 64)}{when}, which was on this order before this call. No other "
         f"{kind} was made.",
         order,
-        next_step=f"If another {kind} is wanted, ask the person, and send it with another reference.",
+        next_step=_ANOTHER.format(kind),
     )
 
 

@@ -32,7 +32,9 @@ STATUSES: tuple[str, ...] = ("", "AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CAN
 NO_TRACE = bytes(16)
 """The `after` of an operation whose effect cannot be read anywhere."""
 
-_VERSION = 1
+_VERSION = 2
+_WITHOUT_ENTRIES = 1
+"""The version before, whose codes are still good where they resolve a write in doubt."""
 _NONCE = 12
 _FIXED = struct.Struct(">BBIB16s16s16s16s")
 
@@ -72,6 +74,10 @@ class TokenClaims:
     before: bytes
     after: bytes
     figures: Figures
+    amount: int = 0
+    """The amount of the capture or refund, in minor units; 0 for every other operation."""
+    alike: int = 0
+    """The number of entries on the order that looked like this one before it was made."""
 
 
 def digest(facts: Any) -> bytes:
@@ -147,22 +153,24 @@ def _pack(claims: TokenClaims) -> bytes:
             figures.captured_amount,
             figures.refunded_amount,
             figures.remaining_authorized_amount,
+            claims.amount,
+            claims.alike,
         )
     )
 
 
 def _unpack(packed: bytes) -> TokenClaims:
-    if packed[:1] != bytes([_VERSION]):
+    if packed[:1] not in (bytes([_VERSION]), bytes([_WITHOUT_ENTRIES])):
         raise TokenError  # another release may pack other things, in another length
     status: int
     _, purpose, expires, status, key, arguments, before, after = _FIXED.unpack_from(packed)
     amounts: list[int] = []
     at = _FIXED.size
-    for _ in range(4):
+    for _ in range(4 if packed[0] == _WITHOUT_ENTRIES else 6):
         amount, at = _read_varint(packed, at)
         amounts.append(amount)
-    figures = Figures(STATUSES[status], *amounts)
-    return TokenClaims(Purpose(purpose), expires, UUID(bytes=key), arguments, before, after, figures)
+    figures = Figures(STATUSES[status], *amounts[:4])
+    return TokenClaims(Purpose(purpose), expires, UUID(bytes=key), arguments, before, after, figures, *amounts[4:])
 
 
 def _varint(number: int) -> bytes:

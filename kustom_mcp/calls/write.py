@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn
+from uuid import UUID
 
 from mcp.server import ServerRequestContext
 
@@ -63,6 +64,7 @@ from kustom_mcp.calls.token import NO_TRACE, Purpose, TokenClaims, digest
 from kustom_mcp.money import show
 from kustom_mcp.orders import facts as view
 from kustom_mcp.orders.details import details
+from kustom_mcp.orders.entries import reference_of
 from kustom_mcp.schema.arguments import as_json
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 
@@ -83,6 +85,7 @@ class Call(ReadCall):
         self._request = request
         self._attempt: Attempt | None = None
         self._claims: TokenClaims | None = None
+        self._body: Mapping[str, Json] | None = None
         self._after: Order | None = None
         """The order as it was read last after a write that was answered with a 2xx."""
         self._read_after = False
@@ -129,9 +132,19 @@ class Call(ReadCall):
     def _detailed(self, order: Order, proposal: Proposal) -> Proposal:
         """Complete a proposal with all that it would send, and cut its warnings to as many as a person reads."""
         tool, arguments = self._request.tool, self._request.arguments
+        body = self._marked(proposal.body or {}, self._new_claims(proposal, Purpose.CODE).key)
         ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
-        told = details(tool, proposal.action, ids, proposal.body or {}, order, self.app.settings.pii)
+        told = details(tool, proposal.action, ids, body, order, self.app.settings.pii)
         return replace(proposal, details=told, warnings=few(proposal.warnings))
+
+    def _marked(self, body: Mapping[str, Json], key: UUID) -> Mapping[str, Json]:
+        """The request, with a reference of ours if its entry would have none.
+
+        The reference tells the entry of this request from that of an equal one.
+        """
+        if self._current()[0].watch.entry is None or body.get("reference"):
+            return body
+        return {**body, "reference": reference_of(key)}
 
     @traced("preview")
     async def _preview(self, attempt: Attempt, order: Order, proposal: Proposal) -> Approved:
@@ -184,6 +197,7 @@ class Call(ReadCall):
         """
         attempt, order = self._current()
         assert self._claims is not None
+        self._body = body = None if body is None else self._marked(body, self._claims.key)
         self.policy.require(self._request.tool)
         async with self.policy.counted(self._caller, self._claims.key, body, order.currency, self.app.wall()):
             try:
@@ -353,9 +367,10 @@ class Call(ReadCall):
         assert self.before is not None
         return self._attempt, self.before
 
-    def _end_as_done(self, summary: str) -> NoReturn:
+    def _end_as_done(self, summary: str, next_step: str | None = None) -> NoReturn:
         assert self.before is not None
-        raise Answer(already_applied(summary, self.facts(self.before)))
+        told = {"next_step": next_step} if next_step else {}
+        raise Answer(already_applied(summary, self.facts(self.before), **told))
 
     async def _compared(self, attempt: Attempt, order_id: str, watch: Watch | Callable[[Order], Watch]) -> Order:
         """Read the order, and compare it with the approval that this call brought."""
@@ -366,7 +381,7 @@ class Call(ReadCall):
                 if await attempt.compare(order):
                     return order
         except Done as done:
-            self._end_as_done(str(done))
+            self._end_as_done(str(done), done.next_step)
         except StillUnknown as unknown:
             assert attempt.claims is not None
             self._unknown(attempt.claims, Doubt(stopped=unknown.why))
@@ -417,7 +432,7 @@ class Call(ReadCall):
         assert self._claims is not None
         deadline = self.app.clock() + LEAST_SECONDS_FOR_A_WRITE
         order = await self.app.client.read(GET_ORDER, deadline=deadline, order_id=before.order_id)
-        return judge(self._claims, attempt.watch, order)
+        return judge(self._claims, attempt.watch, order, self._body or {})
 
     def _unknown(self, claims: TokenClaims, doubt: Doubt) -> NoReturn:
         """End the call with `unknown`, and with the code that resolves it."""

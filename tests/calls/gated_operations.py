@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.calls.quick import ALL as EVERYTHING
-from tests.support.conversation import Talk
+from tests.support.conversation import OURS, Talk
 from tests.support.direct import ask
 
 Request = tuple[str, str, Any]
@@ -22,6 +22,7 @@ LAMPS: dict[str, Any] = {"reference": "A", "name": "Lamp", "quantity": 2, "unit_
 MUG: dict[str, Any] = {"reference": "B", "name": "Mug", "quantity": 1, "unit_price": 2000, "total_amount": 2000}
 """An order of 120.00 SEK: two lamps and a mug."""
 
+ENTRIES_OF = ("capture_order", "refund_order")
 ENTRIES = "its lines, its address or its entries were changed"
 
 
@@ -50,6 +51,8 @@ class Case:
     def sent(self, talk: Talk, order_id: str) -> list[Request]:
         """What `Talk.sent` shows when it has been sent once."""
         method, path, body = self.request
+        if self.tool in ENTRIES_OF and "reference" not in body:
+            body = {**body, "reference": OURS}
         return [(method, f"/ordermanagement/v1/orders/{order_id}{_filled(path, talk, order_id)}", body)]
 
 
@@ -161,6 +164,8 @@ DUE_DATE = Case(
 
 GATED = (CANCEL, AMOUNT, ADDRESS, RELEASE, CAPTURE, REFUND, DUE_DATE)
 READABLE = tuple(case for case in GATED if case.readable)
+VALUES = tuple(case for case in READABLE if case.tool not in ENTRIES_OF)
+"""Those whose effect is recognised by values of the order, and not by an entry."""
 
 
 PARCEL = {"shipping_company": "PostNord SE", "tracking_number": "00340000000000000002"}

@@ -16,9 +16,9 @@ from tests.calls.gated_operations import (
     DUE_DATE,
     GATED,
     LUND,
-    READABLE,
     REFUND,
     RELEASE,
+    VALUES,
     Case,
     amount,
     captured,
@@ -32,7 +32,6 @@ from tests.calls.quick import Time
 from tests.support.conversation import MODES, Mode, conversation, yes
 
 EVERY = pytest.mark.parametrize("case", GATED, ids=name_of)
-EVERY_READABLE = pytest.mark.parametrize("case", READABLE, ids=name_of)
 
 
 @EVERY
@@ -305,7 +304,27 @@ async def test_a_changed_line_stops_what_depends_on_lines() -> None:
         assert "its lines, its address or its entries were changed" in answer["error"]["message"]
 
 
-@EVERY_READABLE
+async def test_an_equal_refund_of_somebody_else_is_a_change_and_is_told_by_its_reference() -> None:
+    case = REFUND
+    method, path, body = case.request
+    async with conversation(**SERVER) as talk:
+        order_id, given = case.begin(talk)
+        code = (await talk.call(case.tool, given))["confirm"]["code"]
+        somebody(talk, order_id, case.request)
+        answer = await talk.call(case.tool, given, confirm=code)
+        assert (answer["error"]["code"], "confirm" in answer, talk.sent) == ("STATE_CHANGED", True, [])
+        named = {**given, "reference": "RMA-1"}
+        code = (await talk.call(case.tool, named))["confirm"]["code"]
+        somebody(talk, order_id, (method, path, {**body, "reference": "RMA-1"}))
+        answer = await talk.call(case.tool, named, confirm=code)
+        assert (answer["outcome"], talk.sent) == ("already_applied", [])
+        made = next(one for one in talk.stored(order_id)["refunds"] if one.get("reference") == "RMA-1")
+        there = f"The refund of 50.00 SEK is on the order: refund {made['refund_id']} of "
+        assert answer["summary"].startswith(there)
+        assert answer["next_step"].endswith("send it with another reference.")
+
+
+@pytest.mark.parametrize("case", VALUES, ids=name_of)
 async def test_what_somebody_else_has_done_already_is_not_done_again_and_not_claimed(case: Case) -> None:
     async with conversation(**SERVER) as talk:
         order_id, given = case.begin(talk)

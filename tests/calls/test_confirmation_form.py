@@ -20,12 +20,13 @@ from tests.calls.gated_operations import (
     ADDRESS,
     AMOUNT,
     CANCEL,
+    CAPTURE,
     DUE_DATE,
     GATED,
     LUND,
     MUG,
-    READABLE,
     REFUND,
+    VALUES,
     Case,
     amount,
     name_of,
@@ -39,7 +40,6 @@ from tests.calls.wire import by_hand
 from tests.support.conversation import MODES, Mode, Talk, conversation, no, yes
 
 EVERY = pytest.mark.parametrize("case", GATED, ids=name_of)
-EVERY_READABLE = pytest.mark.parametrize("case", READABLE, ids=name_of)
 BOTH = pytest.mark.parametrize("mode", MODES)
 
 
@@ -212,7 +212,7 @@ async def test_a_change_while_a_person_thinks_stops_the_write(case: Case) -> Non
         assert answer["order"]["refunded_amount"] == stored["refunded_amount"]
 
 
-@EVERY_READABLE
+@pytest.mark.parametrize("case", VALUES, ids=name_of)
 async def test_what_is_done_before_the_answer_comes_back_is_not_done_again(case: Case) -> None:
     async with conversation(person=yes, **only(case)) as talk:
         order_id, given = case.begin(talk)
@@ -223,16 +223,33 @@ async def test_what_is_done_before_the_answer_comes_back_is_not_done_again(case:
         assert answer["summary"] == "The order is exactly as this would leave it. Nothing was sent by this call."
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("case", [CAPTURE, REFUND], ids=name_of)
+async def test_an_equal_entry_of_somebody_else_meanwhile_is_a_change_and_not_ours(case: Case, mode: Mode) -> None:
+    talks: list[Talk] = []
+
+    def slow(_: str) -> ElicitResult:
+        somebody(talks[0], order_id, case.request)
+        return YES
+
+    async with conversation(mode, slow, **only(case)) as talk:
+        talks.append(talk)
+        order_id, given = case.begin(talk)
+        answer = await talk.call(case.tool, given)
+        assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "STATE_CHANGED", [])
+
+
 async def test_what_is_done_while_a_person_thinks_is_not_done_again() -> None:
     talks: list[Talk] = []
 
     def slow(_: str) -> ElicitResult:
-        somebody(talks[0], given["order_id"], REFUND.request)
+        method, path, body = REFUND.request
+        somebody(talks[0], given["order_id"], (method, path, {**body, "reference": "RMA-1"}))
         return YES
 
     async with conversation("legacy", slow, **only(REFUND)) as talk:
         talks.append(talk)
-        _, given = REFUND.begin(talk)
+        given = {**REFUND.begin(talk)[1], "reference": "RMA-1"}
         assert ((await talk.call(REFUND.tool, given))["outcome"], talk.sent) == ("already_applied", [])
 
 

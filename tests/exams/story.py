@@ -30,6 +30,7 @@ from tests.calls.quick import Time
 from tests.exams.operations import Operation
 from tests.exams.scripted_upstream import Step, Upstream
 from tests.support.conversation import Talk
+from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import USERNAME
 
 Means = Literal["code", "flag"]
@@ -61,7 +62,7 @@ async def server(
     clock = now.clock if now else anyio.current_time
     app = App.of(load(settings_for(upstream, state, means)).settings, clock=clock)
     if state is None:
-        app.audit, app.limits = Audit(None), Limits(None)
+        app.audit, app.limits = Audit(None), Limits(None, patience=PATIENCE)
         app.intents, app.remembered = Intents(None), Remembered(None)
     if now is not None:
         app.sleep = now.sleep

@@ -8,6 +8,7 @@ read from the simulator, never from the server.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,7 @@ from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Seen, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
+from kustom_mcp.state.spending_limits import Limits
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
@@ -42,6 +44,18 @@ API = "/ordermanagement/v1"
 CARDS = (advertise(EXTENSION, {"mimeTypes": [PAGE_TYPE]}),)
 """What a host declares that shows the order card."""
 ERRORS = frozenset({"not_sent", "rejected", "unknown"})
+
+
+class _Ours(str):
+    """Equal to every reference that the server gives where a request had none."""
+
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and re.fullmatch(r"km-[0-9a-f]{8}", other) is not None
+
+
+OURS = _Ours("km-00000000")
 
 
 def yes(_: str) -> ElicitResult:
@@ -166,6 +180,7 @@ async def conversation(
         telemetry=telemetry,
         clock=anyio.current_time,
     )
+    app.limits = Limits(app.settings.state_path, patience=PATIENCE, shared=app.store, account=app.account)
     if host is not None:
         host(app)
     questions: list[str] = []

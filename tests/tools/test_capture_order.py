@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.conversation import MODES, Mode, demo, write
+from tests.support.conversation import MODES, OURS, Mode, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("part-captured-eur")
@@ -98,7 +98,10 @@ async def test_an_amount_alone_is_warned_of_and_sent() -> None:
         ]
         code = preview["confirm"]["code"]
         answer = await talk.call("capture_order", order_id=ORDER, captured_amount=18500, confirm=code)
-        assert (answer["outcome"], talk.sent) == ("applied", [write("POST", PATH, {"captured_amount": 18500})])
+        assert (answer["outcome"], talk.sent) == (
+            "applied",
+            [write("POST", PATH, {"captured_amount": 18500, "reference": OURS})],
+        )
 
 
 async def test_lines_in_kustoms_own_format_are_passed_on() -> None:
@@ -106,7 +109,7 @@ async def test_lines_in_kustoms_own_format_are_passed_on() -> None:
         given = {"order_id": ORDER, "order_lines": [CHAIR], "shipping_info": [DHL]}
         answer = await talk.confirmed("capture_order", given)
         assert answer["outcome"] == "applied"
-        body = {"captured_amount": 18500, "order_lines": [CHAIR], "shipping_info": [DHL]}
+        body = {"captured_amount": 18500, "order_lines": [CHAIR], "shipping_info": [DHL], "reference": OURS}
         assert talk.sent == [write("POST", PATH, body)]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.conversation import MODES, Mode, demo, write
+from tests.support.conversation import MODES, OURS, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")
@@ -87,7 +87,7 @@ async def test_the_code_used_twice_moves_money_once(mode: Mode) -> None:
         first = await talk.call("refund_order", given, confirm=code)
         second = await talk.call("refund_order", given, confirm=code)
         assert (first["outcome"], second["outcome"]) == ("applied", "already_applied")
-        assert talk.sent == [write("POST", PATH, {"refunded_amount": 1000})]
+        assert talk.sent == [write("POST", PATH, {"refunded_amount": 1000, "reference": OURS})]
 
 
 async def test_earlier_refunds_and_missing_lines_are_warned_of() -> None:
@@ -223,7 +223,9 @@ async def test_a_return_fee_is_taken_off_in_kustoms_own_format() -> None:
         assert "warnings" not in preview
         answer = await talk.call("refund_order", given, confirm=preview["confirm"]["code"])
         assert answer["outcome"] == "applied"
-        assert talk.sent == [write("POST", PATH, {"refunded_amount": 4900, "order_lines": [SOAP, fee]})]
+        assert talk.sent == [
+            write("POST", PATH, {"refunded_amount": 4900, "order_lines": [SOAP, fee], "reference": OURS})
+        ]
 
 
 async def test_more_than_was_captured_is_refused_here_with_the_limit() -> None:

@@ -11,7 +11,7 @@ from mcp import MCPError
 from kustom_mcp.app.app import App
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
-from tests.support.conversation import MODES, Mode, Talk, conversation, demo, write
+from tests.support.conversation import MODES, OURS, Mode, Talk, conversation, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady
 
 ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")
@@ -182,7 +182,7 @@ async def test_policy_is_asked_again_at_the_second_call() -> None:
     async with conversation(simulator=simulator, KUSTOM_KEYS=KEYS) as talk:
         talk.mark()
         assert (await talk.call("refund_order", given, confirm=code))["outcome"] == "applied"
-        assert talk.sent == [write("POST", f"/orders/{TAKEN}/refunds", {"refunded_amount": 19900})]
+        assert talk.sent == [write("POST", f"/orders/{TAKEN}/refunds", {"refunded_amount": 19900, "reference": OURS})]
 
 
 async def test_writes_are_counted_by_the_minute_and_reads_and_previews_are_not() -> None:

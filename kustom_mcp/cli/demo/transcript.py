@@ -85,7 +85,7 @@ class Transcript:
         error: Content = content.get("error") or {}
         title = " - ".join(part for part in (outcome, error.get("code")) if part)
         self._lines(Text(title, OUTCOMES.get(outcome, "bold yellow")), Text("Server", STYLES["Server"]), INDENT)
-        self.adds(content["summary"])
+        self.adds(brief(content["summary"]))
         before = ""
         for label, text in [*_rows(content), *(row for detail in details for row in _detail(detail, content))]:
             head = Text(" " * INDENT + ("" if label == before else label), "dim")

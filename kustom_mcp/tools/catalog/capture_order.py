@@ -10,6 +10,7 @@ from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
 from kustom_mcp.orders import facts as view
+from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import (
     Currency,
     Description,
@@ -45,6 +46,7 @@ WATCH = Watch(
         line_facts(order),
     ],
     shows=lambda order: [order.captured_amount, order.remaining_authorized_amount, _captures(order)],
+    entry=EntryKind.CAPTURE,
 )
 
 

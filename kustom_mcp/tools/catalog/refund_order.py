@@ -10,6 +10,7 @@ from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
 from kustom_mcp.orders import facts as view
+from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
 from kustom_mcp.schema.result import Json, Result
 from kustom_mcp.tools.amounts import RequestedAmount, line_facts, requested_amount, short, unbooked
@@ -36,6 +37,7 @@ WATCH = Watch(
         line_facts(order),
     ],
     shows=lambda order: [order.captured_amount, order.refunded_amount, _refunds(order)],
+    entry=EntryKind.REFUND,
 )
 
 

@@ -1,0 +1,70 @@
+"""Two wishes of one amount are two effects: what was done is told by its entry, never by a sum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.calls.faults_of_a_write import in_doubt, line_mended
+from tests.calls.gated_operations import CAPTURE, REFUND, Case, name_of, refunded, somebody
+from tests.calls.quick import ALL as SERVER
+from tests.calls.quick import Time
+from tests.support.conversation import MODES, Mode, Talk, conversation
+
+BLUE: dict[str, Any] = {"reference": "BLUE", "name": "Shirt", "quantity": 1, "unit_price": 19900, "total_amount": 19900}
+RED: dict[str, Any] = {**BLUE, "reference": "RED"}
+ENTRY_CASES = pytest.mark.parametrize("case", [REFUND, CAPTURE], ids=name_of)
+
+
+def two_shirts(talk: Talk, tool: str) -> str:
+    """An order of two shirts of one price, captured by line where they are to be refunded."""
+    captured = {"captures": [{"captured_amount": 39800, "order_lines": [BLUE, RED]}]} if tool == "refund_order" else {}
+    return talk.order(order_lines=[BLUE, RED], order_amount=39800, **captured)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@ENTRY_CASES
+async def test_two_approved_wishes_of_one_amount_are_two_effects(case: Case, mode: Mode) -> None:
+    async with conversation(mode, **SERVER) as talk:
+        order_id = two_shirts(talk, case.tool)
+        wishes = [
+            {"order_id": order_id, "lines": [{"line": number, "quantity": 1}], "reference": f"RMA-{number}"}
+            for number in (1, 2)
+        ]
+        codes = [(await talk.call(case.tool, wish))["confirm"]["code"] for wish in wishes]
+        assert (await talk.call(case.tool, wishes[0], confirm=codes[0]))["outcome"] == "applied"
+        second = await talk.call(case.tool, wishes[1], confirm=codes[1])
+        assert (second["outcome"], second["error"]["code"], len(talk.sent)) == ("not_sent", "STATE_CHANGED", 1)
+        again = await talk.call(case.tool, wishes[1], confirm=second["confirm"]["code"])
+        assert (again["outcome"], [body["reference"] for _, _, body in talk.sent]) == ("applied", ["RMA-1", "RMA-2"])
+
+
+@ENTRY_CASES
+async def test_an_entry_of_one_amount_by_somebody_else_is_not_taken_for_a_write_that_failed(case: Case) -> None:
+    method, path, body = case.request
+    async with conversation(host=Time().run, **SERVER) as talk:
+        order_id, given = case.begin(talk)
+        given = {**given, "reference": "RMA-1"}
+        code = (await talk.call(case.tool, given))["confirm"]["code"]
+        in_doubt(talk, "reset")
+        unknown = await talk.call(case.tool, given, confirm=code)
+        assert unknown["outcome"] == "unknown"
+        line_mended(talk)
+        somebody(talk, order_id, (method, path, {**body, "reference": "PORTAL"}))
+        answer = await talk.call(case.tool, given, confirm=unknown["confirm"]["code"])
+        assert (answer["outcome"], len(talk.sent)) == ("unknown", 1)
+
+
+async def test_a_refund_in_doubt_is_found_by_its_entry_whatever_was_made_since() -> None:
+    async with conversation(host=Time().run, **SERVER) as talk:
+        order_id, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        in_doubt(talk, "lose_response")
+        unknown = await talk.call(REFUND.tool, given, confirm=code)
+        line_mended(talk)
+        somebody(talk, order_id, refunded(500))
+        answer = await talk.call(REFUND.tool, given, confirm=unknown["confirm"]["code"])
+        made = next(one for one in talk.stored(order_id)["refunds"] if one["refunded_amount"] == 5000)
+        assert (answer["outcome"], len(talk.sent)) == ("already_applied", 1)
+        assert made["refund_id"] in answer["summary"]
