@@ -244,7 +244,7 @@ class Attempt:
 
     async def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):
-            raise ToolError(Code.INVALID_ARGUMENT, "confirm is true or false here. Nothing was sent.", field="confirm")
+            raise ToolError(Code.INVALID_ARGUMENT, "confirm is true or false here.", field="confirm")
         if confirm:
             self.commits, self.means = True, "flag"
             await self._resolve_open_intent()

@@ -24,7 +24,7 @@ from mcp.types import ReadResourceResult, TextResourceContents
 from pydantic import BaseModel, ConfigDict
 
 from kustom_mcp.schema.output_schema import output_schema
-from kustom_mcp.schema.parsing import CORRECT, NOTHING_SENT, parse
+from kustom_mcp.schema.parsing import CORRECT, parse
 from kustom_mcp.schema.result import Code, ToolError
 
 EXTENSION = "io.modelcontextprotocol/ui"
@@ -61,13 +61,13 @@ def card_answer(given: Mapping[str, Any], seals: Sequence[str]) -> CardAnswer:
     if not any(hmac.compare_digest(answer.seal.encode(), seal.encode()) for seal in seals):
         raise ToolError(
             Code.CONFIRMATION_INVALID,
-            f"This comes from no order card of this server as it runs now. {NOTHING_SENT}",
+            "This comes from no order card of this server as it runs now.",
             field="seal",
             next_step="Ask the assistant to make the preview again.",
         )
     given_parts = (answer.state is not None, answer.code is not None, answer.approve is not None)
     if given_parts not in ((True, False, False), (False, True, True)):
-        message = f"Send either state, for a preview, or code and approve, for an answer. {NOTHING_SENT}"
+        message = "Send either state, for a preview, or code and approve, for an answer."
         raise ToolError(Code.INVALID_ARGUMENT, message, field="state", next_step=CORRECT)
     return answer
 

@@ -249,13 +249,13 @@ class Gate:
         if claims is None or claims.purpose not in purposes:
             raise ToolError(
                 Code.CONFIRMATION_INVALID,
-                "confirm is not a code of this server for this person. Nothing was sent.",
+                "confirm is not a code of this server for this person.",
                 field="confirm",
             )
         if claims.arguments != arguments:
             raise ToolError(
                 Code.CONFIRMATION_MISMATCH,
-                "This code was given for another call: operation, order or arguments differ. Nothing was sent.",
+                "This code was given for another call: operation, order or arguments differ.",
                 field="confirm",
             )
         return claims
@@ -264,4 +264,4 @@ class Gate:
         """The error for expired claims; None while they are valid."""
         if claims.expires > self.app.wall():
             return None
-        return ToolError(Code.CONFIRMATION_EXPIRED, "This code has expired. Nothing was sent.", field="confirm")
+        return ToolError(Code.CONFIRMATION_EXPIRED, "This code has expired.", field="confirm")

@@ -208,7 +208,7 @@ class Journal:
 def _unavailable(place: str) -> ToolError:
     return ToolError(
         Code.AUDIT_UNAVAILABLE,
-        "This server cannot write or read its own records, so it sends no writes. Nothing was sent.",
+        "This server cannot write or read its own records, so it sends no writes.",
         next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",
     )
 

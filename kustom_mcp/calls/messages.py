@@ -5,7 +5,6 @@ Kept apart from the flow, because a tired person reads them, and they are change
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -130,7 +129,7 @@ def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
     what = "; ".join(differences) or "its lines, its address or its entries were changed"
     return ToolError(
         Code.STATE_CHANGED,
-        f"The order has changed since this was approved ({what}). Nothing was sent.",
+        f"The order has changed since this was approved ({what}).",
         next_step="Show the person what changed, and ask again.",
     )
 
@@ -139,7 +138,8 @@ def not_as_previewed() -> ToolError:
     """STATE_CHANGED for a card that is shown again: its preview may have been carried out since."""
     return ToolError(
         Code.STATE_CHANGED,
-        "The order has changed since this was previewed; it may be that this was done. Nothing was sent now.",
+        "The order has changed since this was previewed; it may be that this was done.",
+        closing="Nothing was sent now.",
         next_step="Look at the order as it is now. If this is still wanted, ask the assistant for a new preview.",
     )
 
@@ -155,7 +155,7 @@ def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field:
         next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."
     return ToolError(
         Code.ACTION_NOT_ALLOWED,
-        f"The order {verdict.why}{f', at most {most}' if most else ''}. Nothing was sent.",
+        f"The order {verdict.why}{f', at most {most}' if most else ''}.",
         next_step=next_step,
         field=field if most else None,
     )
@@ -166,7 +166,7 @@ def nobody_to_ask(mode: Mode) -> ToolError:
     where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
     return ToolError(
         Code.HUMAN_APPROVAL_UNAVAILABLE,
-        f"A person must approve this {where}, and this host cannot show one. Nothing was sent.",
+        f"A person must approve this {where}, and this host cannot show one.",
         next_step=f"Ask the person to use a host that shows {what}, or the operator to set KUSTOM_CONFIRM=code.",
         setting="KUSTOM_CONFIRM",
     )
@@ -174,14 +174,14 @@ def nobody_to_ask(mode: Mode) -> ToolError:
 
 def shutting_down() -> ToolError:
     """BUSY while the process ends: no new write is started."""
-    return ToolError(Code.BUSY, "This server is shutting down. Nothing was sent.", next_step="Repeat the call later.")
+    return ToolError(Code.BUSY, "This server is shutting down.", next_step="Repeat the call later.")
 
 
 def too_many() -> ToolError:
     """BUSY because other requests took the time until the deadline."""
     return ToolError(
         Code.BUSY,
-        "This server has too many requests under way. Nothing was sent.",
+        "This server has too many requests under way.",
         next_step="Repeat the call in a few seconds.",
     )
 
@@ -190,7 +190,7 @@ def too_fast(wait: int) -> ToolError:
     """RATE_LIMITED: this caller, or all together, made more calls than a shared server takes."""
     return ToolError(
         Code.RATE_LIMITED,
-        "Calls come faster than this server takes them. Nothing was sent.",
+        "Calls come faster than this server takes them.",
         retry_after_seconds=wait,
         next_step=f"Wait {wait} {'second' if wait == 1 else 'seconds'}, then repeat the call.",
     )
@@ -200,7 +200,7 @@ def still_running() -> ToolError:
     """BUSY because the order's turn did not come before the deadline."""
     return ToolError(
         Code.BUSY,
-        "Another write to this order is still running. Nothing was sent.",
+        "Another write to this order is still running.",
         next_step="Read the order, then repeat the call.",
     )
 
@@ -209,7 +209,7 @@ def used_up() -> ToolError:
     """CONFIRMATION_INVALID: the approval was carried out once, and the order was changed back since."""
     return ToolError(
         Code.CONFIRMATION_INVALID,
-        "This approval has been used already, and the order was changed back since. Nothing was sent.",
+        "This approval has been used already, and the order was changed back since.",
         field="confirm",
     )
 
@@ -238,12 +238,12 @@ class Doubt:
                 f"after {SHOWING_SECONDS:g} seconds."
             )
         if self.error is not None:
-            refused = self.stopped and f" A repeat was not done: {_without_nothing(self.stopped.message)}"
+            refused = self.stopped and f" A repeat was not done: {self.stopped.sentence}"
             return f"This was sent to Kustom, and no answer tells whether it happened.{refused or ''}"
         if self.stopped is not None:
             return (
                 "This was sent to Kustom before, and nobody knows yet whether it happened. This call was stopped: "
-                f"{_without_nothing(self.stopped.message)} Nothing more was sent."
+                f"{self.stopped.sentence} Nothing more was sent."
             )
         return "This was sent to Kustom, and no answer tells whether it happened."
 
@@ -253,14 +253,6 @@ class Doubt:
             return self.stopped.upstream
         error = self.error
         return Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None
-
-
-_NOTHING = re.compile(r"\s*Nothing was (?:sent|changed|done)(?: now)?\.$")
-
-
-def _without_nothing(message: str) -> str:
-    """Drop the last sentence of a failure: it is about the stopped call alone, and would be misread here."""
-    return _NOTHING.sub("", message)
 
 
 def outcome_unknown(

@@ -126,6 +126,7 @@ class Policy:
             raise ToolError(
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
+                closing="",
                 next_step=f"Tell the person that the operator of this server decides this with {how}.",
                 setting=setting,
             )
@@ -148,7 +149,7 @@ class Policy:
             why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
             raise ToolError(
                 Code.NOT_PERMITTED,
-                f"Payouts hold many orders, and {why} allows certain ones only. Nothing was sent.",
+                f"Payouts hold many orders, and {why} allows certain ones only.",
                 next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
                 setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
             )
@@ -161,7 +162,7 @@ class Policy:
             raise ToolError(
                 Code.LIMIT_EXCEEDED,
                 f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
-                "(KUSTOM_MAX_AMOUNT). Nothing was sent.",
+                "(KUSTOM_MAX_AMOUNT).",
                 field=field,
                 next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
                 setting="KUSTOM_MAX_AMOUNT",
@@ -181,7 +182,7 @@ class Policy:
         if ANY not in hosts and not is_within(host_of(uri), hosts):
             raise ToolError(
                 Code.NOT_PERMITTED,
-                "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here. Nothing was sent.",
+                "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here.",
                 field=field,
                 next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
                 "to KUSTOM_TRACKING_HOSTS.",
@@ -252,14 +253,14 @@ async def _ask(question: Callable[[], None], settings: Settings, limits: Limits,
     except LimitsBusy:
         raise ToolError(
             Code.BUSY,
-            "Other writes of this server, or of another one here, hold its counts. Nothing was sent.",
+            "Other writes of this server, or of another one here, hold its counts.",
             next_step="Repeat the call in a few seconds.",
         ) from None
     except LimitsUnavailable as error:
         log.warning("the limits cannot be kept: %s", error)
         raise ToolError(
             Code.AUDIT_UNAVAILABLE,
-            "This server cannot keep count of its writes, so it sends none. Nothing was sent.",
+            "This server cannot keep count of its writes, so it sends none.",
             next_step=f"Tell the operator that {limits.place} cannot be used; reading orders still works.",
         ) from None
 
@@ -267,7 +268,7 @@ async def _ask(question: Callable[[], None], settings: Settings, limits: Limits,
 def _too_fast(most: int, wait: int) -> ToolError:
     return ToolError(
         Code.RATE_LIMITED,
-        f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE). Nothing was sent.",
+        f"This server sends at most {most} writes a minute (KUSTOM_WRITES_PER_MINUTE).",
         retry_after_seconds=wait,
         next_step=f"Wait {wait} seconds, then repeat the call.",
         setting="KUSTOM_WRITES_PER_MINUTE",
@@ -285,7 +286,7 @@ def _no_room(move: Move, room: NoRoom) -> ToolError:
     return ToolError(
         Code.LIMIT_EXCEEDED,
         f"The {move.kind}s of 24 hours may come to {ceiling} here (KUSTOM_MAX_DAILY), and {left} of that is left. "
-        f"{again} Nothing was sent.",
+        f"{again}",
         field=next(field for field, kind in MOVES.items() if kind == move.kind),
         next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
         setting="KUSTOM_MAX_DAILY",

@@ -111,7 +111,8 @@ class ReadCall:
         if currency is not None and currency != order.currency:
             raise ToolError(
                 Code.CURRENCY_MISMATCH,
-                f"This order is in {clean(order.currency, 10)}. Nothing was sent, and nothing is ever converted.",
+                f"This order is in {clean(order.currency, 10)}.",
+                closing="Nothing was sent, and nothing is ever converted.",
                 field="currency",
                 next_step=f"Ask the person for the amount in {clean(order.currency, 10)}.",
             )

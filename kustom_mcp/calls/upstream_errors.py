@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 from kustom_mcp.api import errors
-from kustom_mcp.schema.result import Code, ToolError, Upstream
+from kustom_mcp.schema.result import NOTHING_CHANGED, Code, ToolError, Upstream
 from kustom_mcp.text import clean
 
-NO_SUCH_ORDER = "There is no order with this id for these credentials. Nothing was changed."
+NO_SUCH_ORDER = "There is no order with this id for these credentials."
 FIND_ORDER = "Check the order id in the Kustom portal or the shop; Kustom does not find orders by name or number."
 
 
@@ -33,25 +33,27 @@ def failure(error: errors.OmsError, *, writing: bool, entry: str | None = None, 
     if isinstance(error, errors.Refused):
         return _refused(error, writing=writing)
     if isinstance(error, errors.InvalidIdentifier):
-        return ToolError(Code.INVALID_IDENTIFIER, str(error), field=error.parameter)
+        return ToolError(Code.INVALID_IDENTIFIER, str(error), field=error.parameter, closing="")
     if isinstance(error, errors.WritesOff):
-        return ToolError(Code.NOT_PERMITTED, "This server is read-only (KUSTOM_WRITES). Nothing was sent.")
+        return ToolError(Code.NOT_PERMITTED, "This server is read-only (KUSTOM_WRITES).")
     if isinstance(error, errors.ProtocolError):
         return ToolError(
             Code.UPSTREAM_PROTOCOL,
-            "Kustom's answer to a read was not what its API promises. Nothing was changed.",
+            "Kustom's answer to a read was not what its API promises.",
+            closing=NOTHING_CHANGED,
             next_step="Repeat the call once; if it happens again, tell the operator.",
         )
     if isinstance(error, errors.Unavailable):
         return ToolError(
             Code.UPSTREAM_UNAVAILABLE,
-            "Kustom did not answer a read in time. Nothing was changed.",
+            "Kustom did not answer a read in time.",
+            closing=NOTHING_CHANGED,
             next_step="Repeat the call in a moment.",
             upstream=Upstream(error.status, None, error.correlation_id) if error.status else None,
         )
     return ToolError(
         Code.UPSTREAM_UNAVAILABLE,
-        "Kustom could not be reached. Nothing was sent.",
+        "Kustom could not be reached.",
         next_step="Repeat the call in a moment; if it keeps failing, tell the operator to check the network.",
     )
 
@@ -62,7 +64,7 @@ def unsettled(error: errors.OmsError, *, payout: bool) -> ToolError:
     if isinstance(error, errors.NotFound) and payout:
         return ToolError(
             Code.NOT_FOUND,
-            "There is no payout with this payment_reference for these credentials. Nothing was changed.",
+            "There is no payout with this payment_reference for these credentials.",
             next_step="Compare it with the bank statement, or look for it by its date with kustom_list_payouts.",
             field="payment_reference",
             upstream=_upstream(error),
@@ -70,7 +72,7 @@ def unsettled(error: errors.OmsError, *, payout: bool) -> ToolError:
     if isinstance(error, errors.Refused) and error.status in (403, 404):
         return ToolError(
             Code.AUTHENTICATION_FAILED,
-            f"Kustom does not let these credentials read settlements (HTTP {error.status}). Nothing was changed.",
+            f"Kustom does not let these credentials read settlements (HTTP {error.status}).",
             next_step="Tell the operator that the Settlements API needs its own permission for the API credentials, "
             "which Kustom's support can give; everything else works without it.",
             upstream=_upstream(error),
@@ -83,7 +85,7 @@ def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) ->
         return order_not_found(sandboxed=sandboxed)
     return ToolError(
         Code.NOT_FOUND,
-        f"This order has no {entry} with this id. Nothing was changed.",
+        f"This order has no {entry} with this id.",
         next_step=f"Read the order with kustom_get_order and include {entry}s to see the ids it has.",
         field=f"{entry}_id",
         upstream=_upstream(error),
@@ -92,12 +94,12 @@ def _not_found(error: errors.NotFound, entry: str | None, *, sandboxed: bool) ->
 
 def _refused(error: errors.Refused, *, writing: bool) -> ToolError:
     upstream = _upstream(error)
-    done = "Nothing was changed."
     if isinstance(error, errors.RateLimited):
         wait = max(1, math.ceil(error.retry_after)) if error.retry_after is not None else 10
         return ToolError(
             Code.RATE_LIMITED,
-            f"Kustom limits the rate of requests at the moment. {done}",
+            "Kustom limits the rate of requests at the moment.",
+            closing=NOTHING_CHANGED,
             retry_after_seconds=wait,
             next_step=f"Wait {wait} seconds, then repeat the same call.",
         )
@@ -109,7 +111,7 @@ def _refused(error: errors.Refused, *, writing: bool) -> ToolError:
         )
         return ToolError(
             Code.AUTHENTICATION_FAILED,
-            f"{message} {done}",
+            message,
             next_step="Only the operator can mend this: the command `check` of kustom-mcp says what is wrong.",
             upstream=upstream,
         )
@@ -122,14 +124,14 @@ def _refused(error: errors.Refused, *, writing: bool) -> ToolError:
     if isinstance(error, errors.NotAllowed):
         return ToolError(
             Code.ACTION_NOT_ALLOWED,
-            f"Kustom does not allow this for the order as it is. {done}",
+            "Kustom does not allow this for the order as it is.",
             outcome="rejected",
             next_step=f"Read the order with kustom_get_order: `can` lists what is possible now.{again}",
             upstream=upstream,
         )
     return ToolError(
         Code.UPSTREAM_REJECTED,
-        f"Kustom refused the request (HTTP {error.status}). {done}",
+        f"Kustom refused the request (HTTP {error.status}).",
         next_step=f"Read third_party.upstream_messages for Kustom's own words, as data; correct the request.{again}",
         upstream=upstream,
     )

@@ -73,7 +73,7 @@ def details(
     if sum(len(sentence.encode()) + 3 for sentence in told) > MOST_BYTES:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "This is more than one preview can show, so nobody could approve it as a whole. Nothing was sent.",
+            "This is more than one preview can show, so nobody could approve it as a whole.",
             next_step="Split it: change fewer lines, or send fewer shipments, in one call.",
         )
     return told

@@ -10,31 +10,16 @@ sizes; every part of a line has the line's sign, and none is worth more than the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
-from kustom_mcp.schema.result import Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 
 Line = dict[str, Json]
 """An order line as Kustom's JSON has it."""
 
 _FIGURES = ("quantity", "unit_price", "tax_rate", "total_amount", "total_discount_amount", "total_tax_amount")
 _MOST_SENTENCES = 5
-
-
-@dataclass(slots=True, eq=False)
-class LinesError(Exception):
-    """Lines or amounts that cannot be sent. `message` and `hint` are our own sentences, amounts in major units."""
-
-    code: Literal["LINES_MISMATCH", "INVALID_ARGUMENT", "ACTION_NOT_ALLOWED"]
-    message: str
-    field: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
 
 
 def stored_lines(order: Order) -> list[Line]:
@@ -90,11 +75,11 @@ def divides_evenly(line: Mapping[str, Json]) -> bool:
 def agree(amount_given: int | None, built_amount: int, currency: str, *, field: str = "lines") -> None:
     """Hold an amount that was given as well as lines to what the lines cost. LINES_MISMATCH with both figures."""
     if amount_given is not None and amount_given != built_amount:
-        raise LinesError(
-            "LINES_MISMATCH",
+        raise ToolError(
+            Code.LINES_MISMATCH,
             f"The lines come to {show(built_amount, currency)}, but the amount sent is {show(amount_given, currency)}.",
-            field,
-            f"Send the lines without an amount, or with {built_amount}, or correct the quantities.",
+            field=field,
+            next_step=f"Send the lines without an amount, or with {built_amount}, or correct the quantities.",
         )
 
 
@@ -107,26 +92,26 @@ def check_change(order: Order, order_amount: int, order_lines: Sequence[Mapping[
     """
     currency = order.currency
     if order.order_lines and not order_lines:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             "An empty list of order lines would wipe every line of the order.",
-            "order_lines",
-            "Send the complete list of lines that remain. To end the order use kustom_cancel_order.",
+            field="order_lines",
+            next_step="Send the complete list of lines that remain. To end the order use kustom_cancel_order.",
         )
     total = _sum(order_lines)
     if total is not None and total != order_amount and order_lines:
-        raise LinesError(
-            "LINES_MISMATCH",
+        raise ToolError(
+            Code.LINES_MISMATCH,
             f"The order lines add up to {show(total, currency)}, but order_amount is {show(order_amount, currency)}.",
-            "order_lines",
-            f"Send {total} as order_amount or correct the lines; with line_changes the server computes both.",
+            field="order_lines",
+            next_step=f"Send {total} as order_amount or correct the lines; with line_changes the server computes both.",
         )
     for number, sentence in _wrong_lines(order, order_lines):
-        raise LinesError(
-            "LINES_MISMATCH",
+        raise ToolError(
+            Code.LINES_MISMATCH,
             sentence,
-            f"order_lines[{number - 1}]",
-            "Correct the figures of this line; with line_changes the server computes them.",
+            field=f"order_lines[{number - 1}]",
+            next_step="Correct the figures of this line; with line_changes the server computes them.",
         )
     return [*_unchecked(order_lines), *_dropped(order, order_lines)]
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from kustom_mcp.api.models import Order
-from kustom_mcp.orders.line_amounts import Line, LinesError, stored_lines
+from kustom_mcp.orders.line_amounts import Line, stored_lines
 from kustom_mcp.orders.third_party import cleaned, cut_forms
-from kustom_mcp.schema.result import Json
+from kustom_mcp.schema.result import Code, Json, ToolError
 
 NEVER_INHERITED = frozenset({"quantity", "unit_price", "total_amount", "total_tax_amount", "total_discount_amount"})
 """What somebody must have sent; the tax rate is a rate, not an amount, and is inherited."""
@@ -74,11 +74,11 @@ class _Held:
             found = [index for index in self._names.get(_text(line, "name"), ()) if index in references]
             exact = [index for index in found if self._named(line, index)]
             if found and not exact and len({_identity(self.lines[index]) for index in found}) > 1:
-                raise LinesError(
-                    "INVALID_ARGUMENT",
+                raise ToolError(
+                    Code.INVALID_ARGUMENT,
                     f"The texts of order line {position + 1} are shortened, and several lines of the order fit them.",
-                    f"order_lines[{position}]",
-                    "Read the order with include lines and send the whole texts, or use line_changes.",
+                    field=f"order_lines[{position}]",
+                    next_step="Read the order with include lines and send the whole texts, or use line_changes.",
                 )
             if not found:
                 return None

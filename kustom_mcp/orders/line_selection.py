@@ -15,7 +15,6 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import show
 from kustom_mcp.orders.line_amounts import (
     Line,
-    LinesError,
     agree,
     check_change,
     check_entry,
@@ -26,10 +25,10 @@ from kustom_mcp.orders.line_amounts import (
 )
 from kustom_mcp.orders.line_matching import inherit
 from kustom_mcp.orders.refundable import WHOLE, Refundable
+from kustom_mcp.schema.result import Code, ToolError
 
 __all__ = [
     "Built",
-    "LinesError",
     "agree",
     "changed",
     "check_change",
@@ -124,11 +123,11 @@ def _built(order: Order, parts: Sequence[Line], notes: list[str]) -> Built:
     built = [{name: part[name] for name in WRITABLE if name in part} for part in parts]
     amount = sum(total_of(part) or 0 for part in parts)
     if amount <= 0:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             f"The lines come to {show(amount, order.currency)}; only an amount above zero can be captured or refunded.",
-            "lines",
-            "Pick the goods that a discount belongs to as well, or send an amount without lines.",
+            field="lines",
+            next_step="Pick the goods that a discount belongs to as well, or send an amount without lines.",
         )
     return Built(built, amount, notes)
 
@@ -159,18 +158,18 @@ def changed(order: Order, changes: Sequence[Pick]) -> Built:
         built.append(line)
         amount += total_of(line) or 0
     if not built:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             "No line would remain.",
-            "line_changes",
-            "To end the order use kustom_cancel_order; an order with captures is refunded instead.",
+            field="line_changes",
+            next_step="To end the order use kustom_cancel_order; an order with captures is refunded instead.",
         )
     if amount < 0:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             f"The lines that would remain come to {show(amount, order.currency)}, which is less than nothing.",
-            "line_changes",
-            "Change the discount or gift card lines as well.",
+            field="line_changes",
+            next_step="Change the discount or gift card lines as well.",
         )
     return Built(built, amount, notes)
 
@@ -207,18 +206,18 @@ def _checked(held: Sequence[Line], picks: Sequence[Pick], argument: str) -> Sequ
     for position, (number, _) in enumerate(picks):
         if not 1 <= number <= len(held):
             there = f"has lines 1 to {len(held)}" if held else "has no lines"
-            raise LinesError(
-                "INVALID_ARGUMENT",
+            raise ToolError(
+                Code.INVALID_ARGUMENT,
                 f"There is no such line: the order {there}.",
-                f"{argument}[{position}].line",
-                "Read the order with kustom_get_order: it numbers the lines from 1.",
+                field=f"{argument}[{position}].line",
+                next_step="Read the order with kustom_get_order: it numbers the lines from 1.",
             )
         if number in seen:
-            raise LinesError(
-                "INVALID_ARGUMENT",
+            raise ToolError(
+                Code.INVALID_ARGUMENT,
                 f"Line {number} is named twice.",
-                f"{argument}[{position}].line",
-                "Name each line once, with the quantity that you mean.",
+                field=f"{argument}[{position}].line",
+                next_step="Name each line once, with the quantity that you mean.",
             )
         seen.add(number)
     return picks
@@ -227,34 +226,34 @@ def _checked(held: Sequence[Line], picks: Sequence[Pick], argument: str) -> Sequ
 def _known_total(line: Line, number: int, where: str) -> int:
     total = total_of(line)
     if total is None:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             f"Kustom holds line {number} without prices, so nothing can be computed from it.",
-            where,
-            "Ask the person for the amount and send it together with order_lines.",
+            field=where,
+            next_step="Ask the person for the amount and send it together with order_lines.",
         )
     return total
 
 
 def _must_hold(whole: int, number: int, quantity: int, where: str) -> None:
     if not 1 <= quantity <= whole:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             f"Line {number} has a quantity of {whole}: send a quantity from 1 to {whole}.",
-            where,
-            "Read the order with kustom_get_order and repeat the call with a quantity that the line has.",
+            field=where,
+            next_step="Read the order with kustom_get_order and repeat the call with a quantity that the line has.",
         )
 
 
 def _must_add_up(order: Order, held: Sequence[Line]) -> None:
     total = sum(_known_total(line, number, "line_changes") for number, line in enumerate(held, start=1))
     if total != order.order_amount:
-        raise LinesError(
-            "LINES_MISMATCH",
+        raise ToolError(
+            Code.LINES_MISMATCH,
             f"The lines of this order add up to {show(total, order.currency)}, but its amount is "
             f"{show(order.order_amount, order.currency)}, so a new total cannot be computed from them.",
-            "line_changes",
-            "Ask the person for the new total and send order_amount with the complete order_lines.",
+            field="line_changes",
+            next_step="Ask the person for the new total and send order_amount with the complete order_lines.",
         )
 
 
@@ -263,11 +262,11 @@ def _divisible(line: Line, number: int, where: str) -> int:
     _known_total(line, number, where)
     quantity: int = line.get("quantity") or 0
     if quantity < 1:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             f"Kustom holds line {number} without a quantity, so no part of it can be computed.",
-            where,
-            "Ask the person for the amount and send it together with order_lines.",
+            field=where,
+            next_step="Ask the person for the amount and send it together with order_lines.",
         )
     return quantity
 
@@ -276,11 +275,11 @@ def _resized(order: Order, stored: Line, number: int, quantity: int, where: str,
     if quantity == stored.get("quantity"):
         return stored
     if quantity < 0:
-        raise LinesError(
-            "INVALID_ARGUMENT",
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
             "A quantity cannot be negative.",
-            f"{where}.quantity",
-            "Send the new quantity of the line, or 0 to remove it.",
+            field=f"{where}.quantity",
+            next_step="Send the new quantity of the line, or 0 to remove it.",
         )
     _divisible(stored, number, f"{where}.line")
     line = part_of(stored, 0, quantity)

@@ -16,8 +16,8 @@ from typing import cast
 
 from kustom_mcp.api.models import Order, OrderLine
 from kustom_mcp.money import show, tax_of
-from kustom_mcp.orders.line_amounts import Line, LinesError, part_of, stored_lines, total_of
-from kustom_mcp.schema.result import Json
+from kustom_mcp.orders.line_amounts import Line, part_of, stored_lines, total_of
+from kustom_mcp.schema.result import Code, Json, ToolError
 
 RETURN_FEE = "return_fee"
 _TELLING = ("type", "name", "unit_price", "tax_rate")
@@ -408,7 +408,7 @@ def _articles(lines: Iterable[Mapping[str, Json]]) -> dict[str, int]:
     return counted
 
 
-def _kept(least: int, numbers: Sequence[int], where: str) -> LinesError:
+def _kept(least: int, numbers: Sequence[int], where: str) -> ToolError:
     called = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {', '.join(map(str, numbers))} together"
     return _refused(
         f"Captures hold {least} of {called}, so at least {least} must stay in the order.",
@@ -417,5 +417,5 @@ def _kept(least: int, numbers: Sequence[int], where: str) -> LinesError:
     )
 
 
-def _refused(message: str, where: str, hint: str) -> LinesError:
-    return LinesError("ACTION_NOT_ALLOWED", message, where, hint)
+def _refused(sentence: str, where: str, next_step: str) -> ToolError:
+    return ToolError(Code.ACTION_NOT_ALLOWED, sentence, field=where, next_step=next_step)

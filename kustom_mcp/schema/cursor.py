@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kustom_mcp.schema.result import Code, ToolError
+from kustom_mcp.schema.result import NOTHING_CHANGED, Code, ToolError
 
 _START_AGAIN = "Send the same arguments with `next_cursor` of the answer before, or start again without a cursor."
 _DIGITS = 9
@@ -36,7 +36,7 @@ def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], An
         pass
     raise ToolError(
         Code.INVALID_ARGUMENT,
-        "cursor: it is not from the last answer to this same search. Nothing was sent.",
+        "cursor: it is not from the last answer to this same search.",
         field="cursor",
         next_step=_START_AGAIN,
     )
@@ -51,9 +51,10 @@ def behind_the_end() -> ToolError:
     """For a page that would begin where the list has ended: empty, it would read as if there were nothing at all."""
     return ToolError(
         Code.INVALID_ARGUMENT,
-        "cursor: the list ends before the place that it names. Nothing was changed.",
+        "cursor: the list ends before the place that it names.",
         field="cursor",
         next_step=_START_AGAIN,
+        closing=NOTHING_CHANGED,
     )
 
 

@@ -22,7 +22,6 @@ from kustom_mcp.schema.arguments import AMOUNT_FIELDS
 from kustom_mcp.schema.result import Code, Mistake, ToolError
 from kustom_mcp.text import nearest
 
-NOTHING_SENT = "Nothing was sent."
 CORRECT = "Correct the argument and call again."
 AS_WRITTEN = "order_lines"
 """The argument inside of which an empty text is a value: Kustom replaces the whole list with what arrives."""
@@ -39,9 +38,7 @@ def parse(model: type[BaseModel], given: Mapping[str, Any], besides: Sequence[st
         arguments = reading.fields(given, model, (), as_written=False)
         text = json.dumps(arguments)
     except (ValueError, RecursionError):
-        raise ToolError(
-            Code.INVALID_ARGUMENT, f"The arguments are not plain JSON. {NOTHING_SENT}", next_step=CORRECT
-        ) from None
+        raise ToolError(Code.INVALID_ARGUMENT, "The arguments are not plain JSON.", next_step=CORRECT) from None
     try:
         return model.model_validate_json(text, strict=True)
     except ValidationError as error:
@@ -59,7 +56,7 @@ def with_cleared(given: Mapping[str, str], clear: Sequence[str] | None) -> dict[
     if both is not None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            f"{both} is given a value and named in clear as well. {NOTHING_SENT}",
+            f"{both} is given a value and named in clear as well.",
             next_step="Ask the person which of the two is meant, and send only that.",
             field="clear",
         )
@@ -182,7 +179,7 @@ def _failure(
     first, several = told[0], len(told) > 1
     return ToolError(
         first.code,
-        f"{first.sentence}{first.known}{_more(len(found)) if several else ''} {NOTHING_SENT}",
+        f"{first.sentence}{first.known}{_more(len(found)) if several else ''}",
         field=first.field,
         fields=tuple(Mistake(one.field, one.sentence) for one in told) if several else (),
         next_step="Correct everything that `error.fields` names and call again." if several else first.mend,

@@ -99,7 +99,10 @@ MEANINGS: dict[Code, Meaning] = {
 }
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
-ERROR_OUTCOMES: frozenset[Outcome] = frozenset({"not_sent", "rejected", "unknown"})
+NOTHING_CHANGED = "Nothing was changed."
+_CLOSINGS: dict[Outcome, str] = {"not_sent": "Nothing was sent.", "rejected": NOTHING_CHANGED, "unknown": ""}
+"""The sentence at the end of an error, by its outcome."""
+ERROR_OUTCOMES = frozenset(_CLOSINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +124,15 @@ class Mistake(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class ToolError(Exception):
-    """A tool call that ends in an error. `message` is one of our own sentences and never echoes a rejected value.
+    """A tool call that ends in an error. `sentence` is one of our own and never echoes a rejected value.
 
     `fields`: all that is wrong with the arguments, where that is more than one thing; else empty.
     `setting` names the setting by which the operator refused it, or `token`; for the operator, not for the answer.
+    `closing` stands at the end instead of the outcome's own sentence.
     """
 
     code: Code
-    message: str
+    sentence: str
     next_step: str | None = None
     field: str | None = None
     outcome: Outcome | None = None
@@ -137,14 +141,20 @@ class ToolError(Exception):
     upstream: Upstream | None = None
     setting: str | None = None
     fields: Sequence[Mistake] = ()
+    closing: str | None = None
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
 
     @property
     def ends(self) -> Outcome:
-        """The outcome of a call that ends with this failure."""
+        """The outcome of a call that ends with this error."""
         return self.outcome or MEANINGS[self.code].outcome
+
+    @property
+    def message(self) -> str:
+        """The sentence, and the one that says whether anything was sent or changed."""
+        return f"{self.sentence} {_CLOSINGS[self.ends] if self.closing is None else self.closing}".rstrip()
 
     def result(self) -> Result:
         return Result(

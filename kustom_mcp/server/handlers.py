@@ -47,8 +47,7 @@ from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, operating_u
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders.line_amounts import LinesError
-from kustom_mcp.schema.parsing import NOTHING_SENT, says_nothing
+from kustom_mcp.schema.parsing import says_nothing
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.server import resources
 from kustom_mcp.server.prompts import PROMPTS
@@ -124,7 +123,7 @@ class Handlers:
             card = card_answer(params.arguments or {}, self.gate.card_seals())
             tool = CATALOG.get(card.tool)
             if tool is None or not tool.effect.gated:
-                message = f"There is nothing to approve for this tool. {NOTHING_SENT}"
+                message = "There is nothing to approve for this tool."
                 raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
             if not shows_cards(ctx):
                 raise nobody_to_ask("card")
@@ -284,9 +283,6 @@ async def _run(call: Call, tool: Operation) -> Result:
         return answer.result
     except ToolError as error:
         failure = error
-    except LinesError as error:
-        message = f"{error.message} {NOTHING_SENT}"
-        failure = ToolError(Code[error.code], message, next_step=error.hint, field=error.field)
     if failure.code in UNFIT and call.change is not None:
         failure = call.change
     call.note_refusal(failure)
@@ -306,7 +302,7 @@ def _internal(*, sent: bool) -> ToolError:
         )
     return ToolError(
         Code.INTERNAL,
-        "Something went wrong in this server. Nothing was sent.",
+        "Something went wrong in this server.",
         next_step="Repeat the call once; if it happens again, tell the operator.",
     )
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from kustom_mcp.api.endpoints import UPDATE_AUTHORIZATION
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Facts
+from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import line_selection as order_lines_of
 from kustom_mcp.orders.refundable import Refundable
-from kustom_mcp.schema.arguments import LineChange, LineIn
+from kustom_mcp.schema.arguments import LineChange, LineIn, sent
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.text import alike
-from kustom_mcp.tools.amounts import complete, line_facts
+from kustom_mcp.tools.amounts import line_facts, require_whole
 
 LINES_SHOWN = 20
 """Changed lines that `changes` names; `details` of a preview tell them all."""
@@ -34,26 +37,42 @@ class AmountChange:
         return [change for change in self.changes if change["field"].startswith("line ")]
 
 
+@contextmanager
+def _state_first(call: Call, order: Order) -> Generator[None]:
+    """Refuse for the order's state where it forbids every change: a better reason than lines that do not fit."""
+    try:
+        yield
+    except ToolError:
+        call.require(UPDATE_AUTHORIZATION, order)
+        raise
+
+
 def amount_change(
+    call: Call,
     order: Order,
     order_amount: int | None,
     order_lines: Sequence[LineIn] | None,
     line_changes: Sequence[LineChange] | None,
 ) -> AmountChange:
-    """What an amount change asks for. ToolError or LinesError when it does not say it, or does not add up."""
+    """What an amount change asks for. ToolError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
-        built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
-        order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
+        with _state_first(call, order):
+            built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
+            order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
         total, lines, warnings = built.amount, built.order_lines, list(built.notes)
     elif line_changes is None and order_lines is not None and order_amount is not None:
-        total, lines = order_amount, complete(order, order_lines)
-        Refundable(order).must_keep_all(lines, "order_lines")
-        warnings = order_lines_of.check_change(order, total, lines)
+        total = order_amount
+        with _state_first(call, order):
+            lines = order_lines_of.inherit(order, [sent(line) for line in order_lines])
+        require_whole(order, lines)
+        with _state_first(call, order):
+            Refundable(order).must_keep_all(lines, "order_lines")
+            warnings = order_lines_of.check_change(order, total, lines)
     else:
         raise ToolError(
             Code.INVALID_ARGUMENT,
             "Send line_changes alone, or order_amount with the complete order_lines: Kustom replaces the whole list, "
-            "so leaving lines out would delete them. Nothing was sent.",
+            "so leaving lines out would delete them.",
             field="line_changes",
             next_step="Read the order for its line numbers, then call again with line_changes.",
         )

@@ -41,19 +41,20 @@ def requested_amount(
     picks: Sequence[Pick] | None,
     order_lines: Sequence[LineIn] | None,
 ) -> RequestedAmount:
-    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. ToolError, LinesError."""
+    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. ToolError."""
     refund = field == "refunded_amount"
     if picks is not None and order_lines is not None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "Send lines or order_lines, not both. Nothing was sent.",
+            "Send lines or order_lines, not both.",
             next_step="Call again with lines alone: the server fills in the rest from the order.",
             field="lines",
         )
     if picks is not None:
         return _picked(order, field, amount, [(pick.line, pick.quantity) for pick in picks], refund=refund)
     if order_lines is not None:
-        full = complete(order, order_lines)
+        full = order_lines_of.inherit(order, [sent(line) for line in order_lines])
+        require_whole(order, full)
         total = amount if amount is not None else _sum(full, field)
         warnings = order_lines_of.check_entry(order, total, full)
         if refund:
@@ -62,7 +63,7 @@ def requested_amount(
     if amount is None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            f"Nothing says how much: send {field} in minor units, or lines. Nothing was sent.",
+            f"Nothing says how much: send {field} in minor units, or lines.",
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
@@ -94,19 +95,17 @@ def unbooked(before: Order, field: str, amount: int) -> Contradicted:
     return lambda now: getattr(now, field) < getattr(before, field) + amount and entries(now) <= entries(before)
 
 
-def complete(order: Order, order_lines: Sequence[LineIn]) -> list[dict[str, Json]]:
-    """Lines in Kustom's format, with what a known reference lets them inherit. ToolError for a line without a name."""
-    full = order_lines_of.inherit(order, [sent(line) for line in order_lines])
-    for index, line in enumerate(full):
+def require_whole(order: Order, order_lines: Sequence[Mapping[str, Json]]) -> None:
+    """Refuse a line without a name, and links in what the customer reads. ToolError INVALID_ARGUMENT."""
+    for index, line in enumerate(order_lines):
         if not line.get("name"):
             raise ToolError(
                 Code.INVALID_ARGUMENT,
-                f"order_lines[{index}] needs a name: its reference is not one of the order's. Nothing was sent.",
+                f"order_lines[{index}] needs a name: its reference is not one of the order's.",
                 next_step="Name the line, or use a reference that kustom_get_order shows.",
                 field=f"order_lines[{index}].name",
             )
-    _no_new_links(order, full)
-    return [dict(line) for line in full]
+    _no_new_links(order, order_lines)
 
 
 def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
@@ -125,7 +124,7 @@ def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
 
 def _bad_line(index: int, name: str, why: str) -> ToolError:
     field = f"order_lines[{index}].{name}"
-    return ToolError(Code.INVALID_ARGUMENT, f"{field} {why}. Nothing was sent.", field=field, next_step=CORRECT)
+    return ToolError(Code.INVALID_ARGUMENT, f"{field} {why}.", field=field, next_step=CORRECT)
 
 
 def line_facts(order: Order) -> list[dict[str, Any]]:
@@ -143,7 +142,7 @@ def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
     if not all(isinstance(total, int) for total in totals):
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            f"The lines do not all carry total_amount, so {field} must be sent as well. Nothing was sent.",
+            f"The lines do not all carry total_amount, so {field} must be sent as well.",
             next_step=f"Send {field}, or lines with the numbers that kustom_get_order shows.",
             field=field,
         )
@@ -151,7 +150,7 @@ def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
     if total < 1:
         raise ToolError(
             Code.AMOUNT_OUT_OF_RANGE,
-            "The lines come to nothing or less. Nothing was sent.",
+            "The lines come to nothing or less.",
             next_step="Correct the lines, so that they come to more than 0.",
             field=field,
         )

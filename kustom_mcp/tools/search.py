@@ -85,7 +85,7 @@ class BookSearch:
         senseless = self.wanted.senseless()
         if senseless is not None:
             field, why = senseless
-            raise ToolError(Code.INVALID_ARGUMENT, f"{field}: {why}. Nothing was sent.", field=field)
+            raise ToolError(Code.INVALID_ARGUMENT, f"{field}: {why}.", field=field)
         from kustom_mcp.book.search import Search
 
         scope, book = self.call.policy.scope, self.call.app.book
@@ -315,7 +315,7 @@ def _order_id(short: str) -> str:
 def _switched_off() -> ToolError:
     return ToolError(
         Code.NOT_PERMITTED,
-        "This server keeps no order book (KUSTOM_BOOK_DAYS is 0), so it cannot look for orders. Nothing was sent.",
+        "This server keeps no order book (KUSTOM_BOOK_DAYS is 0), so it cannot look for orders.",
         next_step="Tell the person that the operator of this server decides this with KUSTOM_BOOK_DAYS. "
         f"{_BY_ID} The Kustom portal finds orders by name, e-mail address and number.",
         setting="KUSTOM_BOOK_DAYS",
@@ -329,6 +329,6 @@ def _unusable(place: str, error: BookUnavailable) -> ToolError:
     damaged = str(error).startswith(DAMAGED)
     return ToolError(
         Code.AUDIT_UNAVAILABLE,
-        f"The order book cannot be used ({error}), so nothing can be looked up. Nothing was sent.",
+        f"The order book cannot be used ({error}), so nothing can be looked up.",
         next_step=f"Orders can still be read by their id. Tell the operator to look at {place}{_REMEDY[damaged]}.",
     )

@@ -16,7 +16,6 @@ from kustom_mcp.orders.facts import third_party
 from kustom_mcp.orders.line_amounts import part_of
 from kustom_mcp.orders.line_selection import (
     Built,
-    LinesError,
     agree,
     changed,
     check_change,
@@ -25,6 +24,7 @@ from kustom_mcp.orders.line_selection import (
     inherit,
     over,
 )
+from kustom_mcp.schema.result import ToolError
 
 Line = dict[str, Any]
 
@@ -92,12 +92,12 @@ def without(line: Line, *names: str) -> Line:
     return {name: value for name, value in line.items() if name not in names}
 
 
-def refused(call: Callable[..., object], *args: Any, **named: Any) -> tuple[str, str, str, str]:
-    with pytest.raises(LinesError) as caught:
+def refused(call: Callable[..., object], *args: Any, **named: Any) -> tuple[str, str | None, str, str | None]:
+    with pytest.raises(ToolError) as caught:
         call(*args, **named)
     error = caught.value
     assert str(error) == f"{error.code}: {error.message}"
-    return error.code, error.field, error.message, error.hint
+    return error.code, error.field, error.sentence, error.next_step
 
 
 def text_of(lines: object) -> str:

@@ -87,7 +87,7 @@ def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict
     if first > last:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "start_date lies after end_date. Nothing was sent.",
+            "start_date lies after end_date.",
             field="start_date",
             next_step="Ask the person for the period, or exchange the two.",
         )
@@ -99,7 +99,7 @@ async def _one(call: Call, asked: dict[str, Json]) -> Result:
     if others:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            f"payment_reference names one payout: leave {' and '.join(others)} out. Nothing was sent.",
+            f"payment_reference names one payout: leave {' and '.join(others)} out.",
             field=others[0],
         )
     row = settled.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))

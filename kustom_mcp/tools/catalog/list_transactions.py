@@ -43,7 +43,7 @@ async def list_transactions(
     if payment_reference is None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "Either order_id or payment_reference is needed. Nothing was sent.",
+            "Either order_id or payment_reference is needed.",
             field="order_id",
             next_step="Ask the person which order, or for the payment reference on the bank statement.",
         )

@@ -39,7 +39,7 @@ async def update_customer_details(
     if not wanted:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "Send the fields of shipping_address to change, or name in clear those to empty. Nothing was sent.",
+            "Send the fields of shipping_address to change, or name in clear those to empty.",
             next_step="Ask the person for the new address.",
             field="shipping_address",
         )

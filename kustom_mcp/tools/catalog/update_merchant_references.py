@@ -33,7 +33,7 @@ async def update_merchant_references(
     if not wanted:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "Send merchant_reference1, merchant_reference2 or both, or name them in clear. Nothing was sent.",
+            "Send merchant_reference1, merchant_reference2 or both, or name them in clear.",
             next_step="Ask the person which reference to set, or to clear.",
             field="merchant_reference1",
         )

@@ -9,7 +9,7 @@ from kustom_mcp.api.field_limits import MAX_AMOUNT
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders.line_amounts import LinesError, stored_lines
+from kustom_mcp.orders.line_amounts import stored_lines
 from kustom_mcp.schema.arguments import Currency, Description, LineChanges, OrderId, OrderLines
 from kustom_mcp.schema.result import Json, Result
 from kustom_mcp.tools.amount_change import amount_change, expected, shown, unchanged
@@ -41,11 +41,7 @@ async def update_order_amount(
     order_amount with the complete order_lines."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
-    try:
-        wanted = amount_change(order, order_amount, order_lines, line_changes)
-    except LinesError:
-        call.require(UPDATE_AUTHORIZATION, order)  # a state that forbids every change is the better reason
-        raise
+    wanted = amount_change(call, order, order_amount, order_lines, line_changes)
     if wanted.total == order.order_amount and wanted.lines == stored_lines(order):
         call.already(f"{short(order).capitalize()} has this amount and these lines already.")
     call.require(UPDATE_AUTHORIZATION, order, wanted.total, field="order_amount")
