@@ -14,11 +14,11 @@ from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import Busy
 from kustom_mcp.app.fair_queue import Crowded
-from kustom_mcp.calls import upstream_errors as upstream
+from kustom_mcp.calls import upstream_errors
 from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.messages import still_running, too_many
 from kustom_mcp.calls.policy import Principal
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.text import clean
 
@@ -55,7 +55,7 @@ class ReadCall:
             if endpoint is GET_ORDER and isinstance(error, NotFound):  # what the book has of it may not be so any more
                 self.app.book.doubt(ids["order_id"], since=asked_at)
             if endpoint.prefix == SETTLEMENTS:
-                raise upstream.unsettled(error, payout=bool(endpoint.placeholders)) from None
+                raise upstream_errors.unsettled(error, payout=bool(endpoint.placeholders)) from None
             raise self._failure(error, entry=entry) from None
         except Crowded:
             raise too_many() from None
@@ -104,7 +104,7 @@ class ReadCall:
         """Raise ToolError NOT_FOUND for an order out of scope, exactly as for one that does not exist; send nothing."""
         hidden_by = self.policy.hidden_by(order_id)
         if hidden_by:
-            raise upstream.order_not_found(sandboxed=self.app.settings.sandboxed, setting=hidden_by)
+            raise upstream_errors.order_not_found(sandboxed=self.app.settings.sandboxed, setting=hidden_by)
 
     def same_currency(self, order: Order, currency: str | None) -> None:
         """Hold a currency that was sent to the order's. ToolError CURRENCY_MISMATCH."""
@@ -119,7 +119,7 @@ class ReadCall:
 
     def facts(self, order: Order) -> dict[str, Json]:
         """The `order` part of a result."""
-        return view.facts(
+        return order_facts.facts(
             order,
             portal_url=self.app.settings.portal_url(order.order_id),
             now=self.app.now(),
@@ -128,7 +128,7 @@ class ReadCall:
         )
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:
-        return upstream.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)
+        return upstream_errors.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)
 
     async def _take_turn(self, order_id: str) -> None:
         try:

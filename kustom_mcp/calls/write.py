@@ -62,7 +62,7 @@ from kustom_mcp.calls.read import ReadCall
 from kustom_mcp.calls.spans import traced
 from kustom_mcp.calls.token import NO_TRACE, Purpose, TokenClaims, digest
 from kustom_mcp.money import show
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.orders.details import details
 from kustom_mcp.orders.entries import reference_of
 from kustom_mcp.schema.arguments import as_json
@@ -151,7 +151,7 @@ class Call(ReadCall):
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise nobody_to_ask(self.gate.mode)
-        overdue = view.overdue(self.policy.operation(self._request.tool), order, self.app.now())
+        overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
         if overdue:
             proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
         key = self._new_claims(proposal, Purpose.CODE).key
@@ -315,8 +315,8 @@ class Call(ReadCall):
             return Result("applied", summary, warnings=notes, next_step=next_step), None
         if attempt.watch.shows and self._claims.after not in (NO_TRACE, digest(attempt.watch.shows(after))):
             notes.append(NOT_AS_SENT)
-        changes = view.difference(before, after)
-        whole = f"{summary} {view.summary(after, self.app.now())}"
+        changes = order_facts.difference(before, after)
+        whole = f"{summary} {order_facts.summary(after, self.app.now())}"
         return Result("applied", whole, self.facts(after), None, changes, warnings=notes, next_step=next_step), after
 
     @property

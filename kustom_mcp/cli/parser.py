@@ -59,9 +59,9 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
     if given.command == "check" and given.playground is not None:
-        from kustom_mcp.cli import check_playground as reality
+        from kustom_mcp.cli import check_playground
 
-        return reality.run(loaded.settings, given.playground)
+        return check_playground.run(loaded.settings, given.playground)
     if given.command == "check":
         from kustom_mcp.cli import check
 

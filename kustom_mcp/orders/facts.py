@@ -15,35 +15,10 @@ from kustom_mcp.api import order_rules as rules
 from kustom_mcp.api.models import ACCEPTED, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
 from kustom_mcp.money import show
 from kustom_mcp.orders.third_party import (
-    Pii,
-    capture_facts,
-    capture_view,
-    cleaned,
     fitting,
-    masked,
-    refund_facts,
-    refund_view,
-    third_party,
 )
 from kustom_mcp.schema.result import AMOUNTS, Json, compact
 from kustom_mcp.text import clean
-
-__all__ = [
-    "OrderTotals",
-    "Permitted",
-    "Pii",
-    "capture_facts",
-    "capture_view",
-    "cleaned",
-    "difference",
-    "facts",
-    "masked",
-    "refund_facts",
-    "refund_view",
-    "row",
-    "summary",
-    "third_party",
-]
 
 Permitted = Callable[[str], str | None]
 """Why the operator switched a tool off; None when it is exposed."""

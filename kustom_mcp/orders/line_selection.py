@@ -15,31 +15,13 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import show
 from kustom_mcp.orders.line_amounts import (
     Line,
-    agree,
-    check_change,
-    check_entry,
     divides_evenly,
     part_of,
     stored_lines,
     total_of,
 )
-from kustom_mcp.orders.line_matching import inherit
 from kustom_mcp.orders.refundable import WHOLE, Refundable
 from kustom_mcp.schema.result import Code, ToolError
-
-__all__ = [
-    "Built",
-    "agree",
-    "changed",
-    "check_change",
-    "check_entry",
-    "from_lines",
-    "inherit",
-    "over",
-    "overpaid",
-    "refunded",
-    "stored_lines",
-]
 
 WRITABLE = (
     "reference",

@@ -10,7 +10,7 @@ from kustom_mcp.api.endpoints import UPDATE_AUTHORIZATION
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Facts
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import line_selection as order_lines_of
+from kustom_mcp.orders import line_amounts, line_matching, line_selection
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineChange, LineIn, sent
 from kustom_mcp.schema.result import Code, Json, ToolError
@@ -57,17 +57,17 @@ def amount_change(
     """What an amount change asks for. ToolError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
         with _state_first(call, order):
-            built = order_lines_of.changed(order, [(change.line, change.quantity) for change in line_changes])
-            order_lines_of.agree(order_amount, built.amount, order.currency, field="order_amount")
+            built = line_selection.changed(order, [(change.line, change.quantity) for change in line_changes])
+            line_amounts.agree(order_amount, built.amount, order.currency, field="order_amount")
         total, lines, warnings = built.amount, built.order_lines, list(built.notes)
     elif line_changes is None and order_lines is not None and order_amount is not None:
         total = order_amount
         with _state_first(call, order):
-            lines = order_lines_of.inherit(order, [sent(line) for line in order_lines])
+            lines = line_matching.inherit(order, [sent(line) for line in order_lines])
         require_whole(order, lines)
         with _state_first(call, order):
             Refundable(order).must_keep_all(lines, "order_lines")
-            warnings = order_lines_of.check_change(order, total, lines)
+            warnings = line_amounts.check_change(order, total, lines)
     else:
         raise ToolError(
             Code.INVALID_ARGUMENT,

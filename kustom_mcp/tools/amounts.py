@@ -13,7 +13,7 @@ from typing import Any
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Contradicted
 from kustom_mcp.money import show
-from kustom_mcp.orders import line_selection as order_lines_of
+from kustom_mcp.orders import line_amounts, line_matching, line_selection
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineIn, Pick, sent
 from kustom_mcp.schema.parsing import CORRECT
@@ -53,12 +53,12 @@ def requested_amount(
     if picks is not None:
         return _picked(order, field, amount, [(pick.line, pick.quantity) for pick in picks], refund=refund)
     if order_lines is not None:
-        full = order_lines_of.inherit(order, [sent(line) for line in order_lines])
+        full = line_matching.inherit(order, [sent(line) for line in order_lines])
         require_whole(order, full)
         total = amount if amount is not None else _sum(full, field)
-        warnings = order_lines_of.check_entry(order, total, full)
+        warnings = line_amounts.check_entry(order, total, full)
         if refund:
-            warnings += order_lines_of.overpaid(order, full)
+            warnings += line_selection.overpaid(order, full)
         return RequestedAmount(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
         raise ToolError(
@@ -74,13 +74,13 @@ def _picked(
     order: Order, field: str, amount: int | None, chosen: Sequence[tuple[int, int]], *, refund: bool
 ) -> RequestedAmount:
     if refund:
-        built = order_lines_of.refunded(order, chosen)
+        built = line_selection.refunded(order, chosen)
         warnings = list(built.notes)
     else:
         captured = Refundable(order).captured()
-        built = order_lines_of.from_lines(order, chosen, already=captured)
-        warnings = [*built.notes, *order_lines_of.over(order, chosen, captured)]
-    order_lines_of.agree(amount, built.amount, order.currency, field=field)
+        built = line_selection.from_lines(order, chosen, already=captured)
+        warnings = [*built.notes, *line_selection.over(order, chosen, captured)]
+    line_amounts.agree(amount, built.amount, order.currency, field=field)
     return RequestedAmount(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
 
 

@@ -17,8 +17,7 @@ import anyio
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.identifiers import ASK_FOR
-from kustom_mcp.book import BookUnavailable, Entry
-from kustom_mcp.book import completeness as feed
+from kustom_mcp.book import BookUnavailable, Entry, completeness
 from kustom_mcp.book.entry import order_of, stamp
 from kustom_mcp.book.query import MOST_COUNTED, By, Place, Wanted, place
 from kustom_mcp.book.references import LEAST, folded, sought
@@ -108,7 +107,7 @@ class BookSearch:
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
                 search.exactly(sum(group["orders"] for group in totals)),
-                feed.heard(page, account, book.time()),
+                completeness.heard(page, account, book.time()),
             )
 
         try:
@@ -129,7 +128,7 @@ class BookSearch:
                 asked = app.wall()
                 try:
                     order = await app.client.read(GET_ORDER, deadline=app.clock() + half, order_id=order_id)
-                    app.book.note(order, feed.WEBHOOK, read_at=asked)
+                    app.book.note(order, completeness.WEBHOOK, read_at=asked)
                 except NotFound:
                     pass
                 except OmsError:

@@ -9,7 +9,7 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.cli import check_playground as reality
+from kustom_mcp.cli import check_playground
 from kustom_mcp.cli.check_playground import EXPERIMENTS
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
@@ -41,7 +41,7 @@ def tried(
     """Run it against a simulator: exit code, the verdict of each experiment, all that was printed."""
     settings = load(PLAYGROUND).settings
     app = App.of(settings, transport=SandboxTransport(simulator))
-    code = reality.run(settings, order, ask, app)
+    code = check_playground.run(settings, order, ask, app)
     printed = capsys.readouterr().out
     return code, re.findall(r"^   (assumed|confirmed|different)", printed, re.MULTILINE), printed
 
@@ -111,7 +111,7 @@ def test_an_order_that_is_not_fresh_is_left_alone(name: str, capsys: pytest.Capt
 )
 def test_it_is_for_an_order_of_the_playground_only(order: str, settings: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        reality.run(load(settings).settings, order, always(True))
+        check_playground.run(load(settings).settings, order, always(True))
 
 
 def test_where_nobody_can_be_asked_nothing_is_tried(command: Command, kustom: Kustom) -> None:
@@ -123,6 +123,6 @@ def test_where_nobody_can_be_asked_nothing_is_tried(command: Command, kustom: Ku
 
 def test_it_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.CaptureFixture[str]) -> None:
     kustom.reset()
-    assert reality.run(load(kustom.settings).settings, ORDER, always(True)) == 0
+    assert check_playground.run(load(kustom.settings).settings, ORDER, always(True)) == 0
     assert kustom.order(ORDER)["status"] == "CAPTURED"
     assert "0 different" in capsys.readouterr().out

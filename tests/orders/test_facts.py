@@ -11,27 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kustom_mcp.api.models import STATUSES, Capture, Order, Refund
-from kustom_mcp.orders.facts import (
-    ROW_BYTES,
-    OrderTotals,
-    capture_facts,
-    capture_view,
-    difference,
-    facts,
-    refund_facts,
-    refund_view,
-    row,
-    summary,
-    third_party,
-)
-from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.orders.facts import ROW_BYTES, OrderTotals, difference, facts, row, summary
+from kustom_mcp.orders.third_party import capture_facts, capture_view, refund_facts, refund_view, third_party
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ID = "7849fd84-47dc-4919-a7ce-000000000001"
 PORTAL = f"https://portal.playground.kustom.co/orders/list/{ID}?merchantId=M123456"
-OFFERED = {tool.name: tool.endpoint.name for tool in CATALOG.values() if tool.offered}
-EXTENSIONS = ("kustom_extend_authorization", "kustom_extend_due_date")
-OFFERED_FIRST = [name for name in OFFERED if name not in EXTENSIONS]
+OFFERED = {
+    "kustom_update_order_amount": "updateAuthorization",
+    "kustom_update_customer_details": "updateCustomerDetails",
+    "kustom_cancel_order": "cancelOrder",
+    "kustom_extend_authorization": "extendAuthorizationTime",
+    "kustom_release_remaining_authorization": "releaseRemainingAuthorization",
+    "kustom_capture_order": "captureOrder",
+    "kustom_refund_order": "refundOrder",
+    "kustom_extend_due_date": "extendDueDate",
+}
+OFFERED_FIRST = [name for name in OFFERED if not name.startswith("kustom_extend_")]
 NOTHING: frozenset[str] = frozenset()
 EVERYTHING = frozenset({"lines", "customer", "shipping", "captures", "refunds", "merchant_data"})
 READ_ONLY = "the server is read-only (KUSTOM_WRITES=allow opens it)"

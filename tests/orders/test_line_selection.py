@@ -12,18 +12,10 @@ from hypothesis import strategies as st
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.money import tax_of
-from kustom_mcp.orders.facts import third_party
-from kustom_mcp.orders.line_amounts import part_of
-from kustom_mcp.orders.line_selection import (
-    Built,
-    agree,
-    changed,
-    check_change,
-    check_entry,
-    from_lines,
-    inherit,
-    over,
-)
+from kustom_mcp.orders.line_amounts import agree, check_change, check_entry, part_of
+from kustom_mcp.orders.line_matching import inherit
+from kustom_mcp.orders.line_selection import Built, changed, from_lines, over
+from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.result import ToolError
 
 Line = dict[str, Any]

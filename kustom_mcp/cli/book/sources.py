@@ -15,8 +15,7 @@ import anyio
 from kustom_mcp.api.endpoint import PATTERNS, Read
 from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, Listed
 from kustom_mcp.app.app import App
-from kustom_mcp.book import Entry, hints
-from kustom_mcp.book import completeness as feed
+from kustom_mcp.book import Entry, completeness, hints
 from kustom_mcp.book.hints import Claimed
 from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.query import Wanted
@@ -43,7 +42,7 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
     if app.simulator is not None:  # the embedded sandbox announces its orders as webhooks would
         for order_id in app.simulator.store.announced():
             app.simulator.store.heard([order_id])
-            yield Piece(0, order_id, feed.WEBHOOK)
+            yield Piece(0, order_id, completeness.WEBHOOK)
     scope = app.settings.order_scope
     for claimed in await patiently(lambda: app.book.ask(hints.waiting)):
         hint = claimed.hint

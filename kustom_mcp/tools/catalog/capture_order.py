@@ -9,7 +9,7 @@ from kustom_mcp.api.models import ACCEPTED, Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import third_party
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import (
     Currency,
@@ -95,7 +95,7 @@ async def capture_order(
         f"Captured {show(taken.amount, order.currency)} of {short(order)}.", warnings=tuple(warnings)
     )
     made = [capture for capture in after.captures if capture.capture_id == written.new_id] if after else []
-    facts = view.capture_facts(made[0]) if made else {"captured_amount": taken.amount}
+    facts = third_party.capture_facts(made[0]) if made else {"captured_amount": taken.amount}
     result.payload = {"capture": {**({"capture_id": written.new_id} if written.new_id else {}), **facts}}
     return result
 
@@ -122,7 +122,9 @@ def _proposal(order: Order, taken: RequestedAmount, body: dict[str, Json], warni
 def _warnings(order: Order, taken: RequestedAmount, *, shipped: bool) -> list[str]:
     warnings = list(taken.warnings)
     if order.fraud_status not in (ACCEPTED, None):
-        warnings.append(f"The fraud status is {view.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet.")
+        warnings.append(
+            f"The fraud status is {third_party.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet."
+        )
     if taken.order_lines is None:
         warnings.append("Without lines the customer's invoice shows no items for this capture.")
     if not shipped:

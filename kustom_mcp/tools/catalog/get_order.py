@@ -6,7 +6,8 @@ from pydantic import Field
 
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import facts as order_facts
+from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.arguments import Include, OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.tool import Effect, operation
@@ -22,5 +23,5 @@ async def get_order(call: Call, order_id: OrderId, include: Parts | None = None)
     paid, sent back or is left, fraud check, delivery address and phone, when it expires, what is possible now. Use
     it first, or to check if something went through."""
     order = await call.order(order_id)
-    third_party = view.third_party(order, frozenset(include or ()), call.app.settings.pii)
-    return Result("ok", view.summary(order, call.app.now()), call.facts(order), third_party)
+    typed = third_party(order, frozenset(include or ()), call.app.settings.pii)
+    return Result("ok", order_facts.summary(order, call.app.now()), call.facts(order), typed)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.tool import Effect, operation
@@ -28,7 +28,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     an overview table, and totals per currency."""
     rows: dict[str, dict[str, Json]] = {}
     failures: list[ToolError] = []
-    totals, now = view.OrderTotals(), call.app.now()
+    totals, now = order_facts.OrderTotals(), call.app.now()
     left = iter(order_ids)
 
     async def read_what_is_left() -> None:
@@ -36,7 +36,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
             try:
                 # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
                 order = await call.order(order_id)
-                rows[order_id] = view.row("ok", order, now=now)
+                rows[order_id] = order_facts.row("ok", order, now=now)
                 totals.add(order)
             except ToolError as failure:
                 rows[order_id] = {"outcome": failure.ends, "order_id": order_id, "error": failure.code.value}

@@ -3,7 +3,7 @@
 from kustom_mcp.api.endpoints import GET_REFUND
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import third_party
 from kustom_mcp.schema.arguments import OrderId, RefundId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.amounts import short
@@ -19,6 +19,6 @@ async def get_refund(call: Call, order_id: OrderId, refund_id: RefundId) -> Resu
         "ok",
         f"This refund of {short(order)} gave back {amount}.",
         call.facts(order),
-        {"refund": view.refund_view(refund)},
-        payload={"refund": view.refund_facts(refund)},
+        {"refund": third_party.refund_view(refund)},
+        payload={"refund": third_party.refund_facts(refund)},
     )

@@ -3,7 +3,7 @@
 from kustom_mcp.api.endpoints import LIST_CAPTURES
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import third_party
 from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.amounts import short
@@ -20,6 +20,6 @@ async def list_captures(call: Call, order_id: OrderId) -> Result:
         "ok",
         f"{short(order).capitalize()} has {count}, {total} in all.",
         call.facts(order),
-        {"captures": [view.capture_view(capture) for capture in captures]},
-        payload={"captures": [view.capture_facts(capture) for capture in captures]},
+        {"captures": [third_party.capture_view(capture) for capture in captures]},
+        payload={"captures": [third_party.capture_facts(capture) for capture in captures]},
     )

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import payouts as settled
+from kustom_mcp.orders import payouts as payout_facts
 from kustom_mcp.schema.arguments import Moment, PaymentReference, beginning, ending
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -61,13 +61,16 @@ async def list_payouts(
         wanted["currency_code"] = currency
     found, complete = await all_payouts(call, **wanted)
     found.sort(key=lambda payout: payout.payout_date or "", reverse=True)
-    rows = [settled.payout_row(payout) for payout in found]
+    rows = [payout_facts.payout_row(payout) for payout in found]
     if start and start >= len(rows):
         raise behind_the_end()
-    payload: dict[str, Json] = {"payouts": rows[start:end], "totals": settled.payout_totals(rows) if complete else []}
+    payload: dict[str, Json] = {
+        "payouts": rows[start:end],
+        "totals": payout_facts.payout_totals(rows) if complete else [],
+    }
     if end < len(rows):
         payload["next_cursor"] = next_cursor(asked, end)
-    summary = settled.payouts_in_words(payload["totals"], len(rows), complete=complete)
+    summary = payout_facts.payouts_in_words(payload["totals"], len(rows), complete=complete)
     if start_date is None:
         until = f"to {wanted['end_date'][:10]}" if "end_date" in wanted else "on"
         summary = f"{summary} (from {wanted['start_date'][:10]} {until})"
@@ -102,9 +105,9 @@ async def _one(call: Call, asked: dict[str, Json]) -> Result:
             f"payment_reference names one payout: leave {' and '.join(others)} out.",
             field=others[0],
         )
-    row = settled.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))
-    payload = {"payouts": [row], "totals": settled.payout_totals([row])}
-    return Result("ok", settled.payout_in_words(row), payload=payload)
+    row = payout_facts.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))
+    payload = {"payouts": [row], "totals": payout_facts.payout_totals([row])}
+    return Result("ok", payout_facts.payout_in_words(row), payload=payload)
 
 
 def _time(moment: int) -> str:

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from kustom_mcp.api.settlements import LIST_TRANSACTIONS
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import facts as view
-from kustom_mcp.orders import payouts as settled
+from kustom_mcp.orders import facts as order_facts
+from kustom_mcp.orders import payouts as payout_facts
 from kustom_mcp.schema.arguments import OrderId, PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -51,13 +51,13 @@ async def list_transactions(
     payout, page = await page_of(call, payment_reference, start, end - start)
     if start and not page.transactions:
         raise behind_the_end()
-    row = settled.payout_row(payout)
+    row = payout_facts.payout_row(payout)
     further = page.more_after(start + len(page.transactions))
-    rows, typed = settled.transaction_rows(page.transactions, of_order=False)
+    rows, typed = payout_facts.transaction_rows(page.transactions, of_order=False)
     payload: dict[str, Json] = {"transactions": rows, "payouts": [row]}
     if further:
         payload["next_cursor"] = next_cursor(asked, start + len(page.transactions))
-    summary = f"{settled.payout_in_words(row)} {_shown(len(page.transactions), page.pagination.total)}"
+    summary = f"{payout_facts.payout_in_words(row)} {_shown(len(page.transactions), page.pagination.total)}"
     return Result("ok", summary, None, typed, payload=payload, next_step=_next(payload))
 
 
@@ -77,18 +77,18 @@ async def _of_order(
     if found:
         read = await payouts_of(call, [*part, *found])
         whole = {name: one.totals.settlement_amount for name, one in read.items() if all_orders}
-        totals, payouts = settled.order_totals(found), settled.order_payouts(found, read)
-        summary = settled.paid_out(totals, payouts, whole, call.app.now().date().isoformat(), payout)
+        totals, payouts = payout_facts.order_totals(found), payout_facts.order_payouts(found, read)
+        summary = payout_facts.paid_out(totals, payouts, whole, call.app.now().date().isoformat(), payout)
     else:
         totals, payouts, order = [], [], await call.order(order_id)
-        summary = f"Not paid out as far as Kustom lists transactions: there are none. {view.summary(order)}"
+        summary = f"Not paid out as far as Kustom lists transactions: there are none. {order_facts.summary(order)}"
     if not complete:
         totals, payouts = [], []
         summary = f"Too many transactions to add up: {len(found):,} were read, and there are more."
     if payout and not part:
         summary = f"{_nothing_in(payout, unknown, complete=complete)} {summary}"
     shown = part[start:end]
-    rows, typed = settled.transaction_rows(shown, of_order=True)
+    rows, typed = payout_facts.transaction_rows(shown, of_order=True)
     payload: dict[str, Json] = {"transactions": rows, "payouts": payouts, "totals": totals}
     if end < len(part):
         payload["next_cursor"] = next_cursor(asked, end)

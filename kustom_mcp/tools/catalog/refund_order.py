@@ -9,7 +9,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import third_party
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
 from kustom_mcp.schema.result import Json, Result
@@ -79,7 +79,7 @@ async def refund_order(
     )
     result, after = await call.applied(f"Refunded {show(given.amount, order.currency)} of {short(order)}.")
     made = [refund for refund in after.refunds if refund.refund_id == written.new_id] if after else []
-    facts = view.refund_facts(made[0]) if made else {"refunded_amount": given.amount}
+    facts = third_party.refund_facts(made[0]) if made else {"refunded_amount": given.amount}
     result.payload = {"refund": {**({"refund_id": written.new_id} if written.new_id else {}), **facts}}
     return result
 
@@ -104,7 +104,9 @@ def _warnings(order: Order, given: RequestedAmount) -> list[str]:
     for refund in order.refunds[-LISTED:]:
         when = (refund.refunded_at or "")[:10]
         amount = show(refund.refunded_amount or 0, order.currency)
-        warnings.append(f"{amount} was refunded on this order already{f' on {view.cleaned(when)}' if when else ''}.")
+        warnings.append(
+            f"{amount} was refunded on this order already{f' on {third_party.cleaned(when)}' if when else ''}."
+        )
     if len(order.refunds) > LISTED:
         warnings.append(f"There are {len(order.refunds) - LISTED} more refunds before these.")
     if given.order_lines is None:

@@ -6,7 +6,7 @@ from kustom_mcp.api.endpoints import UPDATE_CUSTOMER_DETAILS
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Proposal, Watch, unset
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import facts as view
+from kustom_mcp.orders import third_party
 from kustom_mcp.schema.arguments import Address, ClearedFields, OrderId, sent
 from kustom_mcp.schema.parsing import with_cleared
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -57,7 +57,7 @@ async def update_customer_details(
     body: dict[str, Json] = {"shipping_address": wanted}
     stored = _stored(order)
     masked = call.app.settings.pii == "masked"
-    before_shown = view.masked(stored) if masked else view.cleaned(stored)
+    before_shown = third_party.masked(stored) if masked else third_party.cleaned(stored)
     approved = await call.approval(
         Proposal(
             action="change-address",

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import anyio
 import httpx2 as httpx
 
-from kustom_mcp.settings import validators as values
+from kustom_mcp.settings import validators
 from kustom_mcp.transport.oauth.algorithms import SigningKey, signing_keys
 
 MAX_BODY: Final = 256 * 1024
@@ -55,7 +55,7 @@ class Issuer:
         self.name = name
         self._keys_url = keys_url
         self._transport = transport
-        self._proxy = None if values.is_loopback(values.host_of(name)) else proxy
+        self._proxy = None if validators.is_loopback(validators.host_of(name)) else proxy
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -113,8 +113,8 @@ class Issuer:
 
     def _may_be_asked(self, url: str) -> bool:
         """Return whether an address from the issuer is https, or on this machine where the issuer is as well."""
-        loopback = self.name.startswith("http://") and values.is_loopback(values.host_of(url))
-        return bool(_URL.fullmatch(url) and values.host_of(url)) and (url.startswith("https://") or loopback)
+        loopback = self.name.startswith("http://") and validators.is_loopback(validators.host_of(url))
+        return bool(_URL.fullmatch(url) and validators.host_of(url)) and (url.startswith("https://") or loopback)
 
     async def _get(self, url: str) -> object:
         """A JSON document; None when there is none at this address. IssuerError when the line is at fault."""

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from kustom_mcp.settings import validators as values
+from kustom_mcp.settings import validators
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.transport.oauth.tokens import SCOPES, Access
 
@@ -33,7 +33,7 @@ class Resource:
 
     def __init__(self, audience: str) -> None:
         is_url = re.fullmatch(r"https?://[!-~]+", audience) and not re.search(r"[\"\\#@{}]", audience)
-        self._url = audience if is_url and values.host_of(audience) else ""
+        self._url = audience if is_url and validators.host_of(audience) else ""
 
     def identifier(self, scope: Mapping[str, Any]) -> str:
         """The identifier that a host asks a token for. `scope`: of ASGI, its Host header checked already."""
@@ -79,4 +79,4 @@ def _origin(scope: Mapping[str, Any]) -> str:
     """Scheme and host that the caller used. TLS ends in front of this server, unless it is on the caller's machine."""
     hosts = [value.decode("latin-1").lower() for name, value in scope.get("headers", ()) if name == b"host"]
     host = hosts[0] if len(hosts) == 1 and _HOST.fullmatch(hosts[0]) else "localhost"
-    return f"{'http' if values.is_loopback(values.host_of(f'http://{host}')) else 'https'}://{host}"
+    return f"{'http' if validators.is_loopback(validators.host_of(f'http://{host}')) else 'https'}://{host}"

@@ -23,7 +23,7 @@ import jwt
 from pydantic import SecretStr
 
 from kustom_mcp.calls.policy import Principal
-from kustom_mcp.settings import validators as values
+from kustom_mcp.settings import validators
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, SigningKey
 from kustom_mcp.transport.oauth.issuer import Issuer, same_issuer
@@ -160,7 +160,7 @@ class IssuedTokens:
 
 def require_access(settings: Settings, host: str) -> None:
     """Raise ConfigError when an HTTP server on this address would be open to other machines."""
-    if settings.http_token is None and not settings.oauth_issuer and not values.is_loopback(host.lower()):
+    if settings.http_token is None and not settings.oauth_issuer and not validators.is_loopback(host.lower()):
         needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
         raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
 

@@ -20,8 +20,7 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError, ProtocolError, Refused
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import Crowded
-from kustom_mcp.book import BookUnavailable, hints
-from kustom_mcp.book import completeness as feed
+from kustom_mcp.book import BookUnavailable, completeness, hints
 from kustom_mcp.book.hints import Claimed, Hint
 from kustom_mcp.book.sqlite import Page
 from kustom_mcp.transport.webhooks.events import WebhookEvent
@@ -187,9 +186,9 @@ class EventQueue:
             now = self._book.time()
             refused = hints.add(page, account, [given.hint for given in batch], now)
             if missed or any(hint.verified for hint in refused):
-                feed.interrupt(page, account)
+                completeness.interrupt(page, account)
             elif any(given.event.created and given.hint.verified for given in batch):
-                feed.begin(page, account, self._name, now)
+                completeness.begin(page, account, self._name, now)
             return refused
 
         return await self._change(work)
@@ -197,12 +196,14 @@ class EventQueue:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._change(lambda page, account: feed.listen(page, account, self._name, self._book.time()))
+                await self._change(
+                    lambda page, account: completeness.listen(page, account, self._name, self._book.time())
+                )
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
             if self._lost_count > self._lost_reported:
                 self._arrived.set()
-            await anyio.sleep(feed.RENEW_EVERY)
+            await anyio.sleep(completeness.RENEW_EVERY)
 
     async def _leave(self) -> None:
         self._note_lost(self._waiting)
@@ -212,8 +213,8 @@ class EventQueue:
 
         def work(page: Page, account: int) -> None:
             if missed:
-                feed.interrupt(page, account)
-            feed.leave(page, account, self._name, self._book.time())
+                completeness.interrupt(page, account)
+            completeness.leave(page, account, self._name, self._book.time())
 
         if self._listens:
             self._book.listening = None
