@@ -29,7 +29,7 @@ def main() -> int:
         finally:
             stdout.flush()
     except BaseException as error:
-        if not stdout.is_unheard(error):
+        if not stdout.is_broken_pipe(error):
             raise
         return stdout.unheard()
 

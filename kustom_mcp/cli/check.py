@@ -1,4 +1,4 @@
-"""`kustom-mcp check`: are the settings right, do the credentials work, what is switched off.
+"""`kustom-mcp check`: test the settings and the credentials, and list the tools that are switched off.
 
 It tries one harmless read, of an order that cannot exist: the answer that there is none proves that the key was
 accepted.
@@ -22,7 +22,7 @@ SECONDS = 15
 
 
 def run(loaded: Loaded) -> int:
-    """Print what was found. 0: everything works; 1: something does not."""
+    """Print the findings. 0: everything works; 1: something does not."""
     settings = loaded.settings
     policy = Policy(settings, TOOL_FACTS)
     print(f"Environment: {settings.environment}")

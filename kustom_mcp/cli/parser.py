@@ -22,7 +22,7 @@ USAGE_ERROR = 2
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line: what is wrong, and where help is."""
+        """Print the error and where help is, in one line."""
         self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see {self.prog} --help)\n")
 
 

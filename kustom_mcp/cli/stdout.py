@@ -1,4 +1,4 @@
-"""stdout before and after it carries the protocol: what a library prints at import goes to stderr, never to the host.
+"""stdout before and after it carries the protocol: prints of a library at import go to stderr, never to the host.
 
 The SDK keeps stray output off the wire while it serves. What is printed before that, or waits in a buffer until the
 process ends, is kept off here. Imported first of all, so it imports next to nothing itself.
@@ -47,7 +47,7 @@ def divert() -> None:
 
 
 def restore() -> None:
-    """Give descriptor 1 back to the protocol; what was printed meanwhile goes to stderr."""
+    """Give descriptor 1 back to the protocol; text that was printed meanwhile goes to stderr."""
     if _kept:
         _flush()
         real = _kept.pop()
@@ -56,13 +56,13 @@ def restore() -> None:
 
 
 def end() -> None:
-    """The protocol has ended: what libraries have printed and nobody has flushed goes to stderr as well."""
+    """Send unflushed prints of libraries to stderr after the protocol has ended."""
     _to_stderr()
     _flush()
 
 
 def flush() -> None:
-    """Write what is buffered, so that a reader who has left is met here. BrokenPipeError."""
+    """Flush stdout and stderr, so that the error for a reader who has left comes here. BrokenPipeError."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -72,8 +72,8 @@ def flush() -> None:
             continue
 
 
-def is_unheard(error: BaseException) -> bool:
-    """Whether all that this says is that nobody reads stdout or stderr any more."""
+def is_broken_pipe(error: BaseException) -> bool:
+    """Return whether an error means only that stdout or stderr has no reader any more."""
     if isinstance(error, BaseExceptionGroup):
         return cast("BaseExceptionGroup[BaseException]", error).split(BrokenPipeError)[1] is None
     return isinstance(error, BrokenPipeError)

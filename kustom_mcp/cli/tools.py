@@ -1,4 +1,4 @@
-"""`kustom-mcp tools`: the catalogue, with what these settings switch off."""
+"""`kustom-mcp tools`: the catalogue, with the tools that these settings switch off."""
 
 from __future__ import annotations
 

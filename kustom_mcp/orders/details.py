@@ -55,7 +55,7 @@ _EXACT = frozenset(
 def details(
     tool: str, action: str, ids: Mapping[str, str], body: Mapping[str, Json], order: Order, pii: Pii
 ) -> list[str]:
-    """What this request would send. `action`: the operation in a word; `ids`: those in the path of the request.
+    """Tell the whole request in sentences. `action`: the operation in a word; `ids`: those in the path of the request.
 
     INVALID_ARGUMENT where the sentences do not fit into one preview: nobody could approve it as a whole.
     """
@@ -80,7 +80,7 @@ def details(
 
 
 def _head(action: str, ids: Mapping[str, str], body: Mapping[str, Json], order: Order) -> str:
-    """Which order, by the shop's number and the id, and what is done to it."""
+    """The order, by the shop's number and the id, and the operation on it."""
     number, currency = order.merchant_reference1, order.currency
     does = action.replace("-", " ")
     if "order_amount" in body:
@@ -243,7 +243,7 @@ def _difference(old: Line, new: Line, currency: str) -> str:
 
 
 def _follows(line: Line) -> bool:
-    """Whether the tax of a line is what its rate makes of its total."""
+    """Return whether the tax of a line equals its rate of its total."""
     total, rate = line.get("total_amount"), line.get("tax_rate")
     return total is not None and rate is not None and rate >= 0 and line.get("total_tax_amount") == tax_of(total, rate)
 

@@ -1,4 +1,4 @@
-"""What a model sees of an order: facts that Kustom computes, what can be done now, and the sentence that sums it up.
+"""The facts of an order for a model: computed by Kustom, with the tools that are possible now, and a summary.
 
 Facts and what people typed are kept apart from here on: `facts`, `summary`, `row` and `Totals` hold numbers, times,
 ids and our own words only; everything typed is in `third_party`, that of a row in its own. `can` and
@@ -32,7 +32,7 @@ _ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
 _COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
 _REFERENCES = ("merchant_reference1", "merchant_reference2")
 REFERENCES = (*_REFERENCES, "klarna_reference")
-"""What an order is called, apart from its id."""
+"""The references of an order, apart from its id."""
 
 
 def facts(
@@ -138,7 +138,7 @@ class OrderTotals:
 
 
 def difference(before: Order, after: Order) -> list[dict[str, Json]]:
-    """What changed between two reads, as `changes`: states, amounts, times, references; lines, shipments by count."""
+    """Differences between two reads, as `changes`: states, amounts, times, references; lines, shipments by count."""
     pairs: list[tuple[str, Json, Json]] = [
         *((name, getattr(before, name), getattr(after, name)) for name in _COMPARED),
         *((name, _reference(before, name), _reference(after, name)) for name in _REFERENCES),

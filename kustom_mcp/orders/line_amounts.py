@@ -1,4 +1,4 @@
-"""The arithmetic of order lines: what part of a line costs, and whether lines add up.
+"""The arithmetic of order lines: the price of a part of a line, and the sums of lines.
 
 A part of a line is cut out of the line's own stored amounts, never computed anew from its unit price, because shops
 round in their own ways and Kustom holds what they sent. Parts are differences of one running total: the first n units
@@ -174,7 +174,7 @@ def _wrong_lines(order: Order, lines: Sequence[Mapping[str, Json]]) -> list[tupl
 
 
 def _wrong(line: Mapping[str, Json], number: int, currency: str) -> str | None:
-    """What is wrong with a line's own arithmetic, where it says enough: a unit per piece, one for tax."""
+    """The errors in a line's own arithmetic, where it has enough fields: a unit apiece is allowed, and one for tax."""
     quantity, price, total, tax = (
         line.get(name) for name in ("quantity", "unit_price", "total_amount", "total_tax_amount")
     )

@@ -17,7 +17,7 @@ from kustom_mcp.orders.third_party import cleaned, cut_forms
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 NEVER_INHERITED = frozenset({"quantity", "unit_price", "total_amount", "total_tax_amount", "total_discount_amount"})
-"""What somebody must have sent; the tax rate is a rate, not an amount, and is inherited."""
+"""The fields that must be sent; the tax rate is a rate, not an amount, and is inherited."""
 
 _IDENTIFYING = ("reference", "name")
 
@@ -45,7 +45,7 @@ def inherit(order: Order, order_lines: Sequence[Mapping[str, Json]]) -> list[Lin
 
 
 class _Held:
-    """The stored lines, found by what a model may have seen of them."""
+    """The stored lines, found by the values that a model may have seen."""
 
     def __init__(self, lines: list[Line]) -> None:
         self.lines = lines
@@ -97,14 +97,14 @@ class _Held:
         return all(_text(line, name) in (_text(view, name), _text(stored, name)) for name in _IDENTIFYING)
 
     def _told(self, line: Line, index: int) -> bool:
-        """Whether everything in `line` but its numbers is what a model saw of the stored line, or the stored value."""
+        """Return whether each text in `line` is the stored value, or the one that a model saw."""
         view, stored = self._view(index), self.lines[index]
         return all(
             isinstance(value, int) or value in (view.get(name), stored.get(name)) for name, value in line.items()
         )
 
     def _agreement(self, line: Line, index: int) -> int:
-        """How many fields of `line` are what a model saw of the stored line."""
+        """Count the fields of `line` that are those that a model saw of the stored line."""
         view = self._view(index)
         return sum(view.get(name) == value for name, value in line.items())
 

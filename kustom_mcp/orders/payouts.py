@@ -1,4 +1,4 @@
-"""What settlement transactions come to: sums, rows, and the sentence that says what was paid out of an order.
+"""Settlement transactions in figures and words: sums, rows, and the sentence about the payouts of an order.
 
 The published description of the API does not say which amounts are negative, nor what each type does to a payout. So
 the signs here are assumed, after Klarna's published calculation of a payout: a sale, a refunded fee, a credit, a
@@ -36,7 +36,7 @@ _TYPED = (
 
 
 def doubtful(transactions: Iterable[Transaction]) -> frozenset[str]:
-    """The types of which nobody can say here what they do to a payout."""
+    """The types whose effect on a payout is unknown."""
     found = [entry for entry in transactions if entry.amount or entry.vat_amount]
     taking = [entry for entry in found if entry.type in TAKES]
     contradicting = {entry.amount < 0 for entry in taking if entry.amount} == {True, False}
@@ -69,7 +69,7 @@ def sums(transactions: Iterable[Transaction], doubts: frozenset[str]) -> dict[st
 
 
 def order_totals(transactions: Sequence[Transaction]) -> list[dict[str, Json]]:
-    """Per currency, what an order comes to, and how much of its net no payout has been named for yet."""
+    """Per currency, the sums of an order, and the part of its net without a payout yet."""
     doubts = doubtful(transactions)
     totals: list[dict[str, Json]] = []
     for currency, entries in _by_currency(transactions):
@@ -82,7 +82,7 @@ def order_totals(transactions: Sequence[Transaction]) -> list[dict[str, Json]]:
 
 
 def order_payouts(transactions: Sequence[Transaction], read: dict[str, Payout]) -> list[dict[str, Json]]:
-    """Per payout, what of an order is in it; its date where the payout could be read."""
+    """Per payout, the part of an order in it; its date where the payout could be read."""
     doubts = doubtful(transactions)
     rows: list[dict[str, Json]] = []
     for currency, entries in _by_currency(transactions):
@@ -108,7 +108,7 @@ def payout_row(payout: Payout) -> dict[str, Json]:
 
 
 def payout_totals(rows: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
-    """Per currency: how many payouts, and what they come to."""
+    """Per currency: the number of payouts, and their sum."""
     totals: list[dict[str, Json]] = []
     for currency, group in groupby(sorted(rows, key=itemgetter("currency_code")), itemgetter("currency_code")):
         entries = list(group)
@@ -134,7 +134,7 @@ def transaction_rows(transactions: Sequence[Transaction], *, of_order: bool) -> 
 
 
 def _computed(entry: Transaction, *, of_order: bool) -> dict[str, Json]:
-    """What Kustom computes of a transaction. An empty text is one that there is none of."""
+    """The computed fields of a transaction. An empty text counts as absent."""
     view: dict[str, Json] = {}
     for name in (*_ROW, *_PAID):
         value = getattr(entry, name)
@@ -229,7 +229,7 @@ def _reached(net: int, whole: int) -> bool:
 
 
 def _less(rows: Sequence[dict[str, Json]], currency: str) -> str:
-    """What was taken off, in words."""
+    """The deductions, in words."""
     amounts = {name: sum(row[name] for row in rows) for name in ("fees", "returns")}
     parts = [f"{show(amount, currency)} of {name}" for name, amount in amounts.items() if amount]
     return f", after {' and '.join(parts)}" if parts else ""

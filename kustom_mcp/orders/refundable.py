@@ -1,4 +1,4 @@
-"""What captures hold of each line of an order, what of it was refunded, and what is left: quantities, price and tax.
+"""The lines of an order as captures and refunds have them: captured, refunded and left, with price and tax.
 
 The one place that knows it. Refunds are priced from what was captured and was not refunded, never from the order's
 present lines, which may have been changed since. Captures and refunds repeat the lines of the order in the words of
@@ -36,7 +36,7 @@ UNCAPTURED = (
 
 @dataclass(slots=True)
 class LineState:
-    """One line of the order: what captures hold of it and what refunds paid back of it, as their own lines say.
+    """One line of the order, with its lines in captures (`held`) and in refunds (`returned`).
 
     `ordered` is the quantity of the order's line as it stands now. `unclear`: a capture or a refund has a line that
     may be this one or another one at another price.
@@ -64,7 +64,7 @@ class LineState:
         return max(0, self.captured - self.refunded)
 
     def remainder(self) -> Line | None:
-        """What is left as one line, at the captured price less what was refunded; None where captures name no price.
+        """The rest as one line, at the captured price less refunds; None where captures name no price.
 
         It is worth no more than its dearest units cost, but for what rounding left. `total_amount` is always there, tax
         where captures name it.
@@ -101,19 +101,19 @@ class LineState:
         return sign * max(0, left if left <= most + rounded_off else most)
 
     def _left_tax(self, left: int, captured: int, tax: int) -> int:
-        """The tax that is left of what was captured; in proportion where what is left is not the plain difference."""
+        """The rest of the captured tax; in proportion where the rest of the amount is not the plain difference."""
         if left == captured - self._paid(captured):
             return tax - sum(map(_tax, self.returned))
         return round(Fraction(tax * left, captured))
 
     def _paid(self, captured: int) -> int:
-        """What refunds paid back, in minor units; by the captured price where a line does not say."""
+        """The refunded amount in minor units; by the captured price where a line has none."""
         price = Fraction(captured, self.captured)
         totals = ((total_of(line), line.get("quantity") or 0) for line in self.returned)
         return sum(round(price * quantity) if total is None else total for total, quantity in totals)
 
     def _dearest(self, sign: int) -> int:
-        """What the dearest units cost of as many as are left, rounded up."""
+        """The price of the dearest units, as many as are left, rounded up."""
         cost, missing = Fraction(0), self.left
         for price, quantity in sorted(((sign * price, quantity) for price, quantity in self._prices()), reverse=True):
             count = min(quantity, missing)
@@ -122,13 +122,13 @@ class LineState:
         return -(-cost.numerator // cost.denominator)
 
     def _prices(self) -> Iterator[tuple[Fraction, int]]:
-        """What a unit cost of each captured line, and how many there are of it."""
+        """The price of a unit, and the quantity, of each captured line."""
         counted = ((line.get("quantity") or 0, total_of(line) or 0) for line in self.held)
         return ((Fraction(total, quantity), quantity) for quantity, total in counted if quantity)
 
 
 class Refundable:
-    """The lines of an order with what was captured and refunded of each.
+    """The lines of an order, with the captured and the refunded part of each.
 
     `whole`: no capture names lines, but together they are the whole order, which never changed. `silent`: captures
     that name no lines hold something, and it cannot be said what.
@@ -343,7 +343,7 @@ def _twins(lines: Sequence[Line]) -> list[list[int]]:
 
 
 def _agreement(form: Line, line: Line) -> int | None:
-    """How much of what tells lines apart is the same; None where something differs. What one does not say fits."""
+    """Count the equal distinguishing fields of two lines; None where one differs. An absent field fits."""
     said = [(form[name], line[name]) for name in _TELLING if name in form and name in line]
     costs = _cost(form), _cost(line)
     if any(one != other for one, other in said) or not _near(*costs):
@@ -352,13 +352,13 @@ def _agreement(form: Line, line: Line) -> int | None:
 
 
 def _cost(line: Line) -> Fraction | None:
-    """What one unit comes to, discount taken off; None where the line does not say it."""
+    """The price of a unit, less discount; None where the line does not tell."""
     total = total_of(line)
     return Fraction(total, line["quantity"]) if total is not None and line.get("quantity") else None
 
 
 def _near(one: Fraction | None, other: Fraction | None) -> bool:
-    """The same to a minor unit, which rounding may make of a part. What is not said is near to everything."""
+    """Compare to a minor unit, which rounding may make of a part. An absent value is near to every other."""
     return one is None or other is None or abs(one - other) <= 1
 
 

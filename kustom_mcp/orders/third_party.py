@@ -86,12 +86,12 @@ def refund_view(refund: Refund, *, full: bool = False) -> dict[str, Json]:
 
 
 def capture_facts(capture: Capture) -> dict[str, Json]:
-    """What Kustom computes of a capture: id, time, amounts in minor units."""
+    """The computed fields of a capture: id, time, amounts in minor units."""
     return _present(capture, ("capture_id", "captured_at", "captured_amount", "refunded_amount"))
 
 
 def refund_facts(refund: Refund) -> dict[str, Json]:
-    """What Kustom computes of a refund: id, time, amount in minor units."""
+    """The computed fields of a refund: id, time, amount in minor units."""
     return _present(refund, ("refund_id", "refunded_at", "refunded_amount"))
 
 

@@ -50,7 +50,7 @@ _TRUTH = {"true": True, "false": False}
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """One file: what a client lists, and the text with `{argument}` placeholders."""
+    """One file: the prompt as a client lists it, and the text with `{argument}` placeholders."""
 
     prompt: Prompt
     body: str

@@ -1,1 +1,1 @@
-"""What the tools of the catalogue share."""
+"""The tools of the catalogue, and the code that they share."""

@@ -24,7 +24,7 @@ _TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
 
 @dataclass(frozen=True)
 class AmountChange:
-    """The new total in minor units and the complete new lines; what changes, what to warn of."""
+    """The new total in minor units and the complete new lines, with changes and warnings."""
 
     total: int
     lines: list[dict[str, Json]]
@@ -54,7 +54,7 @@ def amount_change(
     order_lines: Sequence[LineIn] | None,
     line_changes: Sequence[LineChange] | None,
 ) -> AmountChange:
-    """What an amount change asks for. ToolError when it does not say it, or does not add up."""
+    """Work out the new total and the new lines. ToolError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
         with _state_first(call, order):
             built = line_selection.changed(order, [(change.line, change.quantity) for change in line_changes])
@@ -83,7 +83,7 @@ def amount_change(
 
 
 def shown(order: Order) -> Facts:
-    """Where the change shows: the totals, and of each line what tells it from another price for the same total."""
+    """The facts that show the change: the totals, and of each line those that differ between prices for one total."""
     lines = [[getattr(line, name) for name in _TELLING] for line in order.order_lines]
     return [order.order_amount, order.captured_amount, lines]
 

@@ -1,4 +1,4 @@
-"""What a capture and a refund have in common: an amount that moves, said as an amount, as line numbers, or as lines.
+"""The amount of a capture or a refund, given as an amount, as line numbers, or as lines.
 
 Nothing ever means "all": without an amount and without lines there is nothing to do. The warnings are about what people
 get wrong, and every preview of money shows them.
@@ -27,7 +27,7 @@ LINKS = ("product_url", "image_url")
 
 @dataclass(frozen=True)
 class RequestedAmount:
-    """An amount in minor units, its lines where there are any, and what to warn of."""
+    """An amount in minor units, its lines where there are any, and warnings."""
 
     amount: int
     order_lines: list[dict[str, Json]] | None
@@ -41,7 +41,7 @@ def requested_amount(
     picks: Sequence[Pick] | None,
     order_lines: Sequence[LineIn] | None,
 ) -> RequestedAmount:
-    """What is to be captured or refunded. `field`: `captured_amount` or `refunded_amount`. ToolError."""
+    """Work out the amount to capture or refund. `field`: `captured_amount` or `refunded_amount`. ToolError."""
     refund = field == "refunded_amount"
     if picks is not None and order_lines is not None:
         raise ToolError(
@@ -109,7 +109,7 @@ def require_whole(order: Order, order_lines: Sequence[Mapping[str, Json]]) -> No
 
 
 def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
-    """Refuse links in what the customer reads of a line, unless the order has that text already. ToolError."""
+    """Refuse links in the text of a line that the customer reads, unless the order has that text already. ToolError."""
     entries = (order, *order.captures, *order.refunds)
     known = {text for entry in entries for line in entry.order_lines for text in (line.name, line.reference)}
     links = {getattr(line, name) for line in order.order_lines for name in LINKS}
@@ -128,12 +128,12 @@ def _bad_line(index: int, name: str, why: str) -> ToolError:
 
 
 def line_facts(order: Order) -> list[dict[str, Any]]:
-    """Every stored line, whole: what an operation that reads lines depends on."""
+    """Every stored line, whole, for an operation that depends on lines."""
     return [line.model_dump(mode="json", exclude_none=True) for line in order.order_lines]
 
 
 def short(order: Order) -> str:
-    """An order in words: the first group of its id."""
+    """An order in words, by the first group of its id."""
     return f"order {order.order_id[:SHORT_ID]}…"
 
 

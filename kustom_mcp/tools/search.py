@@ -1,4 +1,4 @@
-"""A search of the order book: what is stale is read again, then a page, totals, and how much the book knows.
+"""A search of the order book: stale orders are read again, then come a page, totals, and the coverage of the book.
 
 The book is never taken for the whole truth: an open order that was read too long ago is read again before it is
 shown, and where that was not possible the row says so.
@@ -40,13 +40,13 @@ _RESERVE = 3.0
 _BATCH = 500
 """Announced orders that are put into the book together."""
 _OF_ONE_ORDER = frozenset({Code.NOT_FOUND, Code.UPSTREAM_PROTOCOL, Code.ACTION_NOT_ALLOWED, Code.UPSTREAM_REJECTED})
-"""What Kustom answers about one order says nothing about the next."""
+"""Codes about one order, which tell nothing about the next."""
 _PATIENCE = 5
-"""Reads that fail one after the other for what may have to do with the order, or with Kustom, before it is given up."""
+"""Failed reads in a row, of causes that may concern one order or all of Kustom, before refreshing stops."""
 
 
 class SearchResult(NamedTuple):
-    """What a search found, of one state of the book."""
+    """The matches of a search, of one state of the book."""
 
     entries: list[Entry]
     totals: list[dict[str, Json]]
@@ -62,13 +62,13 @@ class SearchResult(NamedTuple):
     disputes_heard: bool
 
     def alike(self, entry: Entry) -> bool:
-        """Whether it is called only like what was asked for."""
+        """Return whether the reference of an entry only resembles the one in the search."""
         return entry.order_id not in self.exact
 
 
 @dataclass(frozen=True)
 class BookSearch:
-    """One search. `oldest`: unix milliseconds; what was read before is stale."""
+    """One search. `oldest`: unix milliseconds; an open order that was read before is stale."""
 
     call: Call
     wanted: Wanted
@@ -77,10 +77,10 @@ class BookSearch:
     after: Place | None
     oldest: int
     tried: set[str] = field(default_factory=set[str])
-    """The orders that were asked for again."""
+    """The orders that were requested again."""
 
     async def found(self) -> SearchResult:
-        """Read again what is stale, then search. ToolError when nothing can match, and when there is no book to use."""
+        """Read stale orders again, then search. ToolError when nothing can match, and when there is no book to use."""
         senseless = self.wanted.senseless()
         if senseless is not None:
             field, why = senseless
@@ -226,7 +226,7 @@ class BookSearch:
 
 
 def _unanswerable(found: SearchResult, wanted: Wanted) -> list[str]:
-    """What was asked and nothing here can answer."""
+    """Sentences for the conditions that this server cannot answer."""
     told: list[str] = []
     if wanted.email and not found.exactly:
         told.append("The order book keeps no e-mail addresses, so it cannot say which orders belong to one.")
@@ -277,7 +277,7 @@ _BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this ser
 
 
 def _hint(wanted: Wanted) -> str:
-    """What may be wrong with a reference that nothing is called by."""
+    """A hint about a reference without a match."""
     if wanted.reference is None:
         return ""
     hint = " References are compared whole"
@@ -288,13 +288,13 @@ def _hint(wanted: Wanted) -> str:
 
 
 def _concerns_all(failure: ToolError) -> bool:
-    """Whether a read failed for what the next one would meet as well: not of one order, nor perhaps of one."""
+    """Return whether the next read would fail for the same cause: surely not about one order alone."""
     status = failure.upstream.status if failure.upstream else 0
     return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
 def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By, *, alike: bool) -> str:
-    """Where the next page of this search begins. It holds what the row shows."""
+    """The cursor of the next page. It holds only values that the row shows."""
     part, value, order_id = place(order_by, entry, alike=alike)
     short = base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip("=")
     return next_cursor(arguments, part, value, short)
@@ -307,7 +307,7 @@ def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
 
 
 def _order_id(short: str) -> str:
-    """ValueError for what is none."""
+    """Read an order id out of a cursor. ValueError."""
     return str(UUID(bytes=base64.urlsafe_b64decode(f"{short}==")))
 
 

@@ -28,11 +28,11 @@ MOST_PAGES: Final = 4
 MOST_PAYOUTS: Final = 5
 """Payouts that one call reads for their dates at most: an order is mostly in one, with a return in two."""
 SOURCE: Final = "settlement"
-"""How the order book calls what it learned here."""
+"""The source that the order book notes for these orders."""
 
 
 async def all_transactions(call: Call, **asked: str) -> tuple[list[Transaction], bool]:
-    """The transactions that fit, and whether these are all."""
+    """The transactions within the bound, and whether these are all."""
     found: list[Transaction] = []
     for _ in range(MOST_PAGES):
         page = await call.read(LIST_TRANSACTIONS, size=str(LARGEST_PAGE), offset=str(len(found)), **asked)
@@ -44,7 +44,7 @@ async def all_transactions(call: Call, **asked: str) -> tuple[list[Transaction],
 
 
 async def all_payouts(call: Call, **asked: str) -> tuple[list[Payout], bool]:
-    """The payouts that fit, and whether these are all."""
+    """The payouts within the bound, and whether these are all."""
     found: list[Payout] = []
     for _ in range(MOST_PAGES):
         page = await call.read(LIST_PAYOUTS, size=str(LARGEST_PAGE), offset=str(len(found)), **asked)
@@ -83,7 +83,7 @@ async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -
 
 
 async def no_such_payout(call: Call, payment_reference: str) -> ToolError | None:
-    """What Kustom says when it knows no payout of this reference; None where it knows one, or cannot be asked."""
+    """The error when Kustom knows no payout of this reference; None where it knows one, or cannot be asked."""
     try:
         await call.read(GET_PAYOUT, payment_reference=payment_reference)
     except ToolError as failure:

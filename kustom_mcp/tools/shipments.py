@@ -1,5 +1,4 @@
-"""Adding shipments, to an order or to a capture: both append, and both show what they appended where the list is
-read."""
+"""Adding shipments to an order or to a capture: both append, and the list shows them when it is read."""
 
 from __future__ import annotations
 
@@ -59,5 +58,5 @@ async def add_shipments(
 
 
 def _listed(sent: Mapping[str, Json], listed: Sequence[Mapping[str, Json]]) -> bool:
-    """Whether one of these shipments says all that this one does."""
+    """Return whether one of these shipments has every field of this one."""
     return any(all(alike(str(one.get(name, "")), str(value)) for name, value in sent.items()) for one in listed)

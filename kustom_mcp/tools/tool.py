@@ -1,4 +1,4 @@
-"""What a tool is: one plain function, and the facts that the decorator attaches to it and checks at import.
+"""A tool of the catalogue: one plain function, and the facts that the decorator attaches and checks at import.
 
 Name, title, description, annotations and schemas are derived from the function's signature, its effect and its
 docstring, never repeated beside them. The decorator generates no behaviour: reading a tool's file top to bottom tells
@@ -39,7 +39,7 @@ CONFIRM_FLAG = {"type": "boolean", "description": "true executes; false or absen
 
 
 class Effect(Enum):
-    """What a tool does to an order: (gated, idempotent). `destructive` and `gated` are one fact."""
+    """The effect of a tool on an order: (gated, idempotent). `destructive` and `gated` are one fact."""
 
     READS = (False, True)
     NOTES = (False, True, "sets")
@@ -49,7 +49,7 @@ class Effect(Enum):
     SENDS = (False, False, "sends")
     """Makes Kustom send a message to the customer."""
     REPLACES = (True, True)
-    """Replaces amounts, lines or the address by what was sent."""
+    """Replaces amounts, lines or the address by the arguments."""
     ENDS_ORDER = (True, True, "ends")
     MOVES_MONEY = (True, False)
 

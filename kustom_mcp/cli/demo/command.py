@@ -48,7 +48,7 @@ def run(command: Sequence[str] | None = None) -> int:
 
 
 def _server(command: Sequence[str]) -> StdioServerParameters:
-    """How to start the server: the SDK passes on only what a process needs (PATH, HOME, SYSTEMROOT, ...)."""
+    """The command that starts the server: the SDK passes on only what a process needs (PATH, HOME, SYSTEMROOT, ...)."""
     env = {"KUSTOM_ENVIRONMENT": "sandbox"}
     if "PYTHONPATH" in os.environ:  # where this very package may have come from
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
@@ -89,7 +89,7 @@ async def _opening(guide: Guide) -> None:
 
 
 def _closing(page: Transcript, seen: Tally) -> None:
-    """What was seen, in figures from the answers, and where to go from here."""
+    """Print the counts from the answers, and the next commands to try."""
     outcomes = seen.outcomes
     page.heading("What you have seen")
     page.count(outcomes.total(), "tool calls, each with a structured answer")

@@ -1,4 +1,4 @@
-"""What a person sees of a conversation: who speaks, what is called, what comes back - as lines of text.
+"""A conversation as lines of text for a person: speakers, calls and answers.
 
 Plain sentences, because a table would pad its cells and break in a document. rich wraps the text (it knows how wide an
 emoji is) and colours it where the output is a terminal and NO_COLOR is not set. Text from the server is never read as
@@ -70,7 +70,7 @@ class Transcript:
         self.gap()
 
     def says(self, speaker: str, text: str) -> None:
-        """What somebody says; a text of several lines keeps its lines."""
+        """Print a speech; a text of several lines keeps its lines."""
         for number, line in enumerate(text.splitlines()):
             self._lines(Text(line), Text(speaker if number == 0 else "", STYLES[speaker]), INDENT)
 
@@ -80,7 +80,7 @@ class Transcript:
         self._lines(Text.assemble((tool, "cyan"), f"({shown})"), Text("Assistant", STYLES["Assistant"]), INDENT)
 
     def answers(self, content: Content, *, details: Sequence[str] = ()) -> None:
-        """A server's answer: the outcome, and what a person needs of the rest."""
+        """Print a server's answer: the outcome, and the part that a person needs."""
         outcome: str = content["outcome"]
         error: Content = content.get("error") or {}
         title = " - ".join(part for part in (outcome, error.get("code")) if part)
@@ -101,7 +101,7 @@ class Transcript:
         self._lines(Text(text), Text(f"{number:>4}", "bold"), 6)
 
     def plain(self, text: str) -> None:
-        """A line to copy: not wrapped, whatever its length."""
+        """Print a line to copy, never wrapped."""
         self._empty = False
         self._console.print(Text(text, "cyan"), soft_wrap=True)
 
@@ -139,7 +139,7 @@ def amount(content: Content, field: str) -> str:
 
 
 def _rows(content: Content) -> list[tuple[str, str]]:
-    """What every answer shows, where it is there: label and text."""
+    """The parts that every answer shows, where it has them: label and text."""
     order: Content = content.get("order") or {}
     currency: str = order.get("purchase_currency", "")
     rows = [("changes", _changed(change, currency)) for change in content.get("changes") or ()]

@@ -21,7 +21,7 @@ HostEntry = dict[str, Any]
 
 @dataclass(frozen=True)
 class Machine:
-    """What installing needs to know of the computer, and the three things that it does to it besides writing files.
+    """The computer as the installer knows it, and the three things that it does to it besides writing files.
 
     `program`: how a host starts this server. `which`: the path of a command or None. `run`: a host's own command, its
     exit code. `ask`: a question to the person, True for a clear yes, None where nobody can be asked.

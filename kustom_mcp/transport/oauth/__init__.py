@@ -1,1 +1,1 @@
-"""Access tokens: what they are checked against and what they allow."""
+"""Access tokens: their check, and the rights that they give."""
