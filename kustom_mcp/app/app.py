@@ -133,6 +133,8 @@ class App:
     async def lifespan(self) -> AsyncGenerator[App]:
         """Open the HTTP client for as long as the server runs."""
         try:
+            if self.simulator is not None:
+                self.simulator.announce_to(self.book.announce)
             sharing_pauses = sharing(self.client.cool_down, self.store, self.account.name, self.wall)
             async with self.client, sharing_pauses, self.book.kept():
                 yield self

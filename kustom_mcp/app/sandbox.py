@@ -1,4 +1,4 @@
-"""The simulator behind an HTTP transport: the embedded sandbox, without sockets.
+"""The embedded sandbox: the simulator behind an HTTP transport, without sockets.
 
 Scripted faults are played as a broken line would look to the client: a lost response or a reset is a ReadError, a delay
 is waited for and runs into the client's read timeout. A client that leaves while it waits does not stop the effect.
@@ -7,6 +7,7 @@ is waited for and runs into the client's read timeout. A client that leaves whil
 import anyio
 import httpx2 as httpx
 
+from kustom_mcp.simulator import demo_orders as seeds
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.exchange import Hangup, exchange
 from kustom_mcp.simulator.wire import Request
@@ -35,3 +36,8 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         # As a stream, like a network would give it: a body given whole counts as read already.
         stream = httpx.ByteStream(outcome.body)
         return httpx.Response(outcome.status, headers=dict(outcome.headers), stream=stream, request=request)
+
+
+def demo_orders() -> list[tuple[str, str, str, str]]:
+    """The orders that a sandbox starts with: the id, name, status and story of each."""
+    return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds.demo_orders()]

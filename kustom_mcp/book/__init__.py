@@ -66,6 +66,7 @@ class Book:
         """What is to be written, by order id: what an order is like, or the time since when that is in doubt."""
         self._named: dict[str, str] = {}
         """Orders that become hints if the book does not know them, each with its source."""
+        self._announced: dict[str, None] = {}
         self._noted: anyio.Event | None = None
         self._writing = anyio.Lock()
         self._purged = float("-inf")
@@ -101,6 +102,21 @@ class Book:
             self._named.setdefault(order_id.lower(), source)
             if self._noted is not None:
                 self._noted.set()
+
+    def announce(self, order_id: str) -> None:
+        """Note that the embedded sandbox has a new order. It is read before the next search: unlike a hint, which is
+        stored, it is gone with the process, as the order is. Returns at once."""
+        if self.on:
+            self._announced[order_id] = None
+
+    def announced(self) -> list[str]:
+        """The announced orders that have not been read."""
+        return list(self._announced)
+
+    def heard(self, order_ids: Iterable[str]) -> None:
+        """Forget announcements whose orders have been read."""
+        for order_id in order_ids:
+            self._announced.pop(order_id, None)
 
     def doubt(self, order_id: str, *, since: float | None = None) -> None:
         """What is kept of this order may have changed since this time (unix seconds; now where that is not given): only

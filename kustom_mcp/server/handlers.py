@@ -223,11 +223,10 @@ class Handlers:
         return CompleteResult(completion=found or Completion(values=[]))
 
     def _demo_orders(self, ctx: Context) -> list[tuple[str, str, str, str]]:
-        from kustom_mcp.simulator.demo_orders import demo_orders
+        from kustom_mcp.app.sandbox import demo_orders
 
         policy = self.policy.for_caller(self._principal(ctx))
-        seeds = [seed for seed in demo_orders() if policy.hidden_by(seed.order_id) is None]
-        return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds]
+        return [order for order in demo_orders() if policy.hidden_by(order[0]) is None]
 
 
 def build_server(app: App) -> Server[App]:

@@ -92,6 +92,12 @@ class Simulator:
         """Add an order from any part of one."""
         return self.store.add(given, name)
 
+    def announce_to(self, hear: Callable[[str], None]) -> None:
+        """Tell the id of each order that there is, and from now on of each that is added."""
+        self.store.announce = hear
+        for record in self.store.records():
+            hear(str(record.order["order_id"]).lower())
+
     def error(self, status: int, code: str, *messages: str) -> Response:
         """An error body with the next correlation id."""
         self._errors += 1

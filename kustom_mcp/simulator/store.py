@@ -96,6 +96,8 @@ class Store:
 
     def __init__(self, clock: Clock, switches: Switches, seeds: Iterable[Seed]) -> None:
         self.switches = switches
+        self.announce: Callable[[str], None] | None = None
+        """Hears the id of every order that is added, as a webhook would tell it."""
         self._clock = clock
         self._seeds = tuple(seeds)
         self.reset()
@@ -106,7 +108,6 @@ class Store:
         self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
         self._records: dict[str, Record] = {}
         self._added = 0
-        self._announced: dict[str, None] = {}
         for seed in self._seeds:
             self.add(seed.draft(self.now()), seed.name)
 
@@ -132,17 +133,9 @@ class Store:
         record.can_expire = record.expires_at > self.now()
         order_id = str(record.order["order_id"]).lower()
         self._records[order_id] = record
-        self._announced[order_id] = None
+        if self.announce is not None:
+            self.announce(order_id)
         return record
-
-    def announced(self) -> list[str]:
-        """The ids of the orders that were added, and that nobody has said to have heard of."""
-        return list(self._announced)
-
-    def heard(self, order_ids: Iterable[str]) -> None:
-        """Announce these no more."""
-        for order_id in order_ids:
-            self._announced.pop(order_id, None)
 
     def find(self, order_id: str) -> Record | None:
         """The order as it stands now, or None."""

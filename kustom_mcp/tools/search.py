@@ -118,11 +118,11 @@ class BookSearch:
             raise _unusable(book.place, error) from None
 
     async def _learn(self) -> None:
-        """The embedded sandbox announces its orders as Kustom's webhooks would; they are read now, within half of the
-        time. What could not be read, or kept, is announced again. BookUnavailable."""
+        """Read the orders that the embedded sandbox has announced, within half of the time. An announcement stays until
+        its order has been read and written. BookUnavailable."""
         app, half = self.call.app, self.call.time_left / 2
-        waiting = [] if app.simulator is None else app.simulator.store.announced()
-        while app.simulator is not None and waiting and self.call.time_left > half:
+        waiting = app.book.announced()
+        while waiting and self.call.time_left > half:
             some, waiting, heard = waiting[:_BATCH], waiting[_BATCH:], list[str]()
             for order_id in some:
                 asked = app.wall()
@@ -137,7 +137,7 @@ class BookSearch:
                 if self.call.time_left <= half:
                     break
             await app.book.ask(lambda page, account: None)  # what is noted is written
-            app.simulator.store.heard(heard)
+            app.book.heard(heard)
 
     async def _refresh(self, order_ids: list[str]) -> None:
         done, failed, stopped = 0, 0, False

@@ -39,10 +39,9 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
     orders that settlements have named to servers that take no webhooks. A hint is removed in the transaction that puts
     its order into the book.
     """
-    if app.simulator is not None:  # the embedded sandbox announces its orders as webhooks would
-        for order_id in app.simulator.store.announced():
-            app.simulator.store.heard([order_id])
-            yield Piece(0, order_id, completeness.WEBHOOK)
+    for order_id in app.book.announced():
+        app.book.heard([order_id])
+        yield Piece(0, order_id, completeness.WEBHOOK)
     scope = app.settings.order_scope
     for claimed in await patiently(lambda: app.book.ask(hints.waiting)):
         hint = claimed.hint
