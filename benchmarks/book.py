@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
-from kustom_mcp.book.entry import DAY, Entry, Kind
-from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.entry import DAY, BookEntry, OrderKind
+from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number, put
 
 NOW = 1_770_000_000_000
@@ -30,7 +30,7 @@ REPEATS = 15
 BATCH = 5_000
 
 
-def orders(count: int) -> Iterator[Entry]:
+def orders(count: int) -> Iterator[BookEntry]:
     """Invented orders, the oldest first."""
     chance = random.Random(7)
     for number in range(count):
@@ -48,41 +48,41 @@ def orders(count: int) -> Iterator[Entry]:
         refunded, refunded_at = (amount, created + 9 * DAY) if status == "CLOSED" else (0, 0)
         currency = chance.choices(["SEK", "EUR", "NOK", "DKK", "PLN", "JPY"], [60, 20, 10, 5, 4, 0.01])[0]
         fraud = chance.choices(["ACCEPTED", "PENDING", "REJECTED"], [98, 1.9, 0.1])[0]
-        kind = Kind(currency, status, fraud, left > 0, chance.random() < 0.05, chance.random() < 0.001, "import")
+        kind = OrderKind(currency, status, fraud, left > 0, chance.random() < 0.05, chance.random() < 0.001, "import")
         references = (f"SE-{10_000_000 + number}", None if number % 3 else f"web{number}", f"K{number:09}")
-        yield Entry(
+        yield BookEntry(
             str(UUID(int=chance.getrandbits(128))), kind, *references, chance.choice(["CARD", "INVOICE", "SWISH"]),
             *(amount, amount, captured, refunded, left),
             *(created, expires, (created + DAY) * (captured > 0), refunded_at, NOW - number % DAY),
         )  # fmt: skip
 
 
-def finds(some: Entry) -> dict[str, tuple[Wanted, By]]:
+def finds(some: BookEntry) -> dict[str, tuple[Query, SortKey]]:
     """What people ask."""
     week, recent = NOW + 7 * DAY, NOW - 7 * DAY - 1234
     return {
-        "everything": (Wanted(), "created_at"),
-        "everything, largest left": (Wanted(), "remaining_authorized_amount"),
-        "everything, soonest": (Wanted(), "expires_at"),
-        "a reference": (Wanted(reference=some.merchant_reference1), "created_at"),
-        "the start of an id": (Wanted(reference=some.order_id[:8]), "created_at"),
-        "the end of an id": (Wanted(reference=some.order_id[-8:]), "created_at"),
-        "the inside of an id": (Wanted(reference=some.order_id[9:18]), "created_at"),
-        "an unknown number": (Wanted(reference="15632423"), "created_at"),
-        "refunded since last week, in euro": (Wanted(refunded_from=recent, currency="EUR"), "created_at"),
-        "refunded this quarter": (Wanted(refunded_from=NOW - 90 * DAY), "created_at"),
-        "a status": (Wanted(status="CAPTURED"), "created_at"),
-        "a status, soonest": (Wanted(status="CANCELLED"), "expires_at"),
-        "a rare currency": (Wanted(currency="JPY"), "created_at"),
-        "rare facts, largest left": (Wanted(fraud_status="REJECTED", disputed=True), "remaining_authorized_amount"),
-        "expires this week": (Wanted(expires_before=week), "expires_at"),
-        "expires this week, in euro": (Wanted(expires_before=week, currency="EUR"), "expires_at"),
-        "all that is open": (Wanted(min_remaining=1), "created_at"),
-        "left above 4,000.00": (Wanted(min_remaining=400_000), "remaining_authorized_amount"),
-        "unshipped since last week": (Wanted(unshipped=True, created_from=recent), "created_at"),
-        "since last week, soonest": (Wanted(created_from=recent), "expires_at"),
-        "a year ago, a month": (Wanted(created_from=NOW - 365 * DAY + 1, created_to=NOW - 335 * DAY), "created_at"),
-        "since two years, largest left": (Wanted(created_from=NOW - 730 * DAY + 1), "remaining_authorized_amount"),
+        "everything": (Query(), "created_at"),
+        "everything, largest left": (Query(), "remaining_authorized_amount"),
+        "everything, soonest": (Query(), "expires_at"),
+        "a reference": (Query(reference=some.merchant_reference1), "created_at"),
+        "the start of an id": (Query(reference=some.order_id[:8]), "created_at"),
+        "the end of an id": (Query(reference=some.order_id[-8:]), "created_at"),
+        "the inside of an id": (Query(reference=some.order_id[9:18]), "created_at"),
+        "an unknown number": (Query(reference="15632423"), "created_at"),
+        "refunded since last week, in euro": (Query(refunded_from=recent, currency="EUR"), "created_at"),
+        "refunded this quarter": (Query(refunded_from=NOW - 90 * DAY), "created_at"),
+        "a status": (Query(status="CAPTURED"), "created_at"),
+        "a status, soonest": (Query(status="CANCELLED"), "expires_at"),
+        "a rare currency": (Query(currency="JPY"), "created_at"),
+        "rare facts, largest left": (Query(fraud_status="REJECTED", disputed=True), "remaining_authorized_amount"),
+        "expires this week": (Query(expires_before=week), "expires_at"),
+        "expires this week, in euro": (Query(expires_before=week, currency="EUR"), "expires_at"),
+        "all that is open": (Query(min_remaining=1), "created_at"),
+        "left above 4,000.00": (Query(min_remaining=400_000), "remaining_authorized_amount"),
+        "unshipped since last week": (Query(unshipped=True, created_from=recent), "created_at"),
+        "since last week, soonest": (Query(created_from=recent), "expires_at"),
+        "a year ago, a month": (Query(created_from=NOW - 365 * DAY + 1, created_to=NOW - 335 * DAY), "created_at"),
+        "since two years, largest left": (Query(created_from=NOW - 730 * DAY + 1), "remaining_authorized_amount"),
     }
 
 
@@ -92,22 +92,22 @@ def main() -> None:
     count: int = parser.parse_args().orders
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "state" / "book" / "book.sqlite3"
-        shelf = LocalShelf(path)
-        account = shelf.write(lambda page: account_number(page, "production/M1"))
+        database = SqliteBook(path)
+        account = database.write(lambda tx: account_number(tx, "production/M1"))
         spent, some, given = 0.0, None, orders(count)
         while batch := [entry for _, entry in zip(range(BATCH), given, strict=False)]:
             some = batch[len(batch) // 2]
             before = time.perf_counter()
-            shelf.write(lambda page, batch=batch: put(page, account, batch))
+            database.write(lambda tx, batch=batch: put(tx, account, batch))
             spent += time.perf_counter() - before
-        shelf.close()
+        database.close()
         print(f"put in: {count / spent:,.0f} orders a second; {path.stat().st_size / count:.0f} bytes an order")
         assert some is not None
         for name, (wanted, by) in finds(some).items():
             matching, times = 0, list[float]()
 
-            def find(page: Page, wanted: Wanted = wanted, by: By = by) -> int:
-                search = Search(page, account, wanted, None)
+            def find(tx: BookTransaction, wanted: Query = wanted, by: SortKey = by) -> int:
+                search = Search(tx, account, wanted, None)
                 search.stale(by, 100, NOW - 3600_000)
                 search.page(by, 21)
                 search.doubtful(search.known(NOW - 3600_000), NOW - 3600_000)
@@ -115,12 +115,12 @@ def main() -> None:
 
             for _ in range(REPEATS):
                 before = time.perf_counter()
-                matching = shelf.read(find)
+                matching = database.read(find)
                 times.append((time.perf_counter() - before) * 1000)
             print(
                 f"{name:33} {matching:9,} match  median {statistics.median(times):7.1f} ms  worst {max(times):7.1f} ms"
             )
-        shelf.close()
+        database.close()
 
 
 if __name__ == "__main__":

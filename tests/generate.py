@@ -29,7 +29,7 @@ from kustom_mcp.calls import card
 from kustom_mcp.schema.result import MEANINGS
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.tool_list import FILE, encoded
-from kustom_mcp.settings.environment import FIRST, Row, env_example, table
+from kustom_mcp.settings.environment import FIRST, SettingRow, env_example, table
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.demo_orders import demo_orders
@@ -60,7 +60,7 @@ QUALIFIED = {
 }
 """What a yes of the lifecycle's table depends on, by operation and state."""
 
-TELEMETRY = Row("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
+TELEMETRY = SettingRow("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
 WIDTH = 118  # of the drawing of the rooms
 

@@ -22,15 +22,14 @@ import anyio
 import httpx2 as httpx
 from pydantic import SecretStr
 
-from kustom_mcp.api import responses as answer
-from kustom_mcp.api import retry
-from kustom_mcp.api.connection import Account
+from kustom_mcp.api import responses, retry
+from kustom_mcp.api.connection import ApiConnection
 from kustom_mcp.api.endpoint import Authority, Read, Write, url_for
 from kustom_mcp.api.errors import WritesOff
 from kustom_mcp.api.observer import NOBODY, Observer
 from kustom_mcp.api.outcome import Outcome
 from kustom_mcp.api.reconcile import Landed, Settle, Written, look
-from kustom_mcp.api.send import READ_SECONDS, Attempt, Letter, send_once
+from kustom_mcp.api.send import READ_SECONDS, AttemptResult, PreparedRequest, send_once
 
 T = TypeVar("T")
 
@@ -65,8 +64,8 @@ class KustomClient:
         observer: Observer = NOBODY,
     ) -> None:
         key = (lambda: api_key) if isinstance(api_key, SecretStr) else api_key
-        self._account = Account(base_url, username, key, transport, proxy, user_agent)
-        self._base = self._account.base()
+        self._connection = ApiConnection(base_url, username, key, transport, proxy, user_agent)
+        self._base = self._connection.base()
         self._server = (self._base.host, self._base.port or (443 if self._base.scheme == "https" else 80))
         self._read_only = read_only
         self._clock = clock
@@ -104,7 +103,7 @@ class KustomClient:
         if not self._entered:
             raise RuntimeError("The client is used inside `async with` only.")
         if self._opened is None:
-            self._opened = self._account.open()
+            self._opened = self._connection.open()
         reading, writing = self._opened
         return reading if method == "GET" else writing
 
@@ -113,15 +112,15 @@ class KustomClient:
 
         Raises NotSent, Refused and its kinds, Unavailable, ProtocolError.
         """
-        letter = Letter("GET", url_for(self._base, endpoint, path), endpoint.template, {})
+        request = PreparedRequest("GET", url_for(self._base, endpoint, path), endpoint.template, {})
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(number, letter, deadline)
+            attempt = await self._attempt(number, request, deadline)
             if attempt.outcome is Outcome.APPLIED:
-                return answer.parsed(endpoint, attempt, path)
+                return responses.parsed(endpoint, attempt, path)
             if not await self._pause(number, attempt, deadline, retry.READS):
-                raise answer.read_failure(attempt)
+                raise responses.read_failure(attempt)
 
     async def write(
         self,
@@ -140,17 +139,17 @@ class KustomClient:
         stops the write. `settle` looks whether the effect of an ambiguous attempt is there.
         Raises NotSent, Refused and its kinds: nothing was done; OutcomeUnknown: it may have been.
         """
-        letter = self._letter(endpoint, authority, body, path)
+        request = self._prepared(endpoint, authority, body, path)
         share = 1.0 if settle is None else 1.0 - LOOKING_SHARE
         if before_send is not None:
             await before_send()
-        doubt: Attempt | None = None
+        doubt: AttemptResult | None = None
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(number, letter, deadline, share)
+            attempt = await self._attempt(number, request, deadline, share)
             if attempt.outcome is Outcome.APPLIED:
-                return answer.written(endpoint, attempt, number)
+                return responses.written(endpoint, attempt, number)
             if attempt.outcome is Outcome.AMBIGUOUS:
                 doubt = attempt
             again = await self._pause(number, attempt, deadline, retry.WRITES)
@@ -159,13 +158,13 @@ class KustomClient:
                 if landed is Landed.PRESENT:
                     return Written(None, settled=True, attempts=number)
                 if landed is Landed.UNCLEAR or not again:
-                    raise answer.unknown(doubt, attempt)
+                    raise responses.unknown(doubt, attempt)
             elif not again:
-                raise answer.nothing_done(attempt)
+                raise responses.nothing_done(attempt)
 
-    def _letter(
+    def _prepared(
         self, endpoint: Write, authority: Authority, body: Mapping[str, Any] | None, path: dict[str, str]
-    ) -> Letter:
+    ) -> PreparedRequest:
         """The request of a write, the same for each attempt; every refusal that needs no network happens here."""
         if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("A write needs an Authority.")
@@ -176,29 +175,31 @@ class KustomClient:
         headers = {"klarna-idempotency-key": str(authority.key)}
         url = url_for(self._base, endpoint, path)
         if body is None:
-            return Letter(endpoint.method, url, endpoint.template, headers)
+            return PreparedRequest(endpoint.method, url, endpoint.template, headers)
         headers["content-type"] = "application/json"
-        return Letter(endpoint.method, url, endpoint.template, headers, encode(body))
+        return PreparedRequest(endpoint.method, url, endpoint.template, headers, encode(body))
 
-    async def _attempt(self, number: int, letter: Letter, deadline: float, share: float = 1.0) -> Attempt:
+    async def _attempt(
+        self, number: int, request: PreparedRequest, deadline: float, share: float = 1.0
+    ) -> AttemptResult:
         """Send once, as soon as the shared pause allows, within a share of the time that is left."""
         while pause := self.cool_down.remaining:
             if self._clock() + pause >= deadline:
-                return Attempt(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
+                return AttemptResult(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
             await self._sleep(pause)
-        http = self._http(letter.method)
+        http = self._http(request.method)
         left = deadline - self._clock()
         if left <= 0:
-            return Attempt(Outcome.NOT_SENT, "deadline")
-        with self._observer.attempt(letter.method, letter.template, self._server, number - 1) as seen:
-            attempt = await send_once(http, letter, seconds=min(READ_SECONDS, left * share), wall=self._wall)
-            attempt = self._account.redacted(attempt)
+            return AttemptResult(Outcome.NOT_SENT, "deadline")
+        with self._observer.attempt(request.method, request.template, self._server, number - 1) as seen:
+            attempt = await send_once(http, request, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+            attempt = self._connection.redacted(attempt)
             seen.answered(attempt.outcome.value, attempt.status, attempt.error)
         if attempt.status == 429:
             self.cool_down.start(attempt.retry_after)
         return attempt
 
-    async def _pause(self, number: int, attempt: Attempt, deadline: float, policy: retry.Policy) -> bool:
+    async def _pause(self, number: int, attempt: AttemptResult, deadline: float, policy: retry.RetryPolicy) -> bool:
         """Wait until the next attempt is due. False: there shall be none."""
         wait = retry.next_wait(
             number,

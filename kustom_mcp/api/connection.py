@@ -18,7 +18,7 @@ import httpx2 as httpx
 from pydantic import SecretStr
 
 from kustom_mcp.api.redaction import Redactor
-from kustom_mcp.api.send import Attempt
+from kustom_mcp.api.send import AttemptResult
 
 KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
@@ -29,7 +29,7 @@ KEYS_REMEMBERED: Final = 3
 
 
 @dataclass(frozen=True)
-class Account:
+class ApiConnection:
     """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
 
     `api_key` is asked for every request, because it may change while we run. `transport` replaces the network, `proxy`
@@ -91,7 +91,7 @@ class Account:
         request.headers["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
         return request
 
-    def redacted(self, attempt: Attempt) -> Attempt:
+    def redacted(self, attempt: AttemptResult) -> AttemptResult:
         """The attempt without what it repeats of the credentials that were sent lately."""
         for redactor in self._used.values():
             attempt = redactor.redacted(attempt)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Protocol
 
 
-class Answered(Protocol):
+class AttemptObserver(Protocol):
     """An attempt under way."""
 
     def answered(self, outcome: str, status: int | None, error: str | None) -> None:
@@ -21,7 +21,7 @@ class Observer(Protocol):
 
     def attempt(
         self, method: str, template: str, server: tuple[str, int], resends: int
-    ) -> AbstractContextManager[Answered]:
+    ) -> AbstractContextManager[AttemptObserver]:
         """A request that leaves now. `resends`: how many of its kind have left before it."""
         ...
 
@@ -35,7 +35,7 @@ class _Nobody:
 
     def attempt(
         self, method: str, template: str, server: tuple[str, int], resends: int
-    ) -> AbstractContextManager[Answered]:
+    ) -> AbstractContextManager[AttemptObserver]:
         return nullcontext(self)
 
     def out_of_retries(self) -> None:

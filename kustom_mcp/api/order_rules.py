@@ -28,7 +28,7 @@ OPERATIONS: Final = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class StatusRule:
     """One cell of the table: `error_code` None means allowed; `mark` says how well that is known."""
 
     error_code: str | None
@@ -64,16 +64,16 @@ class Verdict:
         return f"{self.why}: {instead}" if instead else self.why
 
 
-def _row(*cells: str) -> Mapping[str, Cell]:
+def _row(*cells: str) -> Mapping[str, StatusRule]:
     parts = [cell.split(":") for cell in cells]
-    made = [Cell(None if answer == "Y" else answer, mark) for answer, mark in parts]
+    made = [StatusRule(None if answer == "Y" else answer, mark) for answer, mark in parts]
     return dict(zip(STATUSES, made, strict=True))
 
 
 _READ: Final = _row("Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL", "Y:KL")
 
 # fmt: off
-PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = {
+PERMISSIONS: Final[Mapping[str, Mapping[str, StatusRule]]] = {
     # AUTHORIZED, PART_CAPTURED, CAPTURED, CANCELLED, EXPIRED, CLOSED
     "getOrder": _READ,
     "listCaptures": _READ,
@@ -109,7 +109,7 @@ PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = {
 # fmt: on
 """The table. The due-date operations are not in it: their rules are unknown, so they are always sent."""
 
-UNKNOWN: Final = Cell(None, "U")
+UNKNOWN: Final = StatusRule(None, "U")
 
 REASONS: Final[Mapping[str, str]] = {
     "AUTHORIZED": "has no captures",
@@ -221,7 +221,7 @@ def verdict(operation: str, order: Order, amount: int | None = None) -> Verdict:
     return _over_limit(operation, order, amount, cell) or Verdict(operation, True, None, cell.mark)
 
 
-def _over_limit(operation: str, order: Order, amount: int | None, cell: Cell) -> Verdict | None:
+def _over_limit(operation: str, order: Order, amount: int | None, cell: StatusRule) -> Verdict | None:
     """The refusal of an amount that the allowed cell does not stretch to, with the cell's own mark."""
     if operation == "updateAuthorization":
         if amount is None or amount >= order.captured_amount:

@@ -25,7 +25,7 @@ from urllib.parse import unquote
 import httpx2 as httpx
 
 from kustom_mcp.api.outcome import Outcome
-from kustom_mcp.api.send import Attempt
+from kustom_mcp.api.send import AttemptResult
 
 RUN: Final = 12
 LETTERS_RUN: Final = 10
@@ -69,7 +69,7 @@ class Redactor:
         ]
         self._as_hex = [_Needle(form.hex().encode(), RUN) for form in (both, in_base64[0])]
 
-    def redacted(self, attempt: Attempt) -> Attempt:
+    def redacted(self, attempt: AttemptResult) -> AttemptResult:
         """The attempt without header values and texts of its body that hold credentials."""
         good = attempt.outcome is Outcome.APPLIED
         if not good and (len(attempt.body) > ERROR_BYTES or not attempt.body.lstrip().startswith(b"{")):
@@ -82,7 +82,7 @@ class Redactor:
             return replace(attempt, headers=httpx.Headers(), body=b"")
         return found
 
-    def _repeats(self, attempt: Attempt, *, thorough: bool) -> bool:
+    def _repeats(self, attempt: AttemptResult, *, thorough: bool) -> bool:
         named, said = "\n".join(attempt.headers.values()), attempt.body.decode("utf-8", "replace")
         if thorough:
             return self.holds(f"{named}\n{said}")

@@ -30,8 +30,8 @@ from kustom_mcp.api.errors import (
 from kustom_mcp.api.models import ApiModel, ErrorBody
 from kustom_mcp.api.outcome import Outcome
 from kustom_mcp.api.reconcile import Written
-from kustom_mcp.api.send import Attempt
-from kustom_mcp.api.settlements import Listed
+from kustom_mcp.api.send import AttemptResult
+from kustom_mcp.api.settlements import ListPage
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class ErrorFacts:
     spoken: bool = False
 
 
-def error_facts(attempt: Attempt) -> ErrorFacts:
+def error_facts(attempt: AttemptResult) -> ErrorFacts:
     """Read an error body. Anything that is not the API's JSON gives nothing but the correlation id of the headers."""
     header = attempt.headers.get("klarna-correlation-id")
     try:
@@ -82,7 +82,7 @@ def clean_id(text: str | None) -> str | None:
     return _UNPRINTABLE.sub("", text or "")[:100] or None
 
 
-def refusal(attempt: Attempt) -> Refused:
+def refusal(attempt: AttemptResult) -> Refused:
     """The error of an answer that refused: 3xx, 4xx."""
     status = attempt.status or 0
     facts = error_facts(attempt)
@@ -99,19 +99,19 @@ def refusal(attempt: Attempt) -> Refused:
     return Refused(status, **_known(facts))
 
 
-def read_failure(attempt: Attempt) -> Unavailable | Refused | NotSent:
+def read_failure(attempt: AttemptResult) -> Unavailable | Refused | NotSent:
     """The error of a read whose attempts are used up."""
     if attempt.outcome is Outcome.AMBIGUOUS:
         return Unavailable(attempt.cause, status=attempt.status, correlation_id=error_facts(attempt).correlation_id)
     return nothing_done(attempt)
 
 
-def nothing_done(attempt: Attempt) -> Refused | NotSent:
+def nothing_done(attempt: AttemptResult) -> Refused | NotSent:
     """The error of an attempt that provably did nothing: 429, another refusal, or no connection."""
     return NotSent(attempt.cause) if attempt.status is None else refusal(attempt)
 
 
-def unknown(attempt: Attempt, last: Attempt) -> OutcomeUnknown:
+def unknown(attempt: AttemptResult, last: AttemptResult) -> OutcomeUnknown:
     """The error of a write that an attempt left in doubt, and what the last attempt came to."""
     facts = error_facts(attempt)
     return OutcomeUnknown(
@@ -123,7 +123,7 @@ def unknown(attempt: Attempt, last: Attempt) -> OutcomeUnknown:
     )
 
 
-def new_id(endpoint: Write, attempt: Attempt) -> str | None:
+def new_id(endpoint: Write, attempt: AttemptResult) -> str | None:
     """The id of what a write made: its own header, else the last segment of Location (C: both are relied on)."""
     if endpoint.gives is None:
         return None
@@ -134,7 +134,7 @@ def new_id(endpoint: Write, attempt: Attempt) -> str | None:
     return None
 
 
-def written(endpoint: Write, attempt: Attempt, number: int) -> Written:
+def written(endpoint: Write, attempt: AttemptResult, number: int) -> Written:
     """The report of a write that was answered with a 2xx."""
     return Written(
         attempt.status,
@@ -144,7 +144,7 @@ def written(endpoint: Write, attempt: Attempt, number: int) -> Written:
     )
 
 
-def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
+def parsed(endpoint: Read[T], attempt: AttemptResult, path: Mapping[str, str]) -> T:
     """The answer of a read, about what was asked for. Raises ProtocolError."""
     if attempt.flaw is not None:
         raise ProtocolError(attempt.flaw)
@@ -155,7 +155,7 @@ def parsed(endpoint: Read[T], attempt: Attempt, path: Mapping[str, str]) -> T:
         found = None
     if found is None:
         raise ProtocolError("not_the_promised_json")
-    if isinstance(found, Listed):
+    if isinstance(found, ListPage):
         _about_what_was_asked(found.entries, path)
         return found
     for name, asked in path.items():

@@ -16,7 +16,7 @@ from kustom_mcp.api.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Policy:
+class RetryPolicy:
     """How patient a call is. `attempts` counts all of them; `first` and `longest` bound the backoff, in seconds."""
 
     attempts: int
@@ -24,8 +24,8 @@ class Policy:
     longest: float = 8.0
 
 
-READS: Final = Policy(attempts=3)
-WRITES: Final = Policy(attempts=4)
+READS: Final = RetryPolicy(attempts=3)
+WRITES: Final = RetryPolicy(attempts=4)
 """One sending and up to three more with the same key."""
 
 LONGEST_PAUSE: Final = 60.0
@@ -38,7 +38,7 @@ def next_wait(
     number: int,
     outcome: Outcome,
     *,
-    policy: Policy,
+    policy: RetryPolicy,
     now: float,
     deadline: float,
     retry_after: float | None,

@@ -1,8 +1,8 @@
-"""One request, once: what is sent, how long it may take, and what came of it as a value.
+"""Send one request once: what is sent, how long it may take, and the result as a value.
 
-An attempt never raises for what the network or the other side does; it ends in an `Attempt`, whose class is decided by
-the status as soon as one has arrived. What happens to the body afterwards - too long, cut off, compressed, dripping -
-can spoil a read, but not the news that a write was applied. Only cancellation passes through.
+Sending never raises for what the network or the other side does; it ends in an `AttemptResult`, whose class is decided
+by the status as soon as one has arrived. A body that is then too long, cut off, compressed or slow can spoil a read,
+but not the news that a write was applied. Only cancellation passes through.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ LEFTOVER_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
-class Letter:
+class PreparedRequest:
     """A request in full, to be sent as often as needed. `content` None means no body. `template` is its path with the
-    placeholders, for whoever may not see the ids."""
+    placeholders, for logs and metrics, which may not hold the ids."""
 
     method: str
     url: httpx.URL
@@ -39,8 +39,8 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What came of sending once.
+class AttemptResult:
+    """The result of sending a request once.
 
     `cause` names what happened in one word. `status` is None when no answer began. `flaw` says why the body of a 2xx is
     not to be read: "too_large", "content_encoding", or None.
@@ -73,18 +73,20 @@ class _Exchange:
     error: Exception | None = None
 
 
-async def send_once(http: httpx.AsyncClient, letter: Letter, *, seconds: float, wall: Callable[[], float]) -> Attempt:
-    """Send a letter once, within `seconds` in all. `wall` tells the time of day, for a Retry-After date."""
+async def send_once(
+    http: httpx.AsyncClient, request: PreparedRequest, *, seconds: float, wall: Callable[[], float]
+) -> AttemptResult:
+    """Send a request once, within `seconds` in all. `wall` tells the time of day, for a Retry-After date."""
     exchange = _Exchange()
     with anyio.move_on_after(seconds):
         try:
-            await _converse(http, letter, seconds, exchange)
+            await _converse(http, request, seconds, exchange)
         except Exception as error:  # whatever it is, it happened while sending: the tables say what that proves
             exchange.error = error
-    return _concluded(exchange, reading=letter.method == "GET", wall=wall)
+    return _concluded(exchange, reading=request.method == "GET", wall=wall)
 
 
-async def _converse(http: httpx.AsyncClient, letter: Letter, seconds: float, exchange: _Exchange) -> None:
+async def _converse(http: httpx.AsyncClient, request: PreparedRequest, seconds: float, exchange: _Exchange) -> None:
     # Waiting for a connection, dialling and the handshake fit into the time together: so a connection that takes too
     # long is ended by the library, which closes it and says that nothing was sent, and not by our own limit.
     making = seconds / 3
@@ -95,14 +97,14 @@ async def _converse(http: httpx.AsyncClient, letter: Letter, seconds: float, exc
         pool=min(POOL_SECONDS, making),
     )
     async with http.stream(
-        letter.method,
-        letter.url,
-        headers=letter.headers,
-        content=letter.content,
+        request.method,
+        request.url,
+        headers=request.headers,
+        content=request.content,
         timeout=timeout,
     ) as response:
         exchange.status, exchange.headers = response.status_code, response.headers
-        wanted = letter.method == "GET" and response.is_success
+        wanted = request.method == "GET" and response.is_success
         with anyio.move_on_after(seconds if wanted else LEFTOVER_SECONDS):
             await _read_body(response, exchange)
 
@@ -121,17 +123,17 @@ async def _read_body(response: httpx.Response, exchange: _Exchange) -> None:
     exchange.body = bytes(body)
 
 
-def _concluded(exchange: _Exchange, *, reading: bool, wall: Callable[[], float]) -> Attempt:
+def _concluded(exchange: _Exchange, *, reading: bool, wall: Callable[[], float]) -> AttemptResult:
     if exchange.status is None:
         if exchange.error is not None:
-            return Attempt(outcome.of_exception(exchange.error), type(exchange.error).__name__)
-        return Attempt(Outcome.AMBIGUOUS, "deadline")
+            return AttemptResult(outcome.of_exception(exchange.error), type(exchange.error).__name__)
+        return AttemptResult(Outcome.AMBIGUOUS, "deadline")
     result = outcome.of_status(exchange.status)
     cause = type(exchange.error).__name__ if exchange.error else "status"
     if reading and result is Outcome.APPLIED and exchange.body is None and exchange.flaw is None:
         # A read without its body is worth nothing, and may be asked again.
         result, cause = Outcome.AMBIGUOUS, cause if exchange.error else "deadline"
-    return Attempt(
+    return AttemptResult(
         outcome=result,
         cause=cause,
         status=exchange.status,

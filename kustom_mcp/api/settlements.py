@@ -18,7 +18,7 @@ from kustom_mcp.api.models import Amount, ApiModel, Many, Total
 LARGEST_PAGE: Final = 500
 
 
-class Totals(ApiModel):
+class PayoutTotals(ApiModel):
     """What a payout comes to, minor units (KL). Fees are without tax, which has a total of its own."""
 
     sale_amount: Total = 0
@@ -49,7 +49,7 @@ class Payout(ApiModel):
     currency_code: str | None = None
     merchant_settlement_type: str | None = None
     """Whether fees are taken off: NET, GROSS, GROSS_FEE."""
-    totals: Totals = Field(default_factory=Totals)
+    totals: PayoutTotals = Field(default_factory=PayoutTotals)
 
     @property
     def currency(self) -> str:
@@ -91,7 +91,7 @@ class Pagination(ApiModel):
     next: str | None = None
 
 
-class Listed(ApiModel, ABC):
+class ListPage(ApiModel, ABC):
     """A page of a list."""
 
     pagination: Pagination = Field(default_factory=Pagination)
@@ -109,7 +109,7 @@ class Listed(ApiModel, ABC):
         return self.pagination.next is not None if total is None else seen < total
 
 
-class Payouts(Listed):
+class Payouts(ListPage):
     """A page of payouts."""
 
     payouts: Many[Payout] = Field(default_factory=list[Payout])
@@ -119,7 +119,7 @@ class Payouts(Listed):
         return self.payouts
 
 
-class Transactions(Listed):
+class Transactions(ListPage):
     """A page of transactions."""
 
     transactions: Many[Transaction] = Field(default_factory=list[Transaction])

@@ -18,18 +18,18 @@ import anyio
 
 from kustom_mcp import __version__
 from kustom_mcp.api.client import KustomClient
-from kustom_mcp.app.fair_queue import Lanes, Pace
+from kustom_mcp.app.fair_queue import ConcurrencyLimiter, RateLimiter
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.book import Book
 from kustom_mcp.settings.environment import KeyFile
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.state.account import Account, account_of
-from kustom_mcp.state.audit_log import Audit, writable
+from kustom_mcp.state.audit_log import AuditLog, writable
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
-from kustom_mcp.state.intents import Intents, Remembered
+from kustom_mcp.state.intents import AppliedCalls, Intents
 from kustom_mcp.state.shared_cooldown import sharing
-from kustom_mcp.state.spending_limits import Limits
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.spending_limits import SpendingLimits
+from kustom_mcp.state.threads import in_thread
 
 if TYPE_CHECKING:
     import httpx2 as httpx
@@ -62,10 +62,10 @@ class App:
     settings: Settings
     account: Account
     client: KustomClient
-    audit: Audit
+    audit: AuditLog
     intents: Intents
-    remembered: Remembered
-    limits: Limits
+    remembered: AppliedCalls
+    limits: SpendingLimits
     book: Book
     telemetry: Telemetry = SILENT
     store: Store | None = None
@@ -74,8 +74,8 @@ class App:
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
-    lanes: Lanes = field(default_factory=Lanes)
-    pace: Pace | None = None
+    concurrency: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
+    rate_limiter: RateLimiter | None = None
     draining: bool = False
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
     _running: set[object] = field(default_factory=set[object])
@@ -116,10 +116,10 @@ class App:
             settings=settings,
             account=account,
             client=client,
-            audit=Audit(state, settings.audit_log),
+            audit=AuditLog(state, settings.audit_log),
             intents=Intents(state, now=lambda: app.wall(), shared=shared),
-            remembered=Remembered(state, now=lambda: app.wall(), shared=shared),
-            limits=Limits(state, shared=shared, account=account),
+            remembered=AppliedCalls(state, now=lambda: app.wall(), shared=shared),
+            limits=SpendingLimits(state, shared=shared, account=account),
             book=Book.of(state, shared, account, settings.book_days, lambda: app.wall()),
             store=shared,
             telemetry=telemetry,
@@ -207,11 +207,11 @@ class App:
     async def store_writable(self) -> bool:
         """Whether what a write needs written down can be. Takes a few seconds at most."""
         directory = self.settings.state_path
-        if directory is not None and not await aside(lambda: writable(directory)):
+        if directory is not None and not await in_thread(lambda: writable(directory)):
             return False
         try:
             if self.store is not None:
-                await aside(self.store.writable)
+                await in_thread(self.store.writable)
         except (StoreBusy, StoreUnavailable):
             return False
         return True

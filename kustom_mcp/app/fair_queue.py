@@ -1,8 +1,8 @@
-"""Fairness: what one caller may take of a server that many share, so that a flood of one is a calm day for the others.
+"""Limits on what one caller may take of a server that many share: calls a second, and requests at a time.
 
-Two measures. `Pace` limits how fast calls may come: a bucket of tokens for each caller, and one for all together.
-`Lanes` limits how many requests to Kustom are under way: callers take turns, and none may have all of them. A person
-who is being asked holds neither.
+`RateLimiter` limits how fast calls may come: a bucket of tokens for each caller, and one for all together.
+`ConcurrencyLimiter` limits how many requests to Kustom are under way: callers take turns, and none may have all of
+them. While a person is being asked, a call holds neither.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import anyio
 
-LANES = 64
+REQUESTS = 64
 """Requests to Kustom under way: as many as the HTTP client keeps connections."""
-LANES_EACH = 48
+REQUESTS_EACH = 48
 """Of one caller: a quarter is always left for the others."""
 
 CALLS_OF_ONE = (50.0, 200.0)
@@ -41,8 +41,8 @@ class _Bucket:
         return (1.0 - self.tokens) / per_second
 
 
-class Pace:
-    """How fast calls may come: `each` and `together` are calls a second, and how many may come at once."""
+class RateLimiter:
+    """A limit on how fast calls may come. `each` and `together`: calls a second, and how many may come at once."""
 
     def __init__(
         self,
@@ -56,10 +56,10 @@ class Pace:
         self._clock = clock
         self._all = _Bucket(together[1], clock())
         self._callers: OrderedDict[str, _Bucket] = OrderedDict()
-        """The one that has been quiet for longest comes first."""
+        """Least recently active first."""
 
     def wait(self, caller: str) -> float:
-        """Count a call. 0 when it may go on, else seconds until one may: then it is not counted."""
+        """Count a call and return 0 if it may go on; else return the seconds until one may, uncounted."""
         now = self._clock()
         self._forget(now)
         bucket = self._callers.setdefault(caller, _Bucket(self._each[1], now))
@@ -67,7 +67,7 @@ class Pace:
         return bucket.wait(now, *self._each) or self._all.wait(now, *self._together)
 
     def _forget(self, now: float) -> None:
-        """Callers come and go; a full bucket need not be kept."""
+        """Drop the buckets of callers that have been quiet long enough for theirs to be full."""
         while self._callers:
             oldest = next(iter(self._callers))
             if now - self._callers[oldest].at < FORGET_AFTER:
@@ -75,29 +75,29 @@ class Pace:
             del self._callers[oldest]
 
 
-class Crowded(Exception):
-    """No lane became free in time."""
+class QueueTimeout(Exception):
+    """No slot became free in time."""
 
 
-class Lanes:
-    """How many requests may be under way, in all and of one caller. Who waits is served in turn, caller by caller."""
+class ConcurrencyLimiter:
+    """A limit on the requests under way, in all and of one caller. Waiting callers are admitted in turn, one each."""
 
-    def __init__(self, total: int = LANES, each: int = LANES_EACH) -> None:
+    def __init__(self, total: int = REQUESTS, each: int = REQUESTS_EACH) -> None:
         self._free = total
         self._each = each
         self._taken: dict[str, int] = {}
         self._waiting: OrderedDict[str, deque[anyio.Event]] = OrderedDict()
 
     @asynccontextmanager
-    async def lane(self, caller: str, *, within: float) -> AsyncGenerator[None]:
-        """A lane for one request, when it is this caller's turn. Crowded when that takes over `within` seconds."""
+    async def slot(self, caller: str, *, within: float) -> AsyncGenerator[None]:
+        """Hold a slot for one request, when it is this caller's turn. QueueTimeout after `within` seconds."""
         if self._free and not self._waiting and self._taken.get(caller, 0) < self._each:
             self._take(caller)
         else:
             with anyio.move_on_after(within) as scope:
                 await self._queue(caller)
             if scope.cancelled_caught:
-                raise Crowded
+                raise QueueTimeout
         try:
             yield
         finally:
@@ -106,7 +106,7 @@ class Lanes:
     async def _queue(self, caller: str) -> None:
         turn = anyio.Event()
         self._waiting.setdefault(caller, deque()).append(turn)
-        self._serve()
+        self._admit()
         try:
             await turn.wait()
         except BaseException:
@@ -130,10 +130,10 @@ class Lanes:
         self._taken[caller] -= 1
         if not self._taken[caller]:
             del self._taken[caller]
-        self._serve()
+        self._admit()
 
-    def _serve(self) -> None:
-        """Give free lanes to those who wait: one each, in turn."""
+    def _admit(self) -> None:
+        """Give free slots to the callers that wait: one each, in turn."""
         while self._free:
             caller = next((name for name in self._waiting if self._taken.get(name, 0) < self._each), None)
             if caller is None:

@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from kustom_mcp.book.completeness import complete_since
-from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.postgres import SharedShelf
-from kustom_mcp.book.sqlite import FILE, BookUnavailable, LocalShelf, Page, Shelf
+from kustom_mcp.book.entry import DAY, BookEntry, entry_of
+from kustom_mcp.book.postgres import PostgresBook
+from kustom_mcp.book.sqlite import FILE, BookDatabase, BookTransaction, BookUnavailable, SqliteBook
 from kustom_mcp.state.account import Account
 from kustom_mcp.state.database import Store
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.threads import in_thread
 
 if TYPE_CHECKING:
     from kustom_mcp.api.models import Order
 
-__all__ = ["FILE", "Book", "BookUnavailable", "Entry", "entry_of"]
+__all__ = ["FILE", "Book", "BookEntry", "BookUnavailable", "entry_of"]
 
 T = TypeVar("T")
 
@@ -48,21 +48,26 @@ class Book:
     """The book of one account. `days`: how long an order is kept after its creation; 0 keeps no book."""
 
     def __init__(
-        self, shelf: Shelf, account: str, days: int, wall: Callable[[], float], newcomer: Account | None = None
+        self,
+        database: BookDatabase,
+        account: str,
+        days: int,
+        wall: Callable[[], float],
+        newcomer: Account | None = None,
     ) -> None:
         self.on = days > 0
-        self.place = shelf.place
+        self.place = database.place
         self.listening: str | None = None
         """The name under which this process hears what Kustom announces: see `completeness`."""
         self.missed = 0
         """When this process last missed what Kustom announced, in unix milliseconds, whether the store knows or not."""
-        self._shelf = shelf
+        self._database = database
         self._account = account
         self._newcomer = newcomer
         """The account, until the books of earlier versions have been given to it."""
         self._days = days
         self._wall = wall
-        self._notes: dict[str, Entry | int] = {}
+        self._notes: dict[str, BookEntry | int] = {}
         """What is to be written, by order id: what an order is like, or the time since when that is in doubt."""
         self._named: dict[str, str] = {}
         """Orders that become hints if the book does not know them, each with its source."""
@@ -77,8 +82,8 @@ class Book:
         cls, state: Path | None, shared: Store | None, account: Account, days: int, wall: Callable[[], float]
     ) -> Book:
         """The book in the store that several machines share, in the state directory, or in memory."""
-        shelf = SharedShelf(shared) if shared else LocalShelf(state / "book" / FILE if state else None)
-        return cls(shelf, account.name, days, wall, account)
+        database = PostgresBook(shared) if shared else SqliteBook(state / "book" / FILE if state else None)
+        return cls(database, account.name, days, wall, account)
 
     def note(self, order: Order, source: str = "call", *, read_at: float | None = None) -> None:
         """Keep what an order is like. Returns at once.
@@ -128,43 +133,43 @@ class Book:
             elif abs(known.read_at) <= moment:
                 self._note(order_id, known.doubted(moment))
 
-    async def ask(self, questions: Callable[[Page, int], T]) -> T:
+    async def ask(self, questions: Callable[[BookTransaction, int], T]) -> T:
         """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and
         runs in a thread. BookUnavailable."""
         await self._write_notes(asked=True)
-        return await aside(lambda: self._shelf.read(lambda page: questions(page, self._number(page))))
+        return await in_thread(lambda: self._database.read(lambda tx: questions(tx, self._number(tx))))
 
-    async def change(self, work: Callable[[Page, int], T]) -> T:
+    async def change(self, work: Callable[[BookTransaction, int], T]) -> T:
         """The same, for what writes. BookUnavailable."""
         from kustom_mcp.book.writing import account_number
 
         await self._write_notes(asked=True)
-        return await aside(lambda: self._shelf.write(lambda page: work(page, account_number(page, self._account))))
+        return await in_thread(lambda: self._database.write(lambda tx: work(tx, account_number(tx, self._account))))
 
-    def complete_since(self, page: Page, account: int) -> int | None:
+    def complete_since(self, tx: BookTransaction, account: int) -> int | None:
         """Since when every new order is known, in unix milliseconds; None when that is unknown. See `completeness`."""
         oldest = self.oldest_kept(self._wall())
-        return complete_since(page, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
+        return complete_since(tx, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
 
     def left(self, account: Account) -> int:
         """Count the orders of earlier versions that may be this account's or another's. Makes no book; blocks.
         BookUnavailable."""
         from kustom_mcp.book.adopting import orders_of
 
-        return self._shelf.read(lambda page: orders_of(page, account.left)) if self._shelf.there() else 0
+        return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.there() else 0
 
     async def there(self) -> bool:
         """Whether there is a book to read; looking makes none."""
-        return await aside(self._shelf.there)
+        return await in_thread(self._database.there)
 
     async def size(self) -> int:
         """Bytes that it takes. BookUnavailable."""
-        return await aside(self._shelf.size)
+        return await in_thread(self._database.size)
 
     async def tidy(self) -> bool:
         """Let what was taken out leave the file as well. False where others kept that from happening now, and in a
         shared database, which does that by itself. BookUnavailable."""
-        return await aside(self._shelf.tidy)
+        return await in_thread(self._database.tidy)
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
@@ -187,11 +192,11 @@ class Book:
         finally:
             self._noted = None
             if not self._failing:
-                with anyio.CancelScope(shield=True):  # the shelf has its own patience
+                with anyio.CancelScope(shield=True):  # the database has a time limit of its own
                     await self._tolerantly()
-            self._shelf.close()
+            self._database.close()
 
-    def _note(self, order_id: str, note: Entry | int) -> None:
+    def _note(self, order_id: str, note: BookEntry | int) -> None:
         self._notes.pop(order_id, None)
         self._notes[order_id] = note
         if len(self._notes) > _MOST_NOTES:  # the book has not been writable for long
@@ -223,14 +228,14 @@ class Book:
         """`asked`: the book is used, whether there are notes or not."""
         async with self._writing:  # who asks waits for notes that are being written, too
             if self._newcomer is not None and (asked or self._notes or self._named):
-                await aside(self._take_over)
+                await in_thread(self._take_over)
                 self._newcomer = None
             notes, self._notes = self._notes, {}
             named, self._named = self._named, {}
             if not notes and not named:
                 return
             try:
-                await aside(lambda: self._write(notes, named))
+                await in_thread(lambda: self._write(notes, named))
             except (BookUnavailable, anyio.get_cancelled_exc_class()):
                 self._notes, self._named = notes | self._notes, named | self._named
                 raise
@@ -240,30 +245,30 @@ class Book:
         from kustom_mcp.book.adopting import adopt, others
 
         account = self._newcomer
-        if account is not None and self._shelf.there():
-            more = bool(self._shelf.read(lambda page: others(page, account.took_over)))
+        if account is not None and self._database.there():
+            more = bool(self._database.read(lambda tx: others(tx, account.took_over)))
             while more:
-                more = self._shelf.write(lambda page: adopt(page, account, self.time()))
+                more = self._database.write(lambda tx: adopt(tx, account, self.time()))
 
-    def _write(self, notes: Mapping[str, Entry | int], named: Mapping[str, str]) -> None:
+    def _write(self, notes: Mapping[str, BookEntry | int], named: Mapping[str, str]) -> None:
         from kustom_mcp.book import hints, imports, writing
 
         now = self._wall()
         due = now - self._purged > _PURGE_EVERY
         oldest = self.oldest_kept(now)
 
-        def work(page: Page) -> None:
-            account = writing.account_number(page, self._account)
-            writing.doubt(page, account, {name: since for name, since in notes.items() if isinstance(since, int)})
-            writing.put(page, account, kept(notes.values(), oldest))
-            known = imports.read_since(page, account, named, 0) if named else ()
+        def work(tx: BookTransaction) -> None:
+            account = writing.account_number(tx, self._account)
+            writing.doubt(tx, account, {name: since for name, since in notes.items() if isinstance(since, int)})
+            writing.put(tx, account, kept(notes.values(), oldest))
+            known = imports.read_since(tx, account, named, 0) if named else ()
             new = [hints.Hint(order_id, source) for order_id, source in named.items() if order_id not in known]
-            hints.add(page, account, new, self.time())
+            hints.add(tx, account, new, self.time())
             if due:
-                writing.forget_before(page, account, oldest)
-                writing.doubt_after(page, account, int(now * 1000) + _CLOCKS_DIFFER)
+                writing.forget_before(tx, account, oldest)
+                writing.doubt_after(tx, account, int(now * 1000) + _CLOCKS_DIFFER)
 
-        self._shelf.write(work)
+        self._database.write(work)
         if due:
             self._purged = now
 
@@ -273,20 +278,20 @@ class Book:
 
     def time(self) -> int:
         """Unix milliseconds by the clock of the store, once it has been opened."""
-        return int((self._wall() + self._shelf.skew) * 1000)
+        return int((self._wall() + self._database.skew) * 1000)
 
-    def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[Entry]:
+    def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[BookEntry]:
         """What is kept of an order that was asked for at this time (unix seconds): one entry, or none."""
         made = entry_of(order, source, read_at, disputed=disputed)
         return kept([made] if made else [], self.oldest_kept(self._wall()))
 
-    def _number(self, page: Page) -> int:
+    def _number(self, tx: BookTransaction) -> int:
         """The account's number; 0, which nobody has, while nothing of it is known."""
-        found = page.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": self._account})
+        found = tx.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": self._account})
         return int(found[0][0]) if found else 0
 
 
-def kept(notes: Iterable[Entry | int], oldest: int) -> list[Entry]:
+def kept(notes: Iterable[BookEntry | int], oldest: int) -> list[BookEntry]:
     """The orders that are young enough. One whose creation is not known counts from when it was read."""
     entries = (note for note in notes if not isinstance(note, int))
     return [entry for entry in entries if (entry.created_at or abs(entry.read_at)) >= oldest]

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kustom_mcp.book import completeness as feed
-from kustom_mcp.book import hints
-from kustom_mcp.book.entry import Entry
-from kustom_mcp.book.sqlite import Page, Values
+from kustom_mcp.book import completeness, hints
+from kustom_mcp.book.entry import BookEntry
+from kustom_mcp.book.sqlite import BookTransaction, Values
 from kustom_mcp.book.writing import account_number, kinds, put, take_out
 from kustom_mcp.state.account import Account
 
@@ -22,62 +21,62 @@ _AT_ONCE = 500
 _PARTS = ("book_imports", "book_hints", "book_feeds", "book_listeners", "book_sums", "book_accounts")
 
 
-def others(page: Page, belongs: Callable[[str], bool]) -> list[int]:
+def others(tx: BookTransaction, belongs: Callable[[str], bool]) -> list[int]:
     """The numbers of the accounts whose names fit."""
-    return [int(number) for number, name in page.rows("SELECT account, name FROM book_accounts") if belongs(name)]
+    return [int(number) for number, name in tx.rows("SELECT account, name FROM book_accounts") if belongs(name)]
 
 
-def adopt(page: Page, account: Account, now: int) -> bool:
+def adopt(tx: BookTransaction, account: Account, now: int) -> bool:
     """Take one step, and say whether there may be another. `now` in unix milliseconds."""
-    found = others(page, account.took_over)
+    found = others(tx, account.took_over)
     if not found:
         return False
     old = min(found)
-    if not others(page, lambda name: name == account.name):
-        page.rows("UPDATE book_accounts SET name = :name WHERE account = :old", {"name": account.name, "old": old})
+    if not others(tx, lambda name: name == account.name):
+        tx.rows("UPDATE book_accounts SET name = :name WHERE account = :old", {"name": account.name, "old": old})
         return len(found) > 1
-    new = account_number(page, account.name)
-    if not _move_orders(page, old, new):
-        _move_rest(page, old, new, now)
+    new = account_number(tx, account.name)
+    if not _move_orders(tx, old, new):
+        _move_rest(tx, old, new, now)
     return True
 
 
-def orders_of(page: Page, belongs: Callable[[str], bool]) -> int:
+def orders_of(tx: BookTransaction, belongs: Callable[[str], bool]) -> int:
     """Count the orders of the accounts whose names fit."""
     count = "SELECT coalesce(sum(orders), 0) FROM book_sums WHERE account = :account AND day = -1"
-    return sum(int(page.rows(count, {"account": number})[0][0]) for number in others(page, belongs))
+    return sum(int(tx.rows(count, {"account": number})[0][0]) for number in others(tx, belongs))
 
 
-def _move_orders(page: Page, old: int, new: int) -> int:
-    entries = _entries(page, f"account = :account LIMIT {_AT_ONCE}", {"account": old})
+def _move_orders(tx: BookTransaction, old: int, new: int) -> int:
+    entries = _entries(tx, f"account = :account LIMIT {_AT_ONCE}", {"account": old})
     if not entries:
         return 0
-    take_out(page, old, [entry.order_id for entry in entries])
-    put(page, new, entries)
+    take_out(tx, old, [entry.order_id for entry in entries])
+    put(tx, new, entries)
     disputed = [entry.order_id for entry in entries if entry.kind.disputed]
     for order_id in disputed:  # a newer reading that knew nothing of it must not win over that
-        found = _entries(page, "account = :account AND order_id = :order_id", {"account": new, "order_id": order_id})
-        put(page, new, [entry._replace(kind=entry.kind._replace(disputed=True)) for entry in found])
+        found = _entries(tx, "account = :account AND order_id = :order_id", {"account": new, "order_id": order_id})
+        put(tx, new, [entry._replace(kind=entry.kind._replace(disputed=True)) for entry in found])
     return len(entries)
 
 
-def _entries(page: Page, which: str, values: Values) -> list[Entry]:
-    known = {number: kind for kind, number in kinds(page).items()}
-    fields = ", ".join(name for name in Entry._fields if name != "kind")
+def _entries(tx: BookTransaction, which: str, values: Values) -> list[BookEntry]:
+    known = {number: kind for kind, number in kinds(tx).items()}
+    fields = ", ".join(name for name in BookEntry._fields if name != "kind")
     return [
-        Entry(order_id, known[kind], *rest)
-        for kind, order_id, *rest in page.rows(f"SELECT kind, {fields} FROM book WHERE {which}", values)
+        BookEntry(order_id, known[kind], *rest)
+        for kind, order_id, *rest in tx.rows(f"SELECT kind, {fields} FROM book WHERE {which}", values)
     ]
 
 
-def _move_rest(page: Page, old: int, new: int, now: int) -> None:
+def _move_rest(tx: BookTransaction, old: int, new: int, now: int) -> None:
     which = {"old": old, "new": new}
-    hints.add(page, new, [claimed.hint for claimed in hints.waiting(page, old)], now)
-    page.rows(
+    hints.add(tx, new, [claimed.hint for claimed in hints.waiting(tx, old)], now)
+    tx.rows(
         "INSERT INTO book_imports SELECT :new, file, done, rejected, at FROM book_imports WHERE account = :old "
         "ON CONFLICT (account, file) DO NOTHING",
         which,
     )
-    feed.interrupt(page, new)
+    completeness.interrupt(tx, new)
     for table in _PARTS:
-        page.rows(f"DELETE FROM {table} WHERE account = :old", which)
+        tx.rows(f"DELETE FROM {table} WHERE account = :old", which)

@@ -26,8 +26,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kustom_mcp.book.entry import Entry
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.entry import BookEntry
+from kustom_mcp.book.sqlite import BookTransaction
 
 LEASE = 30_000
 """How long a server that does not renew counts as listening."""
@@ -39,13 +39,13 @@ WEBHOOK = "webhook"
 
 
 def complete_since(
-    page: Page, account: int, listener: str | None, now: int, *, missed: int = 0, oldest: int = 0
+    tx: BookTransaction, account: int, listener: str | None, now: int, *, missed: int = 0, oldest: int = 0
 ) -> int | None:
     """Since when; None when it cannot be said. `listener`: the name under which who asks listens itself; `missed`: when
     it last missed something. `oldest`: what was created before is not kept."""
     mine = {"account": account}
-    since = _since(page, account)
-    live = {name: bool(proven) for name, proven in _live(page, account, now).items()}
+    since = _since(tx, account)
+    live = {name: bool(proven) for name, proven in _live(tx, account, now).items()}
     sure = live.get(listener, False) if listener else any(live.values())
     if not since or not sure or since <= missed:
         return None
@@ -53,94 +53,94 @@ def complete_since(
         "SELECT 1 FROM book_hints WHERE account = :account AND state = 1 AND verified = 1 AND (tries > 0 OR NOT EXISTS "
         "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)) LIMIT 1"
     )
-    return None if page.rows(waiting, mine) else max(since, oldest)
+    return None if tx.rows(waiting, mine) else max(since, oldest)
 
 
-def heard(page: Page, account: int, now: int) -> bool:
+def heard(tx: BookTransaction, account: int, now: int) -> bool:
     """Whether anybody listens now to what Kustom signs; nothing else tells of disputes."""
-    return bool(_live(page, account, now))
+    return bool(_live(tx, account, now))
 
 
-def listen(page: Page, account: int, name: str, now: int) -> None:
+def listen(tx: BookTransaction, account: int, name: str, now: int) -> None:
     """Say that one listens, for the length of a lease from now."""
-    live = _live(page, account, now)
+    live = _live(tx, account, now)
     mine = {"account": account, "name": name}
-    page.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", {"account": account, "now": now})
+    tx.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", {"account": account, "now": now})
     others = {other: proven for other, proven in live.items() if other != name}
     proven = live.get(name)
     if proven:
-        page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", {"account": account})
+        tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", {"account": account})
     elif not others or (proven is not None and not any(others.values())):  # whoever was there before is gone
-        interrupt(page, account)
+        interrupt(tx, account)
         proven = 1
-    page.rows(
+    tx.rows(
         "INSERT INTO book_listeners VALUES (:account, :name, :until, :proven) ON CONFLICT (account, name) "
         "DO UPDATE SET until = excluded.until, proven = excluded.proven",
         mine | {"until": now + LEASE, "proven": int(bool(proven))},
     )
 
 
-def leave(page: Page, account: int, name: str, now: int) -> None:
+def leave(tx: BookTransaction, account: int, name: str, now: int) -> None:
     """Say that one listens no more, but did until now."""
     mine = {"account": account, "name": name}
-    if _live(page, account, now).get(name):
-        page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
-    page.rows("DELETE FROM book_listeners WHERE account = :account AND name = :name", mine)
+    if _live(tx, account, now).get(name):
+        tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
+    tx.rows("DELETE FROM book_listeners WHERE account = :account AND name = :name", mine)
 
 
-def begin(page: Page, account: int, name: str, now: int) -> None:
+def begin(tx: BookTransaction, account: int, name: str, now: int) -> None:
     """A verified `order.created` was heard: if nothing is claimed now, it begins here."""
-    listen(page, account, name, now)
-    if _since(page, account):
+    listen(tx, account, name, now)
+    if _since(tx, account):
         return
     mine = {"account": account, "name": name, "since": now}
-    page.rows(
+    tx.rows(
         "INSERT INTO book_feeds VALUES (:account, :since, 0) "
         "ON CONFLICT (account) DO UPDATE SET since = excluded.since",
         mine,
     )
-    page.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account AND name = :name", mine)
+    tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account AND name = :name", mine)
 
 
-def interrupt(page: Page, account: int) -> None:
+def interrupt(tx: BookTransaction, account: int) -> None:
     """Something may be missing."""
-    page.rows("UPDATE book_feeds SET since = 0 WHERE account = :account", {"account": account})
+    tx.rows("UPDATE book_feeds SET since = 0 WHERE account = :account", {"account": account})
 
 
-def forgotten(page: Page, account: int, created: Iterable[int]) -> None:
+def forgotten(tx: BookTransaction, account: int, created: Iterable[int]) -> None:
     """Orders that were created then, 0 where that is not known, are not in the book any more."""
-    since = _since(page, account)
+    since = _since(tx, account)
     if since and any(moment >= since or not moment for moment in created):
-        interrupt(page, account)
+        interrupt(tx, account)
 
 
-def forgotten_before(page: Page, account: int, moment: int) -> None:
+def forgotten_before(tx: BookTransaction, account: int, moment: int) -> None:
     """Of the orders that were created before this time none is in the book any more."""
     mine = {"account": account, "moment": moment}
-    page.rows("UPDATE book_feeds SET since = :moment WHERE account = :account AND since BETWEEN 1 AND :moment", mine)
+    tx.rows("UPDATE book_feeds SET since = :moment WHERE account = :account AND since BETWEEN 1 AND :moment", mine)
 
 
-def unannounced(page: Page, account: int, new: Iterable[Entry]) -> None:
+def unannounced(tx: BookTransaction, account: int, new: Iterable[BookEntry]) -> None:
     """Orders that became known otherwise. One that should have been announced proves a gap."""
-    since = _since(page, account)
+    since = _since(tx, account)
     for entry in new if since else ():
         old = abs(entry.read_at) - entry.created_at > ANNOUNCED_WITHIN
         if entry.kind.source != WEBHOOK and old and entry.created_at >= since:
             hint = {"account": account, "order_id": entry.order_id}
             announced = "account = :account AND order_id = :order_id AND source <> 'settlement'"
-            if not page.rows(f"SELECT 1 FROM book_hints WHERE {announced}", hint):
-                interrupt(page, account)
+            if not tx.rows(f"SELECT 1 FROM book_hints WHERE {announced}", hint):
+                interrupt(tx, account)
                 return
 
 
-def _since(page: Page, account: int) -> int:
-    found = page.rows("SELECT since FROM book_feeds WHERE account = :account", {"account": account})
+def _since(tx: BookTransaction, account: int) -> int:
+    found = tx.rows("SELECT since FROM book_feeds WHERE account = :account", {"account": account})
     return int(found[0][0]) if found else 0
 
 
-def _live(page: Page, account: int, now: int) -> dict[str, int]:
+def _live(tx: BookTransaction, account: int, now: int) -> dict[str, int]:
     """Who listens, and whether it is proven that nothing was missed until then."""
-    rows = page.rows(
+    rows = tx.rows(
         "SELECT name, proven FROM book_listeners WHERE account = :account AND until > :now",
         {"account": account, "now": now},
     )

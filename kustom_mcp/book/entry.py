@@ -24,7 +24,7 @@ _LAST = 253_402_300_799_999
 """The last millisecond that can be written as a time."""
 
 
-class Kind(NamedTuple):
+class OrderKind(NamedTuple):
     """The facts that many orders share. `remains`: whether anything is left to capture."""
 
     currency: str
@@ -42,11 +42,11 @@ class Kind(NamedTuple):
         return self.remains and self.status not in ENDED
 
 
-class Entry(NamedTuple):
+class BookEntry(NamedTuple):
     """One order of the book."""
 
     order_id: str
-    kind: Kind
+    kind: OrderKind
     merchant_reference1: str | None
     merchant_reference2: str | None
     klarna_reference: str | None
@@ -63,7 +63,7 @@ class Entry(NamedTuple):
     read_at: int
     """When Kustom was asked for it; below zero when it is in doubt since that time: it may have changed."""
 
-    def doubted(self, since: int) -> Entry:
+    def doubted(self, since: int) -> BookEntry:
         """The same, in doubt since this time."""
         return self._replace(read_at=-since)
 
@@ -79,15 +79,15 @@ class Entry(NamedTuple):
         return frozenset(name for name in map(folded, references) if name)
 
 
-def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = False) -> Entry | None:
+def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = False) -> BookEntry | None:
     """What is kept of an order that was read at this time (unix seconds); None for one with impossible amounts."""
     if any(abs(getattr(order, name)) > MOST for name in AMOUNTS):
         return None
     shipped = order.shipping_info or any(capture.shipping_info for capture in order.captures)
     method = order.initial_payment_method
-    return Entry(
+    return BookEntry(
         order.order_id.lower(),
-        Kind(
+        OrderKind(
             clean(order.currency, 10),
             clean(order.status, 30),
             clean(order.fraud_status or "", 30),
@@ -113,7 +113,7 @@ def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = Fals
     )
 
 
-def order_of(entry: Entry) -> Order:
+def order_of(entry: BookEntry) -> Order:
     """The order as far as the book knows it, for a row of a result."""
     kind = entry.kind
     return Order.model_construct(

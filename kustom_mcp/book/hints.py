@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kustom_mcp.book import completeness as feed
-from kustom_mcp.book.entry import Entry
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book import completeness
+from kustom_mcp.book.entry import BookEntry
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import put
 
 PACE = 200
@@ -48,7 +48,7 @@ class Hint(NamedTuple):
     disputed: bool = False
 
 
-class Claimed(NamedTuple):
+class ClaimedHint(NamedTuple):
     """A hint that is being followed. `news`: changes when it is hinted again meanwhile."""
 
     hint: Hint
@@ -56,9 +56,9 @@ class Claimed(NamedTuple):
     news: int
 
 
-def add(page: Page, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
+def add(tx: BookTransaction, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
     """Keep hints; those for which there is no room."""
-    counts = page.rows(
+    counts = tx.rows(
         "SELECT verified, count(*) FROM book_hints WHERE account = :account AND state > 0 GROUP BY verified",
         {"account": account},
     )
@@ -66,14 +66,14 @@ def add(page: Page, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
     refused: set[Hint] = set()
     for hint in given:
         which = {"account": account, "order_id": hint.order_id}
-        there = page.rows(f"SELECT state, verified FROM book_hints WHERE {_WHICH}", which)
+        there = tx.rows(f"SELECT state, verified FROM book_hints WHERE {_WHICH}", which)
         counted = bool(there) and there[0][0] > 0 and bool(there[0][1]) >= hint.verified
         if not counted and there_are.get(hint.verified, 0) >= MOST[hint.verified]:
             refused.add(hint)
             continue
         if not counted:
             there_are[hint.verified] = there_are.get(hint.verified, 0) + 1
-        page.rows(_ADD, which | hint._asdict() | _as_numbers(hint) | {"now": now, "soon": now + SOON})
+        tx.rows(_ADD, which | hint._asdict() | _as_numbers(hint) | {"now": now, "soon": now + SOON})
     return refused
 
 
@@ -90,25 +90,25 @@ _ADD = (
 )
 
 
-def claim(page: Page, account: int, now: int) -> tuple[Claimed | None, int]:
+def claim(tx: BookTransaction, account: int, now: int) -> tuple[ClaimedHint | None, int]:
     """The next hint to follow, if one is due; else milliseconds until one may be."""
     mine = {"account": account, "now": now}
-    page.rows("DELETE FROM book_hints WHERE account = :account AND state = 0 AND due <= :now", mine)
-    pace = page.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
+    tx.rows("DELETE FROM book_hints WHERE account = :account AND state = 0 AND due <= :now", mine)
+    pace = tx.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
     if pace and now < pace[0][0] <= now + PACE:
         return None, int(pace[0][0]) - now
-    found = page.rows(
+    found = tx.rows(
         "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
         "WHERE account = :account AND state > 0 AND due <= :now ORDER BY verified DESC, due, order_id LIMIT 1",
         mine,
     )
     if not found:
-        first = page.rows("SELECT min(due) FROM book_hints WHERE account = :account AND state > 0", mine)[0][0]
+        first = tx.rows("SELECT min(due) FROM book_hints WHERE account = :account AND state > 0", mine)[0][0]
         return None, int(first) - now if first else _LONGEST_PAUSE
     order_id, source, verified, disputed, tries, news = found[0]
-    claimed = Claimed(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
-    _set(page, account, claimed, "due = :due", due=now + CLAIM)
-    page.rows(
+    claimed = ClaimedHint(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
+    _set(tx, account, claimed, "due = :due", due=now + CLAIM)
+    tx.rows(
         "INSERT INTO book_feeds VALUES (:account, 0, :next) "
         "ON CONFLICT (account) DO UPDATE SET next_read = excluded.next_read",
         {"account": account, "next": now + PACE},
@@ -116,61 +116,61 @@ def claim(page: Page, account: int, now: int) -> tuple[Claimed | None, int]:
     return claimed, 0
 
 
-def waiting(page: Page, account: int) -> list[Claimed]:
+def waiting(tx: BookTransaction, account: int) -> list[ClaimedHint]:
     """All that wait, due or not, for one who follows them without a server; nobody is kept from following them too."""
-    found = page.rows(
+    found = tx.rows(
         "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
         "WHERE account = :account AND state > 0 ORDER BY verified DESC, due, order_id",
         {"account": account},
     )
     return [
-        Claimed(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
+        ClaimedHint(Hint(order_id, source, bool(verified), bool(disputed)), tries, news)
         for order_id, source, verified, disputed, tries, news in found
     ]
 
 
-def followed(page: Page, account: int, claimed: Claimed, entries: list[Entry], now: int) -> None:
+def followed(tx: BookTransaction, account: int, claimed: ClaimedHint, entries: list[BookEntry], now: int) -> None:
     """The order was read, and is what these say: at most one, none where it is not kept. If it was forgotten while it
     was read, it stays so."""
     which = {"account": account, "order_id": claimed.hint.order_id}
-    if not page.rows(f"SELECT 1 FROM book_hints WHERE {_WHICH}", which):
+    if not tx.rows(f"SELECT 1 FROM book_hints WHERE {_WHICH}", which):
         return
-    put(page, account, entries)
-    _done(page, account, claimed, now)
-    if entries and claimed.hint.disputed and not page.rows(_DISPUTED, {"account": account, "order_id": entries[0][0]}):
+    put(tx, account, entries)
+    _done(tx, account, claimed, now)
+    if entries and claimed.hint.disputed and not tx.rows(_DISPUTED, {"account": account, "order_id": entries[0][0]}):
         # What the book knows is newer than this reading, which was left out; so the next one has to say it.
-        _set(page, account, claimed, "state = 1, due = :due", due=now + SOON)
+        _set(tx, account, claimed, "state = 1, due = :due", due=now + SOON)
 
 
-def absent(page: Page, account: int, claimed: Claimed, now: int) -> None:
+def absent(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
     """Kustom has no such order for us. One that was announced well is looked for once more."""
     if claimed.hint.verified and not claimed.tries:
-        _set(page, account, claimed, "state = 2, tries = 1, due = :due", due=now + AGAIN)
+        _set(tx, account, claimed, "state = 2, tries = 1, due = :due", due=now + AGAIN)
     else:
-        _done(page, account, claimed, now)
+        _done(tx, account, claimed, now)
 
 
-def unread(page: Page, account: int, claimed: Claimed, now: int) -> None:
+def unread(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
     """It could not be read now."""
     tries = claimed.tries + 1
     if tries < TRIES:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(tries, 20))
-        _set(page, account, claimed, "tries = :tries, due = :due", tries=tries, due=now + pause)
+        _set(tx, account, claimed, "tries = :tries, due = :due", tries=tries, due=now + pause)
         return
     if claimed.hint.verified:
-        feed.interrupt(page, account)
-    _done(page, account, claimed, now)
+        completeness.interrupt(tx, account)
+    _done(tx, account, claimed, now)
 
 
-def _done(page: Page, account: int, claimed: Claimed, now: int) -> None:
+def _done(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
     """Followed, unless it was hinted again meanwhile: then it is followed again, in a while."""
-    _set(page, account, claimed, "due = :due", due=now + AGAIN)
-    _set(page, account, claimed, "state = 0, tries = 0", " AND news = :news", news=claimed.news)
+    _set(tx, account, claimed, "due = :due", due=now + AGAIN)
+    _set(tx, account, claimed, "state = 0, tries = 0", " AND news = :news", news=claimed.news)
 
 
-def _set(page: Page, account: int, claimed: Claimed, change: str, only: str = "", **values: int) -> None:
+def _set(tx: BookTransaction, account: int, claimed: ClaimedHint, change: str, only: str = "", **values: int) -> None:
     which = {"account": account, "order_id": claimed.hint.order_id}
-    page.rows(f"UPDATE book_hints SET {change} WHERE {_WHICH}{only}", which | values)
+    tx.rows(f"UPDATE book_hints SET {change} WHERE {_WHICH}{only}", which | values)
 
 
 def _as_numbers(hint: Hint) -> dict[str, int]:

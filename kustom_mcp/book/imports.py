@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.sqlite import BookTransaction
 
 _AT_ONCE = 200  # ids in one statement
 
 
-class Unfinished(NamedTuple):
+class UnfinishedImport(NamedTuple):
     """An import that was cut off. `file`: a digest. `done`: the line up to which it is done; `rejected`: how many rows
     up to there were. `at`: unix milliseconds."""
 
@@ -21,19 +21,19 @@ class Unfinished(NamedTuple):
     at: int
 
 
-def done(page: Page, account: int, file: str) -> tuple[int, int]:
+def done(tx: BookTransaction, account: int, file: str) -> tuple[int, int]:
     """The line up to which this file has been dealt with, and how many rows up to there were rejected; 0 when it is
     new, or was finished."""
-    found = page.rows(
+    found = tx.rows(
         "SELECT done, rejected FROM book_imports WHERE account = :account AND file = :file",
         {"account": account, "file": file},
     )
     return (int(found[0][0]), int(found[0][1])) if found else (0, 0)
 
 
-def keep(page: Page, account: int, file: str, line: int, rejected: int, now: float) -> None:
+def keep(tx: BookTransaction, account: int, file: str, line: int, rejected: int, now: float) -> None:
     """Note that the file has been dealt with up to this line. `now` in unix seconds."""
-    page.rows(
+    tx.rows(
         "INSERT INTO book_imports (account, file, done, rejected, at) VALUES (:account, :file, :done, :rejected, :at) "
         "ON CONFLICT (account, file) DO UPDATE SET done = excluded.done, rejected = excluded.rejected, "
         "at = excluded.at",
@@ -41,21 +41,21 @@ def keep(page: Page, account: int, file: str, line: int, rejected: int, now: flo
     )
 
 
-def finish(page: Page, account: int, file: str) -> None:
+def finish(tx: BookTransaction, account: int, file: str) -> None:
     """Nothing of the file is left: the next time it begins anew."""
-    page.rows("DELETE FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file})
+    tx.rows("DELETE FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file})
 
 
-def unfinished(page: Page, account: int) -> list[Unfinished]:
+def unfinished(tx: BookTransaction, account: int) -> list[UnfinishedImport]:
     """The latest first."""
-    found = page.rows(
+    found = tx.rows(
         "SELECT file, done, rejected, at FROM book_imports WHERE account = :account ORDER BY at DESC",
         {"account": account},
     )
-    return [Unfinished(str(file), int(line), int(rejected), int(at)) for file, line, rejected, at in found]
+    return [UnfinishedImport(str(file), int(line), int(rejected), int(at)) for file, line, rejected, at in found]
 
 
-def read_since(page: Page, account: int, order_ids: Iterable[str], moment: int) -> set[str]:
+def read_since(tx: BookTransaction, account: int, order_ids: Iterable[str], moment: int) -> set[str]:
     """Those of the orders that were read at this time (unix milliseconds) or later."""
     found, given = set[str](), iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
@@ -63,7 +63,7 @@ def read_since(page: Page, account: int, order_ids: Iterable[str], moment: int) 
         values = {"account": account, "moment": moment, **{f"id{index}": one for index, one in enumerate(some)}}
         found.update(
             str(order_id)
-            for (order_id,) in page.rows(
+            for (order_id,) in tx.rows(
                 f"SELECT order_id FROM book WHERE account = :account AND order_id IN ({marks}) AND read_at >= :moment",
                 values,
             )

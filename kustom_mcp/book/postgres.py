@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kustom_mcp.book.sqlite import BookBusy, BookUnavailable, Page, Values
+from kustom_mcp.book.sqlite import BookBusy, BookTransaction, BookUnavailable, Values
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SIZE = (
 )
 
 
-class _Leaf:
+class _PostgresTransaction:
     """A transaction in PostgreSQL."""
 
     def __init__(self, connection: Connection) -> None:
@@ -45,7 +45,7 @@ class _Leaf:
         return f"lower({text})"
 
 
-class SharedShelf:
+class PostgresBook:
     """The tables beside the others of KUSTOM_STORE."""
 
     place = "the database of KUSTOM_STORE"
@@ -57,17 +57,17 @@ class SharedShelf:
     def skew(self) -> float:
         return self._store.skew
 
-    def read(self, work: Callable[[Page], T]) -> T:
+    def read(self, work: Callable[[BookTransaction], T]) -> T:
         return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
 
-    def write(self, work: Callable[[Page], T]) -> T:
+    def write(self, work: Callable[[BookTransaction], T]) -> T:
         return self._run(lambda leaf: self._store.run(leaf, alone=["book"]), work)
 
     def there(self) -> bool:
         return True
 
     def size(self) -> int:
-        return int(self.read(lambda page: page.rows(_SIZE))[0][0])
+        return int(self.read(lambda tx: tx.rows(_SIZE))[0][0])
 
     def tidy(self) -> bool:
         """The database does that itself, with its next VACUUM."""
@@ -76,9 +76,9 @@ class SharedShelf:
     def close(self) -> None:
         """The store is closed by who made it."""
 
-    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[Page], T]) -> T:
+    def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[BookTransaction], T]) -> T:
         try:
-            return run(lambda connection: work(_Leaf(connection)))
+            return run(lambda connection: work(_PostgresTransaction(connection)))
         except StoreBusy:
             raise BookBusy("busy") from None
         except StoreUnavailable as error:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from kustom_mcp.api.models import CAPTURED
-from kustom_mcp.book.entry import ENDED, Entry, Kind
+from kustom_mcp.book.entry import ENDED, BookEntry, OrderKind
 from kustom_mcp.book.references import folded
 
-By = Literal["created_at", "expires_at", "remaining_authorized_amount"]
+SortKey = Literal["created_at", "expires_at", "remaining_authorized_amount"]
 """Orders of a page: newest first, soonest first, largest first."""
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
@@ -24,7 +24,7 @@ MOST_COUNTED = 1_000
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Query:
     """What is looked for; None is not asked. Times in unix milliseconds: from included, to and before not."""
 
     reference: str | None = None
@@ -56,7 +56,7 @@ class Wanted:
             return "expires_before", "what is CAPTURED does not expire: leave status or expires_before out"
         return None
 
-    def fits(self, kind: Kind) -> bool:
+    def fits(self, kind: OrderKind) -> bool:
         """Whether orders of this kind can be among the matches."""
         asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
         same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
@@ -81,7 +81,7 @@ INDEXES = {
     "expires_at": "book_by_expires",
     "remaining_authorized_amount": "book_by_remaining",
 }
-LEADS: Mapping[By, Callable[[Kind], bool]] = {
+LEADS: Mapping[SortKey, Callable[[OrderKind], bool]] = {
     "created_at": lambda kind: False,
     "expires_at": lambda kind: kind.open,
     "remaining_authorized_amount": lambda kind: kind.remains,
@@ -102,7 +102,7 @@ class Place(NamedTuple):
     order_id: str
 
 
-def place(order_by: By, entry: Entry, *, alike: bool = False) -> Place:
+def place(order_by: SortKey, entry: BookEntry, *, alike: bool = False) -> Place:
     """`alike`: a reference was looked for, and this order is not called exactly so."""
     leads = LEADS[order_by](entry.kind)
     part = (0 if leads else 1) + (PARTS if alike else 0)

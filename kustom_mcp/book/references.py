@@ -30,7 +30,7 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _AROUND = " .…\t\r\n\v\f\u00a0"
 
 
-class Sought(NamedTuple):
+class ParsedReference(NamedTuple):
     """What a text may mean; an empty one means nothing of that kind."""
 
     name: str
@@ -66,7 +66,7 @@ def backwards(part: str) -> str:
     return part[:-13:-1]
 
 
-def sought(reference: str) -> Sought:
+def parse_reference(reference: str) -> ParsedReference:
     """What to look for."""
     text = unicodedata.normalize("NFKC", reference).lower().strip(_AROUND)
     if "://" in text:
@@ -76,7 +76,7 @@ def sought(reference: str) -> Sought:
     starts = [part] if _START.fullmatch(part) else []
     if _BARE.fullmatch(part):
         starts.append(_hyphenated(part))
-    return Sought(
+    return ParsedReference(
         folded(reference),
         written(reference),
         next((start for start in starts if _UUID.fullmatch(start)), ""),

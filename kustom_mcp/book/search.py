@@ -11,24 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kustom_mcp.api.models import AMOUNTS
-from kustom_mcp.book.entry import DAY, Entry
-from kustom_mcp.book.query import INDEXES, LEADS, MOST_COUNTED, PARTS, By, Place, Wanted, beyond
-from kustom_mcp.book.references import backwards, sought
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.entry import DAY, BookEntry
+from kustom_mcp.book.query import INDEXES, LEADS, MOST_COUNTED, PARTS, Place, Query, SortKey, beyond
+from kustom_mcp.book.references import backwards, parse_reference
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 
 EXACT, ALIKE = 0, 1
 """Ranks of matches: called exactly as was asked for, or only like it."""
 _LEFT = "remaining_authorized_amount > 0"
 """As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
-_COLUMNS = ", ".join(("order_id", "kind", *Entry._fields[2:]))
+_COLUMNS = ", ".join(("order_id", "kind", *BookEntry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _FEW = 1_000
 """Orders whose ids have a part in common."""
 _REFERENCES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
-class Known(NamedTuple):
+class Coverage(NamedTuple):
     """What the book knows at all, in scope."""
 
     orders: int
@@ -42,10 +42,10 @@ class Known(NamedTuple):
 class Search:
     """One transaction's questions. `scope`: the only order ids that exist for who asks; None is all."""
 
-    def __init__(self, page: Page, account: int, wanted: Wanted, scope: Iterable[str] | None) -> None:
-        self._page = page
+    def __init__(self, tx: BookTransaction, account: int, wanted: Query, scope: Iterable[str] | None) -> None:
+        self._tx = tx
         self._wanted = wanted
-        self._kinds = {number: kind for kind, number in kinds(page).items()}
+        self._kinds = {number: kind for kind, number in kinds(tx).items()}
         self._matching = [number for number, kind in self._kinds.items() if wanted.fits(kind)]
         self._values: dict[str, Any] = {"account": account}
         self._scope = self._scoped(scope)
@@ -53,9 +53,9 @@ class Search:
         self._which = self._conditions()
         self._ranks = self._ranked()
 
-    def page(self, order_by: By, limit: int, after: Place | None = None) -> list[Entry]:
+    def page(self, order_by: SortKey, limit: int, after: Place | None = None) -> list[BookEntry]:
         """The first orders, or the first after this place; before all others those that are called exactly so."""
-        found: list[Entry] = []
+        found: list[BookEntry] = []
         for rank, which in self._ranks.items():
             for part, by in enumerate((order_by, "created_at"), start=rank * PARTS):
                 leads = part == rank * PARTS
@@ -64,7 +64,7 @@ class Search:
                     found += self._first(by, leading, which, {"limit": limit - len(found)}, part, after)
         return found
 
-    def exact(self, entries: Sequence[Entry]) -> frozenset[str]:
+    def exact(self, entries: Sequence[BookEntry]) -> frozenset[str]:
         """The ids of those that are called exactly so."""
         if not self._exact or not entries or EXACT not in self._ranks:
             return frozenset()
@@ -72,7 +72,7 @@ class Search:
             return frozenset(entry.order_id for entry in entries)
         ids = {f"shown{index}": entry.order_id for index, entry in enumerate(entries)}
         which = f"account = :account AND order_id IN ({', '.join(f':{name}' for name in ids)}) AND {self._exact}"
-        rows = self._page.rows(f"SELECT order_id FROM book WHERE {which}", self._values | ids)
+        rows = self._tx.rows(f"SELECT order_id FROM book WHERE {which}", self._values | ids)
         return frozenset(str(order_id) for (order_id,) in rows)
 
     def exactly(self, matching: int) -> int:
@@ -82,17 +82,17 @@ class Search:
         if ALIKE not in self._ranks:
             return matching
         where = " AND ".join([self._of(self._matching), *self._ranks[EXACT]])
-        return int(self._page.rows(f"SELECT count(*) FROM book WHERE {where}", self._values)[0][0])
+        return int(self._tx.rows(f"SELECT count(*) FROM book WHERE {where}", self._values)[0][0])
 
-    def stale(self, order_by: By, limit: int, read_before: int, after: Place | None = None) -> list[str]:
+    def stale(self, order_by: SortKey, limit: int, read_before: int, after: Place | None = None) -> list[str]:
         """The ids of what should be read again: what is in doubt, whatever it is like, and the first open matches that
         were read before this time, or the first after this place. Where there are many of both, half of each; of what
         is in doubt the longest in doubt: what cannot be read again and again does not stand before the others."""
         values = {"limit": limit, "read_before": read_before}
-        index = self._page.by("book_by_read") if self._scope is None else ""
+        index = self._tx.by("book_by_read") if self._scope is None else ""
         which = self._scope or f"kind IN ({_list(self._kinds)})"
         where = f"account = :account AND {which} AND read_at < 0 ORDER BY read_at DESC"
-        rows = self._page.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", self._values | values)
+        rows = self._tx.rows(f"SELECT order_id FROM book {index} WHERE {where} LIMIT :limit", self._values | values)
         doubted, half = [order_id for (order_id,) in rows], -(-limit // 2)
         opened = [kind for kind in self._matching if self._kinds[kind].open]
         part = 0 if opened and LEADS[order_by](self._kinds[opened[0]]) else 1
@@ -105,13 +105,13 @@ class Search:
 
     def _first(
         self,
-        by: By,
+        by: SortKey,
         matching: Iterable[int],
         which: list[str],
         more: Mapping[str, Any],
         part: int,
         after: Place | None,
-    ) -> list[Entry]:
+    ) -> list[BookEntry]:
         """The first orders of these kinds, all in this part of the order, or the first after this place."""
         numbers, conditions, values = list(matching), list(which), {**self._values, **more}
         if not numbers or (after is not None and after.part > part):
@@ -122,11 +122,11 @@ class Search:
         direction = "ASC" if beyond(by) == ">" else "DESC"
         sorted_by = f"ORDER BY {by} {direction}, number {direction} LIMIT :limit"
         if self._direct or (by == "created_at" and _LEFT in conditions):
-            index = self._leading if self._direct else self._page.by("book_by_expires")
+            index = self._leading if self._direct else self._tx.by("book_by_expires")
             where = " AND ".join([self._of(numbers), *conditions])
             first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
         else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
-            index = self._page.by(INDEXES[by])
+            index = self._tx.by(INDEXES[by])
             rest = "".join(f" AND {one}" for one in (*conditions, *([] if by == "created_at" else [_LEFT])))
             parts = [
                 f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
@@ -135,14 +135,14 @@ class Search:
             first = f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
         statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
         return [
-            Entry(order_id, self._kinds[kind], *rest) for order_id, kind, *rest in self._page.rows(statement, values)
+            BookEntry(order_id, self._kinds[kind], *rest) for order_id, kind, *rest in self._tx.rows(statement, values)
         ]
 
-    def _number(self, order_id: str, by: By) -> int:
+    def _number(self, order_id: str, by: SortKey) -> int:
         """The number of the last order that was shown. Where it is gone, its equals may be shown twice."""
         scope = f" AND {self._scope}" if self._scope is not None else ""
         which = f"account = :account AND order_id = :order_id{scope}"
-        found = self._page.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
+        found = self._tx.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
         return int(found[0][0]) if found else 0 if beyond(by) == ">" else 2**31 - 1
 
     def totals(self) -> list[dict[str, Any]]:
@@ -162,7 +162,7 @@ class Search:
             for (currency, status), sums in sorted(groups.items())
         ]
 
-    def doubtful(self, known: Known, read_before: int) -> int:
+    def doubtful(self, known: Coverage, read_before: int) -> int:
         """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED.
         `known`: what is known at this time."""
         opened = [kind for kind in self._matching if self._kinds[kind].open]
@@ -174,19 +174,19 @@ class Search:
         ):
             if of and known.stale:
                 where = " AND ".join([self._of(of), *self._which, *conditions])
-                first = f"SELECT 1 FROM book {self._leading if self._direct else self._page.by(index)} WHERE {where}"
-                rows = self._page.rows(f"SELECT count(*) FROM ({first} LIMIT :most) AS first", values)
+                first = f"SELECT 1 FROM book {self._leading if self._direct else self._tx.by(index)} WHERE {where}"
+                rows = self._tx.rows(f"SELECT count(*) FROM ({first} LIMIT :most) AS first", values)
                 found += int(rows[0][0])
         return found
 
-    def known(self, read_before: int) -> Known:
+    def known(self, read_before: int) -> Coverage:
         """What there is, whatever is looked for. `read_before`: what counts as stale."""
         if self._scope is None:
-            counted = self._page.rows(
+            counted = self._tx.rows(
                 f"SELECT kind, orders FROM book_sums WHERE account = :account AND day = {ALL_DAYS}", self._values
             )
         else:
-            counted = self._page.rows(
+            counted = self._tx.rows(
                 f"SELECT kind, count(*) FROM book WHERE account = :account AND {self._scope} GROUP BY kind",
                 self._values,
             )
@@ -197,7 +197,7 @@ class Search:
         there = [kind for kind, _ in counted]
         oldest = min((self._over_read("min(read_at)", kind) for kind in there), default=0)
         stale = sum(self._stale(kind, read_before) for kind in there if self._kinds[kind].open or oldest < 0)
-        return Known(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
+        return Coverage(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
 
     def _ranked(self) -> dict[int, list[str]]:
         """The conditions of the matches in the order in which they come. Mostly all are called exactly so, or none is:
@@ -209,7 +209,7 @@ class Search:
         some = [
             rank
             for rank, condition in both.items()
-            if self._page.rows(f"{found}{' AND '.join([*self._which, condition])} LIMIT 1", self._values)
+            if self._tx.rows(f"{found}{' AND '.join([*self._which, condition])} LIMIT 1", self._values)
         ]
         return (
             {rank: [*self._which, both[rank]] for rank in some} if len(some) > 1 else dict.fromkeys(some, self._which)
@@ -224,7 +224,7 @@ class Search:
     def _leading(self) -> str:
         """Ids and names find their indexes themselves."""
         refunds_alone = self._scope is None and self._wanted.reference is None
-        return self._page.by("book_by_refunded") if refunds_alone else ""
+        return self._tx.by("book_by_refunded") if refunds_alone else ""
 
     def _of(self, matching: Iterable[int]) -> str:
         """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
@@ -241,17 +241,15 @@ class Search:
             where += " AND read_at < :read_before"
         if self._scope is not None:
             where += f" AND {self._scope}"
-        index = "" if self._scope is not None else self._page.by("book_by_read")
-        found = self._page.rows(
-            f"SELECT {what} FROM book {index} WHERE {where}", self._values | {"read_before": before}
-        )
+        index = "" if self._scope is not None else self._tx.by("book_by_read")
+        found = self._tx.rows(f"SELECT {what} FROM book {index} WHERE {where}", self._values | {"read_before": before})
         return int(found[0][0] or 0)
 
     def _by_rows(self, conditions: list[str]) -> list[tuple[Any, ...]]:
         where = " AND ".join([self._of(self._matching), *conditions])
-        otherwise = self._page.by("book_by_expires" if _LEFT in conditions else "book_by_created")
+        otherwise = self._tx.by("book_by_expires" if _LEFT in conditions else "book_by_created")
         index = self._leading if self._direct else otherwise
-        return self._page.rows(
+        return self._tx.rows(
             f"SELECT kind, count(*), {_SUMS} FROM book {index} WHERE {where} GROUP BY kind", self._values
         )
 
@@ -284,7 +282,7 @@ class Search:
 
     def _summed(self, days: str) -> list[tuple[Any, ...]]:
         kinds_that_fit = f"account = :account AND kind IN ({_list(self._matching)})"
-        return self._page.rows(
+        return self._tx.rows(
             f"SELECT kind, sum(orders), {_SUMS} FROM book_sums WHERE {kinds_that_fit} AND {days} GROUP BY kind",
             self._values,
         )
@@ -304,7 +302,7 @@ class Search:
         if self._scope is not None:
             hold(self._scope)
         if wanted.reference is not None:
-            names = called(self._page, wanted.reference, self._values, self._scope)
+            names = match_reference(self._tx, wanted.reference, self._values, self._scope)
             hold(f"number IN ({names.found})", **names.values)
             self._exact = f"number IN ({names.exact})"
         if wanted.expires_before is not None:
@@ -330,7 +328,7 @@ class Search:
         return f"order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else "1 = 0"
 
 
-class Called(NamedTuple):
+class ReferenceMatch(NamedTuple):
     """Statements that give the numbers of orders, and the values of both."""
 
     found: str
@@ -339,12 +337,14 @@ class Called(NamedTuple):
     values: dict[str, Any]
 
 
-def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | None) -> Called:
+def match_reference(
+    tx: BookTransaction, reference: str, values: Mapping[str, Any], scope: str | None
+) -> ReferenceMatch:
     """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part.
 
     `values` has the account, and what the condition `scope` needs: of orders out of scope nothing is told.
     """
-    asked = sought(reference)
+    asked = parse_reference(reference)
     forms = {f"written{index}": form for index, form in enumerate(sorted(asked.written))}
     more: dict[str, Any] = {"name": asked.name, "whole": asked.whole, **forms}
     mine = "SELECT number FROM book {index} WHERE account = :account AND "
@@ -360,19 +360,19 @@ def called(page: Page, reference: str, values: Mapping[str, Any], scope: str | N
         within = f" AND {scope}" if scope is not None else ""
         for index, wider in (("book_by_id_backwards", ending), ("book_by_id", anywhere)):
             known = f"SELECT 1 FROM book WHERE +account = :account AND number IN ({found}){within} LIMIT 1"
-            if not page.rows(known, {**values, **more}):
-                statement = f"{wider.format(index=page.by(index))} LIMIT {_FEW}"
-                numbers = [str(number) for (number,) in page.rows(statement, {**values, **more})]
+            if not tx.rows(known, {**values, **more}):
+                statement = f"{wider.format(index=tx.by(index))} LIMIT {_FEW}"
+                numbers = [str(number) for (number,) in tx.rows(statement, {**values, **more})]
                 found = ", ".join(numbers) or "NULL"
     listed = ", ".join(f":{name}" for name in forms)
     trimmed = [f"trim({name})" for name in _REFERENCES]
-    lowered = [f"lower({text})" if reference.isascii() else page.lower(text) for text in trimmed]  # the first is faster
+    lowered = [f"lower({text})" if reference.isascii() else tx.lower(text) for text in trimmed]  # the first is faster
     same = " OR ".join(f"{text} IN ({listed})" for text in lowered)
     exact = (
         f"SELECT number FROM book WHERE number IN (SELECT number FROM book_names WHERE name = :name) AND ({same}) "
         "UNION SELECT number FROM book WHERE account = :account AND order_id = :whole"
     )
-    return Called(found, exact, more)
+    return ReferenceMatch(found, exact, more)
 
 
 def _list(numbers: Iterable[int]) -> str:

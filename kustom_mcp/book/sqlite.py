@@ -50,7 +50,7 @@ class BookBusy(BookUnavailable):
     """Others hold it for longer than we wait."""
 
 
-class Page(Protocol):
+class BookTransaction(Protocol):
     """The open book, within one transaction."""
 
     def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
@@ -66,7 +66,7 @@ class Page(Protocol):
         ...
 
 
-class Shelf(Protocol):
+class BookDatabase(Protocol):
     place: str
     """What an operator has to look at when this fails."""
 
@@ -75,11 +75,11 @@ class Shelf(Protocol):
         """What to add to this machine's time of day, in seconds, to get the store's."""
         ...
 
-    def read(self, work: Callable[[Page], T]) -> T:
+    def read(self, work: Callable[[BookTransaction], T]) -> T:
         """Of one state, whoever writes meanwhile. BookUnavailable."""
         ...
 
-    def write(self, work: Callable[[Page], T]) -> T:
+    def write(self, work: Callable[[BookTransaction], T]) -> T:
         """In one transaction, one writer at a time. BookUnavailable."""
         ...
 
@@ -102,7 +102,7 @@ def _lower(text: Any) -> Any:
     return text.lower() if isinstance(text, str) else text
 
 
-class _Sheet:
+class _SqliteTransaction:
     """A transaction in SQLite."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -121,7 +121,7 @@ class _Sheet:
         return f"lower_of_any({text})"
 
 
-class LocalShelf:
+class SqliteBook:
     """A private file, or memory without a path. It is opened by the first use, and again after a failure."""
 
     skew = 0.0
@@ -134,10 +134,10 @@ class LocalShelf:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
 
-    def read(self, work: Callable[[Page], T]) -> T:
+    def read(self, work: Callable[[BookTransaction], T]) -> T:
         return self._run(lambda connection: _transaction(connection, "BEGIN", work))
 
-    def write(self, work: Callable[[Page], T]) -> T:
+    def write(self, work: Callable[[BookTransaction], T]) -> T:
         return self._run(lambda connection: _transaction(connection, "BEGIN IMMEDIATE", work))
 
     def there(self) -> bool:
@@ -227,12 +227,12 @@ class LocalShelf:
         return found.st_dev, found.st_ino
 
 
-def _transaction(connection: sqlite3.Connection, begin: str, work: Callable[[Page], T]) -> T:
+def _transaction(connection: sqlite3.Connection, begin: str, work: Callable[[BookTransaction], T]) -> T:
     import sqlite3
 
     connection.execute(begin)
     try:
-        result = work(_Sheet(connection))
+        result = work(_SqliteTransaction(connection))
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kustom_mcp.book.imports import Unfinished, unfinished
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.imports import UnfinishedImport, unfinished
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import kinds
 
 
 @dataclass
-class Standing:
+class BookStatus:
     """Counts of orders; times in unix milliseconds, 0 where there are none."""
 
     orders: int = 0
@@ -27,20 +27,20 @@ class Standing:
     by_status: Counter[str] = field(default_factory=Counter[str])
     by_currency: Counter[str] = field(default_factory=Counter[str])
     by_source: Counter[str] = field(default_factory=Counter[str])
-    imports: list[Unfinished] = field(default_factory=list[Unfinished])
+    imports: list[UnfinishedImport] = field(default_factory=list[UnfinishedImport])
 
 
-def standing(page: Page, account: int, before: int, scope: Iterable[str] | None = None) -> Standing:
+def book_status(tx: BookTransaction, account: int, before: int, scope: Iterable[str] | None = None) -> BookStatus:
     """Of one account. `before`: what counts as stale, in unix milliseconds. `scope`: the only orders that exist."""
-    found = Standing(imports=unfinished(page, account))
-    known = {number: kind for kind, number in kinds(page).items()}
+    found = BookStatus(imports=unfinished(tx, account))
+    known = {number: kind for kind, number in kinds(tx).items()}
     values: dict[str, Any] = {"account": account, "before": before}
     scoped = ""
     if scope is not None:
         ids = {f"scope{index}": order_id for index, order_id in enumerate(sorted(scope))}
         scoped = f" AND order_id IN ({', '.join(f':{name}' for name in ids)})" if ids else " AND 1 = 0"
         values |= ids
-    rows = page.rows(
+    rows = tx.rows(
         "SELECT kind, count(*), sum(CASE WHEN read_at < :before THEN 1 ELSE 0 END), "
         "sum(CASE WHEN read_at < 0 THEN 1 ELSE 0 END), min(CASE WHEN read_at > 0 THEN read_at END), max(read_at) "
         f"FROM book WHERE account = :account{scoped} GROUP BY kind",

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from kustom_mcp.api.models import AMOUNTS
-from kustom_mcp.book import completeness as feed
-from kustom_mcp.book.entry import DAY, Entry, Kind
+from kustom_mcp.book import completeness
+from kustom_mcp.book.entry import DAY, BookEntry, OrderKind
 from kustom_mcp.book.references import backwards
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.sqlite import BookTransaction
 
 _COLUMNS = (
     *("number", "account", "order_id", "id_backwards", "kind"),
@@ -63,45 +63,45 @@ class _Sums:
             for index, amount in enumerate(amounts, start=1):
                 change[index] += orders * amount
 
-    def write(self, page: Page) -> None:
+    def write(self, tx: BookTransaction) -> None:
         rows = [
             {"account": self._account, "kind": kind, "day": day, **dict(zip(_SUMMED, change, strict=True))}
             for (kind, day), change in self._change.items()
             if any(change)
         ]
-        page.many(_SUM, rows)
+        tx.many(_SUM, rows)
         emptied = "DELETE FROM book_sums WHERE account = :account AND kind = :kind AND day = :day AND orders <= 0"
-        page.many(emptied, [row for row in rows if row["orders"] < 0])
+        tx.many(emptied, [row for row in rows if row["orders"] < 0])
 
 
-def account_number(page: Page, name: str) -> int:
+def account_number(tx: BookTransaction, name: str) -> int:
     """The account's number, given out now if it has none."""
-    found = page.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": name})
+    found = tx.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": name})
     if found:
         return found[0][0]
-    number = int(page.rows("SELECT coalesce(max(account), 0) + 1 FROM book_accounts")[0][0])
-    page.rows("INSERT INTO book_accounts VALUES (:number, :name)", {"number": number, "name": name})
+    number = int(tx.rows("SELECT coalesce(max(account), 0) + 1 FROM book_accounts")[0][0])
+    tx.rows("INSERT INTO book_accounts VALUES (:number, :name)", {"number": number, "name": name})
     return number
 
 
-def kinds(page: Page) -> dict[Kind, int]:
+def kinds(tx: BookTransaction) -> dict[OrderKind, int]:
     return {
-        Kind(currency, status, fraud, bool(remains), bool(unshipped), bool(disputed), source): number
-        for currency, status, fraud, remains, unshipped, disputed, source, number in page.rows(_KINDS)
+        OrderKind(currency, status, fraud, bool(remains), bool(unshipped), bool(disputed), source): number
+        for currency, status, fraud, remains, unshipped, disputed, source, number in tx.rows(_KINDS)
     }
 
 
-def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
+def put(tx: BookTransaction, account: int, entries: Iterable[BookEntry]) -> int:
     """Put orders in, or up to date; how many were new."""
-    known, sums = kinds(page), _Sums(account)
+    known, sums = kinds(tx), _Sums(account)
     names_of = {number: kind for kind, number in known.items()}
-    free = int(page.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
-    fresh: list[Entry] = []
+    free = int(tx.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
+    fresh: list[BookEntry] = []
     given = iter(entries)
     while some := {one.order_id: one for one in sorted(islice(given, _AT_ONCE), key=lambda one: abs(one.read_at))}:
-        there = {row[0]: row[1:] for row in _found(page, account, list(some))}
+        there = {row[0]: row[1:] for row in _found(tx, account, list(some))}
         rows: list[dict[str, Any]] = []
-        renamed: list[tuple[int, Entry]] = []
+        renamed: list[tuple[int, BookEntry]] = []
         unnamed: list[int] = []
         for entry in some.values():
             old, before = there.get(entry.order_id), None
@@ -120,7 +120,7 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
                     renamed.append((number, entry))
                     unnamed.append(number)
             if kind not in known:
-                known[kind] = _add_kind(page, kind)
+                known[kind] = _add_kind(tx, kind)
                 names_of[known[kind]] = kind
             after = known[kind], entry.created_at, entry.amounts
             if before != after:
@@ -129,26 +129,26 @@ def put(page: Page, account: int, entries: Iterable[Entry]) -> int:
                 sums.add(*after)
             values = (number, account, entry.order_id, backwards(entry.order_id), known[kind], *entry[2:])
             rows.append(dict(zip(_COLUMNS, values, strict=True)))
-        page.many(_PUT, rows)
-        page.many("DELETE FROM book_names WHERE number = :number", [{"number": number} for number in unnamed])
+        tx.many(_PUT, rows)
+        tx.many("DELETE FROM book_names WHERE number = :number", [{"number": number} for number in unnamed])
         names = [{"number": number, "name": name} for number, entry in renamed for name in sorted(entry.names)]
-        page.many("INSERT INTO book_names VALUES (:number, :name)", names)
-    sums.write(page)
-    feed.unannounced(page, account, fresh)
+        tx.many("INSERT INTO book_names VALUES (:number, :name)", names)
+    sums.write(tx)
+    completeness.unannounced(tx, account, fresh)
     return len(fresh)
 
 
-def doubt(page: Page, account: int, since: Mapping[str, int]) -> None:
+def doubt(tx: BookTransaction, account: int, since: Mapping[str, int]) -> None:
     """What is known of these orders may not be so any more, each since its time; only later readings count."""
     doubted = [{"account": account, "order_id": name, "since": moment} for name, moment in since.items()]
     which = "account = :account AND order_id = :order_id AND abs(read_at) <= :since"
-    page.many(f"UPDATE book SET read_at = -:since WHERE {which}", doubted)
+    tx.many(f"UPDATE book SET read_at = -:since WHERE {which}", doubted)
 
 
-def doubt_after(page: Page, account: int, moment: int) -> None:
+def doubt_after(tx: BookTransaction, account: int, moment: int) -> None:
     """Doubt what was read after this time, which has not come yet: that clock was wrong, and nothing would win."""
     mine = {"account": account, "moment": moment}
-    page.rows("UPDATE book SET read_at = -1 WHERE account = :account AND abs(read_at) > :moment", mine)
+    tx.rows("UPDATE book SET read_at = -1 WHERE account = :account AND abs(read_at) > :moment", mine)
 
 
 class Forgotten(NamedTuple):
@@ -158,71 +158,71 @@ class Forgotten(NamedTuple):
     hints: int = 0
 
 
-def forget(page: Page, account: int, order_ids: Iterable[str]) -> Forgotten:
+def forget(tx: BookTransaction, account: int, order_ids: Iterable[str]) -> Forgotten:
     """Take orders out, and what was announced of them."""
     gone: dict[str, int] = {}
     waited: list[bool] = []
     given = iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
-        gone |= take_out(page, account, some)
+        gone |= take_out(tx, account, some)
         for hint in ({"account": account, "order_id": order_id} for order_id in some):
-            waits = page.rows(f"SELECT verified FROM book_hints WHERE {_HINT} AND state > 0", hint)
+            waits = tx.rows(f"SELECT verified FROM book_hints WHERE {_HINT} AND state > 0", hint)
             waited += [bool(verified) for (verified,) in waits if hint["order_id"] not in gone]
-            page.rows(f"DELETE FROM book_hints WHERE {_HINT}", hint)
-    feed.forgotten(page, account, [*gone.values(), *(0 for verified in waited if verified)])
+            tx.rows(f"DELETE FROM book_hints WHERE {_HINT}", hint)
+    completeness.forgotten(tx, account, [*gone.values(), *(0 for verified in waited if verified)])
     return Forgotten(len(gone), len(waited))
 
 
-def forget_all(page: Page, account: int) -> Forgotten:
+def forget_all(tx: BookTransaction, account: int) -> Forgotten:
     """Take every order of the account out."""
     mine = {"account": account}
     orders, waiting = (
-        int(page.rows(f"SELECT count(*) FROM {of}", mine)[0][0])
+        int(tx.rows(f"SELECT count(*) FROM {of}", mine)[0][0])
         for of in (
             "book WHERE account = :account",
             "book_hints WHERE account = :account AND state > 0 AND NOT EXISTS "
             "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)",
         )
     )
-    page.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
+    tx.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
     for table in ("book", "book_sums", "book_imports", "book_hints"):
-        page.rows(f"DELETE FROM {table} WHERE account = :account", mine)
-    feed.interrupt(page, account)
+        tx.rows(f"DELETE FROM {table} WHERE account = :account", mine)
+    completeness.interrupt(tx, account)
     return Forgotten(orders, waiting)
 
 
-def forget_before(page: Page, account: int, moment: int) -> Forgotten:
+def forget_before(tx: BookTransaction, account: int, moment: int) -> Forgotten:
     """Take out what was created before this time, or read last where its creation is not known."""
-    old = page.rows(
+    old = tx.rows(
         "SELECT order_id FROM book WHERE account = :account AND "
         "(created_at < :moment AND created_at > 0 OR created_at = 0 AND abs(read_at) < :moment)",
         {"account": account, "moment": moment},
     )
     given, gone = iter([str(order_id) for (order_id,) in old]), 0
     while some := list(islice(given, _AT_ONCE)):
-        gone += len(take_out(page, account, some))
+        gone += len(take_out(tx, account, some))
         hinted = [{"account": account, "order_id": order_id} for order_id in some]
-        page.many(f"DELETE FROM book_hints WHERE {_HINT}", hinted)
-    feed.forgotten_before(page, account, moment)
+        tx.many(f"DELETE FROM book_hints WHERE {_HINT}", hinted)
+    completeness.forgotten_before(tx, account, moment)
     return Forgotten(gone)
 
 
-def take_out(page: Page, account: int, order_ids: Sequence[str]) -> dict[str, int]:
+def take_out(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> dict[str, int]:
     """Those that were there, with the time of their creation."""
-    sums, rows = _Sums(account), _found(page, account, order_ids)
+    sums, rows = _Sums(account), _found(tx, account, order_ids)
     for _, _, kind, created_at, _, *rest in rows:
         sums.add(kind, created_at, rest[:5], -1)
     numbers = [{"number": row[1]} for row in rows]
-    page.many("DELETE FROM book_names WHERE number = :number", numbers)
-    page.many("DELETE FROM book WHERE number = :number", numbers)
-    sums.write(page)
+    tx.many("DELETE FROM book_names WHERE number = :number", numbers)
+    tx.many("DELETE FROM book WHERE number = :number", numbers)
+    sums.write(tx)
     return {str(order_id): int(created_at) for order_id, _, _, created_at, *_ in rows}
 
 
-def _found(page: Page, account: int, order_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+def _found(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> list[tuple[Any, ...]]:
     """order_id, number, kind, created_at, read_at, the amounts, the references."""
     marks = ", ".join(f":id{index}" for index in range(len(order_ids)))
-    return page.rows(
+    return tx.rows(
         f"SELECT order_id, number, kind, created_at, read_at, {', '.join(AMOUNTS)}, "
         "merchant_reference1, merchant_reference2, klarna_reference "
         f"FROM book WHERE account = :account AND order_id IN ({marks})",
@@ -230,11 +230,11 @@ def _found(page: Page, account: int, order_ids: Sequence[str]) -> list[tuple[Any
     )
 
 
-def _add_kind(page: Page, kind: Kind) -> int:
-    number = int(page.rows("SELECT coalesce(max(kind), 0) + 1 FROM book_kinds")[0][0])
+def _add_kind(tx: BookTransaction, kind: OrderKind) -> int:
+    number = int(tx.rows("SELECT coalesce(max(kind), 0) + 1 FROM book_kinds")[0][0])
     values: dict[str, Any] = {**kind._asdict(), "kind": number}
     values |= {name: int(values[name]) for name in ("remains", "unshipped", "disputed")}
-    page.rows(
+    tx.rows(
         "INSERT INTO book_kinds VALUES (:kind, :currency, :status, :fraud_status, :remains, :unshipped, :disputed, "
         ":source)",
         values,

@@ -23,7 +23,7 @@ from kustom_mcp.schema.arguments import AMOUNT_FIELDS
 from kustom_mcp.schema.result import Code, ToolError
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.json_files import number
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.threads import in_thread
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ class Journal:
         """Run work in a thread, unless the records are in memory only."""
         if not (self._app.audit.blocks or self._app.intents.blocks):
             return work()
-        return await aside(work, abandon=abandon)
+        return await in_thread(work, abandon=abandon)
 
 
 def _unavailable(place: str) -> ToolError:

@@ -22,8 +22,15 @@ from kustom_mcp.money import show
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import ANY, CARRIERS, carriers, host_of, is_within
 from kustom_mcp.settings.settings import ConfigError, Settings
-from kustom_mcp.state.spending_limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.spending_limits import (
+    LimitReached,
+    LimitsBusy,
+    LimitsUnavailable,
+    RateExceeded,
+    Reservation,
+    SpendingLimits,
+)
+from kustom_mcp.state.threads import in_thread
 from kustom_mcp.text import nearest
 
 log = logging.getLogger(__name__)
@@ -72,11 +79,15 @@ class Policy:
     """The operator's settings, as answers to the questions that a call asks."""
 
     def __init__(
-        self, settings: Settings, catalog: Mapping[str, ToolFacts], limits: Limits | None = None, account: str = ""
+        self,
+        settings: Settings,
+        catalog: Mapping[str, ToolFacts],
+        limits: SpendingLimits | None = None,
+        account: str = "",
     ) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._limits = limits or Limits(None)
+        self._limits = limits or SpendingLimits(None)
         self._account = account
         self._selected = _selection(settings.tools, catalog)
         self._principal = Principal("operator")
@@ -224,30 +235,32 @@ class Policy:
                 await self._give_back(move)
             raise
 
-    async def _give_back(self, move: Move) -> None:
+    async def _give_back(self, move: Reservation) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await aside(lambda: self._limits.give_back(move.key))
+                await in_thread(lambda: self._limits.give_back(move.key))
             except (LimitsBusy, LimitsUnavailable):
                 log.warning("money that did not move stays counted for a day: the limits cannot be written")
 
-    def _move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Move | None:
+    def _move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Reservation | None:
         """The money that a request moves; None where no ceiling of a day applies."""
         ceilings = self._settings.max_daily
         ceiling = ceilings.limit(currency) if ceilings else None
         field = next((name for name in MOVES if name in (body or {})), None)
         if ceiling is None or body is None or field is None:
             return None
-        return Move(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
+        return Reservation(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
 
 
-async def _ask(question: Callable[[], None], settings: Settings, limits: Limits, move: Move | None) -> None:
+async def _ask(
+    question: Callable[[], None], settings: Settings, limits: SpendingLimits, move: Reservation | None
+) -> None:
     """Ask the limits, in a thread because they may have to wait, and put a refusal into words."""
     try:
-        await aside(question)
-    except TooFast as error:
+        await in_thread(question)
+    except RateExceeded as error:
         raise _too_fast(settings.writes_per_minute, max(1, ceil(error.wait))) from None
-    except NoRoom as error:
+    except LimitReached as error:
         assert move is not None
         raise _no_room(move, error) from None
     except LimitsBusy:
@@ -275,7 +288,7 @@ def _too_fast(most: int, wait: int) -> ToolError:
     )
 
 
-def _no_room(move: Move, room: NoRoom) -> ToolError:
+def _no_room(move: Reservation, room: LimitReached) -> ToolError:
     """The error for a full spending limit: the rest of it, and when there is room again."""
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
     if room.at is None:

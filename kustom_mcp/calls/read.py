@@ -13,7 +13,7 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import Busy
-from kustom_mcp.app.fair_queue import Crowded
+from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.calls import upstream_errors
 from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.messages import still_running, too_many
@@ -48,7 +48,7 @@ class ReadCall:
         """Read an endpoint. ToolError when it cannot be read; `entry`: the kind of entry that may be missing."""
         asked_at = self.app.wall()
         try:
-            async with self.app.lanes.lane(self._caller, within=self._deadline - self.app.clock()):
+            async with self.app.concurrency.slot(self._caller, within=self._deadline - self.app.clock()):
                 asked_at = self.app.wall()
                 found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
@@ -57,7 +57,7 @@ class ReadCall:
             if endpoint.prefix == SETTLEMENTS:
                 raise upstream_errors.unsettled(error, payout=bool(endpoint.placeholders)) from None
             raise self._failure(error, entry=entry) from None
-        except Crowded:
+        except QueueTimeout:
             raise too_many() from None
         if isinstance(found, Order):
             self.app.book.note(found, read_at=asked_at)

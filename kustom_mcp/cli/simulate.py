@@ -11,14 +11,14 @@ import sys
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox
-from kustom_mcp.simulator.sending import Address, send_events
+from kustom_mcp.simulator.sending import WebhookTarget, send_events
 from kustom_mcp.simulator.serve import serve
 
 DEFAULT_PORT = 8090
 HOST = "127.0.0.1"
 
 
-async def simulate(port: int, orders: int = 0, hooks: Address | None = None) -> None:
+async def simulate(port: int, orders: int = 0, hooks: WebhookTarget | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Port 0 takes any free one. Raises OSError where the port cannot be had."""
     simulator = crowded(orders)
     sending = None
@@ -55,7 +55,7 @@ def crowded(orders: int) -> Simulator:
 def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> int:
     """The command: exit code 0 after a signal, 2 with one line on stderr where the port cannot be had."""
     try:
-        address = Address.of(hooks) if hooks else None
+        address = WebhookTarget.of(hooks) if hooks else None
     except ValueError as error:
         print(f"kustom-mcp: --hooks: {error}", file=sys.stderr)
         return 2

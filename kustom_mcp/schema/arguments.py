@@ -24,7 +24,7 @@ from kustom_mcp.api.field_limits import (
     PARTS,
     SHIPPING_METHODS,
 )
-from kustom_mcp.schema.dates import Moment as Moment
+from kustom_mcp.schema.dates import DateOrTime as DateOrTime
 from kustom_mcp.schema.dates import beginning as beginning
 from kustom_mcp.schema.dates import ending as ending
 from kustom_mcp.settings.links import host_of
@@ -47,7 +47,7 @@ AMOUNT_FIELDS = frozenset(
 Include = Literal["lines", "customer", "shipping", "captures", "refunds", "merchant_data"]
 
 
-class Closed(BaseModel):
+class InputObject(BaseModel):
     """An object of the input: strict, and closed to fields that are not known."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
@@ -139,21 +139,21 @@ _TYPE, _KNOWN_TYPE = _one_of(LINE_TYPES)
 _METHOD, _KNOWN_METHOD = _one_of(SHIPPING_METHODS)
 
 
-class Pick(Closed):
+class Pick(InputObject):
     """A line of the order by its number, and how many of it."""
 
     line: Annotated[int, Field(ge=1, le=MAX_LINES)]
     quantity: Annotated[int, Field(ge=1, le=10_000_000)]
 
 
-class LineChange(Closed):
+class LineChange(InputObject):
     """A line of the order by its number, and its new quantity; 0 removes it."""
 
     line: Annotated[int, Field(ge=1, le=MAX_LINES)]
     quantity: Whole
 
 
-class ProductIdentifiersIn(Closed):
+class ProductIdentifiersIn(InputObject):
     """Catalogue identifiers of a product."""
 
     brand: Annotated[str, _text("ProductIdentifiers", "brand")] | None = None
@@ -164,7 +164,7 @@ class ProductIdentifiersIn(Closed):
     size: Annotated[str, _text("ProductIdentifiers", "size")] | None = None
 
 
-class LineIn(Closed):
+class LineIn(InputObject):
     """An order line in Kustom's own format. Prices include tax; `tax_rate` is percent times 100."""
 
     reference: Annotated[str, _text("OrderLine", "reference")] | None = None
@@ -183,7 +183,7 @@ class LineIn(Closed):
     product_identifiers: ProductIdentifiersIn | None = None
 
 
-class ShipmentIn(Closed):
+class ShipmentIn(InputObject):
     """One parcel or shipment."""
 
     shipping_company: ParcelText | None = None
@@ -195,7 +195,7 @@ class ShipmentIn(Closed):
     return_tracking_uri: Link | None = None
 
 
-class AddressIn(Closed):
+class AddressIn(InputObject):
     """The fields of a shipping address to change."""
 
     given_name: Annotated[str, _text("Address", "given_name")] | None = None

@@ -29,7 +29,7 @@ def _moment(value: str) -> str:
     )
 
 
-Moment = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+DateOrTime = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 
 
 def beginning(moment: str | None) -> int | None:

@@ -150,7 +150,7 @@ def _unwrapped(value: Any) -> Any:
     return cast("Any", inner) if isinstance(inner, dict | list) else value
 
 
-class _Told(NamedTuple):
+class _Problem(NamedTuple):
     """One mistake: its code, the field, a sentence about it, how to mend it, and the names that are known there."""
 
     code: Code
@@ -169,13 +169,13 @@ def _failure(
 ) -> ToolError:
     """All mistakes at once, the first as the sentence. Unknown names come first: they often explain the others."""
     found = sorted(found, key=lambda problem: problem["type"] != "extra_forbidden")
-    told: list[_Told] = []
+    told: list[_Problem] = []
     for problem in found[:MOST_TOLD]:
         place = reading.where(problem["loc"])
         if problem["type"] == "extra_forbidden":
             told.append(_unknown(problem, model, _path(place), besides))
         else:
-            told.append(_Told(_code(problem), _path(place), _sentence(problem, place, arguments, reading)))
+            told.append(_Problem(_code(problem), _path(place), _sentence(problem, place, arguments, reading)))
     first, several = told[0], len(told) > 1
     return ToolError(
         first.code,
@@ -191,7 +191,7 @@ def _more(count: int) -> str:
     return f" There are {count} mistakes in the arguments; {which} in `error.fields`."
 
 
-def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, besides: Sequence[str]) -> _Told:
+def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, besides: Sequence[str]) -> _Problem:
     """The name is repeated only where it looks like a name: it is the caller's text."""
     place = problem["loc"][:-1]
     known = [*_names_at(model, place), *(() if place else besides)]
@@ -202,7 +202,7 @@ def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, besides:
     inside = f" inside {parent}" if parent else ""
     hint = f"Did you mean {near}?" if near else "Leave it out."
     mend = "Correct the argument's name" if near else "Leave the argument out"
-    return _Told(
+    return _Problem(
         Code.UNKNOWN_ARGUMENT,
         field if shown == name else parent or None,
         f"{shown} is not an argument of this tool{inside}. {hint}",

@@ -81,7 +81,7 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     return Loaded(settings, tuple(warnings), _telemetry(in_file, environ))
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     """One setting, as the documents list it."""
 
     name: str
@@ -89,10 +89,10 @@ class Row(NamedTuple):
     meaning: str
 
 
-def table() -> list[Row]:
+def table() -> list[SettingRow]:
     """Every setting with its default and meaning, the ones that matter first."""
     return [
-        Row(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
+        SettingRow(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
         for name, field in Settings.model_fields.items()
     ]
 

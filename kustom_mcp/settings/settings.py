@@ -14,7 +14,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from kustom_mcp.money import Ceilings
-from kustom_mcp.settings import validators as values
+from kustom_mcp.settings import validators
 
 SANDBOX_KEY = "kco_test_api_sandbox"
 PRODUCTION_HOST = "api.kustom.co"
@@ -34,7 +34,7 @@ class ConfigError(Exception):
         self.sentence = sentence
 
 
-Lower = BeforeValidator(values.lower)
+Lower = BeforeValidator(validators.lower)
 
 
 class Settings(BaseModel):
@@ -42,7 +42,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    username: Annotated[str, AfterValidator(values.user)] = Field(
+    username: Annotated[str, AfterValidator(validators.user)] = Field(
         default="", description="User name of the API credentials; Kustom lets you leave it out."
     )
     api_key: SecretStr | None = Field(
@@ -64,7 +64,7 @@ class Settings(BaseModel):
         description="How a person confirms: `auto` (a form where the host has them, else a code), `code`, `form`, "
         "`card` (a button in the order card, where the host shows it), or `flag` for trusted automation.",
     )
-    max_amount: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
+    max_amount: Annotated[Ceilings | None, BeforeValidator(validators.ceilings)] = Field(
         default=None,
         description="Ceiling of one write in minor units, like `SEK:500000,EUR:50000,*:0` (`*`: every other currency). "
         "Limits a capture, a refund, and a new order amount above the old one.",
@@ -73,19 +73,19 @@ class Settings(BaseModel):
         default=None,
         description="File to read the API key from, instead of KUSTOM_API_KEY; it is read again when it changes.",
     )
-    merchant: Annotated[str, AfterValidator(values.merchant)] = Field(
+    merchant: Annotated[str, AfterValidator(validators.merchant)] = Field(
         default="",
         description="Merchant id (MID), such as PM12345. Environment, API address and merchant make the account that "
         "keys, ceilings, open writes, the order book and codes belong to. Needed for production and for KUSTOM_STORE "
         "where the user name does not begin with it; the playground makes a name of its own instead.",
         json_schema_extra={"shown": "the head of the user name"},
     )
-    api_url: Annotated[str, AfterValidator(values.base_url)] = Field(
+    api_url: Annotated[str, AfterValidator(validators.base_url)] = Field(
         default="",
         description="Another base URL: https, or http on loopback only.",
         json_schema_extra={"shown": "by environment"},
     )
-    tools: Annotated[tuple[str, ...], BeforeValidator(values.items)] = Field(
+    tools: Annotated[tuple[str, ...], BeforeValidator(validators.items)] = Field(
         default=("orders", "captures", "refunds"),
         description="Comma list of toolsets (`orders`, `captures`, `refunds`, `settlements`, `klarna`) and tool names "
         "to expose, or `all`.",
@@ -96,16 +96,16 @@ class Settings(BaseModel):
         le=3600,
         description="Seconds that a confirmation code lives, 30 to 3600; also the longest wait for a person.",
     )
-    max_daily: Annotated[Ceilings | None, BeforeValidator(values.ceilings)] = Field(
+    max_daily: Annotated[Ceilings | None, BeforeValidator(validators.ceilings)] = Field(
         default=None,
         description="Ceiling of all refunds, and separately of all captures, in any 24 hours, per account and "
         "currency; minor units, like KUSTOM_MAX_AMOUNT. A refusal of what is sent again gives nothing back.",
     )
     writes_per_minute: int = Field(default=30, ge=1, le=10000, description="Writes a minute, per caller.")
-    order_scope: Annotated[frozenset[str] | None, BeforeValidator(values.order_ids)] = Field(
+    order_scope: Annotated[frozenset[str] | None, BeforeValidator(validators.order_ids)] = Field(
         default=None, description="Comma list of order ids: any other order looks exactly like one that does not exist."
     )
-    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(values.tracking_hosts)] = Field(
+    tracking_hosts: Annotated[frozenset[str] | None, BeforeValidator(validators.tracking_hosts)] = Field(
         default=None,
         description="Comma list of hosts (subdomains included) that tracking links may name, `carriers` for the list "
         "that ships with the server, or `any`.",
@@ -139,12 +139,12 @@ class Settings(BaseModel):
         description="Another file for the audit, or `-` for stderr.",
         json_schema_extra={"shown": "in the state directory"},
     )
-    keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values.seal_keys)] = Field(
+    keys: Annotated[tuple[SecretStr, ...], BeforeValidator(validators.seal_keys)] = Field(
         default=(),
         description="Keys that seal codes and state, newest first: a comma list of at least 32 bytes each.",
         json_schema_extra={"shown": "derived from the API key"},
     )
-    proxy: Annotated[SecretStr, AfterValidator(values.proxy)] | None = Field(
+    proxy: Annotated[SecretStr, AfterValidator(validators.proxy)] | None = Field(
         default=None,
         description="Proxy for requests to Kustom and to the issuer of tokens, http or https; HTTP_PROXY, netrc and "
         "the like are ignored.",
@@ -153,7 +153,7 @@ class Settings(BaseModel):
         default="warning", description="How much is logged to stderr: `debug`, `info`, `warning` or `error`."
     )
     # What follows is for `serve --http`: who may call it, and what its replicas share.
-    store: Annotated[SecretStr, AfterValidator(values.store)] | None = Field(
+    store: Annotated[SecretStr, AfterValidator(validators.store)] | None = Field(
         default=None,
         description="`postgresql://user:password@host/database`: what several machines share (intents, ceilings, "
         "write rate). Needs the extra `postgres`.",
@@ -168,13 +168,13 @@ class Settings(BaseModel):
         le=600,
         description="Seconds that `serve --http` waits for writes in flight at shutdown.",
     )
-    http_token: Annotated[SecretStr, AfterValidator(values.token)] | None = Field(
+    http_token: Annotated[SecretStr, AfterValidator(validators.token)] | None = Field(
         default=None, description="Static bearer token that callers of `serve --http` must send."
     )
     http_token_file: Path | None = Field(
         default=None, description="File to read the bearer token from, instead of KUSTOM_HTTP_TOKEN."
     )
-    oauth_issuer: Annotated[str, AfterValidator(values.base_url)] = Field(
+    oauth_issuer: Annotated[str, AfterValidator(validators.base_url)] = Field(
         default="",
         description="Issuer of the JWT access tokens that callers of `serve --http` must send, instead of a static "
         "token. Scopes `orders:read` and `orders:write`; the claim `kustom_orders` narrows a token to these order ids.",
@@ -182,26 +182,26 @@ class Settings(BaseModel):
     oauth_audience: str = Field(
         default="", description="What the audience of an access token must name: mostly the URL of this server."
     )
-    oauth_jwks_url: Annotated[str, AfterValidator(values.base_url)] = Field(
+    oauth_jwks_url: Annotated[str, AfterValidator(validators.base_url)] = Field(
         default="",
         description="Where the issuer's keys are.",
         json_schema_extra={"shown": "found in the issuer's metadata"},
     )
-    http_hosts: Annotated[tuple[str, ...], BeforeValidator(values.http_hosts)] = Field(
+    http_hosts: Annotated[tuple[str, ...], BeforeValidator(validators.http_hosts)] = Field(
         default=(),
         description="Comma list of exact Host header values that `serve --http` answers.",
         json_schema_extra={"shown": "loopback"},
     )
-    http_origins: Annotated[tuple[str, ...], BeforeValidator(values.http_origins)] = Field(
+    http_origins: Annotated[tuple[str, ...], BeforeValidator(validators.http_origins)] = Field(
         default=(),
         description="Comma list of exact Origin header values that `serve --http` answers.",
         json_schema_extra={"shown": "loopback"},
     )
-    http_sessions: Annotated[Literal["on", "off"], BeforeValidator(values.lower)] = Field(
+    http_sessions: Annotated[Literal["on", "off"], BeforeValidator(validators.lower)] = Field(
         default="on",
         description="`off` for replicas without affinity: handshake clients then get codes instead of forms.",
     )
-    hooks_path: Annotated[SecretStr, AfterValidator(values.hooks_path)] | None = Field(
+    hooks_path: Annotated[SecretStr, AfterValidator(validators.hooks_path)] | None = Field(
         default=None,
         description="`serve --http` takes Kustom's webhooks and push callbacks at `/hooks/kustom/` and this: a random "
         "text of at least 24 letters, digits, hyphens and underscores.",
@@ -209,7 +209,7 @@ class Settings(BaseModel):
     hooks_path_file: Path | None = Field(
         default=None, description="File to read that from, instead of KUSTOM_HOOKS_PATH."
     )
-    hooks_secret: Annotated[tuple[SecretStr, ...], BeforeValidator(values.hooks_secrets)] = Field(
+    hooks_secret: Annotated[tuple[SecretStr, ...], BeforeValidator(validators.hooks_secrets)] = Field(
         default=(),
         description="Secret that webhooks are signed with (Standard Webhooks), as the portal shows it: `whsec_...`; "
         "while it changes, the new one and the old one as a comma list. A webhook without a good signature is refused.",
@@ -224,7 +224,7 @@ class Settings(BaseModel):
     def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         for name in SECRETS & given.keys():
             require_clean(f"KUSTOM_{name.upper()}", name, given[name])
-        if not given.get("merchant") and (told := values.merchant_id(str(given.get("username", "")))):
+        if not given.get("merchant") and (told := validators.merchant_id(str(given.get("username", "")))):
             given = {**given, "merchant": told}
         if given.get("environment"):
             return given
@@ -280,7 +280,7 @@ class Settings(BaseModel):
 
     @property
     def _at_production(self) -> bool:
-        return values.host_of(self.base_url) == PRODUCTION_HOST
+        return validators.host_of(self.base_url) == PRODUCTION_HOST
 
     @property
     def sandboxed(self) -> bool:
@@ -340,7 +340,7 @@ def require_clean(setting: str, name: str, value: object) -> None:
     """Hold what was given for the secret `name` to be nothing but the secret. ConfigError, which names `setting`."""
     for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
         text = part.get_secret_value() if isinstance(part, SecretStr) else part
-        problem = values.unclean(text, listed=name in LISTS) if isinstance(text, str) else None
+        problem = validators.unclean(text, listed=name in LISTS) if isinstance(text, str) else None
         if problem:
             raise ConfigError(setting, problem)
 
@@ -348,6 +348,6 @@ def require_clean(setting: str, name: str, value: object) -> None:
 def _told_by(key: object) -> Environment | None:
     """The environment that a clean API key is for. ConfigError where it has something else around it."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
-    if values.hides_a_key(text):
+    if validators.hides_a_key(text):
         raise ConfigError("KUSTOM_API_KEY", "It holds more than a key, or one in other letters: give it as it is.")
     return next((environment for start, environment in _TOLD_BY_KEY.items() if text.startswith(start)), None)

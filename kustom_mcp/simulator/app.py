@@ -14,13 +14,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from kustom_mcp.simulator import control, events, payout_calls, states
-from kustom_mcp.simulator.calls import Call
+from kustom_mcp.simulator.calls import ApiCall
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import Json, made_up_id
 from kustom_mcp.simulator.faults import Faults
 from kustom_mcp.simulator.routes import Route, find_route
 from kustom_mcp.simulator.seeds import Seed
-from kustom_mcp.simulator.store import Record, Store, system_clock
+from kustom_mcp.simulator.store import OrderStore, StoredOrder, system_clock
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import JSON_TYPE, ErrorAnswer, NotJson, Request, Response, error_response, parse_json
 
@@ -32,7 +32,7 @@ _UUID_SHAPE: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedRequest:
     """One request to the API as the simulator saw it. `status` is None where no answer was sent."""
 
     method: str
@@ -54,9 +54,9 @@ class Simulator:
         switches: Switches | None = None,
         seeds: Sequence[Seed] | None = None,
     ) -> None:
-        self.store = Store(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
+        self.store = OrderStore(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
         self.faults = Faults()
-        self.requests: list[Seen] = []
+        self.requests: list[LoggedRequest] = []
         self.outbox: events.Outbox | None = None
         """What is told by webhook and push, where somebody sends it."""
         self._errors = 0
@@ -71,7 +71,7 @@ class Simulator:
 
     def note(self, request: Request, status: int | None, *, replayed: bool = False, fault: str | None = None) -> None:
         """Write a request into the log; the oldest entries go when it is long."""
-        seen = Seen(
+        seen = LoggedRequest(
             request.method, request.path, request.header(KEY_HEADER), _readable(request), status, replayed, fault
         )
         self.requests.append(seen)
@@ -88,7 +88,7 @@ class Simulator:
         """Move the clock on."""
         self.store.advance(seconds)
 
-    def add_order(self, given: Json, name: str | None = None) -> Record:
+    def add_order(self, given: Json, name: str | None = None) -> StoredOrder:
         """Add an order from any part of one."""
         return self.store.add(given, name)
 
@@ -127,12 +127,12 @@ class Simulator:
             return response
         except ErrorAnswer as problem:
             return self.error(problem.status, problem.code, *problem.messages)
-        except states.Refused as refusal:
+        except states.OperationRefused as refusal:
             return self.error(403, refusal.code, refusal.message)
         except states.IllegalEvent as mistake:
             return self.error(500, "INTERNAL_ERROR", str(mistake))
 
-    def _prepare(self, request: Request) -> tuple[Route, Call]:
+    def _prepare(self, request: Request) -> tuple[Route, ApiCall]:
         found = find_route(request.method, request.segments)
         if found is None:
             raise ErrorAnswer(404, "RESOURCE_NOT_FOUND", ["The requested resource was not found."])
@@ -146,7 +146,7 @@ class Simulator:
             raise ErrorAnswer(404, route.lost, [f"Order {order_id} not found."])
         host = request.header("Host")
         origin = f"http://{host}" if host else ""
-        return route, Call(route.operation, self.store, record, ids, body, origin)
+        return route, ApiCall(route.operation, self.store, record, ids, body, origin)
 
     def _body(self, route: Route, request: Request) -> Json:
         switches = self.store.switches

@@ -11,17 +11,17 @@ from typing import Final
 
 from kustom_mcp.simulator.allocation import line_total
 from kustom_mcp.simulator.drafts import Json
-from kustom_mcp.simulator.store import Record, Store
+from kustom_mcp.simulator.store import OrderStore, StoredOrder
 from kustom_mcp.simulator.wire import ErrorAnswer, Response
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiCall:
     """One request that has passed auth, routing and limits. `origin` is what a Location starts with."""
 
     operation: str
-    store: Store
-    record: Record
+    store: OrderStore
+    record: StoredOrder
     ids: Mapping[str, str]
     body: Json
     origin: str
@@ -30,7 +30,7 @@ class Call:
 NO_CONTENT: Final = Response(204)
 
 
-def created(call: Call, header: str, kind: str, made: str) -> Response:
+def created(call: ApiCall, header: str, kind: str, made: str) -> Response:
     order_id = call.record.order["order_id"]
     location = f"{call.origin}/ordermanagement/v1/orders/{order_id}/{kind}/{made}"
     return Response(201, {"Location": location, header: made})
@@ -40,7 +40,7 @@ def invalid(*messages: str) -> ErrorAnswer:
     return ErrorAnswer(400, "INVALID_REQUEST_PARAMETERS", messages)
 
 
-def check_sums(call: Call, amount: int) -> None:
+def check_sums(call: ApiCall, amount: int) -> None:
     lines: list[Json] = call.body.get("order_lines", [])
     if call.store.switches.strict_line_sums and lines and sum(map(line_total, lines)) != amount:
         raise invalid("order_lines: total_amount does not add up to the amount")

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kustom_mcp.simulator import states
-from kustom_mcp.simulator.calls import NO_CONTENT, Call, check_sums, created
+from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, created
 from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
 from kustom_mcp.simulator.store import PAY_LATER
 from kustom_mcp.simulator.wire import ErrorAnswer, Response, json_response
@@ -11,12 +11,12 @@ from kustom_mcp.simulator.wire import ErrorAnswer, Response, json_response
 DUE_DATE_FEES: Final = {14: 500, 30: 1000, 60: 2000}
 
 
-def list_captures(call: Call) -> Response:
+def list_captures(call: ApiCall) -> Response:
     """All captures."""
     return json_response(200, call.record.order["captures"])
 
 
-def capture_order(call: Call) -> Response:
+def capture_order(call: ApiCall) -> Response:
     """Take money; the order counts as acknowledged."""
     record, body = call.record, call.body
     check_sums(call, body["captured_amount"])
@@ -41,12 +41,12 @@ def capture_order(call: Call) -> Response:
     return created(call, "Capture-Id", "captures", capture["capture_id"])
 
 
-def get_capture(call: Call) -> Response:
+def get_capture(call: ApiCall) -> Response:
     """One capture."""
     return json_response(200, _capture(call))
 
 
-def append_capture_shipping_info(call: Call) -> Response:
+def append_capture_shipping_info(call: ApiCall) -> Response:
     """More shipments of one capture."""
     _need_captures(call)
     capture = _capture(call)
@@ -54,14 +54,14 @@ def append_capture_shipping_info(call: Call) -> Response:
     return NO_CONTENT
 
 
-def trigger_send_out(call: Call) -> Response:
+def trigger_send_out(call: ApiCall) -> Response:
     """A message goes to the customer again; nothing that can be read changes."""
     _need_captures(call)
     _capture(call)
     return NO_CONTENT
 
 
-def list_due_date_options(call: Call) -> Response:
+def list_due_date_options(call: ApiCall) -> Response:
     """Possible extensions of an invoice; none for other payment methods."""
     _capture(call)
     fees = DUE_DATE_FEES if call.record.payment_type in PAY_LATER else {}
@@ -69,23 +69,23 @@ def list_due_date_options(call: Call) -> Response:
     return json_response(200, {"currency": call.record.order["purchase_currency"], "options": options})
 
 
-def extend_due_date(call: Call) -> Response:
+def extend_due_date(call: ApiCall) -> Response:
     """More time for the customer of an invoice, by one of the offered numbers of days."""
     capture_id, days = str(_capture(call)["capture_id"]), call.body["number_of_days"]
     if call.record.payment_type not in PAY_LATER or days not in DUE_DATE_FEES:
-        raise states.Refused(states.NO, "Extension of the due date is not possible.")
+        raise states.OperationRefused(states.NO, "Extension of the due date is not possible.")
     call.record.extra_due_days[capture_id] = call.record.extra_due_days.get(capture_id, 0) + days
     return NO_CONTENT
 
 
-def _capture(call: Call) -> Json:
+def _capture(call: ApiCall) -> Json:
     capture = call.record.capture(call.ids["capture_id"])
     if capture is None:
         raise ErrorAnswer(404, "NO_SUCH_CAPTURE", [f"Capture {call.ids['capture_id']} not found."])
     return capture
 
 
-def _need_captures(call: Call) -> None:
+def _need_captures(call: ApiCall) -> None:
     states.permit(call.operation, call.record.position.status)
     if not call.record.order["captures"]:
-        raise states.Refused(states.NO, "The order has no captures.")
+        raise states.OperationRefused(states.NO, "The order has no captures.")

@@ -38,7 +38,7 @@ _ALPHABET: Final = string.digits + string.ascii_letters
 
 
 @dataclass(slots=True)
-class Event:
+class OutgoingEvent:
     """One webhook, or one push: then `kind` is push. `status` is the last answer, 0 where there was none."""
 
     id: str
@@ -68,17 +68,17 @@ class Event:
 class Outbox:
     """The events of one simulator, the oldest first; `waiting` are those that nobody has begun to send."""
 
-    events: list[Event] = field(default_factory=list[Event])
-    waiting: asyncio.Queue[Event] = field(default_factory=asyncio.Queue[Event])
+    events: list[OutgoingEvent] = field(default_factory=list[OutgoingEvent])
+    waiting: asyncio.Queue[OutgoingEvent] = field(default_factory=asyncio.Queue[OutgoingEvent])
     _told: int = 0
 
-    def add(self, kind: str, order_id: str, moment: datetime, data: Mapping[str, str]) -> Event:
+    def add(self, kind: str, order_id: str, moment: datetime, data: Mapping[str, str]) -> OutgoingEvent:
         """Let an event be sent."""
         self._told += 1
         number = f"kevt_{_short(made_up_id(kind, order_id, moment.isoformat(), self._told))}"
         told = {"id": number, "merchant_id": MERCHANT, "timestamp": _nanoseconds(moment), "type": kind}
         body = b"" if kind == "push" else json.dumps(told | {"data": {"order_id": order_id, **data}}).encode()
-        event = Event(number, kind, order_id, body)
+        event = OutgoingEvent(number, kind, order_id, body)
         self.events.append(event)
         if len(self.events) > MAX_EVENTS:
             del self.events[: MAX_EVENTS // 10]

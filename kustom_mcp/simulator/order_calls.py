@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Final
 
 from kustom_mcp.simulator import states
-from kustom_mcp.simulator.calls import NO_CONTENT, Call, check_sums, invalid
+from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, invalid
 from kustom_mcp.simulator.drafts import Json, expiry_after, stamp
-from kustom_mcp.simulator.store import KLARNA_METHODS, Record, parse_time
+from kustom_mcp.simulator.store import KLARNA_METHODS, StoredOrder, parse_time
 from kustom_mcp.simulator.wire import Response, json_response
 
 EVERYWHERE_BUT_CH: Final = frozenset({"INVOICE", "INVOICE_BUSINESS", "ACCOUNT", "DIRECT_DEBIT"})
@@ -17,19 +17,19 @@ EXTENSION_CEILING: Final = timedelta(days=90)
 MANDATORY_ADDRESS: Final = ("street_address", "postal_code", "city", "country")
 
 
-def get_order(call: Call) -> Response:
+def get_order(call: ApiCall) -> Response:
     """The whole order."""
     return json_response(200, call.record.order)
 
 
-def acknowledge_order(call: Call) -> Response:
+def acknowledge_order(call: ApiCall) -> Response:
     """The shop has stored the order. A second time is fine."""
     states.permit(call.operation, call.record.position.status)
     call.record.acknowledged = True
     return NO_CONTENT
 
 
-def update_authorization(call: Call) -> Response:
+def update_authorization(call: ApiCall) -> Response:
     """A new total and a complete new list of lines."""
     record, body = call.record, call.body
     if "order_lines" not in body and not call.store.switches.lines_optional:
@@ -41,7 +41,7 @@ def update_authorization(call: Call) -> Response:
     return NO_CONTENT
 
 
-def update_merchant_references(call: Call) -> Response:
+def update_merchant_references(call: ApiCall) -> Response:
     """The references that are given overwrite the old ones; an empty text clears."""
     states.permit(call.operation, call.record.position.status)
     for name in ("merchant_reference1", "merchant_reference2"):
@@ -50,11 +50,11 @@ def update_merchant_references(call: Call) -> Response:
     return NO_CONTENT
 
 
-def update_customer_details(call: Call) -> Response:
+def update_customer_details(call: ApiCall) -> Response:
     """The shipping address, field by field; an empty text clears a field that an address can do without."""
     states.permit(call.operation, call.record.position.status)
     if "billing_address" in call.body:
-        raise states.Refused(states.NO, "Billing address cannot be updated.")
+        raise states.OperationRefused(states.NO, "Billing address cannot be updated.")
     given: Json = call.body.get("shipping_address", {})
     empty = [name for name in MANDATORY_ADDRESS if given.get(name) == ""]
     if empty:
@@ -67,20 +67,20 @@ def update_customer_details(call: Call) -> Response:
     return NO_CONTENT
 
 
-def append_order_shipping_info(call: Call) -> Response:
+def append_order_shipping_info(call: ApiCall) -> Response:
     """More shipments of the order; nothing is removed and nothing compared."""
     states.permit(call.operation, call.record.position.status)
     call.record.order["shipping_info"] = (call.record.order.get("shipping_info") or []) + call.body["shipping_info"]
     return NO_CONTENT
 
 
-def cancel_order(call: Call) -> Response:
+def cancel_order(call: ApiCall) -> Response:
     """End an order without captures."""
     call.record.move(states.cancel(call.record.position, call.store.switches))
     return NO_CONTENT
 
 
-def extend_authorization_time(call: Call) -> Response:
+def extend_authorization_time(call: ApiCall) -> Response:
     """28 days from today, to midnight UTC, for orders that qualify; never earlier than before."""
     record, now = call.record, call.store.now()
     states.permit(call.operation, record.position.status)
@@ -90,19 +90,19 @@ def extend_authorization_time(call: Call) -> Response:
         or parse_time(record.order["created_at"]) < EXTENSION_SINCE
         or record.expires_at - now >= EXTENSION_CEILING
     ):
-        raise states.Refused(states.NO, "Extension of the authorization time is not allowed.")
+        raise states.OperationRefused(states.NO, "Extension of the authorization time is not allowed.")
     record.order["expires_at"] = stamp(max(expiry_after(now), record.expires_at))
     record.can_expire = True
     return NO_CONTENT
 
 
-def release_remaining_authorization(call: Call) -> Response:
+def release_remaining_authorization(call: ApiCall) -> Response:
     """Give back what will not be captured."""
     call.record.move(states.release(call.record.position, call.store.switches))
     return NO_CONTENT
 
 
-def _may_raise(record: Record) -> bool:
+def _may_raise(record: StoredOrder) -> bool:
     if record.payment_type == "FIXED_AMOUNT":
         return record.country in FIXED_AMOUNT_COUNTRIES
     return record.payment_type in EVERYWHERE_BUT_CH and record.country != "CH"

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 from kustom_mcp.simulator import payouts
 from kustom_mcp.simulator.calls import invalid
 from kustom_mcp.simulator.drafts import Json
-from kustom_mcp.simulator.store import Store, parse_time
+from kustom_mcp.simulator.store import OrderStore, parse_time
 from kustom_mcp.simulator.wire import ErrorAnswer, Request, Response, json_response
 
 PREFIX: Final = ("settlements", "v1")
@@ -17,7 +17,7 @@ USUAL_PAGE: Final = 20
 _NUMBER: Final = 12  # digits
 
 
-def answer(store: Store, request: Request) -> Response:
+def answer(store: OrderStore, request: Request) -> Response:
     """Answer one request below the prefix."""
     host = request.header("Host")
     origin = f"{f'http://{host}' if host else ''}/{'/'.join(PREFIX)}"
@@ -33,7 +33,7 @@ def answer(store: Store, request: Request) -> Response:
             raise ErrorAnswer(404, "RESOURCE_NOT_FOUND", ["The requested resource was not found."])
 
 
-def _payouts(store: Store, origin: str, asked: Mapping[str, str]) -> list[Json]:
+def _payouts(store: OrderStore, origin: str, asked: Mapping[str, str]) -> list[Json]:
     start, end = _time(asked, "start_date"), _time(asked, "end_date")
     currency = asked.get("currency_code")
 
@@ -45,14 +45,14 @@ def _payouts(store: Store, origin: str, asked: Mapping[str, str]) -> list[Json]:
     return [payout for payout in payouts.payouts(store, origin) if wanted(payout)]
 
 
-def _payout(store: Store, origin: str, reference: str) -> Json:
+def _payout(store: OrderStore, origin: str, reference: str) -> Json:
     for payout in payouts.payouts(store, origin):
         if payout["payment_reference"] == reference:
             return payout
     raise ErrorAnswer(404, "NOT_FOUND", ["There is no payout with this payment reference."])
 
 
-def _transactions(store: Store, origin: str, asked: Mapping[str, str]) -> list[Json]:
+def _transactions(store: OrderStore, origin: str, asked: Mapping[str, str]) -> list[Json]:
     reference = asked.get("payment_reference")
     found = payouts.transactions(store, origin, asked.get("order_id"))
     return [entry for entry in found if reference is None or entry.get("payment_reference") == reference]

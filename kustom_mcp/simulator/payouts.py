@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from kustom_mcp.simulator.drafts import Json, stamp
-from kustom_mcp.simulator.store import Record, Store, parse_time
+from kustom_mcp.simulator.store import OrderStore, StoredOrder, parse_time
 
 DAYS_TO_PAYOUT: Final = 2
 PAID_AT: Final = time(6, tzinfo=UTC)
@@ -29,7 +29,7 @@ _TOTALS: Final = (
 _TOTAL_OF: Final = {"SALE": "sale_amount", "RETURN": "return_amount", "FEE": "fee_amount"}
 
 
-def transactions(store: Store, origin: str, order_id: str | None = None) -> list[Json]:
+def transactions(store: OrderStore, origin: str, order_id: str | None = None) -> list[Json]:
     """The transactions of one order, or of all, oldest first. Those that are not paid out yet name no payout."""
     if order_id is None:
         records = store.records()
@@ -40,7 +40,7 @@ def transactions(store: Store, origin: str, order_id: str | None = None) -> list
     return [_shown(entry, origin, now, signed=signed) for record in records for entry in _entries(record)]
 
 
-def payouts(store: Store, origin: str) -> list[Json]:
+def payouts(store: OrderStore, origin: str) -> list[Json]:
     """Every payout so far, oldest first."""
     runs: dict[tuple[datetime, str], Json] = {}
     now = store.now()
@@ -88,7 +88,7 @@ def payment_reference(due: datetime, currency: str) -> str:
     return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:8])
 
 
-def _entries(record: Record) -> Iterator[Json]:
+def _entries(record: StoredOrder) -> Iterator[Json]:
     """A sale and a fee for each capture, a return for each refund; `due` is when each is paid out."""
     first: datetime | None = None
     for capture in record.order["captures"]:
@@ -114,7 +114,7 @@ def _entries(record: Record) -> Iterator[Json]:
         yield back | {"type": "RETURN", "detailed_type": "PURCHASE_RETURN", "amount": int(refund["refunded_amount"])}
 
 
-def _entry(record: Record, happened_at: str, due: datetime) -> Json:
+def _entry(record: StoredOrder, happened_at: str, due: datetime) -> Json:
     order = record.order
     entry: Json = {
         "due": due,

@@ -4,9 +4,9 @@ from typing import Final
 
 from kustom_mcp.simulator import states
 from kustom_mcp.simulator.allocation import RETURN_FEE, allocate, line_total, of_capture
-from kustom_mcp.simulator.calls import Call, check_sums, created
+from kustom_mcp.simulator.calls import ApiCall, check_sums, created
 from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
-from kustom_mcp.simulator.store import Record
+from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.wire import ErrorAnswer, Response, json_response
 
 RETURN_FEE_COUNTRIES: Final = frozenset(
@@ -14,7 +14,7 @@ RETURN_FEE_COUNTRIES: Final = frozenset(
 )
 
 
-def refund_order(call: Call) -> Response:
+def refund_order(call: ApiCall) -> Response:
     """Give money back, booked on the captures whose lines the refund repeats."""
     record, body = call.record, call.body
     check_sums(call, body["refunded_amount"])
@@ -40,7 +40,7 @@ def refund_order(call: Call) -> Response:
     return created(call, "Refund-Id", "refunds", refund["refund_id"])
 
 
-def get_refund(call: Call) -> Response:
+def get_refund(call: ApiCall) -> Response:
     """One refund."""
     refunds: list[Json] = call.record.order["refunds"]
     for refund in refunds:
@@ -49,7 +49,7 @@ def get_refund(call: Call) -> Response:
     raise ErrorAnswer(404, "NOT_FOUND", [f"Refund {call.ids['refund_id']} was not found for the order."])
 
 
-def _check_return_fee(record: Record, lines: list[Json], amount: int) -> None:
+def _check_return_fee(record: StoredOrder, lines: list[Json], amount: int) -> None:
     fees = [line for line in lines if line.get("type") == RETURN_FEE]
     if not fees:
         return
@@ -57,4 +57,4 @@ def _check_return_fee(record: Record, lines: list[Json], amount: int) -> None:
     whole = len(captures) == 1 and captures[0]["captured_amount"] == record.position.ordered
     negative = all(line_total(line) < 0 for line in fees)
     if not (whole and negative and sum(map(line_total, lines)) == amount and record.country in RETURN_FEE_COUNTRIES):
-        raise states.Refused(states.NO_REFUND, "A return fee is not possible for this refund.")
+        raise states.OperationRefused(states.NO_REFUND, "A return fee is not possible for this refund.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kustom_mcp.simulator import capture_calls, limits, order_calls, refund_calls
-from kustom_mcp.simulator.calls import Call
+from kustom_mcp.simulator.calls import ApiCall
 from kustom_mcp.simulator.limits import Shape
 from kustom_mcp.simulator.wire import Response
 
@@ -22,7 +22,7 @@ class Route:
     method: str
     template: str
     operation: str
-    perform: Callable[[Call], Response]
+    perform: Callable[[ApiCall], Response]
     body: Shape | None = None
     lost: str = "NO_SUCH_ORDER"
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from kustom_mcp.simulator.events import Event, Outbox
+from kustom_mcp.simulator.events import Outbox, OutgoingEvent
 
 AT_ONCE: Final = 4
 ATTEMPTS: Final = 12
@@ -23,7 +23,7 @@ ANSWER_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class WebhookTarget:
     """Where events go: an http URL on loopback."""
 
     host: str
@@ -56,15 +56,15 @@ def _is_loopback(host: str) -> bool:
 
 
 async def send_events(
-    outbox: Outbox, address: Address, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    outbox: Outbox, address: WebhookTarget, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
     """Send what happens until cancelled. `sleep` is how a repetition is waited for."""
-    lanes = asyncio.Semaphore(AT_ONCE)
+    slots = asyncio.Semaphore(AT_ONCE)
 
-    async def send(event: Event) -> None:
+    async def send(event: OutgoingEvent) -> None:
         pause = FIRST_PAUSE
         while event.attempts < ATTEMPTS:
-            async with lanes:
+            async with slots:
                 event.status = await _post(event, address)
                 event.attempts += 1
             if 200 <= event.status < 300:
@@ -77,7 +77,7 @@ async def send_events(
             group.create_task(send(await outbox.waiting.get()))
 
 
-async def _post(event: Event, address: Address) -> int:
+async def _post(event: OutgoingEvent, address: WebhookTarget) -> int:
     """The status of the answer; 0 where none came."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
@@ -90,7 +90,9 @@ async def _post(event: Event, address: Address) -> int:
         return 0
 
 
-async def _exchange(event: Event, address: Address, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+async def _exchange(
+    event: OutgoingEvent, address: WebhookTarget, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
     http = h11.Connection(h11.CLIENT)
     headers = {"Host": address.name, "Content-Length": str(len(event.body)), "Connection": "close"}
     headers |= event.headers(datetime.now(UTC))

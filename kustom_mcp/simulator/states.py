@@ -27,7 +27,7 @@ class Status(StrEnum):
     CLOSED = "CLOSED"
 
 
-class Event(StrEnum):
+class OrderEvent(StrEnum):
     """What can happen to an order, told apart where the resulting status differs."""
 
     CAPTURED_PART = "a capture that leaves something"
@@ -41,7 +41,7 @@ class Event(StrEnum):
     EXPIRED = "the clock passing expires_at"
 
 
-class Refused(Exception):
+class OperationRefused(Exception):
     """The API answers 403 with this code; nothing changed."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -84,56 +84,56 @@ _ROWS: Final[dict[str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Permission:
     """One cell of the permission table: `code` is None where the operation is allowed."""
 
     code: str | None
     mark: str
 
 
-def _cell(text: str) -> Cell:
+def _cell(text: str) -> Permission:
     verdict, mark = text.split(":")
-    return Cell(None if verdict == Y else verdict, mark)
+    return Permission(None if verdict == Y else verdict, mark)
 
 
-PERMISSIONS: Final[Mapping[str, Mapping[str, Cell]]] = MappingProxyType(
+PERMISSIONS: Final[Mapping[str, Mapping[str, Permission]]] = MappingProxyType(
     {name: MappingProxyType(dict(zip(COLUMNS, map(_cell, row), strict=True))) for name, row in _ROWS.items()}
 )
 """operation -> status -> Cell. Amount conditions are in the rules below, not in the table."""
 
-TRANSITIONS: Final[Mapping[tuple[str, Event], Status]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[str, OrderEvent], Status]] = MappingProxyType(
     {
-        (Status.AUTHORIZED, Event.CAPTURED_PART): Status.PART_CAPTURED,
-        (Status.AUTHORIZED, Event.CAPTURED_ALL): Status.CAPTURED,
-        (Status.AUTHORIZED, Event.REPRICED): Status.AUTHORIZED,
-        (Status.AUTHORIZED, Event.CANCELLED): Status.CANCELLED,
-        (Status.AUTHORIZED, Event.EXPIRED): Status.EXPIRED,
-        (Status.PART_CAPTURED, Event.CAPTURED_PART): Status.PART_CAPTURED,
-        (Status.PART_CAPTURED, Event.CAPTURED_ALL): Status.CAPTURED,
-        (Status.PART_CAPTURED, Event.REPRICED): Status.PART_CAPTURED,
-        (Status.PART_CAPTURED, Event.REPRICED_TO_CAPTURED): Status.CAPTURED,
-        (Status.PART_CAPTURED, Event.RELEASED): Status.CAPTURED,
-        (Status.PART_CAPTURED, Event.REFUNDED): Status.PART_CAPTURED,
-        (Status.PART_CAPTURED, Event.REFUNDED_ALL): Status.PART_CAPTURED,
-        (Status.PART_CAPTURED, Event.EXPIRED): Status.EXPIRED,
-        (Status.CAPTURED, Event.REFUNDED): Status.CAPTURED,
-        (Status.CAPTURED, Event.REFUNDED_ALL): Status.CAPTURED,
-        (Status.CLOSED, Event.REFUNDED): Status.CLOSED,
-        (Status.CLOSED, Event.REFUNDED_ALL): Status.CLOSED,
+        (Status.AUTHORIZED, OrderEvent.CAPTURED_PART): Status.PART_CAPTURED,
+        (Status.AUTHORIZED, OrderEvent.CAPTURED_ALL): Status.CAPTURED,
+        (Status.AUTHORIZED, OrderEvent.REPRICED): Status.AUTHORIZED,
+        (Status.AUTHORIZED, OrderEvent.CANCELLED): Status.CANCELLED,
+        (Status.AUTHORIZED, OrderEvent.EXPIRED): Status.EXPIRED,
+        (Status.PART_CAPTURED, OrderEvent.CAPTURED_PART): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.CAPTURED_ALL): Status.CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.REPRICED): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.REPRICED_TO_CAPTURED): Status.CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.RELEASED): Status.CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.REFUNDED): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.REFUNDED_ALL): Status.PART_CAPTURED,
+        (Status.PART_CAPTURED, OrderEvent.EXPIRED): Status.EXPIRED,
+        (Status.CAPTURED, OrderEvent.REFUNDED): Status.CAPTURED,
+        (Status.CAPTURED, OrderEvent.REFUNDED_ALL): Status.CAPTURED,
+        (Status.CLOSED, OrderEvent.REFUNDED): Status.CLOSED,
+        (Status.CLOSED, OrderEvent.REFUNDED_ALL): Status.CLOSED,
     }
 )
 
 
-def advance(status: str, event: Event, switches: Switches) -> str:
+def advance(status: str, event: OrderEvent, switches: Switches) -> str:
     """The status after an event; raises IllegalEvent where there is no transition."""
     after = TRANSITIONS.get((status, event))
     if after is None:
         raise IllegalEvent(f"{status}: no transition for {event}")
-    if event is Event.RELEASED and switches.release_closes:
+    if event is OrderEvent.RELEASED and switches.release_closes:
         return Status.CLOSED
-    if event is Event.REFUNDED_ALL and status == Status.CAPTURED and switches.full_refund_closes:
+    if event is OrderEvent.REFUNDED_ALL and status == Status.CAPTURED and switches.full_refund_closes:
         return Status.CLOSED
-    if event is Event.EXPIRED and status == Status.PART_CAPTURED and not switches.part_captured_expires:
+    if event is OrderEvent.EXPIRED and status == Status.PART_CAPTURED and not switches.part_captured_expires:
         return Status.PART_CAPTURED
     return after
 
@@ -143,7 +143,7 @@ def permit(operation: str, status: str) -> None:
     row = PERMISSIONS[operation]
     cell = row.get(status, row[Status.CANCELLED])
     if cell.code is not None:
-        raise Refused(cell.code, f"{operation} is not allowed for an order that is {status}.")
+        raise OperationRefused(cell.code, f"{operation} is not allowed for an order that is {status}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +162,8 @@ def capture(at: Position, amount: int, switches: Switches) -> Position:
     """Take money: at most what remains authorized."""
     permit("captureOrder", at.status)
     if amount > at.remaining:
-        raise Refused(NO_CAPTURE, "Captured amount is higher than the remaining authorized amount.")
-    event = Event.CAPTURED_ALL if amount == at.remaining else Event.CAPTURED_PART
+        raise OperationRefused(NO_CAPTURE, "Captured amount is higher than the remaining authorized amount.")
+    event = OrderEvent.CAPTURED_ALL if amount == at.remaining else OrderEvent.CAPTURED_PART
     status = advance(at.status, event, switches)
     return replace(at, status=status, captured=at.captured + amount, remaining=at.remaining - amount)
 
@@ -172,11 +172,13 @@ def refund(at: Position, amount: int, switches: Switches) -> Position:
     """Give money back: at most captured minus refunded. The remaining authorization does not come back."""
     permit("refundOrder", at.status)
     if not at.captured:
-        raise Refused(NO_REFUND, "The order has no captures.")
+        raise OperationRefused(NO_REFUND, "The order has no captures.")
     left = at.captured - at.refunded
     if amount > left:
-        raise Refused(NO_REFUND, f"Refund amount {amount} is higher than what is left to refund, {max(left, 0)}.")
-    event = Event.REFUNDED_ALL if amount == left else Event.REFUNDED
+        raise OperationRefused(
+            NO_REFUND, f"Refund amount {amount} is higher than what is left to refund, {max(left, 0)}."
+        )
+    event = OrderEvent.REFUNDED_ALL if amount == left else OrderEvent.REFUNDED
     return replace(at, status=advance(at.status, event, switches), refunded=at.refunded + amount)
 
 
@@ -184,10 +186,10 @@ def reprice(at: Position, amount: int, switches: Switches, *, may_raise: bool) -
     """Set a new order amount: not below what is captured, above the old one only where `may_raise`."""
     permit("updateAuthorization", at.status)
     if amount < at.captured:
-        raise Refused(NO, f"The new amount {amount} is lower than the captured amount {at.captured}.")
+        raise OperationRefused(NO, f"The new amount {amount} is lower than the captured amount {at.captured}.")
     if amount > at.ordered and not may_raise:
-        raise Refused(NO, "Update not allowed.")
-    event = Event.REPRICED_TO_CAPTURED if at.captured and amount == at.captured else Event.REPRICED
+        raise OperationRefused(NO, "Update not allowed.")
+    event = OrderEvent.REPRICED_TO_CAPTURED if at.captured and amount == at.captured else OrderEvent.REPRICED
     return replace(
         at,
         status=advance(at.status, event, switches),
@@ -201,25 +203,25 @@ def cancel(at: Position, switches: Switches) -> Position:
     """End an order that has no captures; everything is released."""
     permit("cancelOrder", at.status)
     if at.captured:
-        raise Refused(NO_CANCEL, "The order has captures.")
-    return _let_go(at, Event.CANCELLED, switches)
+        raise OperationRefused(NO_CANCEL, "The order has captures.")
+    return _let_go(at, OrderEvent.CANCELLED, switches)
 
 
 def release(at: Position, switches: Switches) -> Position:
     """Give back what will not be captured, after at least one capture."""
     permit("releaseRemainingAuthorization", at.status)
     if not at.remaining:
-        raise Refused(NO, "Nothing remains to be released.")
-    return _let_go(at, Event.RELEASED, switches)
+        raise OperationRefused(NO, "Nothing remains to be released.")
+    return _let_go(at, OrderEvent.RELEASED, switches)
 
 
 def expire(at: Position, switches: Switches) -> Position:
     """The clock has passed expires_at; finished orders stay as they are."""
     if at.status not in (Status.AUTHORIZED, Status.PART_CAPTURED):
         return at
-    return _let_go(at, Event.EXPIRED, switches)
+    return _let_go(at, OrderEvent.EXPIRED, switches)
 
 
-def _let_go(at: Position, event: Event, switches: Switches) -> Position:
+def _let_go(at: Position, event: OrderEvent, switches: Switches) -> Position:
     status = advance(at.status, event, switches)
     return replace(at, status=status, remaining=0, released=at.released + at.remaining)

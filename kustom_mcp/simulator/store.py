@@ -41,7 +41,7 @@ def system_clock() -> datetime:
 
 
 @dataclass(slots=True)
-class Record:
+class StoredOrder:
     """One order as the API shows it (`order`), with what it does not show."""
 
     name: str
@@ -91,7 +91,7 @@ def parse_time(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-class Store:
+class OrderStore:
     """Orders by id, a movable clock, and the answers that idempotency keys bring back."""
 
     def __init__(self, clock: Clock, switches: Switches, seeds: Iterable[Seed]) -> None:
@@ -106,7 +106,7 @@ class Store:
         """Back to the demo orders, the real time and no remembered keys."""
         self._offset = timedelta()
         self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, StoredOrder] = {}
         self._added = 0
         for seed in self._seeds:
             self.add(seed.draft(self.now()), seed.name)
@@ -119,11 +119,11 @@ class Store:
         """Move the clock on."""
         self._offset += timedelta(seconds=seconds)
 
-    def add(self, given: Json, name: str | None = None) -> Record:
+    def add(self, given: Json, name: str | None = None) -> StoredOrder:
         """Add an order from any part of one; an order of the same id is replaced."""
         self._added += 1
         draft = draft_order(given, self.now(), self._added)
-        record = Record(
+        record = StoredOrder(
             name=name or f"order-{self._added}",
             order=draft.order,
             position=draft.position,
@@ -137,14 +137,14 @@ class Store:
             self.announce(order_id)
         return record
 
-    def find(self, order_id: str) -> Record | None:
+    def find(self, order_id: str) -> StoredOrder | None:
         """The order as it stands now, or None."""
         record = self._records.get(order_id.lower())
         if record is not None:
             self._expire(record)
         return record
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[StoredOrder]:
         """All orders as they stand now, oldest first."""
         for record in self._records.values():
             self._expire(record)
@@ -162,7 +162,7 @@ class Store:
         if not self.switches.forgets_keys and 200 <= answer.status < 300:
             self._answers[merchant, key] = (self.now(), answer)
 
-    def _expire(self, record: Record) -> None:
+    def _expire(self, record: StoredOrder) -> None:
         if record.can_expire and record.expires_at <= self.now():
             record.can_expire = False
             record.move(states.expire(record.position, self.switches))

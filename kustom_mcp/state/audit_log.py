@@ -37,7 +37,7 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-class Audit:
+class AuditLog:
     """Where the lines go: a file of this process under `state`, the file `log`, stderr (`-`), or memory without
     both."""
 

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kustom_mcp.state.json_files import Slips, number
+from kustom_mcp.state.json_files import JsonFiles, number
 
 if TYPE_CHECKING:
     from kustom_mcp.state.database import Store
-    from kustom_mcp.state.rows import Rows
+    from kustom_mcp.state.rows import IntentRows
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,128}")
 _SWEEP_EVERY = 60  # seconds
@@ -33,7 +33,7 @@ class Intents:
     def __init__(
         self, state: Path | None, *, now: Callable[[], float] = time.time, shared: Store | None = None
     ) -> None:
-        self._slips = Slips(state / "intents" if state else None)
+        self._slips = JsonFiles(state / "intents" if state else None)
         self._rows = _rows(shared)
         self._now = now
         self.blocks = state is not None or shared is not None
@@ -96,13 +96,13 @@ class Intents:
         return {**(self._slips.get(name) or {}), "id": name.partition(".")[0]}
 
 
-class Remembered:
+class AppliedCalls:
     """Calls that were carried out, for as long as a repeat of them must be recognised."""
 
     def __init__(
         self, state: Path | None, *, now: Callable[[], float] = time.time, shared: Store | None = None
     ) -> None:
-        self._slips = Slips(state / "applied" if state else None)
+        self._slips = JsonFiles(state / "applied" if state else None)
         self._rows = _rows(shared)
         self._now = now
         self._swept = float("-inf")
@@ -132,9 +132,9 @@ class Remembered:
                 self._slips.drop(name)
 
 
-def _rows(shared: Store | None) -> Rows | None:
+def _rows(shared: Store | None) -> IntentRows | None:
     if shared is None:
         return None
-    from kustom_mcp.state.rows import Rows
+    from kustom_mcp.state.rows import IntentRows
 
-    return Rows(shared)
+    return IntentRows(shared)

@@ -20,7 +20,7 @@ from kustom_mcp.state.audit_log import AuditUnavailable, private_directory, sync
 _NAME = re.compile(r"[0-9A-Za-z-]{1,128}(?:\.[0-9A-Za-z-]{1,64}){0,2}")
 
 
-class Slips:
+class JsonFiles:
     """One small JSON object per name, in a directory or in memory."""
 
     def __init__(self, directory: Path | None) -> None:

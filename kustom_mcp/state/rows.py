@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Rows:
+class IntentRows:
     """The statements on the tables `intents` and `applied`. AuditUnavailable everywhere."""
 
     def __init__(self, store: Store) -> None:

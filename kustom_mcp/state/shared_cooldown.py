@@ -16,7 +16,7 @@ import anyio
 
 from kustom_mcp.api.retry import LONGEST_PAUSE, CoolDown
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.threads import in_thread
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -36,7 +36,7 @@ async def sharing(
     if store is None:
         yield
         return
-    board = _Board(store, account, wall)
+    board = _StoredPause(store, account, wall)
     begun, news = anyio.create_memory_object_stream[float](16)
 
     def tell(seconds: float) -> None:
@@ -70,13 +70,13 @@ async def sharing(
 async def _tolerantly(work: Callable[[], float]) -> float | None:
     """None when the store cannot be used now."""
     try:
-        return await aside(work)
+        return await in_thread(work)
     except (StoreBusy, StoreUnavailable):
         log.debug("the pauses of other replicas cannot be shared now")
         return None
 
 
-class _Board:
+class _StoredPause:
     """The pause of an account in the store, by the store's clock."""
 
     def __init__(self, store: Store, account: str, wall: Callable[[], float]) -> None:

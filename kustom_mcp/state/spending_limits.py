@@ -34,7 +34,7 @@ class LimitsBusy(Exception):
     """Another process, or thread, holds the limits for longer than we wait."""
 
 
-class TooFast(Exception):
+class RateExceeded(Exception):
     """This caller has made its writes of a minute. `wait`: seconds until the next."""
 
     def __init__(self, wait: float) -> None:
@@ -42,7 +42,7 @@ class TooFast(Exception):
         self.wait = wait
 
 
-class NoRoom(Exception):
+class LimitReached(Exception):
     """The day's ceiling leaves no room. `left`: minor units that are; `at`: unix seconds when there is, None: never."""
 
     def __init__(self, left: int, at: float | None) -> None:
@@ -51,7 +51,7 @@ class NoRoom(Exception):
         self.at = at
 
 
-class Move(NamedTuple):
+class Reservation(NamedTuple):
     """Money that an intent moves. `key`: its idempotency key. `amount` and `ceiling` in minor units."""
 
     key: str
@@ -67,7 +67,7 @@ class Move(NamedTuple):
         return {"account": self.account, "kind": self.kind, "currency": self.currency}
 
 
-class Limits:
+class SpendingLimits:
     """The counts of one state directory, or of a shared store; in memory without either. Times are unix seconds, given
     by the caller and by its clock; they are kept by the store's."""
 
@@ -87,10 +87,10 @@ class Limits:
         self._newcomer = account
         """The account, until the reservations of earlier versions have been renamed for it."""
 
-    def take(self, caller: str, most: int, move: Move | None, now: float) -> None:
+    def take(self, caller: str, most: int, move: Reservation | None, now: float) -> None:
         """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
 
-        TooFast, NoRoom, LimitsBusy, LimitsUnavailable.
+        RateExceeded, LimitReached, LimitsBusy, LimitsUnavailable.
         """
         from kustom_mcp.state import tally
 
@@ -98,7 +98,7 @@ class Limits:
             tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=caller, what=move and move.counted_with)
             count, oldest = tally.writes(connection, caller, now - MINUTE)
             if count >= most:
-                raise TooFast((oldest or now) + MINUTE - now)
+                raise RateExceeded((oldest or now) + MINUTE - now)
             if move is not None:
                 _find_room(connection, move, now)
                 tally.reserve(connection, move.key, move.counted_with, move.amount, now)
@@ -106,8 +106,8 @@ class Limits:
 
         self._run(work, now, f"writes of {caller}", *_turn(move))
 
-    def look(self, move: Move, now: float) -> None:
-        """Whether there would be room, without reserving any. NoRoom, LimitsBusy, LimitsUnavailable."""
+    def look(self, move: Reservation, now: float) -> None:
+        """Whether there would be room, without reserving any. LimitReached, LimitsBusy, LimitsUnavailable."""
         from kustom_mcp.state import tally
 
         def work(connection: Connection, now: float) -> None:
@@ -155,17 +155,17 @@ class Limits:
             raise LimitsBusy from None
         except StoreUnavailable as error:
             raise LimitsUnavailable(str(error)) from None
-        except NoRoom as full:
-            raise NoRoom(full.left, None if full.at is None else full.at - self._store.skew) from None
+        except LimitReached as full:
+            raise LimitReached(full.left, None if full.at is None else full.at - self._store.skew) from None
         self._newcomer = None
 
 
-def _turn(move: Move | None) -> tuple[str, ...]:
+def _turn(move: Reservation | None) -> tuple[str, ...]:
     """What is counted together is counted one after the other."""
     return () if move is None else ("moved " + "/".join(move.counted_with.values()),)
 
 
-def _find_room(connection: Connection, move: Move, now: float) -> None:
+def _find_room(connection: Connection, move: Reservation, now: float) -> None:
     from kustom_mcp.state import tally
 
     others = tally.reservations(connection, move.counted_with, move.key, now - DAY)
@@ -177,5 +177,5 @@ def _find_room(connection: Connection, move: Move, now: float) -> None:
     for at, amount in others:
         over -= amount
         if over <= 0:
-            raise NoRoom(left, at + DAY)
-    raise NoRoom(left, None)
+            raise LimitReached(left, at + DAY)
+    raise LimitReached(left, None)

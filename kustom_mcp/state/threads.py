@@ -18,7 +18,7 @@ THREADS = 16
 _THREADS: RunVar[anyio.CapacityLimiter] = RunVar("kustom_mcp_aside")
 
 
-async def aside(work: Callable[[], T], *, abandon: bool = False) -> T:
+async def in_thread(work: Callable[[], T], *, abandon: bool = False) -> T:
     """Run it in a thread. Nobody who waits can leave before it is done, unless it may be abandoned."""
     try:
         threads = _THREADS.get()

@@ -17,11 +17,11 @@ import anyio
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.identifiers import ASK_FOR
-from kustom_mcp.book import BookUnavailable, Entry, completeness
+from kustom_mcp.book import BookEntry, BookUnavailable, completeness
 from kustom_mcp.book.entry import order_of, stamp
-from kustom_mcp.book.query import MOST_COUNTED, By, Place, Wanted, place
-from kustom_mcp.book.references import LEAST, folded, sought
-from kustom_mcp.book.sqlite import DAMAGED, Page
+from kustom_mcp.book.query import MOST_COUNTED, Place, Query, SortKey, place
+from kustom_mcp.book.references import LEAST, folded, parse_reference
+from kustom_mcp.book.sqlite import DAMAGED, BookTransaction
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.facts import REFERENCES, row
 from kustom_mcp.schema.cursor import NEXT, next_cursor
@@ -29,7 +29,7 @@ from kustom_mcp.schema.cursor import place_of as read_cursor
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 if TYPE_CHECKING:
-    from kustom_mcp.book.search import Known
+    from kustom_mcp.book.search import Coverage
 
 AT_MOST = 100
 """Stale orders that one call reads again."""
@@ -48,9 +48,9 @@ _PATIENCE = 5
 class SearchResult(NamedTuple):
     """The matches of a search, of one state of the book."""
 
-    entries: list[Entry]
+    entries: list[BookEntry]
     totals: list[dict[str, Json]]
-    known: Known
+    known: Coverage
     complete_since: int | None
     """Unix milliseconds."""
     doubtful: int
@@ -61,7 +61,7 @@ class SearchResult(NamedTuple):
     """Matches that are called so."""
     disputes_heard: bool
 
-    def alike(self, entry: Entry) -> bool:
+    def alike(self, entry: BookEntry) -> bool:
         """Return whether the reference of an entry only resembles the one in the search."""
         return entry.order_id not in self.exact
 
@@ -71,8 +71,8 @@ class BookSearch:
     """One search. `oldest`: unix milliseconds; an open order that was read before is stale."""
 
     call: Call
-    wanted: Wanted
-    order_by: By
+    wanted: Query
+    order_by: SortKey
     limit: int
     after: Place | None
     oldest: int
@@ -91,13 +91,13 @@ class BookSearch:
         if not book.on:
             raise _switched_off()
 
-        def stale(page: Page, account: int) -> list[str]:
-            return Search(page, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
+        def stale(tx: BookTransaction, account: int) -> list[str]:
+            return Search(tx, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
 
-        def all_of_it(page: Page, account: int) -> SearchResult:
-            search = Search(page, account, self.wanted, scope)
+        def all_of_it(tx: BookTransaction, account: int) -> SearchResult:
+            search = Search(tx, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
-            since = book.complete_since(page, account)
+            since = book.complete_since(tx, account)
             known, totals = search.known(self.oldest), search.totals()
             return SearchResult(
                 entries,
@@ -107,7 +107,7 @@ class BookSearch:
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
                 search.exactly(sum(group["orders"] for group in totals)),
-                completeness.heard(page, account, book.time()),
+                completeness.heard(tx, account, book.time()),
             )
 
         try:
@@ -136,7 +136,7 @@ class BookSearch:
                 heard.append(order_id)
                 if self.call.time_left <= half:
                     break
-            await app.book.ask(lambda page, account: None)  # what is noted is written
+            await app.book.ask(lambda tx, account: None)  # what is noted is written
             app.book.heard(heard)
 
     async def _refresh(self, order_ids: list[str]) -> None:
@@ -177,7 +177,7 @@ class BookSearch:
             for entry in found.entries[: self.limit]
         ]
 
-    def _called(self, entry: Entry) -> str:
+    def _called(self, entry: BookEntry) -> str:
         """The reference that a row shows: the one by which the order was found."""
         asked = self.wanted.reference or ""
         name, same = folded(asked), asked.strip().casefold()
@@ -185,7 +185,7 @@ class BookSearch:
         exact = [field for field in alike if (getattr(entry, field) or "").strip().casefold() == same]
         return next(iter((*exact, *alike, REFERENCES[0])))
 
-    def is_stale(self, entry: Entry) -> bool:
+    def is_stale(self, entry: BookEntry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
 
     def coverage(self, found: SearchResult) -> dict[str, Json]:
@@ -212,7 +212,7 @@ class BookSearch:
             )
         return " ".join(told)
 
-    def _doubts(self, found: SearchResult, shown: list[Entry]) -> str:
+    def _doubts(self, found: SearchResult, shown: list[BookEntry]) -> str:
         stale = [entry.order_id for entry in shown if self.is_stale(entry)]
         others = max(0, found.doubtful - len(stale))
         told = ""
@@ -225,7 +225,7 @@ class BookSearch:
         return told
 
 
-def _unanswerable(found: SearchResult, wanted: Wanted) -> list[str]:
+def _unanswerable(found: SearchResult, wanted: Query) -> list[str]:
     """Sentences for the conditions that this server cannot answer."""
     told: list[str] = []
     if wanted.email and not found.exactly:
@@ -238,7 +238,7 @@ def _unanswerable(found: SearchResult, wanted: Wanted) -> list[str]:
     return told
 
 
-def _matching(found: SearchResult, wanted: Wanted, matching: int, known: str) -> str:
+def _matching(found: SearchResult, wanted: Query, matching: int, known: str) -> str:
     """How many match, and how many of them are called exactly as was asked for."""
     counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
     alike = matching - found.exactly
@@ -249,7 +249,7 @@ def _matching(found: SearchResult, wanted: Wanted, matching: int, known: str) ->
     return f"{counted}, {found.exactly:,} of them exactly; the others only resemble what was asked for"
 
 
-def next_step(found: SearchResult, wanted: Wanted, payload: dict[str, Json]) -> str | None:
+def next_step(found: SearchResult, wanted: Query, payload: dict[str, Json]) -> str | None:
     if wanted.email and not found.exactly:
         return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."
     if wanted.disputed is not None and not found.disputes_heard:
@@ -276,14 +276,18 @@ _ONLY_ALIKE = (
 _BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this server may."
 
 
-def _hint(wanted: Wanted) -> str:
+def _hint(wanted: Query) -> str:
     """A hint about a reference without a match."""
     if wanted.reference is None:
         return ""
     hint = " References are compared whole"
     if folded(wanted.reference).isdigit():
         hint += ": letters before this number, such as WEB-, may be missing"
-    short = f" Of an order id at least {LEAST} characters are needed." if sought(wanted.reference).too_short else ""
+    short = (
+        f" Of an order id at least {LEAST} characters are needed."
+        if parse_reference(wanted.reference).too_short
+        else ""
+    )
     return f"{hint}.{short}"
 
 
@@ -293,7 +297,7 @@ def _concerns_all(failure: ToolError) -> bool:
     return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
-def cursor_at(arguments: Mapping[str, Any], entry: Entry, order_by: By, *, alike: bool) -> str:
+def cursor_at(arguments: Mapping[str, Any], entry: BookEntry, order_by: SortKey, *, alike: bool) -> str:
     """The cursor of the next page. It holds only values that the row shows."""
     part, value, order_id = place(order_by, entry, alike=alike)
     short = base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip("=")

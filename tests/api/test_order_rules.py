@@ -14,7 +14,7 @@ from kustom_mcp.api.order_rules import (
     ALTERNATIVES,
     OPERATIONS,
     PERMISSIONS,
-    Cell,
+    StatusRule,
     Verdict,
     max_amount,
     refused_here,
@@ -41,16 +41,16 @@ def order(status: str, *, ordered: int = 1000, captured: int = 0, refunded: int 
 
 
 def test_the_table_is_the_documented_one() -> None:
-    def cell(result: str, mark: str) -> Cell:
-        return Cell(None if result.startswith("Y") else result.split()[0], mark.split("(")[0])
+    def cell(result: str, mark: str) -> StatusRule:
+        return StatusRule(None if result.startswith("Y") else result.split()[0], mark.split("(")[0])
 
     described = {
         operation: {status: cell(facts["result"], facts["confidence"]) for status, facts in row.items()}
         for operation, row in documented()["state_machine"]["permissions"].items()
     }
     for status in ("PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"):
-        described["updateCustomerDetails"][status] = Cell("NOT_ALLOWED", "A")  # help.kustom.co 272002
-    described["refundOrder"]["EXPIRED"] = Cell("REFUND_NOT_ALLOWED", "A")  # help.kustom.co 272001
+        described["updateCustomerDetails"][status] = StatusRule("NOT_ALLOWED", "A")  # help.kustom.co 272002
+    described["refundOrder"]["EXPIRED"] = StatusRule("REFUND_NOT_ALLOWED", "A")  # help.kustom.co 272001
     assert described == PERMISSIONS
 
 

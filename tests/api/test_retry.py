@@ -12,8 +12,8 @@ from kustom_mcp.api.retry import (
     LONGEST_RETRY_AFTER,
     READS,
     CoolDown,
-    Policy,
     RetryBudget,
+    RetryPolicy,
     next_wait,
     parse_retry_after,
 )
@@ -35,7 +35,7 @@ def wait(
     left: float = 60.0,
     retry_after: float | None = None,
     rand: float = 1.0,
-    policy: Policy = READS,
+    policy: RetryPolicy = READS,
 ) -> float | None:
     return next_wait(
         number, outcome, policy=policy, now=10.0, deadline=10.0 + left, retry_after=retry_after, rand=lambda: rand
@@ -43,7 +43,7 @@ def wait(
 
 
 def test_the_wait_doubles_up_to_a_ceiling() -> None:
-    patient = Policy(attempts=9)
+    patient = RetryPolicy(attempts=9)
     assert [wait(number, policy=patient) for number in range(1, 9)] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
 

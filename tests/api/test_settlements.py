@@ -17,7 +17,7 @@ from kustom_mcp.api.settlements import (
     LIST_TRANSACTIONS,
     Payout,
     Payouts,
-    Totals,
+    PayoutTotals,
     Transaction,
     Transactions,
 )
@@ -126,7 +126,7 @@ def test_what_is_missing_null_or_new_is_read_kindly() -> None:
     assert (tip.type, tip.amount, tip.currency, tip.payment_reference) == ("TIP", -5, "", None)
     assert (sale.currency, sale.short_order_id) == ("SEK", "17")
     bare = GET_PAYOUT.parse(b'{"payment_reference": "A", "totals": {"sale_amount": null}}')
-    assert bare == Payout(payment_reference="A", totals=Totals(sale_amount=0))
+    assert bare == Payout(payment_reference="A", totals=PayoutTotals(sale_amount=0))
     assert bare.totals.settlement_amount is None
     assert LIST_PAYOUTS.parse(b'{"payouts": null}').payouts == []
 
@@ -139,14 +139,14 @@ def test_an_amount_that_is_not_a_whole_number_makes_the_list_unreadable(amount: 
 
 @pytest.mark.parametrize(
     ("model", "name"),
-    [(Transaction, "Transaction"), (Payout, "Payout"), (Totals, "Totals")],
+    [(Transaction, "Transaction"), (Payout, "Payout"), (PayoutTotals, "Totals")],
     ids=lambda part: str(part),
 )
 def test_the_models_have_the_names_of_the_description_and_require_no_more(model: type[BaseModel], name: str) -> None:
     known = schema(name)
     assert set(model.model_fields) <= set(known["properties"])
     assert {field for field, facts in model.model_fields.items() if facts.is_required()} <= set(known["required"])
-    if model is Totals:
+    if model is PayoutTotals:
         assert set(model.model_fields) == set(known["properties"])
 
 

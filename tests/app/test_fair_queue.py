@@ -1,4 +1,4 @@
-"""Fairness: a flood of one caller is a calm day for the others, and nobody waits for a lane that is free."""
+"""Fairness: a flood of one caller is a calm day for the others, and nobody waits for a slot that is free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from kustom_mcp.app.fair_queue import FORGET_AFTER, Crowded, Lanes, Pace
+from kustom_mcp.app.fair_queue import FORGET_AFTER, ConcurrencyLimiter, QueueTimeout, RateLimiter
 from tests.support.unhurried import PATIENCE
 
 
@@ -22,50 +22,50 @@ class Clock:
 
 def test_a_caller_may_come_in_a_burst_and_then_at_a_pace() -> None:
     clock = Clock()
-    pace = Pace(each=(2.0, 3.0), together=(100.0, 100.0), clock=clock)
-    assert [pace.wait("a") for _ in range(5)] == [0.0, 0.0, 0.0, 0.5, 0.5]
+    limiter = RateLimiter(each=(2.0, 3.0), together=(100.0, 100.0), clock=clock)
+    assert [limiter.wait("a") for _ in range(5)] == [0.0, 0.0, 0.0, 0.5, 0.5]
     clock.now += 0.5
-    assert [pace.wait("a"), pace.wait("a")] == [0.0, 0.5]
+    assert [limiter.wait("a"), limiter.wait("a")] == [0.0, 0.5]
     clock.now += 60
-    assert [pace.wait("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert [limiter.wait("a") for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
 
 
 def test_one_caller_that_is_too_fast_does_not_slow_another() -> None:
-    pace = Pace(each=(1.0, 2.0), together=(1.0, 5.0), clock=Clock())
-    assert [pace.wait("flood") > 0 for _ in range(100)] == [False, False, *[True] * 98]
-    assert [pace.wait("calm"), pace.wait("calm"), pace.wait("other")] == [0.0, 0.0, 0.0]
-    assert pace.wait("fourth") == 1.0
+    limiter = RateLimiter(each=(1.0, 2.0), together=(1.0, 5.0), clock=Clock())
+    assert [limiter.wait("flood") > 0 for _ in range(100)] == [False, False, *[True] * 98]
+    assert [limiter.wait("calm"), limiter.wait("calm"), limiter.wait("other")] == [0.0, 0.0, 0.0]
+    assert limiter.wait("fourth") == 1.0
 
 
 def test_a_caller_who_was_quiet_is_forgotten_and_the_others_are_not() -> None:
     clock = Clock()
-    pace = Pace(each=(0.001, 1.0), together=(1000.0, 100000.0), clock=clock)
+    limiter = RateLimiter(each=(0.001, 1.0), together=(1000.0, 100000.0), clock=clock)
     for number in range(1000):
-        pace.wait(str(number))
+        limiter.wait(str(number))
     clock.now += FORGET_AFTER - 1
-    assert pace.wait("0") > 0
+    assert limiter.wait("0") > 0
     clock.now += 2
-    assert pace.wait("1") == 0.0
-    assert pace.wait("0") > 0
+    assert limiter.wait("1") == 0.0
+    assert limiter.wait("0") > 0
 
 
 def test_a_clock_that_goes_back_gives_nothing_away() -> None:
     clock = Clock()
-    pace = Pace(each=(1.0, 1.0), together=(9.0, 9.0), clock=clock)
-    assert pace.wait("a") == 0.0
+    limiter = RateLimiter(each=(1.0, 1.0), together=(9.0, 9.0), clock=clock)
+    assert limiter.wait("a") == 0.0
     clock.now -= 50
-    assert pace.wait("a") == 1.0
+    assert limiter.wait("a") == 1.0
 
 
 async def test_a_flood_leaves_lanes_for_others_and_waits_in_turn() -> None:
-    lanes = Lanes(total=4, each=3)
+    limiter = ConcurrencyLimiter(total=4, each=3)
     running: Counter[str] = Counter()
     most: Counter[str] = Counter()
     order: list[str] = []
     go = anyio.Event()
 
     async def request(caller: str) -> None:
-        async with lanes.lane(caller, within=60):
+        async with limiter.slot(caller, within=60):
             order.append(caller)
             running[caller] += 1
             most[caller] = max(most[caller], running[caller])
@@ -89,28 +89,28 @@ async def test_a_flood_leaves_lanes_for_others_and_waits_in_turn() -> None:
 
 
 async def test_who_waits_too_long_is_told_so_and_leaves_nothing_behind() -> None:
-    lanes = Lanes(total=1, each=1)
-    async with lanes.lane("a", within=1):
-        with pytest.raises(Crowded):
-            async with lanes.lane("b", within=0.01):
+    limiter = ConcurrencyLimiter(total=1, each=1)
+    async with limiter.slot("a", within=1):
+        with pytest.raises(QueueTimeout):
+            async with limiter.slot("b", within=0.01):
                 raise AssertionError
-        with pytest.raises(Crowded):
-            async with lanes.lane("a", within=0.01):
+        with pytest.raises(QueueTimeout):
+            async with limiter.slot("a", within=0.01):
                 raise AssertionError
-    async with lanes.lane("b", within=0.01):
+    async with limiter.slot("b", within=0.01):
         pass
 
 
 async def test_no_lane_is_ever_lost_or_given_twice_whoever_leaves() -> None:
-    """Callers come, leave while they wait, are cancelled at any moment: in the end all lanes are free."""
+    """Callers come, leave while they wait, are cancelled at any moment: in the end all slots are free."""
     chance = random.Random(20261123)
-    lanes = Lanes(total=3, each=2)
+    limiter = ConcurrencyLimiter(total=3, each=2)
     running: Counter[str] = Counter()
 
     async def request(caller: str, patience: float, seconds: float) -> None:
         with anyio.move_on_after(patience):
             try:
-                async with lanes.lane(caller, within=patience * 2):
+                async with limiter.slot(caller, within=patience * 2):
                     running[caller] += 1
                     try:
                         assert running[caller] <= 2
@@ -118,7 +118,7 @@ async def test_no_lane_is_ever_lost_or_given_twice_whoever_leaves() -> None:
                         await anyio.sleep(seconds)
                     finally:
                         running[caller] -= 1
-            except Crowded:
+            except QueueTimeout:
                 pass
 
     with anyio.fail_after(PATIENCE):
@@ -128,5 +128,5 @@ async def test_no_lane_is_ever_lost_or_given_twice_whoever_leaves() -> None:
                 if chance.random() < 0.2:
                     await anyio.sleep(chance.random() * 0.003)
     assert running.total() == 0
-    async with lanes.lane("a", within=0.01), lanes.lane("a", within=0.01), lanes.lane("b", within=0.01):
+    async with limiter.slot("a", within=0.01), limiter.slot("a", within=0.01), limiter.slot("b", within=0.01):
         pass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kustom_mcp.book.entry import Entry, entry_of
-from kustom_mcp.book.query import By, Wanted, place
-from kustom_mcp.book.search import Known, Search
-from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.book.entry import BookEntry, entry_of
+from kustom_mcp.book.query import Query, SortKey, place
+from kustom_mcp.book.search import Coverage, Search
+from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number, doubt, put
 from tests.book.writers import order
 
@@ -16,57 +16,61 @@ class Books:
     """One book."""
 
     def __init__(self) -> None:
-        self.shelf = LocalShelf(None)
-        self.account = self.shelf.write(lambda page: account_number(page, "a"))
+        self.database = SqliteBook(None)
+        self.account = self.database.write(lambda tx: account_number(tx, "a"))
 
     def add(
         self, number: int, source: str = "call", *, read_at: float = 1.0, disputed: bool = False, **more: Any
     ) -> None:
         entry = entry_of(order(number, **more), source, read_at, disputed=disputed)
         assert entry is not None
-        self.shelf.write(lambda page: put(page, self.account, [entry]))
+        self.database.write(lambda tx: put(tx, self.account, [entry]))
 
-    def page(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[Entry]:
+    def page(
+        self, by: SortKey = "created_at", limit: int = 50, after: BookEntry | None = None, **wanted: Any
+    ) -> list[BookEntry]:
         here = None if after is None else place(by, after)
-        return self.shelf.read(
-            lambda page: Search(page, self.account, Wanted(**wanted), None).page(by, limit, after=here)
+        return self.database.read(
+            lambda tx: Search(tx, self.account, Query(**wanted), None).page(by, limit, after=here)
         )
 
     def exactly(self, **wanted: Any) -> list[int]:
         """Those that are called exactly so."""
 
-        def ask(page: Page) -> frozenset[str]:
-            search = Search(page, self.account, Wanted(**wanted), None)
+        def ask(tx: BookTransaction) -> frozenset[str]:
+            search = Search(tx, self.account, Query(**wanted), None)
             return search.exact(search.page("created_at", 50))
 
-        return sorted(map(number_of, self.shelf.read(ask)))
+        return sorted(map(number_of, self.database.read(ask)))
 
-    def numbers(self, by: By = "created_at", limit: int = 50, after: Entry | None = None, **wanted: Any) -> list[int]:
+    def numbers(
+        self, by: SortKey = "created_at", limit: int = 50, after: BookEntry | None = None, **wanted: Any
+    ) -> list[int]:
         return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
 
     def counted(self, **wanted: Any) -> int:
-        search: Any = self.shelf.read(lambda page: Search(page, self.account, Wanted(**wanted), None).totals())
+        search: Any = self.database.read(lambda tx: Search(tx, self.account, Query(**wanted), None).totals())
         return sum(group["orders"] for group in search)
 
-    def known(self, read_before: int) -> Known:
-        return self.shelf.read(lambda page: Search(page, self.account, Wanted(), None).known(read_before))
+    def known(self, read_before: int) -> Coverage:
+        return self.database.read(lambda tx: Search(tx, self.account, Query(), None).known(read_before))
 
     def doubtful(self, read_before: int, **wanted: Any) -> int:
-        def count(page: Page) -> int:
-            search = Search(page, self.account, Wanted(**wanted), None)
+        def count(tx: BookTransaction) -> int:
+            search = Search(tx, self.account, Query(**wanted), None)
             return search.doubtful(search.known(read_before), read_before)
 
-        return self.shelf.read(count)
+        return self.database.read(count)
 
     def stale(self, limit: int, read_before: int, scope: list[str] | None = None) -> list[int]:
-        found = self.shelf.read(
-            lambda page: Search(page, self.account, Wanted(), scope).stale("created_at", limit, read_before)
+        found = self.database.read(
+            lambda tx: Search(tx, self.account, Query(), scope).stale("created_at", limit, read_before)
         )
         return [number_of(order_id) for order_id in found]
 
     def doubt(self, *numbers: int, since: int = 2_000) -> None:
         ids = {order(number).order_id: since for number in numbers}
-        self.shelf.write(lambda page: doubt(page, self.account, ids))
+        self.database.write(lambda tx: doubt(tx, self.account, ids))
 
 
 def number_of(order_id: str) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.book.entry import DAY, Entry, entry_of
-from kustom_mcp.book.query import By
+from kustom_mcp.book.entry import DAY, BookEntry, entry_of
+from kustom_mcp.book.query import SortKey
 from kustom_mcp.book.writing import forget, forget_all, put
 from tests.book.books import Books, both, number_of
 from tests.book.writers import order
@@ -90,7 +90,7 @@ def test_what_can_be_captured_comes_first_and_of_the_rest_the_newest(books: Book
     books.add(3, remaining_authorized_amount=70, created_at="2026-01-03T00:00:00Z", **ended)
     books.add(4, remaining_authorized_amount=0, created_at="2026-01-04T00:00:00Z", **ended)
     books.add(5, remaining_authorized_amount=0, created_at="2026-01-02T00:00:00Z", **ended)
-    orders: dict[By, list[int]] = {
+    orders: dict[SortKey, list[int]] = {
         "expires_at": [1, 2, 4, 3, 5],
         "remaining_authorized_amount": [2, 3, 1, 4, 5],
         "created_at": [2, 1, 4, 3, 5],
@@ -98,24 +98,24 @@ def test_what_can_be_captured_comes_first_and_of_the_rest_the_newest(books: Book
     for by, expected in orders.items():
         for limit in range(1, 6):
             assert books.numbers(by, limit) == expected[:limit]
-            walked: list[Entry] = []
+            walked: list[BookEntry] = []
             while part := books.page(by, limit, walked[-1] if walked else None):
                 walked += part
             assert [number_of(entry.order_id) for entry in walked] == expected
 
 
 @pytest.mark.parametrize("by", ["created_at", "expires_at"])
-def test_where_the_last_order_shown_is_gone_its_equals_are_not_lost(by: By, books: Books) -> None:
+def test_where_the_last_order_shown_is_gone_its_equals_are_not_lost(by: SortKey, books: Books) -> None:
     for number in (1, 2, 3):
         books.add(number, created_at=TIME, expires_at=TIME)
     first = books.page(by, 2)[1]
     rest = books.numbers(by, 50, first)
-    books.shelf.write(lambda page: forget(page, books.account, [first.order_id]))
+    books.database.write(lambda tx: forget(tx, books.account, [first.order_id]))
     assert set(rest) < set(books.numbers(by, 50, first)) == {1, 2, 3} - {number_of(first.order_id)}
 
 
 @pytest.mark.parametrize("by", ["created_at", "expires_at", "remaining_authorized_amount"])
-def test_pages_show_nothing_twice_and_lose_nothing_that_did_not_move(by: By, books: Books) -> None:
+def test_pages_show_nothing_twice_and_lose_nothing_that_did_not_move(by: SortKey, books: Books) -> None:
     """Between pages orders are added, changed, forgotten and read again: those that stayed are shown once."""
 
     def given(number: int) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def test_pages_show_nothing_twice_and_lose_nothing_that_did_not_move(by: By, boo
 
     for number in range(24):
         books.add(number, **given(number))
-    shown: list[Entry] = []
+    shown: list[BookEntry] = []
     turn = 0
     while part := books.page(by, 5, shown[-1] if shown else None):
         shown += part
@@ -132,7 +132,7 @@ def test_pages_show_nothing_twice_and_lose_nothing_that_did_not_move(by: By, boo
         books.add(100 + turn, **given(turn))
         books.add(turn, read_at=turn + 2.0, **given(turn), merchant_reference1=f"new {turn}")
         gone = [order(20 + turn).order_id] if number_of(shown[-1].order_id) != 20 + turn else []
-        books.shelf.write(lambda page, gone=gone: forget(page, books.account, gone))
+        books.database.write(lambda tx, gone=gone: forget(tx, books.account, gone))
     numbers = [number_of(entry.order_id) for entry in shown]
     assert len(numbers) == len(set(numbers))
     assert set(range(20)) <= set(numbers)
@@ -180,17 +180,17 @@ def test_a_new_reference_replaces_the_old_one_and_what_is_forgotten_has_none(boo
     books.add(2, merchant_reference1="A-1")
     books.add(1, read_at=2.0, merchant_reference1="C-1", merchant_reference2="B-1")
     assert [both(books, reference=name) for name in ("A-1", "B-1", "C-1")] == [[2], [1], [1]]
-    books.shelf.write(lambda page: forget(page, books.account, [order(1).order_id]))
+    books.database.write(lambda tx: forget(tx, books.account, [order(1).order_id]))
     books.add(3)
     assert [both(books, reference=name) for name in ("A-1", "B-1", "C-1")] == [[2], [], []]
-    assert books.shelf.read(lambda page: page.rows("SELECT count(*) FROM book_names")) == [(1,)]
+    assert books.database.read(lambda tx: tx.rows("SELECT count(*) FROM book_names")) == [(1,)]
 
 
 def test_what_is_forgotten_altogether_leaves_no_reference(books: Books) -> None:
     books.add(1, merchant_reference1="A-1")
-    assert books.shelf.write(lambda page: forget_all(page, books.account)).orders == 1
+    assert books.database.write(lambda tx: forget_all(tx, books.account)).orders == 1
     tables = ("book", "book_names", "book_sums")
-    left = [books.shelf.read(lambda page, of=of: page.rows(f"SELECT count(*) FROM {of}")) for of in tables]
+    left = [books.database.read(lambda tx, of=of: tx.rows(f"SELECT count(*) FROM {of}")) for of in tables]
     assert left == [[(0,)]] * 3
 
 
@@ -198,5 +198,5 @@ def test_of_two_readings_put_in_together_the_later_one_counts(books: Books) -> N
     later, earlier = entry_of(order(1, order_amount=200), "call", 2.0), entry_of(order(1), "call", 1.0)
     assert later is not None
     assert earlier is not None
-    assert books.shelf.write(lambda page: put(page, books.account, [later, earlier])) == 1
+    assert books.database.write(lambda tx: put(tx, books.account, [later, earlier])) == 1
     assert [entry.order_amount for entry in books.page()] == [200]

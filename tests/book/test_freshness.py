@@ -18,9 +18,9 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import SANDBOX_URL, App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book import Book
-from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
@@ -38,29 +38,29 @@ def order(amount: int, status: str = "AUTHORIZED", order_id: str = ONE) -> Order
     return Order.model_validate(made | {"purchase_currency": "SEK"})
 
 
-def opened(now: float = 1_000.0, account: str = SANDBOX, shelf: LocalShelf | None = None) -> Book:
-    return Book(shelf or LocalShelf(None), account, 400, lambda: now)
+def opened(now: float = 1_000.0, account: str = SANDBOX, database: SqliteBook | None = None) -> Book:
+    return Book(database or SqliteBook(None), account, 400, lambda: now)
 
 
 async def kept(book: Book) -> list[tuple[int, int]]:
     """Amount and time of every order of this account."""
 
-    def look(page: Page, account: int) -> list[tuple[int, int]]:
+    def look(tx: BookTransaction, account: int) -> list[tuple[int, int]]:
         return [
-            (entry.order_amount, entry.read_at) for entry in Search(page, account, Wanted(), None).page("created_at", 9)
+            (entry.order_amount, entry.read_at) for entry in Search(tx, account, Query(), None).page("created_at", 9)
         ]
 
     return await book.ask(look)
 
 
-class SlowShelf(LocalShelf):
+class SlowShelf(SqliteBook):
     """Memory that takes its time to write."""
 
     def __init__(self) -> None:
         super().__init__(None)
         self.entered, self.go_on = threading.Event(), threading.Event()
 
-    def write(self, work: Callable[[Page], T]) -> T:
+    def write(self, work: Callable[[BookTransaction], T]) -> T:
         self.entered.set()
         assert self.go_on.wait(PATIENCE)
         return super().write(work)
@@ -68,20 +68,20 @@ class SlowShelf(LocalShelf):
 
 @pytest.mark.real_clock
 async def test_who_asks_waits_for_what_is_being_written() -> None:
-    shelf = SlowShelf()
-    book, answers = opened(shelf=shelf), list[list[tuple[int, int]]]()
+    database = SlowShelf()
+    book, answers = opened(database=database), list[list[tuple[int, int]]]()
 
     async def ask() -> None:
         answers.append(await kept(book))
 
     async with book.kept(), anyio.create_task_group() as group:
         book.note(order(200), read_at=20)
-        await anyio.to_thread.run_sync(shelf.entered.wait)
+        await anyio.to_thread.run_sync(database.entered.wait)
         group.start_soon(ask)
         with anyio.move_on_after(0.2):  # time enough for one that does not wait
             while not answers:
                 await anyio.lowlevel.checkpoint()
-        shelf.go_on.set()
+        database.go_on.set()
     assert answers == [[(200, 20_000)]]
 
 
@@ -122,8 +122,8 @@ async def test_what_was_asked_for_before_a_write_does_not_end_the_doubt_about_it
 
 
 async def test_a_doubt_that_is_written_late_leaves_a_later_reading_alone() -> None:
-    shelf = LocalShelf(None)
-    mine, theirs = opened(30.0, shelf=shelf), opened(40.0, shelf=shelf)
+    database = SqliteBook(None)
+    mine, theirs = opened(30.0, database=database), opened(40.0, database=database)
     mine.note(order(100), read_at=10)
     await kept(mine)
     mine.doubt(ONE)
@@ -133,8 +133,8 @@ async def test_a_doubt_that_is_written_late_leaves_a_later_reading_alone() -> No
 
 
 async def test_what_a_clock_that_was_ahead_has_read_is_in_doubt_and_loses() -> None:
-    shelf = LocalShelf(None)
-    ahead, right = opened(1e9, shelf=shelf), opened(1_000.0, shelf=shelf)
+    database = SqliteBook(None)
+    ahead, right = opened(1e9, database=database), opened(1_000.0, database=database)
     ahead.note(order(100))
     assert await kept(ahead) == [(100, 10**12)]
     right.note(order(1, order_id=ONE.replace("1", "2")))
@@ -144,9 +144,9 @@ async def test_what_a_clock_that_was_ahead_has_read_is_in_doubt_and_loses() -> N
 
 
 async def test_accounts_and_environments_know_nothing_of_one_another() -> None:
-    shelf = LocalShelf(None)
+    database = SqliteBook(None)
     accounts = ("playground/M1", "production/M1", "playground/M2")
-    books = {account: opened(float(number + 1), account, shelf) for number, account in enumerate(accounts)}
+    books = {account: opened(float(number + 1), account, database) for number, account in enumerate(accounts)}
     for number, book in enumerate(books.values()):
         book.note(order(100 + number))
     for number, book in enumerate(books.values()):
@@ -154,7 +154,7 @@ async def test_accounts_and_environments_know_nothing_of_one_another() -> None:
     books["production/M1"].doubt(ONE)
     assert await kept(books["production/M1"]) == [(101, -2_000)]
     assert await kept(books["playground/M1"]) == [(100, 1_000)]
-    assert await kept(opened(account="production/M2", shelf=shelf)) == []
+    assert await kept(opened(account="production/M2", database=database)) == []
 
 
 class Slow(SandboxTransport):

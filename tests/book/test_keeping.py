@@ -17,9 +17,9 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from kustom_mcp.app.app import App
 from kustom_mcp.book import Book
 from kustom_mcp.book.entry import DAY, entry_of
-from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import LATEST, BookUnavailable, LocalShelf, Page
+from kustom_mcp.book.sqlite import LATEST, BookTransaction, BookUnavailable, SqliteBook
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
 from kustom_mcp.simulator.app import Simulator
 from tests.book.writers import EACH, SANDBOX, order, started
@@ -52,12 +52,12 @@ async def test_no_personal_data_reaches_the_file(tmp_path: Path) -> None:
 
 
 def test_what_is_kept_of_an_order_is_exactly_this() -> None:
-    shelf = LocalShelf(None)
+    database = SqliteBook(None)
     columns = {
-        table: [row[1] for row in shelf.read(lambda page, table=table: page.rows(f"PRAGMA table_info({table})"))]
+        table: [row[1] for row in database.read(lambda tx, table=table: tx.rows(f"PRAGMA table_info({table})"))]
         for table in ("book", "book_kinds", "book_names")
     }
-    shelf.close()
+    database.close()
     assert columns == {
         "book": [
             *("number", "account", "order_id", "id_backwards", "kind"),
@@ -85,10 +85,10 @@ def _broken(path: Path) -> None:
 
 def _written(path: Path) -> bytearray:
     """The bytes of a good book."""
-    shelf = LocalShelf(path)
+    database = SqliteBook(path)
     entries = [entry_of(order(number, merchant_reference1=f"A-{number}"), "call", 1e9) for number in range(300)]
-    shelf.write(lambda page: put(page, account_number(page, SANDBOX), [entry for entry in entries if entry]))
-    shelf.close()
+    database.write(lambda tx: put(tx, account_number(tx, SANDBOX), [entry for entry in entries if entry]))
+    database.close()
     return bytearray(path.read_bytes())
 
 
@@ -158,10 +158,10 @@ def test_a_row_whose_kind_is_missing_is_damage_as_well(tmp_path: Path) -> None:
     with sqlite3.connect(file_of(tmp_path)) as connection:
         connection.execute("DELETE FROM book_kinds")
     connection.close()
-    shelf = LocalShelf(file_of(tmp_path))
+    database = SqliteBook(file_of(tmp_path))
     with pytest.raises(BookUnavailable, match="damaged: KeyError"):
-        shelf.read(lambda page: Search(page, 1, Wanted(), None).known(0))
-    shelf.close()
+        database.read(lambda tx: Search(tx, 1, Query(), None).known(0))
+    database.close()
 
 
 async def test_the_folder_of_a_damaged_book_may_be_deleted_while_the_server_runs(tmp_path: Path) -> None:
@@ -216,24 +216,24 @@ async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_pa
 
 def test_a_disk_that_is_full_loses_no_order_that_is_already_there(tmp_path: Path) -> None:
     path = file_of(tmp_path)
-    shelf = LocalShelf(path)
+    database = SqliteBook(path)
 
-    def fill(first: int, count: int, pages: int) -> Callable[[Page], int]:
-        def work(page: Page) -> int:
-            page.rows(f"PRAGMA max_page_count = {pages}")
+    def fill(first: int, count: int, pages: int) -> Callable[[BookTransaction], int]:
+        def work(tx: BookTransaction) -> int:
+            tx.rows(f"PRAGMA max_page_count = {pages}")
             entries = [entry_of(order(number), "call", 1.0) for number in range(first, first + count)]
-            return put(page, account_number(page, SANDBOX), [entry for entry in entries if entry])
+            return put(tx, account_number(tx, SANDBOX), [entry for entry in entries if entry])
 
         return work
 
-    assert shelf.write(fill(0, 10, 10_000)) == 10
+    assert database.write(fill(0, 10, 10_000)) == 10
     with pytest.raises(Exception, match="SQLITE_FULL"):
-        shelf.write(fill(10, 5_000, 30))
-    assert shelf.read(lambda page: page.rows("SELECT count(*), sum(orders) FROM book, book_sums WHERE day = -1")) == [
+        database.write(fill(10, 5_000, 30))
+    assert database.read(lambda tx: tx.rows("SELECT count(*), sum(orders) FROM book, book_sums WHERE day = -1")) == [
         (10, 100)
     ]
-    assert shelf.write(fill(10, 5_000, 100_000)) == 5_000
-    shelf.close()
+    assert database.write(fill(10, 5_000, 100_000)) == 5_000
+    database.close()
 
 
 def _local(state: Path, _: str) -> tuple[str, dict[str, str]]:
@@ -267,22 +267,22 @@ async def test_other_processes_write_meanwhile_and_every_answer_is_of_one_state(
 
 
 def test_what_is_older_than_the_operator_keeps_is_forgotten_with_its_sums() -> None:
-    shelf = LocalShelf(None)
+    database = SqliteBook(None)
 
-    def work(page: Page) -> None:
-        mine, other = account_number(page, "a"), account_number(page, "b")
+    def work(tx: BookTransaction) -> None:
+        mine, other = account_number(tx, "a"), account_number(tx, "b")
         dates = ["2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z", None]
         entries = [entry_of(order(number, created_at=date), "call", 1e9) for number, date in enumerate(dates)]
         for account in (mine, other):
-            put(page, account, [entry for entry in entries if entry])
+            put(tx, account, [entry for entry in entries if entry])
         day = entries[1].created_at if entries[1] else 0
-        assert forget_before(page, mine, day - DAY // 2).orders == 2
-        assert page.rows("SELECT sum(orders) FROM book_sums WHERE account = :a AND day = -1", {"a": mine}) == [(1,)]
-        assert forget_all(page, mine).orders == 1
-        assert page.rows("SELECT count(*) FROM book WHERE account = :a", {"a": other}) == [(3,)]
+        assert forget_before(tx, mine, day - DAY // 2).orders == 2
+        assert tx.rows("SELECT sum(orders) FROM book_sums WHERE account = :a AND day = -1", {"a": mine}) == [(1,)]
+        assert forget_all(tx, mine).orders == 1
+        assert tx.rows("SELECT count(*) FROM book WHERE account = :a", {"a": other}) == [(3,)]
 
-    shelf.write(work)
-    shelf.close()
+    database.write(work)
+    database.close()
 
 
 def test_an_order_with_an_impossible_amount_is_not_kept() -> None:
@@ -291,9 +291,9 @@ def test_an_order_with_an_impossible_amount_is_not_kept() -> None:
 
 async def test_a_book_that_fails_keeps_what_was_noted_until_it_works_again(tmp_path: Path) -> None:
     file_of(tmp_path).mkdir(parents=True)
-    book = Book(LocalShelf(file_of(tmp_path)), SANDBOX, 400, lambda: 1e9)
+    book = Book(SqliteBook(file_of(tmp_path)), SANDBOX, 400, lambda: 1e9)
     book.note(order(1))
     with pytest.raises(Exception, match="CANTOPEN"):
-        await book.ask(lambda page, account: page.rows("SELECT 1"))
+        await book.ask(lambda tx, account: tx.rows("SELECT 1"))
     file_of(tmp_path).rmdir()
-    assert await book.ask(lambda page, account: page.rows("SELECT count(*) FROM book")) == [(1,)]
+    assert await book.ask(lambda tx, account: tx.rows("SELECT count(*) FROM book")) == [(1,)]

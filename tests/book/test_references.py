@@ -42,7 +42,7 @@ def test_an_id_is_found_in_its_disguises(how: str, books: Books) -> None:
     for number, order_id in enumerate((one, other)):
         entry = entry_of(order(number).model_copy(update={"order_id": order_id}), "call", 1.0)
         assert entry is not None
-        books.shelf.write(lambda page, entry=entry: put(page, books.account, [entry]))
+        books.database.write(lambda tx, entry=entry: put(tx, books.account, [entry]))
     assert [entry.order_id for entry in books.page(reference=DISGUISES[how](one))] == [one]
 
 
@@ -61,7 +61,7 @@ def test_a_reference_is_found_however_it_was_typed(books: Books) -> None:
     assert both(books, reference="cafe 7") == []
     assert both(books, reference="web30010") == [2]
     assert both(books, reference="\ufdfa" * 255) == [3]
-    lengths = books.shelf.read(lambda page: page.rows("SELECT max(length(name)) FROM book_names"))
+    lengths = books.database.read(lambda tx: tx.rows("SELECT max(length(name)) FROM book_names"))
     assert lengths == [(255,)]
 
 

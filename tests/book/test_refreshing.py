@@ -64,7 +64,7 @@ async def known_since_yesterday(
                 entry_of(Order.model_validate(record.order), "import", yesterday)
                 for record in simulator.store.records()
             ]
-            await talk.app.book.change(lambda page, account: put(page, account, [one for one in entries if one]))
+            await talk.app.book.change(lambda tx, account: put(tx, account, [one for one in entries if one]))
             yield talk, clock, ids
 
 
@@ -197,7 +197,7 @@ async def test_what_cannot_change_by_itself_is_not_read_again(tmp_path: Path) ->
             order = record.order | {"remaining_authorized_amount": left}
             entry = entry_of(Order.model_validate(order), "import", old)
             assert entry is not None
-            await talk.app.book.change(lambda page, account, entry=entry: put(page, account, [entry]))
+            await talk.app.book.change(lambda tx, account, entry=entry: put(tx, account, [entry]))
         answer, _ = await find(talk)
         assert [row["order_id"] for row in answer["orders"] if "stale" in row] == []
         assert (len(talk.requests), answer["coverage"]["known"], answer["coverage"]["stale"]) == (1, 5, 0)

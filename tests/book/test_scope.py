@@ -87,9 +87,9 @@ async def serving(state: Path, ids: tuple[str, ...], scope: str) -> AsyncGenerat
                 source = "import" if order_id in OTHERS[2:4] else "webhook"
                 entry = entry_of(Order.model_validate(record.order), source, NOW.timestamp() - 3600 * hours)
                 assert entry is not None
-                await app.book.change(lambda page, account, entry=entry: put(page, account, [entry]))
+                await app.book.change(lambda tx, account, entry=entry: put(tx, account, [entry]))
         doubted = {OTHERS[1]: int(NOW.timestamp() * 1000)}
-        await app.book.change(lambda page, account: doubt(page, account, doubted))
+        await app.book.change(lambda tx, account: doubt(tx, account, doubted))
         yield callers, "who"
 
 

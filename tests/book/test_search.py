@@ -15,10 +15,10 @@ from pydantic import SecretStr
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.postgres import SharedShelf
-from kustom_mcp.book.query import By, Wanted, place
+from kustom_mcp.book.postgres import PostgresBook
+from kustom_mcp.book.query import Query, SortKey, place
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import LocalShelf, Shelf
+from kustom_mcp.book.sqlite import BookDatabase, SqliteBook
 from kustom_mcp.book.writing import account_number, forget, put
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import stamp
@@ -53,7 +53,7 @@ DRAFTS = st.fixed_dictionaries(
 )
 MAYBE = st.none()
 ANY = st.builds(
-    Wanted,
+    Query,
     reference=MAYBE | MAYBE | REFERENCES,
     status=MAYBE | MAYBE | st.sampled_from(["AUTHORIZED", "CAPTURED", "EXPIRED", "CLOSED"]),
     fraud_status=MAYBE | MAYBE | st.sampled_from(["ACCEPTED", "PENDING"]),
@@ -66,7 +66,7 @@ ANY = st.builds(
     unshipped=MAYBE | MAYBE | st.booleans(),
     disputed=MAYBE | MAYBE | MAYBE | st.booleans(),
 )
-WANTED = ANY | st.builds(Wanted, created_from=MAYBE | MOMENTS, created_to=MAYBE | MOMENTS)
+WANTED = ANY | st.builds(Query, created_from=MAYBE | MOMENTS, created_to=MAYBE | MOMENTS)
 BY = st.sampled_from(["created_at", "expires_at", "remaining_authorized_amount"])
 
 
@@ -86,7 +86,7 @@ def exact(order: Json, reference: str) -> bool:
     return any((order.get(name) or "").strip().casefold() == reference.strip().casefold() for name in NAMES)
 
 
-def matches(order: Json, wanted: Wanted) -> bool:
+def matches(order: Json, wanted: Query) -> bool:
     """The filter over an order as the simulator holds it, written by itself."""
     ended = order["status"] in ("CANCELLED", "EXPIRED", "CLOSED")
     shipments = order.get("shipping_info", []) + [one for entry in order["captures"] for one in entry["shipping_info"]]
@@ -110,7 +110,7 @@ def matches(order: Json, wanted: Wanted) -> bool:
     return all(fits(getattr(wanted, name)) for name, fits in asked.items() if getattr(wanted, name) is not None)
 
 
-def rank(order: Json, by: By) -> tuple[bool, int]:
+def rank(order: Json, by: SortKey) -> tuple[bool, int]:
     """The order of a search, written by itself: what it concerns comes first, and of the rest the newest."""
     left, ended = order["remaining_authorized_amount"], order["status"] in ("CANCELLED", "EXPIRED", "CLOSED")
     if by == "expires_at" and left > 0 and not ended:
@@ -121,13 +121,13 @@ def rank(order: Json, by: By) -> tuple[bool, int]:
 
 
 def hold(
-    shelf: Shelf,
+    database: BookDatabase,
     drafts: list[Json],
     changes: list[tuple[int, Json]],
     gone: list[int],
     scoped: set[int],
-    wanted: Wanted,
-    by: By,
+    wanted: Query,
+    by: SortKey,
 ) -> None:
     simulator = Simulator(clock=lambda: NOW, seeds=())
     ids = [str(simulator.add_order(draft).order["order_id"]) for draft in drafts]
@@ -137,31 +137,29 @@ def hold(
         assert record is not None
         return entry_of(Order.model_validate(record.order), "call", at)
 
-    def history(page: Any) -> int:
-        account = account_number(page, "playground/M1")
-        other = account_number(page, "playground/M2")
-        forget(
-            page, account, [row[0] for row in page.rows("SELECT order_id FROM book WHERE account = :a", {"a": account})]
-        )
-        put(page, account, [read(order_id, 1.0) for order_id in ids])
-        put(page, other, [read(order_id, 1.0) for order_id in ids[:2]])
+    def history(tx: Any) -> int:
+        account = account_number(tx, "playground/M1")
+        other = account_number(tx, "playground/M2")
+        forget(tx, account, [row[0] for row in tx.rows("SELECT order_id FROM book WHERE account = :a", {"a": account})])
+        put(tx, account, [read(order_id, 1.0) for order_id in ids])
+        put(tx, other, [read(order_id, 1.0) for order_id in ids[:2]])
         before = [read(order_id, 0.5) for order_id in ids]
         for index, draft in changes:
             simulator.add_order(draft | {"order_id": ids[index % len(ids)]})
-        put(page, account, [read(order_id, 2.0) for order_id in ids])
-        put(page, account, before)  # what comes late must not win
-        forget(page, account, [ids[index % len(ids)] for index in gone])
+        put(tx, account, [read(order_id, 2.0) for order_id in ids])
+        put(tx, account, before)  # what comes late must not win
+        forget(tx, account, [ids[index % len(ids)] for index in gone])
         return account
 
-    account = shelf.write(history)
+    account = database.write(history)
     left = {order_id for order_id in ids if order_id not in {ids[index % len(ids)] for index in gone}}
     scope = {ids[index % len(ids)] for index in scoped} if scoped else None
     visible = left if scope is None else left & scope
     records = [simulator.store.find(order_id) for order_id in visible]
     expected = {str(r.order["order_id"]): r.order for r in records if r is not None and matches(r.order, wanted)}
 
-    def ask(page: Any) -> None:
-        search = Search(page, account, wanted, scope)
+    def ask(tx: Any) -> None:
+        search = Search(tx, account, wanted, scope)
         asked = wanted.reference
         called_so = {name for name, order in expected.items() if asked is not None and exact(order, asked)}
 
@@ -200,7 +198,7 @@ def hold(
         known = search.known(3000)
         assert (known.orders, known.sources) == (len(visible), {"call": len(visible)} if visible else {})
 
-    shelf.read(ask)
+    database.read(ask)
 
 
 NOON = int(NOW.timestamp() * 1000)
@@ -227,23 +225,23 @@ HISTORY = given(
 
 
 @HISTORY
-@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_from=NOON), by="created_at")
-@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Wanted(created_to=NOON), by="expires_at")
+@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Query(created_from=NOON), by="created_at")
+@example(drafts=HALF_DAYS, changes=[], gone=[], scoped=set(), wanted=Query(created_to=NOON), by="expires_at")
 @settings(max_examples=70, deadline=None)
 def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> None:
-    shelf = LocalShelf(None)
-    hold(shelf, **story)
-    shelf.close()
+    database = SqliteBook(None)
+    hold(database, **story)
+    database.close()
 
 
 @pytest.fixture
 def shared(shared_database: str) -> Any:
     store = Store.postgres(SecretStr(shared_database))
-    yield SharedShelf(store)
+    yield PostgresBook(store)
     store.close()
 
 
 @HISTORY
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_search_in_postgresql_equals_it_as_well(shared: Shelf, **story: Any) -> None:
+def test_a_search_in_postgresql_equals_it_as_well(shared: BookDatabase, **story: Any) -> None:
     hold(shared, **story)

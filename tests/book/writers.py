@@ -11,8 +11,8 @@ from pydantic import SecretStr
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.postgres import SharedShelf
-from kustom_mcp.book.sqlite import LocalShelf, Shelf
+from kustom_mcp.book.postgres import PostgresBook
+from kustom_mcp.book.sqlite import BookDatabase, SqliteBook
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.state.account import account_of
@@ -36,11 +36,11 @@ def started(place: str, first: int) -> subprocess.Popen[bytes]:
 
 def write_many(place: str, first: int) -> None:
     store = Store.postgres(SecretStr(place)) if place.startswith("postgresql:") else None
-    shelf: Shelf = SharedShelf(store) if store else LocalShelf(Path(place))
+    database: BookDatabase = PostgresBook(store) if store else SqliteBook(Path(place))
     for number in range(first, first + EACH):
         entry = entry_of(order(number), "call", 1e9)
         assert entry is not None
-        shelf.write(lambda page, entry=entry: put(page, account_number(page, SANDBOX), [entry]))
-    shelf.close()
+        database.write(lambda tx, entry=entry: put(tx, account_number(tx, SANDBOX), [entry]))
+    database.close()
     if store:
         store.close()

@@ -17,7 +17,7 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.intents import Intents
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
 from tests.calls.gated_operations import (
@@ -84,7 +84,7 @@ async def _drained(talk: Talk, _: str) -> None:
 
 
 async def _unwritable(talk: Talk, _: str) -> None:
-    talk.app.audit = Audit(None, "/dev/full")
+    talk.app.audit = AuditLog(None, "/dev/full")
 
 
 async def _refunded_by_somebody(talk: Talk, order_id: str) -> None:

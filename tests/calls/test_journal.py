@@ -13,8 +13,8 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.confirmation import operating_user
-from kustom_mcp.state.audit_log import Audit, AuditUnavailable
-from kustom_mcp.state.intents import Intents, Remembered
+from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
+from kustom_mcp.state.intents import AppliedCalls, Intents
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import DUE_DATE, REFUND, SEND_OUT, only
 from tests.calls.quick import ALL, quickly
@@ -28,12 +28,12 @@ def _full() -> AuditUnavailable:
     return AuditUnavailable(OSError(28, "an invented full disk"))
 
 
-class NoAudit(Audit):
+class NoAudit(AuditLog):
     def record(self, event: Mapping[str, Any]) -> None:
         raise _full()
 
 
-class NoOutcomes(Audit):
+class NoOutcomes(AuditLog):
     def record(self, event: Mapping[str, Any]) -> None:
         if event["event"] != "intent":
             raise _full()
@@ -54,12 +54,12 @@ class NotFound(Intents):
         raise _full()
 
 
-class NotRemembered(Remembered):
+class NotRemembered(AppliedCalls):
     def remember(self, digest: str, facts: Mapping[str, Any], until: float) -> None:
         raise _full()
 
 
-class NotRecalled(Remembered):
+class NotRecalled(AppliedCalls):
     def recall(self, digest: str, now: float) -> dict[str, Any] | None:
         raise _full()
 

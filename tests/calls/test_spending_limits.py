@@ -19,8 +19,8 @@ from kustom_mcp.server.handlers import TOOL_FACTS
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.state.audit_log import Audit
-from kustom_mcp.state.spending_limits import DAY, Limits
+from kustom_mcp.state.audit_log import AuditLog
+from kustom_mcp.state.spending_limits import DAY, SpendingLimits
 from tests.support.conversation import MODES, Talk, conversation, demo, write, yes
 
 NOON = 1_767_355_200.0  # 2026-01-02 12:00 UTC
@@ -195,9 +195,9 @@ async def test_a_settling_call_that_sends_nothing_gives_nothing_back_of_what_may
         talk.app.drain(60)
         assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == UNKNOWN
         talk.app.draining = False
-        talk.app.audit = Audit(None, "/dev/full")
+        talk.app.audit = AuditLog(None, "/dev/full")
         assert refusal(await talk.call("refund_order", call, confirm=code(unknown))) == UNKNOWN
-        talk.app.audit = Audit(None)
+        talk.app.audit = AuditLog(None)
         assert refusal(await refund(talk, order, 301)) == ("not_sent", "LIMIT_EXCEEDED")
         assert (await talk.call("refund_order", call, confirm=code(unknown)))["outcome"] == "applied"
 
@@ -251,7 +251,7 @@ async def test_what_this_server_does_not_send_is_given_back() -> None:
 
 
 async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    limits = Limits(tmp_path, patience=0.1)
+    limits = SpendingLimits(tmp_path, patience=0.1)
     policy = Policy(load({"KUSTOM_MAX_DAILY": "SEK:1000"}).settings, TOOL_FACTS, limits)
     body, now = {"refunded_amount": 1000}, NOON
 
@@ -339,7 +339,7 @@ async def test_without_counts_writes_are_refused_and_reads_go_on(tmp_path: Path)
 
 async def test_counts_that_stay_locked_are_busy(tmp_path: Path) -> None:
     def impatient(app: App) -> None:
-        app.limits = Limits(tmp_path, patience=0.1)
+        app.limits = SpendingLimits(tmp_path, patience=0.1)
 
     async with conversation(KUSTOM_STATE_DIR=str(tmp_path), host=impatient) as talk:
         order = demo("authorized-sek")

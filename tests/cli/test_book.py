@@ -19,7 +19,7 @@ import pytest
 
 from kustom_mcp.book import Book, hints
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.sqlite import LATEST, LocalShelf, Page
+from kustom_mcp.book.sqlite import LATEST, BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.demo_orders import demo_orders
@@ -138,10 +138,10 @@ def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_b
 ) -> None:
     filled(command, shop, tmp_path, DEMO[0])
     kustom.reset()
-    shelf = LocalShelf(book_of(shop))
+    database = SqliteBook(book_of(shop))
     given = [Hint(order_id, "webhook", verified=True) for order_id in DEMO[:4]]
-    shelf.write(lambda page: hints.add(page, account_number(page, kustom.account), given, 1))
-    shelf.close()
+    database.write(lambda tx: hints.add(tx, account_number(tx, kustom.account), given, 1))
+    database.close()
     ran = command("book", "forget", DEMO[0], DEMO[1], **shop)
     assert (ran.code, ran.out) == (0, "Forgot 1 order and 1 that was announced and not read yet.\n")
     ran = command("book", "forget", DEMO[1], DEMO[2], **shop)
@@ -351,16 +351,16 @@ def test_sync_follows_what_was_hinted_and_settles_the_hints(
     missing = "00000000-0000-4000-8000-000000000000"
     filled(command, shop, tmp_path, known)
     kustom.reset()
-    shelf = LocalShelf(book_of(shop))
-    mine = shelf.write(lambda page: account_number(page, kustom.account))
+    database = SqliteBook(book_of(shop))
+    mine = database.write(lambda tx: account_number(tx, kustom.account))
     given = [Hint(signed, "webhook", verified=True, disputed=True), Hint(missing, "push"), Hint(hidden, "push")]
-    shelf.write(lambda page: hints.add(page, mine, given, 1))
-    shelf.close()
-    book = Book(LocalShelf(book_of(shop)), kustom.account, 400, time.time)
+    database.write(lambda tx: hints.add(tx, mine, given, 1))
+    database.close()
+    book = Book(SqliteBook(book_of(shop)), kustom.account, 400, time.time)
     for named in (paid, known):
         book.hint(named.upper(), "settlement")
 
-    def nothing(page: Page, account: int) -> None:
+    def nothing(tx: BookTransaction, account: int) -> None:
         """What was named is written before anything is asked."""
 
     anyio.run(book.ask, nothing)

@@ -34,16 +34,16 @@ MISSING = "Kustom has no such order for these credentials: it does not exist, or
 ANOTHER_WRITER = """
 import sys
 from pathlib import Path
-from kustom_mcp.book.entry import Entry, Kind
-from kustom_mcp.book.sqlite import LocalShelf
+from kustom_mcp.book.entry import BookEntry, OrderKind
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
 from tests.book.writers import SANDBOX
 
-shelf = LocalShelf(Path(sys.argv[1]))
-kind = Kind("SEK", "CAPTURED", "", False, False, False, "call")
+database = SqliteBook(Path(sys.argv[1]))
+kind = OrderKind("SEK", "CAPTURED", "", False, False, False, "call")
 for number in range(200):
-    entry = Entry(f"00000000-0000-4000-8000-{number:012}", kind, None, None, None, None, *[0] * 9, 1)
-    shelf.write(lambda page: put(page, account_number(page, SANDBOX), [entry]))
+    entry = BookEntry(f"00000000-0000-4000-8000-{number:012}", kind, None, None, None, None, *[0] * 9, 1)
+    database.write(lambda tx: put(tx, account_number(tx, SANDBOX), [entry]))
 """
 
 

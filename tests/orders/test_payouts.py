@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kustom_mcp.api.settlements import Payout, Totals, Transaction
+from kustom_mcp.api.settlements import Payout, PayoutTotals, Transaction
 from kustom_mcp.orders import payouts as settled
 
 DAY = "2026-03-02"
@@ -156,7 +156,7 @@ def test_the_payouts_of_an_order_add_up_to_its_totals(found: list[tuple[str, int
 
 
 def test_a_payout_is_what_kustom_adds_it_up_to_and_the_rest_is_other() -> None:
-    totals = Totals(
+    totals = PayoutTotals(
         sale_amount=100, return_amount=10, fee_amount=4, tax_amount=1, repay_amount=20, settlement_amount=65
     )
     whole = Payout(payment_reference="A", currency_code="eur", totals=totals)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.store import Record
+from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Response
 from tests.support.direct import ask
@@ -24,7 +24,7 @@ def line(reference: str, amount: int, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, Record, str]:
+def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:
     simulator = Simulator(clock=lambda: MORNING, seeds=(), switches=switches)
     record = simulator.add_order(given)
     return simulator, record, f"/orders/{record.order['order_id']}"
@@ -34,7 +34,7 @@ def error(response: Response) -> tuple[int, str]:
     return response.status, response.json()["error_code"]
 
 
-def booked(record: Record) -> list[int]:
+def booked(record: StoredOrder) -> list[int]:
     return [entry["refunded_amount"] for entry in record.order["captures"]]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.store import Record
+from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Response
 from tests.support.direct import ask
@@ -15,7 +15,7 @@ MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LINE = {"reference": "A", "name": "Thing", "quantity": 1, "unit_price": 1000, "total_amount": 1000}
 
 
-def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, Record, str]:
+def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:
     simulator = Simulator(clock=lambda: MORNING, seeds=(), switches=switches)
     record = simulator.add_order(given)
     return simulator, record, f"/orders/{record.order['order_id']}"

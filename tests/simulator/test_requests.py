@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.app import API_KEY, MAX_LOG, Seen, Simulator
+from kustom_mcp.simulator.app import API_KEY, MAX_LOG, LoggedRequest, Simulator
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response
 from tests.support.direct import ask, credentials
@@ -235,10 +235,10 @@ def test_every_request_to_the_api_is_in_the_log() -> None:
     ask(simulator, "GET", "/sandbox/orders")
     send(simulator, "POST", f"{PATH}/captures", body=b"\xff{")
     assert simulator.requests == [
-        Seen("GET", PATH, None, None, 200),
-        Seen("POST", f"{PATH}/captures", "k", {"captured_amount": 1}, 201),
-        Seen("POST", f"{PATH}/captures", "k", {"captured_amount": 2}, 201, replayed=True),
-        Seen("POST", f"{PATH}/captures", None, "\ufffd{", 400),
+        LoggedRequest("GET", PATH, None, None, 200),
+        LoggedRequest("POST", f"{PATH}/captures", "k", {"captured_amount": 1}, 201),
+        LoggedRequest("POST", f"{PATH}/captures", "k", {"captured_amount": 2}, 201, replayed=True),
+        LoggedRequest("POST", f"{PATH}/captures", None, "\ufffd{", 400),
     ]
 
 

@@ -8,7 +8,7 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.simulator.app import Seen, Simulator
+from kustom_mcp.simulator.app import LoggedRequest, Simulator
 from tests.support.direct import ask, credentials
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -210,6 +210,6 @@ async def test_a_fault_meets_only_its_method_and_path() -> None:
         assert (await http.post(f"{path}/acknowledge")).status_code == 204
         with pytest.raises(httpx.ReadError):
             await http.post(f"{path}/refunds", json={"refunded_amount": 10})
-    assert simulator.requests[-1] == Seen(
+    assert simulator.requests[-1] == LoggedRequest(
         "POST", f"/ordermanagement/v1{path}/refunds", None, {"refunded_amount": 10}, None, fault="reset"
     )

@@ -5,7 +5,15 @@ import itertools
 import pytest
 
 from kustom_mcp.simulator import states
-from kustom_mcp.simulator.states import PERMISSIONS, TRANSITIONS, Event, IllegalEvent, Position, Refused, Status
+from kustom_mcp.simulator.states import (
+    PERMISSIONS,
+    TRANSITIONS,
+    IllegalEvent,
+    OperationRefused,
+    OrderEvent,
+    Position,
+    Status,
+)
 from kustom_mcp.simulator.switches import Switches
 
 PLAIN = Switches()
@@ -16,7 +24,7 @@ FULL = Position(Status.CAPTURED, ordered=1000, captured=1000)
 
 def refusal(call: object) -> str:
     assert callable(call)
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(OperationRefused) as caught:
         call()
     return caught.value.code
 
@@ -61,8 +69,8 @@ def test_a_status_nobody_knows_counts_as_cancelled() -> None:
     assert refusal(lambda: states.permit("captureOrder", "FROZEN")) == "CAPTURE_NOT_ALLOWED"
 
 
-@pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, Event)))
-def test_an_event_has_a_transition_or_is_illegal(status: Status, event: Event) -> None:
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(Status, OrderEvent)))
+def test_an_event_has_a_transition_or_is_illegal(status: Status, event: OrderEvent) -> None:
     if (status, event) in TRANSITIONS:
         assert states.advance(status, event, PLAIN) == TRANSITIONS[status, event]
     else:

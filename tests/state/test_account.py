@@ -19,12 +19,11 @@ from pydantic import SecretStr
 from kustom_mcp.api.client import KustomClient
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.book import Book, hints, imports
-from kustom_mcp.book import completeness as feed
-from kustom_mcp.book.entry import Entry, Kind
+from kustom_mcp.book import Book, completeness, hints, imports
+from kustom_mcp.book.entry import BookEntry, OrderKind
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.postgres import SharedShelf
-from kustom_mcp.book.sqlite import LocalShelf, Page, Shelf
+from kustom_mcp.book.postgres import PostgresBook
+from kustom_mcp.book.sqlite import BookDatabase, BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.cli.audit import left_at_start, name_at_start
 from kustom_mcp.cli.book.runner import patiently
@@ -33,7 +32,7 @@ from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.state.account import Account, account_of
 from kustom_mcp.state.database import Store
-from kustom_mcp.state.spending_limits import Limits, Move, NoRoom
+from kustom_mcp.state.spending_limits import LimitReached, Reservation, SpendingLimits
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import DUE_DATE, REFUND
 from tests.calls.quick import quickly
@@ -374,27 +373,27 @@ async def test_nothing_is_said_where_nothing_was_left(tmp_path: Path, capsys: py
     assert capsys.readouterr().err == ""
 
 
-def _entry(number: int, read_at: int, *, disputed: bool = False, amount: int = 100) -> Entry:
-    kind = Kind("SEK", "AUTHORIZED", "", True, True, disputed, "call")
+def _entry(number: int, read_at: int, *, disputed: bool = False, amount: int = 100) -> BookEntry:
+    kind = OrderKind("SEK", "AUTHORIZED", "", True, True, disputed, "call")
     order_id = f"00000000-0000-4000-8000-{number:012}"
-    return Entry(
+    return BookEntry(
         order_id, kind, f"R-{number}", None, None, None, amount, amount, 0, 0, amount, 10**12, 0, 0, 0, read_at
     )
 
 
-def _two_books(page: Page, new: str) -> None:
+def _two_books(tx: BookTransaction, new: str) -> None:
     """What two user names of one merchant, and the merchant since, have kept."""
-    one, other, mine = (account_number(page, name) for name in ("production/PK777_x", "production/PK777_y", new))
-    stranger = account_number(page, "production/PK778_x")
-    put(page, one, [_entry(number, 1000 + number) for number in range(1200)])
-    put(page, other, [_entry(5, 9000, amount=77), _entry(6, 5, disputed=True), _entry(5000, 1)])
-    put(page, mine, [_entry(7, 9000, amount=55)])
-    put(page, stranger, [_entry(1, 1)])
-    hints.add(page, one, [Hint("a", "webhook", verified=True, disputed=True), Hint("b", "push")], 1)
-    hints.add(page, mine, [Hint("a", "push")], 1)
-    imports.keep(page, other, "file", 7, 1, 1.0)
+    one, other, mine = (account_number(tx, name) for name in ("production/PK777_x", "production/PK777_y", new))
+    stranger = account_number(tx, "production/PK778_x")
+    put(tx, one, [_entry(number, 1000 + number) for number in range(1200)])
+    put(tx, other, [_entry(5, 9000, amount=77), _entry(6, 5, disputed=True), _entry(5000, 1)])
+    put(tx, mine, [_entry(7, 9000, amount=55)])
+    put(tx, stranger, [_entry(1, 1)])
+    hints.add(tx, one, [Hint("a", "webhook", verified=True, disputed=True), Hint("b", "push")], 1)
+    hints.add(tx, mine, [Hint("a", "push")], 1)
+    imports.keep(tx, other, "file", 7, 1, 1.0)
     for account in (one, mine):
-        feed.begin(page, account, "x", 10)
+        completeness.begin(tx, account, "x", 10)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -402,26 +401,24 @@ async def test_the_books_of_one_merchant_are_put_together(
     shared: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     store = Store.postgres(SecretStr(request.getfixturevalue("shared_database"))) if shared else None
-    shelf: Shelf = SharedShelf(store) if store else LocalShelf(tmp_path / "book" / "book.sqlite3")
+    database: BookDatabase = PostgresBook(store) if store else SqliteBook(tmp_path / "book" / "book.sqlite3")
     account = account_of(settings(username="pk777-z", api_key="kco_live_x"))
-    shelf.write(lambda page: _two_books(page, account.name))
+    database.write(lambda tx: _two_books(tx, account.name))
     books = [Book.of(tmp_path, store, account, 36_500, lambda: 2e9) for _ in range(3)]
 
-    def looked(page: Page, number: int) -> tuple[Any, ...]:
+    def looked(tx: BookTransaction, number: int) -> tuple[Any, ...]:
         mine = {"account": number}
         return (
-            page.rows("SELECT count(*), sum(order_amount) FROM book WHERE account = :account", mine),
-            page.rows(
-                "SELECT sum(orders), sum(order_amount) FROM book_sums WHERE account = :account AND day = -1", mine
-            ),
-            page.rows("SELECT count(*) FROM book_names JOIN book USING (number) WHERE account = :account", mine),
-            page.rows(
+            tx.rows("SELECT count(*), sum(order_amount) FROM book WHERE account = :account", mine),
+            tx.rows("SELECT sum(orders), sum(order_amount) FROM book_sums WHERE account = :account AND day = -1", mine),
+            tx.rows("SELECT count(*) FROM book_names JOIN book USING (number) WHERE account = :account", mine),
+            tx.rows(
                 "SELECT count(*) FROM book JOIN book_kinds USING (kind) WHERE account = :account AND disputed = 1", mine
             ),
-            sorted(claimed.hint for claimed in hints.waiting(page, number)),
-            imports.done(page, number, "file"),
-            page.rows("SELECT since FROM book_feeds WHERE account = :account", mine),
-            page.rows("SELECT name FROM book_accounts ORDER BY account"),
+            sorted(claimed.hint for claimed in hints.waiting(tx, number)),
+            imports.done(tx, number, "file"),
+            tx.rows("SELECT since FROM book_feeds WHERE account = :account", mine),
+            tx.rows("SELECT name FROM book_accounts ORDER BY account"),
         )
 
     found: list[Any] = []
@@ -449,26 +446,24 @@ async def test_the_books_of_one_merchant_are_put_together(
         ]
         * 3
     )
-    shelf.close()
+    database.close()
     if store:
         store.close()
 
 
 async def test_a_single_book_is_renamed_as_it_stands(tmp_path: Path) -> None:
-    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    database = SqliteBook(tmp_path / "book" / "book.sqlite3")
 
-    def kept(page: Page) -> None:
-        number = account_number(page, "production/PM777")
-        put(page, number, [_entry(1, 10)])
-        feed.begin(page, number, "x", 10)
+    def kept(tx: BookTransaction) -> None:
+        number = account_number(tx, "production/PM777")
+        put(tx, number, [_entry(1, 10)])
+        completeness.begin(tx, number, "x", 10)
 
-    shelf.write(kept)
+    database.write(kept)
     book = Book.of(tmp_path, None, account_of(settings(username="PM777-x", api_key="kco_live_x")), 36_500, lambda: 2e9)
-    since = await book.ask(
-        lambda page, number: page.rows("SELECT since FROM book_feeds WHERE account = :n", {"n": number})
-    )
+    since = await book.ask(lambda tx, number: tx.rows("SELECT since FROM book_feeds WHERE account = :n", {"n": number}))
     assert since == [(10,)]
-    shelf.close()
+    database.close()
 
 
 def test_ceilings_of_a_shared_store_are_taken_over_by_servers_that_start_together(shared_database: str) -> None:
@@ -485,8 +480,10 @@ def test_ceilings_of_a_shared_store_are_taken_over_by_servers_that_start_togethe
 
     def counted(_: int) -> int:
         store = Store.postgres(SecretStr(shared_database), patience=30)
-        with pytest.raises(NoRoom) as full:
-            Limits(None, shared=store, account=account).look(Move("x", account.name, "refund", "SEK", 201, 1000), NOW)
+        with pytest.raises(LimitReached) as full:
+            SpendingLimits(None, shared=store, account=account).look(
+                Reservation("x", account.name, "refund", "SEK", 201, 1000), NOW
+            )
         store.close()
         return full.value.left
 

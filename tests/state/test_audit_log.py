@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from kustom_mcp.state.audit_log import Audit, AuditUnavailable
+from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.database import Store
-from kustom_mcp.state.intents import Intents, Remembered
+from kustom_mcp.state.intents import AppliedCalls, Intents
 from tests.support.unhurried import PATIENCE
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -45,7 +45,7 @@ def run(program: str, *arguments: str) -> subprocess.Popen[str]:
 
 
 def test_each_record_is_one_line_in_a_private_file_of_the_process(tmp_path: Path) -> None:
-    audit = Audit(tmp_path / "state", now=noon)
+    audit = AuditLog(tmp_path / "state", now=noon)
     assert not (tmp_path / "state").exists()
     audit.record({"event": "preview", "text": 'line\nbreak "quoted" \ud800'})
     audit.record({"event": "intent", "at": Path("/x")})
@@ -64,7 +64,7 @@ def test_each_record_is_one_line_in_a_private_file_of_the_process(tmp_path: Path
 def test_another_file_can_be_named_and_is_appended_to(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     for number in (1, 2):
-        audit = Audit(tmp_path / "state", str(log), now=noon)
+        audit = AuditLog(tmp_path / "state", str(log), now=noon)
         audit.record({"n": number})
         audit.close()
     assert lines(log) == [{"time": STAMP, "n": 1}, {"time": STAMP, "n": 2}]
@@ -73,12 +73,12 @@ def test_another_file_can_be_named_and_is_appended_to(tmp_path: Path) -> None:
 
 
 def test_a_dash_is_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    Audit(None, "-", now=noon).record({"event": "intent"})
+    AuditLog(None, "-", now=noon).record({"event": "intent"})
     assert capfd.readouterr() == ("", f'{{"time":"{STAMP}","event":"intent"}}\n')
 
 
 def test_without_a_place_the_record_is_kept_in_memory() -> None:
-    audit = Audit(None, now=noon)
+    audit = AuditLog(None, now=noon)
     audit.record({"event": "preview"})
     assert list(audit.memory) == [{"time": STAMP, "event": "preview"}]
     for number in range(10_001):
@@ -87,7 +87,7 @@ def test_without_a_place_the_record_is_kept_in_memory() -> None:
 
 
 def test_the_time_is_that_of_the_record() -> None:
-    audit = Audit(None)
+    audit = AuditLog(None)
     audit.record({})
     assert abs(datetime.fromisoformat(audit.memory[0]["time"]) - datetime.now(UTC)).total_seconds() < 60
 
@@ -95,7 +95,7 @@ def test_the_time_is_that_of_the_record() -> None:
 def test_a_place_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
     blocker.write_text("a file where a directory should be")
-    audit = Audit(blocker / "state", now=noon)
+    audit = AuditLog(blocker / "state", now=noon)
     with pytest.raises(AuditUnavailable, match=r"EEXIST|ENOTDIR") as caught:
         audit.record({"n": 1})
     assert str(tmp_path) not in str(caught.value)
@@ -108,21 +108,21 @@ def test_a_place_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_reported_for_every_record() -> None:
-    audit = Audit(None, "/dev/full")
+    audit = AuditLog(None, "/dev/full")
     for _ in range(2):
         with pytest.raises(AuditUnavailable, match="ENOSPC"):
             audit.record({"event": "intent"})
 
 
 def test_a_device_that_cannot_sync_is_fine() -> None:
-    audit = Audit(None, os.devnull)
+    audit = AuditLog(None, os.devnull)
     audit.record({"event": "intent"})
     audit.close()
 
 
 def test_a_line_that_did_not_fit_does_not_spoil_the_next(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
-    audit = Audit(None, str(log), now=noon)
+    audit = AuditLog(None, str(log), now=noon)
     audit.record({"n": 1})
     before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -142,7 +142,7 @@ def test_a_line_that_did_not_fit_does_not_spoil_the_next(tmp_path: Path) -> None
 def test_processes_that_share_a_file_do_not_tear_lines(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     program = (
-        "import sys; from kustom_mcp.state.audit_log import Audit; audit = Audit(None, sys.argv[1])\n"
+        "import sys; from kustom_mcp.state.audit_log import AuditLog; audit = AuditLog(None, sys.argv[1])\n"
         "for n in range(200): audit.record({'who': sys.argv[2], 'n': n, 'pad': 'x' * 3000})"
     )
     children = [run(program, str(log), who) for who in "abcd"]
@@ -254,7 +254,7 @@ def test_a_name_that_is_no_file_name_is_refused(place: dict[str, Any], name: str
 def test_a_place_that_cannot_hold_intents_is_reported_and_reads_as_empty(tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
     blocker.write_text("a file where a directory should be")
-    intents, remembered = Intents(blocker / "state"), Remembered(blocker / "state")
+    intents, remembered = Intents(blocker / "state"), AppliedCalls(blocker / "state")
     with pytest.raises(AuditUnavailable, match=r"EEXIST|ENOTDIR"):
         intents.open(INTENT, "one")
     with pytest.raises(AuditUnavailable, match=r"EEXIST|ENOTDIR"):
@@ -272,7 +272,7 @@ def test_a_place_that_cannot_be_read_stops_writes(tmp_path: Path) -> None:
             attempt()
     (tmp_path / "applied" / "ab12.json").mkdir(parents=True)
     with pytest.raises(AuditUnavailable, match="EISDIR"):
-        Remembered(tmp_path).recall("ab12", 0)
+        AppliedCalls(tmp_path).recall("ab12", 0)
 
 
 def test_a_write_that_does_not_fit_leaves_the_old_state(tmp_path: Path) -> None:
@@ -317,14 +317,14 @@ def test_a_half_written_file_is_ignored_and_later_removed(tmp_path: Path) -> Non
     left.write_text('{"until": 9e9')
     fresh.write_text('{"until": 9e9')
     os.utime(left, (0, 0))
-    remembered = Remembered(tmp_path)
+    remembered = AppliedCalls(tmp_path)
     assert remembered.recall("ab12", 0) is None
     remembered.remember("ef56", {}, 9e9)
     assert (left.exists(), fresh.exists()) == (False, True)
 
 
 def test_a_call_is_remembered_until_its_time_is_over(place: dict[str, Any]) -> None:
-    remembered = Remembered(**place, now=lambda: 1000)
+    remembered = AppliedCalls(**place, now=lambda: 1000)
     remembered.remember("ab12", {"at": "noon"}, 1900)
     assert remembered.recall("ab12", 1899.9) == {"at": "noon"}
     assert remembered.recall("ab12", 1900) is None
@@ -335,7 +335,7 @@ def test_a_call_is_remembered_until_its_time_is_over(place: dict[str, Any]) -> N
 
 def test_what_is_over_is_swept(tmp_path: Path) -> None:
     now = 1000.0
-    remembered = Remembered(tmp_path, now=lambda: now)
+    remembered = AppliedCalls(tmp_path, now=lambda: now)
     remembered.remember("old", {}, 1030)
     remembered.remember("new", {}, 2000)
     now = 1050
@@ -347,5 +347,5 @@ def test_what_is_over_is_swept(tmp_path: Path) -> None:
 
 
 def test_two_processes_remember_for_each_other(tmp_path: Path) -> None:
-    Remembered(tmp_path).remember("ab12", {"at": "noon"}, 9e9)
-    assert Remembered(tmp_path).recall("ab12", 0) == {"at": "noon"}
+    AppliedCalls(tmp_path).remember("ab12", {"at": "noon"}, 9e9)
+    assert AppliedCalls(tmp_path).recall("ab12", 0) == {"at": "noon"}

@@ -31,7 +31,7 @@ from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.database import Store, StoreUnavailable, StoreUnfit, migrations
 from kustom_mcp.state.database.tables import TABLES
 from kustom_mcp.state.shared_cooldown import sharing
-from kustom_mcp.state.spending_limits import Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom
+from kustom_mcp.state.spending_limits import LimitReached, LimitsBusy, LimitsUnavailable, Reservation, SpendingLimits
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import REFUND
 from tests.calls.quick import quickly
@@ -82,7 +82,7 @@ def impatient(app: App) -> None:
     """Failures are seen after half a second."""
     assert app.settings.store is not None
     app.store = Store.postgres(app.settings.store, patience=0.5)
-    app.limits = Limits(None, shared=app.store)
+    app.limits = SpendingLimits(None, shared=app.store)
     app.intents = type(app.intents)(None, shared=app.store)
     app.remembered = type(app.remembered)(None, shared=app.store)
     app.book = Book.of(None, app.store, app.account, 400, app.wall)
@@ -171,27 +171,27 @@ def test_a_clock_that_differs_counts_by_that_of_the_database(shared_database: st
 
     with opened(shared_database) as right, opened(shared_database) as wrong:
         wrong.__class__ = Ahead
-        here, ahead = Limits(None, shared=right), Limits(None, shared=wrong)
-        here.take("me", 9, Move("a", "x", "refund", "SEK", 600, 1000), NOW)
-        move = Move("b", "x", "refund", "SEK", 600, 1000)
-        with pytest.raises(NoRoom) as full:
+        here, ahead = SpendingLimits(None, shared=right), SpendingLimits(None, shared=wrong)
+        here.take("me", 9, Reservation("a", "x", "refund", "SEK", 600, 1000), NOW)
+        move = Reservation("b", "x", "refund", "SEK", 600, 1000)
+        with pytest.raises(LimitReached) as full:
             ahead.take("me", 9, move, NOW + 2 * 86_400)
         assert (full.value.left, full.value.at) == (400, NOW + 3 * 86_400)
-        with pytest.raises(NoRoom):
+        with pytest.raises(LimitReached):
             here.look(move, NOW)
 
 
 def test_waiting_for_ones_turn_is_busy_after_a_while(shared_database: str) -> None:
-    move = Move("a", "x", "refund", "SEK", 1, 9)
+    move = Reservation("a", "x", "refund", "SEK", 1, 9)
 
     def meanwhile(_: object) -> None:
         with pytest.raises(LimitsBusy):
-            Limits(None, shared=hasty).look(move, NOW)
+            SpendingLimits(None, shared=hasty).look(move, NOW)
 
     with opened(shared_database) as patient, opened(shared_database, 1.0) as hasty:
-        at_last(lambda: Limits(None, shared=hasty).look(move, NOW))  # it has its connection then
+        at_last(lambda: SpendingLimits(None, shared=hasty).look(move, NOW))  # it has its connection then
         patient.run(meanwhile, alone=["moved x/refund/SEK"])
-        at_last(lambda: Limits(None, shared=hasty).look(move, NOW))
+        at_last(lambda: SpendingLimits(None, shared=hasty).look(move, NOW))
 
 
 def at_last(look: Callable[[], T]) -> T:

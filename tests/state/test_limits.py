@@ -20,7 +20,16 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
 from kustom_mcp.state.database import Store
-from kustom_mcp.state.spending_limits import DAY, MINUTE, Limits, LimitsBusy, LimitsUnavailable, Move, NoRoom, TooFast
+from kustom_mcp.state.spending_limits import (
+    DAY,
+    MINUTE,
+    LimitReached,
+    LimitsBusy,
+    LimitsUnavailable,
+    RateExceeded,
+    Reservation,
+    SpendingLimits,
+)
 from tests.support.unhurried import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -29,15 +38,15 @@ MANY = 10_000
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def limits(request: pytest.FixtureRequest) -> Generator[Limits]:
+def limits(request: pytest.FixtureRequest) -> Generator[SpendingLimits]:
     """Counts of one test, in each kind of store."""
     if request.param == "memory":
-        limits = Limits(None)
+        limits = SpendingLimits(None)
         yield limits
         limits.close()
         return
     store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")))
-    yield Limits(None, shared=store)
+    yield SpendingLimits(None, shared=store)
     store.close()
 
 
@@ -52,33 +61,33 @@ import os, signal, sys
 from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
-from kustom_mcp.state.spending_limits import Limits, Move, NoRoom
+from kustom_mcp.state.spending_limits import LimitReached, Reservation, SpendingLimits
 from kustom_mcp.state.database import Store
 def counts(place, patience=60):
     if place.startswith("postgresql://"):
-        return Limits(None, shared=Store.postgres(SecretStr(place), patience=patience))
-    return Limits(Path(place), patience=patience)
+        return SpendingLimits(None, shared=Store.postgres(SecretStr(place), patience=patience))
+    return SpendingLimits(Path(place), patience=patience)
 """
 
 
 @contextmanager
-def counts(place: str) -> Generator[Limits]:
+def counts(place: str) -> Generator[SpendingLimits]:
     """The counts that processes keep together, in this one."""
     shared = Store.postgres(SecretStr(place), patience=60) if place.startswith("postgresql://") else None
-    limits = Limits(Path(place), patience=60, shared=shared)
+    limits = SpendingLimits(Path(place), patience=60, shared=shared)
     yield limits
     (shared or limits).close()
 
 
 def refund(
     key: str, amount: int, ceiling: int = 1000, *, account: str = "playground/M1", currency: str = "SEK"
-) -> Move:
-    return Move(key, account, "refund", currency, amount, ceiling)
+) -> Reservation:
+    return Reservation(key, account, "refund", currency, amount, ceiling)
 
 
-def left(limits: Limits, now: float, ceiling: int = 1000) -> int:
+def left(limits: SpendingLimits, now: float, ceiling: int = 1000) -> int:
     """What refunds in SEK may still come to."""
-    with pytest.raises(NoRoom) as refused:
+    with pytest.raises(LimitReached) as refused:
         limits.look(refund("asked", ceiling + 1, ceiling), now)
     return refused.value.left
 
@@ -93,60 +102,60 @@ def run(program: str, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_caller_has_so_many_writes_a_minute_and_another_caller_its_own(limits: Limits) -> None:
+def test_a_caller_has_so_many_writes_a_minute_and_another_caller_its_own(limits: SpendingLimits) -> None:
     limits.take("anna", 2, None, NOW)
     limits.take("anna", 2, None, NOW + 10)
-    with pytest.raises(TooFast) as refused:
+    with pytest.raises(RateExceeded) as refused:
         limits.take("anna", 2, None, NOW + 20)
     assert refused.value.wait == 40
     limits.take("bo", 2, None, NOW + 20)
-    with pytest.raises(TooFast):
+    with pytest.raises(RateExceeded):
         limits.take("anna", 2, None, NOW + MINUTE - 0.001)
     limits.take("anna", 2, None, NOW + MINUTE)
 
 
-def test_small_amounts_add_up_to_the_ceiling_and_no_further(limits: Limits) -> None:
+def test_small_amounts_add_up_to_the_ceiling_and_no_further(limits: SpendingLimits) -> None:
     for number in range(10):
         limits.take("me", MANY, refund(f"k{number}", 100), NOW + number)
-    with pytest.raises(NoRoom) as refused:
+    with pytest.raises(LimitReached) as refused:
         limits.take("me", MANY, refund("k10", 1), NOW + 10)
     assert (refused.value.left, refused.value.at) == (0, NOW + DAY)
 
 
-def test_room_returns_when_enough_has_become_a_day_old(limits: Limits) -> None:
+def test_room_returns_when_enough_has_become_a_day_old(limits: SpendingLimits) -> None:
     for hour in range(4):
         limits.take("me", MANY, refund(f"k{hour}", 250), NOW + hour * 3600)
-    with pytest.raises(NoRoom) as refused:
+    with pytest.raises(LimitReached) as refused:
         limits.look(refund("new", 600), NOW + 4 * 3600)
     assert (refused.value.left, refused.value.at) == (0, NOW + 2 * 3600 + DAY)
-    with pytest.raises(NoRoom):
+    with pytest.raises(LimitReached):
         limits.take("me", MANY, refund("new", 600), NOW + 2 * 3600 + DAY - 1)
     limits.take("me", MANY, refund("new", 600), NOW + 2 * 3600 + DAY)
 
 
-def test_an_amount_above_the_ceiling_never_has_room(limits: Limits) -> None:
+def test_an_amount_above_the_ceiling_never_has_room(limits: SpendingLimits) -> None:
     limits.take("me", MANY, refund("a", 100), NOW)
-    with pytest.raises(NoRoom) as refused:
+    with pytest.raises(LimitReached) as refused:
         limits.look(refund("b", 1001), NOW)
     assert (refused.value.left, refused.value.at) == (900, None)
 
 
-def test_looking_reserves_nothing(limits: Limits) -> None:
+def test_looking_reserves_nothing(limits: SpendingLimits) -> None:
     for _ in range(3):
         limits.look(refund("a", 1000), NOW)
     assert left(limits, NOW) == 1000
 
 
-def test_kinds_currencies_and_accounts_are_counted_apart(limits: Limits) -> None:
+def test_kinds_currencies_and_accounts_are_counted_apart(limits: SpendingLimits) -> None:
     limits.take("me", MANY, refund("a", 1000), NOW)
     limits.take("me", MANY, refund("b", 1000)._replace(kind="capture"), NOW)
     limits.take("me", MANY, refund("c", 1000, currency="EUR"), NOW)
     limits.take("me", MANY, refund("d", 1000, account="production/M1"), NOW)
-    with pytest.raises(NoRoom):
+    with pytest.raises(LimitReached):
         limits.take("me", MANY, refund("e", 1), NOW)
 
 
-def test_the_same_intent_is_counted_once_and_the_later_time_holds(limits: Limits) -> None:
+def test_the_same_intent_is_counted_once_and_the_later_time_holds(limits: SpendingLimits) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.take("me", MANY, refund("a", 600), NOW + 3600)
     assert left(limits, NOW + 3600) == 400
@@ -154,7 +163,7 @@ def test_the_same_intent_is_counted_once_and_the_later_time_holds(limits: Limits
     assert left(limits, NOW + 3600 + DAY) == 1000
 
 
-def test_what_did_not_move_is_given_back(limits: Limits) -> None:
+def test_what_did_not_move_is_given_back(limits: SpendingLimits) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.give_back("a")
     limits.give_back("a")
@@ -162,28 +171,30 @@ def test_what_did_not_move_is_given_back(limits: Limits) -> None:
     assert left(limits, NOW) == 1000
 
 
-def test_a_second_attempt_that_was_refused_does_not_give_back_what_the_first_may_have_moved(limits: Limits) -> None:
+def test_a_second_attempt_that_was_refused_does_not_give_back_what_the_first_may_have_moved(
+    limits: SpendingLimits,
+) -> None:
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.give_back("a")
     assert left(limits, NOW) == 400
 
 
-def test_a_write_that_is_refused_for_its_money_is_not_counted_as_a_write(limits: Limits) -> None:
-    with pytest.raises(NoRoom):
+def test_a_write_that_is_refused_for_its_money_is_not_counted_as_a_write(limits: SpendingLimits) -> None:
+    with pytest.raises(LimitReached):
         limits.take("me", 1, refund("a", 1001), NOW)
     limits.take("me", 1, refund("a", 1000), NOW)
-    with pytest.raises(TooFast):
+    with pytest.raises(RateExceeded):
         limits.take("me", 1, refund("b", 0), NOW)
 
 
-def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day(limits: Limits) -> None:
+def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day(limits: SpendingLimits) -> None:
     limits.take("me", 1, refund("a", 1000), NOW + 365 * DAY)
-    with pytest.raises(TooFast) as refused:
+    with pytest.raises(RateExceeded) as refused:
         limits.take("me", 1, refund("b", 1000), NOW)
     assert refused.value.wait == MINUTE
     limits.look(refund("a", 1000), NOW)  # the time that was corrected is kept
-    with pytest.raises(NoRoom) as no_room:
+    with pytest.raises(LimitReached) as no_room:
         limits.look(refund("b", 1000), NOW + 1)
     assert no_room.value.at is not None
     assert no_room.value.at <= NOW + 1 + DAY
@@ -195,7 +206,7 @@ Step = st.tuples(st.sampled_from(("take", "give_back")), st.integers(0, 5), st.i
 @settings(deadline=None, max_examples=60)
 @given(st.lists(Step, max_size=25))
 def test_no_24_hours_ever_hold_more_than_the_ceiling(steps: list[tuple[str, int, int, int]]) -> None:
-    limits, now = Limits(None), NOW
+    limits, now = SpendingLimits(None), NOW
     held: dict[str, list[float]] = {}
     amounts = {f"k{number}": 50 + 150 * number for number in range(6)}
     for action, number, _, pause in steps:
@@ -211,7 +222,7 @@ def test_no_24_hours_ever_hold_more_than_the_ceiling(steps: list[tuple[str, int,
             continue
         try:
             limits.take("me", MANY, refund(key, amounts[key]), now)
-        except NoRoom:
+        except LimitReached:
             assert others + amounts[key] > 1000
         else:
             assert others + amounts[key] <= 1000
@@ -221,7 +232,7 @@ def test_no_24_hours_ever_hold_more_than_the_ceiling(steps: list[tuple[str, int,
 
 def test_the_file_is_private_and_survives_a_restart(tmp_path: Path) -> None:
     state = tmp_path / "home" / "state"
-    limits = Limits(state)
+    limits = SpendingLimits(state)
     assert not state.exists()
     limits.take("me", MANY, refund("a", 600), NOW)
     assert limits.path is not None
@@ -230,13 +241,13 @@ def test_the_file_is_private_and_survives_a_restart(tmp_path: Path) -> None:
     assert {mode(file) for file in files} == {0o600}
     assert (mode(limits.path.parent), mode(state)) == (0o700, 0o700)
     limits.close()
-    again = Limits(state)
+    again = SpendingLimits(state)
     assert left(again, NOW) == 400
     again.close()
 
 
 def test_old_rows_are_swept(tmp_path: Path) -> None:
-    limits = Limits(tmp_path / "state")
+    limits = SpendingLimits(tmp_path / "state")
     for number in range(20):
         limits.take("me", MANY, refund(f"k{number}", 1), NOW)
     limits.take("me", MANY, None, NOW + DAY)
@@ -254,9 +265,9 @@ print("ready", flush=True)
 sys.stdin.readline()
 for number in range(30):
     try:
-        limits.take(name, 1000, Move(name + str(number), "a", "refund", "SEK", 1, ceiling), 1000.0)
+        limits.take(name, 1000, Reservation(name + str(number), "a", "refund", "SEK", 1, ceiling), 1000.0)
         got += 1
-    except NoRoom:
+    except LimitReached:
         pass
 limits.close()
 print(got)
@@ -288,7 +299,7 @@ def test_threads_of_one_process_cannot_both_have_the_last_unit(place: str) -> No
             for number in range(10):
                 try:
                     limits.take(name, MANY, refund(f"{name}{number}", 1, 25), NOW)
-                except NoRoom:
+                except LimitReached:
                     continue
                 got += 1
             return got
@@ -299,7 +310,7 @@ def test_threads_of_one_process_cannot_both_have_the_last_unit(place: str) -> No
 def test_a_process_that_is_killed_leaves_its_reservation(place: str) -> None:
     killed = f"""
 {COUNTED}
-counts(sys.argv[1]).take("me", 9, Move("a", "playground/M1", "refund", "SEK", 600, 1000), float(sys.argv[2]))
+counts(sys.argv[1]).take("me", 9, Reservation("a", "playground/M1", "refund", "SEK", 600, 1000), float(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     process = run(killed, place, str(NOW))
@@ -310,7 +321,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_file_that_is_not_ours_is_refused_and_works_again_when_it_is_gone(tmp_path: Path) -> None:
-    limits = Limits(tmp_path / "state")
+    limits = SpendingLimits(tmp_path / "state")
     assert limits.path is not None
     limits.path.parent.mkdir(parents=True)
     limits.path.write_bytes(b"this is no database, and longer than the header of one would be" * 20)
@@ -328,7 +339,7 @@ def test_a_file_that_is_not_ours_is_refused_and_works_again_when_it_is_gone(tmp_
 
 
 def test_a_database_that_is_damaged_while_it_is_in_use_is_refused(tmp_path: Path) -> None:
-    limits = Limits(tmp_path / "state")
+    limits = SpendingLimits(tmp_path / "state")
     limits.take("me", MANY, refund("a", 600), NOW)
     limits.close()
     assert limits.path is not None
@@ -348,7 +359,7 @@ def test_a_place_that_cannot_hold_the_file_is_unavailable(tmp_path: Path, obstac
         place.mkdir()
     else:
         place.write_text("a file where a directory should be")
-    limits = Limits(state)
+    limits = SpendingLimits(state)
     with pytest.raises(LimitsUnavailable) as refused:
         limits.take("me", MANY, refund("a", 1), NOW)
     assert str(tmp_path) not in str(refused.value)
@@ -358,17 +369,17 @@ def test_a_disk_without_space_is_unavailable(tmp_path: Path) -> None:
     full = """
 import resource, signal, sys
 from pathlib import Path
-from kustom_mcp.state.spending_limits import Limits, LimitsUnavailable, Move
-limits = Limits(Path(sys.argv[1]))
+from kustom_mcp.state.spending_limits import LimitsUnavailable, Reservation, SpendingLimits
+limits = SpendingLimits(Path(sys.argv[1]))
 limits.take("me", 9, None, 1000.0)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 try:
-    limits.take("me", 9, Move("a", "x", "refund", "SEK", 1, 9), 1001.0)
+    limits.take("me", 9, Reservation("a", "x", "refund", "SEK", 1, 9), 1001.0)
 except LimitsUnavailable as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-limits.take("me", 2, Move("a", "x", "refund", "SEK", 9, 9), 1001.0)
+limits.take("me", 2, Reservation("a", "x", "refund", "SEK", 9, 9), 1001.0)
 limits.close()
 print("and again")
 """
@@ -395,17 +406,17 @@ def statements() -> Generator[list[str]]:
 
 
 def test_a_lock_that_stays_is_busy_and_one_that_goes_is_waited_for(tmp_path: Path) -> None:
-    limits = Limits(tmp_path / "state", patience=0.2)
+    limits = SpendingLimits(tmp_path / "state", patience=0.2)
     limits.take("me", MANY, refund("a", 600), NOW)
     assert limits.path is not None
     with closing(sqlite3.connect(limits.path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LimitsBusy):
             limits.take("me", MANY, refund("b", 1), NOW)
-        newcomer = Limits(tmp_path / "state", patience=0.2)
+        newcomer = SpendingLimits(tmp_path / "state", patience=0.2)
         with pytest.raises(LimitsBusy):
             newcomer.take("me", MANY, refund("b", 1), NOW)
-        patient = Limits(tmp_path / "state", patience=PATIENCE)
+        patient = SpendingLimits(tmp_path / "state", patience=PATIENCE)
         release = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
         release.start()
         patient.take("me", MANY, refund("b", 1), NOW)
@@ -416,7 +427,7 @@ def test_a_lock_that_stays_is_busy_and_one_that_goes_is_waited_for(tmp_path: Pat
 
 
 def test_a_file_that_was_removed_does_not_go_on_counting_alone(tmp_path: Path) -> None:
-    first, second = Limits(tmp_path / "state"), Limits(tmp_path / "state")
+    first, second = SpendingLimits(tmp_path / "state"), SpendingLimits(tmp_path / "state")
     first.take("me", MANY, refund("a", 600), NOW)
     assert first.path is not None
     for file in list(first.path.parent.iterdir()):
@@ -429,7 +440,7 @@ def test_a_file_that_was_removed_does_not_go_on_counting_alone(tmp_path: Path) -
 
 def test_a_write_costs_one_transaction_of_few_statements_however_many_there_were(tmp_path: Path) -> None:
     """The benchmarks say how long that takes."""
-    limits = Limits(tmp_path / "state")
+    limits = SpendingLimits(tmp_path / "state")
     costs = list[int]()
     for number in range(100):
         with statements() as seen:
@@ -452,7 +463,7 @@ def test_a_server_that_starts_does_not_load_the_database_library() -> None:
 
 def test_memory_is_private_and_leaves_nothing_behind(tmp_path: Path) -> None:
     before = set(os.listdir(tmp_path)), set(os.listdir(ROOT))
-    one, other = Limits(None), Limits(None)
+    one, other = SpendingLimits(None), SpendingLimits(None)
     one.take("me", MANY, refund("a", 600), NOW)
     assert (left(one, NOW), left(other, NOW)) == (400, 1000)
     one.close()

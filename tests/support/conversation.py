@@ -28,9 +28,9 @@ from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
-from kustom_mcp.simulator.app import Seen, Simulator
+from kustom_mcp.simulator.app import LoggedRequest, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
-from kustom_mcp.state.spending_limits import Limits
+from kustom_mcp.state.spending_limits import SpendingLimits
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
@@ -95,12 +95,12 @@ class Talk:
         self._from = len(self.simulator.requests)
 
     @property
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[LoggedRequest]:
         """Every request since the mark, reads included."""
         return self.simulator.requests[self._from :]
 
     @property
-    def writes(self) -> list[Seen]:
+    def writes(self) -> list[LoggedRequest]:
         """Every write since the mark, whole; each carries one idempotency key, a UUID."""
         writes = [seen for seen in self.requests if seen.method != "GET"]
         for seen in writes:
@@ -180,7 +180,7 @@ async def conversation(
         telemetry=telemetry,
         clock=anyio.current_time,
     )
-    app.limits = Limits(app.settings.state_path, patience=PATIENCE, shared=app.store, account=app.account)
+    app.limits = SpendingLimits(app.settings.state_path, patience=PATIENCE, shared=app.store, account=app.account)
     if host is not None:
         host(app)
     questions: list[str] = []

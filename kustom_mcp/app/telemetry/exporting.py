@@ -105,10 +105,10 @@ def _started(signals: frozenset[str], settings: Mapping[str, str]) -> Telemetry:
         reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         ends.append(meters.shutdown)
-    return OpenTelemetry(tracers, meters, Ending(ends))
+    return OpenTelemetry(tracers, meters, ExporterShutdown(ends))
 
 
-class Ending:
+class ExporterShutdown:
     """The end of exporters: what they hold leaves, side by side, and nobody waits longer than was said.
 
     Each ends in a thread of its own that does not keep the process alive, because an exporter may be in the middle of

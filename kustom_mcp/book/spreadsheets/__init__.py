@@ -19,7 +19,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from kustom_mcp.api import identifiers
-from kustom_mcp.book.spreadsheets import csv_file as delimited
+from kustom_mcp.book.spreadsheets import csv_file
 from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, told
 from kustom_mcp.book.spreadsheets.records import Record, Unreadable, plain
 
@@ -108,13 +108,13 @@ def _sheets(path: Path, head: bytes, newlines: int, sheet: str | None) -> list[_
     if head.startswith(_OLE):
         raise Unreadable("this is an Excel file of the old kind (.xls), or has a password: save it as .xlsx or as CSV")
     if head.startswith(_ZIP):
-        from kustom_mcp.book.spreadsheets import excel_file as workbook
+        from kustom_mcp.book.spreadsheets import excel_file
 
-        return [_Sheet(one.name, one.lines, one.records) for one in workbook.sheets(path, sheet)]
+        return [_Sheet(one.name, one.lines, one.records) for one in excel_file.sheets(path, sheet)]
     if sheet is not None:
         raise Unreadable("only an Excel file has sheets, and this is none")
-    dialect = delimited.dialect_of(head)
-    return [_Sheet("", newlines + 1, lambda: delimited.records(path, dialect))]
+    dialect = csv_file.dialect_of(head)
+    return [_Sheet("", newlines + 1, lambda: csv_file.records(path, dialect))]
 
 
 def _export(digest: str, sheets: list[_Sheet], column: str | None) -> Export:

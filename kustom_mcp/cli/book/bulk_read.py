@@ -21,8 +21,8 @@ import anyio
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError, RateLimited, Refused
 from kustom_mcp.app.app import App
-from kustom_mcp.book import Entry, entry_of
-from kustom_mcp.book.sqlite import BookUnavailable, Page
+from kustom_mcp.book import BookEntry, entry_of
+from kustom_mcp.book.sqlite import BookTransaction, BookUnavailable
 from kustom_mcp.cli.book.runner import patiently
 
 PER_SECOND = 5.0
@@ -51,7 +51,7 @@ class ReadOutcome(Enum):
     UNREAD = "unread"
 
 
-Then = Callable[[Page, int, ReadOutcome, list[Entry]], None]
+Then = Callable[[BookTransaction, int, ReadOutcome, list[BookEntry]], None]
 """Writes more about an order in the same transaction. Gets the account's number, the outcome, and one entry or none."""
 
 
@@ -67,7 +67,7 @@ class Piece(NamedTuple):
 
 OnOutcome = Callable[[Piece, ReadOutcome, str], None]
 """Gets a piece, its outcome, and the reason."""
-Along = Callable[[Page, int], None]
+Along = Callable[[BookTransaction, int], None]
 """Writes more in the same transaction. Gets the account's number."""
 
 
@@ -75,7 +75,7 @@ Along = Callable[[Page, int], None]
 class _PieceResult:
     ends: ReadOutcome
     why: str = ""
-    entry: Entry | None = None
+    entry: BookEntry | None = None
 
 
 class BulkRead:
@@ -94,8 +94,8 @@ class BulkRead:
         self._along = along
         self._pause = 0.0 if app.settings.sandboxed else 1 / per_second
         self._next = -math.inf
-        self._entries: list[Entry] = []
-        self._thens: list[tuple[Then, ReadOutcome, list[Entry]]] = []
+        self._entries: list[BookEntry] = []
+        self._thens: list[tuple[Then, ReadOutcome, list[BookEntry]]] = []
         self._dirty = False
         self._failures = 0
         self._stopping = anyio.Event()
@@ -187,7 +187,7 @@ class BulkRead:
             else:
                 return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed))
 
-    def _found(self, entry: Entry | None) -> _PieceResult:
+    def _found(self, entry: BookEntry | None) -> _PieceResult:
         if entry is None:
             return _PieceResult(ReadOutcome.REJECTED, IMPOSSIBLE)
         if (entry.created_at or entry.read_at) < self._app.book.oldest_kept(self._app.wall()):
@@ -233,11 +233,11 @@ class BulkRead:
         thens, self._thens = self._thens, []
         along = self._along() if self._along else None
 
-        def work(page: Page, account: int) -> None:
-            put(page, account, entries)
+        def work(tx: BookTransaction, account: int) -> None:
+            put(tx, account, entries)
             for then, ends, put_in in thens:
-                then(page, account, ends, put_in)
+                then(tx, account, ends, put_in)
             if along is not None:
-                along(page, account)
+                along(tx, account)
 
         await patiently(lambda: self._app.book.change(work))

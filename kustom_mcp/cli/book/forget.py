@@ -9,10 +9,10 @@ from typing import NamedTuple
 from kustom_mcp.api import identifiers
 from kustom_mcp.app.app import App
 from kustom_mcp.book import writing
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
 from kustom_mcp.settings.settings import ConfigError
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.threads import in_thread
 
 
 class Selection(NamedTuple):
@@ -36,12 +36,12 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
         say("Nothing was forgotten.")
         return NOT_ALL
 
-    def work(page: Page, account: int) -> writing.Forgotten:
+    def work(tx: BookTransaction, account: int) -> writing.Forgotten:
         if selection.everything:
-            return writing.forget_all(page, account)
+            return writing.forget_all(tx, account)
         if selection.before is not None:
-            return writing.forget_before(page, account, selection.before)
-        return writing.forget(page, account, order_ids)
+            return writing.forget_before(tx, account, selection.before)
+        return writing.forget(tx, account, order_ids)
 
     gone = await patiently(lambda: app.book.change(work))
     tidy = not any(gone) or await app.book.tidy()
@@ -72,5 +72,5 @@ async def _agreed(app: App) -> bool:
     if not sys.stdin.isatty():
         raise ConfigError("--all", "Nobody can be asked here: add --yes.")
     place, account = app.book.place, app.account.title
-    answer = await aside(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
+    answer = await in_thread(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
     return answer.strip().lower() in ("y", "yes")

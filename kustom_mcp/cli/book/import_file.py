@@ -29,7 +29,7 @@ from kustom_mcp.cli.book.runner import (
     stoppable,
 )
 from kustom_mcp.settings.settings import ConfigError
-from kustom_mcp.state.threads import aside
+from kustom_mcp.state.threads import in_thread
 
 CHUNK = 500
 """Rows that are looked up in the book together."""
@@ -49,8 +49,8 @@ class Options(NamedTuple):
 
 async def import_file(app: App, options: Options, say: Callable[[str], None] = result) -> int:
     """Import a file; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
-    export = await aside(lambda: _opened(options))
-    done = await patiently(lambda: app.book.ask(lambda page, account: imports.done(page, account, export.digest)))
+    export = await in_thread(lambda: _opened(options))
+    done = await patiently(lambda: app.book.ask(lambda tx, account: imports.done(tx, account, export.digest)))
     after, rejected = (0, 0) if options.restart else done
     _announce(app, export, after)
     one = _Import(app, options, export, say, after, rejected)
@@ -89,7 +89,7 @@ class _Import:
             tell(f"{stopped}{counted.summary} The same command goes on after line {counted.done}.")
             return NOT_ALL
         await patiently(
-            lambda: self._app.book.change(lambda page, account: imports.finish(page, account, self._export.digest))
+            lambda: self._app.book.change(lambda tx, account: imports.finish(tx, account, self._export.digest))
         )
         self._say(f"Done. {counted.summary}")
         return 0 if counted.all_read and self._broken is None else NOT_ALL
@@ -100,7 +100,7 @@ class _Import:
         since = int((self._app.wall() - self._options.max_age) * 1000)
         while True:
             try:
-                chunk = await aside(lambda: list(islice(rows, CHUNK)))
+                chunk = await in_thread(lambda: list(islice(rows, CHUNK)))
             except Unreadable as error:
                 self._broken = error
                 return
@@ -114,7 +114,7 @@ class _Import:
                 return
             fresh = await patiently(
                 lambda asked=asked: self._app.book.ask(
-                    lambda page, account: imports.read_since(page, account, asked, since)
+                    lambda tx, account: imports.read_since(tx, account, asked, since)
                 )
             )
             self._bulk_read.changed()
@@ -132,7 +132,7 @@ class _Import:
     def _along(self) -> Along:
         """Return a function that writes the progress within the transaction of the orders."""
         line, rejected, now = self._progress.done, self._progress.rejected, self._app.wall()
-        return lambda page, account: imports.keep(page, account, self._export.digest, line, rejected, now)
+        return lambda tx, account: imports.keep(tx, account, self._export.digest, line, rejected, now)
 
 
 def _opened(options: Options) -> Export:

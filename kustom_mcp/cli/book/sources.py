@@ -13,14 +13,14 @@ from typing import TypeVar
 import anyio
 
 from kustom_mcp.api.endpoint import PATTERNS, Read
-from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, Listed
+from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, ListPage
 from kustom_mcp.app.app import App
-from kustom_mcp.book import Entry, completeness, hints
-from kustom_mcp.book.hints import Claimed
+from kustom_mcp.book import BookEntry, completeness, hints
+from kustom_mcp.book.hints import ClaimedHint
 from kustom_mcp.book.imports import read_since
-from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.cli.book.bulk_read import PER_SECOND, Piece, ReadOutcome, Then
 from kustom_mcp.cli.book.runner import patiently
 
@@ -29,7 +29,7 @@ PAGE = 500
 Ids = AsyncGenerator[tuple[str, str]]
 """Order ids, each with the source that the book keeps for an order that it has not met before."""
 Source = Callable[[App, int], Ids]
-Listing = TypeVar("Listing", bound=Listed)
+Listing = TypeVar("Listing", bound=ListPage)
 
 
 async def hinted(app: App) -> AsyncGenerator[Piece]:
@@ -49,15 +49,15 @@ async def hinted(app: App) -> AsyncGenerator[Piece]:
             yield Piece(0, hint.order_id, hint.source, hint.disputed, _then(app, claimed))
 
 
-def _then(app: App, claimed: Claimed) -> Then:
-    def then(page: Page, account: int, ends: ReadOutcome, entries: list[Entry]) -> None:
+def _then(app: App, claimed: ClaimedHint) -> Then:
+    def then(tx: BookTransaction, account: int, ends: ReadOutcome, entries: list[BookEntry]) -> None:
         now = app.book.time()
         if ends is ReadOutcome.READ:
-            hints.followed(page, account, claimed, entries, now)
+            hints.followed(tx, account, claimed, entries, now)
         elif ends is ReadOutcome.REJECTED:
-            hints.absent(page, account, claimed, now)
+            hints.absent(tx, account, claimed, now)
         else:
-            hints.unread(page, account, claimed, now)
+            hints.unread(tx, account, claimed, now)
 
     return then
 
@@ -70,7 +70,7 @@ async def stale(app: App, before: int) -> Ids:
     while True:
         found = await patiently(
             lambda most=most: app.book.ask(
-                lambda page, account: Search(page, account, Wanted(), app.settings.order_scope).stale(
+                lambda tx, account: Search(tx, account, Query(), app.settings.order_scope).stale(
                     "expires_at", most, before
                 )
             )
@@ -114,7 +114,7 @@ async def _not_known(app: App, payment_reference: str) -> list[str]:
         async for page in pages:
             named |= dict.fromkeys((entry.order_id or "").lower() for entry in page.transactions)
     found = [one for one in named if PATTERNS["order_id"].fullmatch(one) and (scope is None or one in scope)]
-    known = await patiently(lambda: app.book.ask(lambda page, account: read_since(page, account, found, 0)))
+    known = await patiently(lambda: app.book.ask(lambda tx, account: read_since(tx, account, found, 0)))
     return [order_id for order_id in found if order_id not in known]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from kustom_mcp.app.app import App
 from kustom_mcp.book import FILE
 from kustom_mcp.book.entry import stamp
-from kustom_mcp.book.status import Standing, standing
+from kustom_mcp.book.status import BookStatus, book_status
 from kustom_mcp.cli.book.runner import patiently, result
 from kustom_mcp.cli.program import shown
 
@@ -22,9 +22,9 @@ async def report(app: App, max_age: int, *, as_json: bool, say: Callable[[str], 
     """Print it. `max_age`: seconds after which an open order counts as stale. BookUnavailable."""
     book, before = app.book, int((app.wall() - max_age) * 1000)
     scope = app.settings.order_scope
-    found, size = Standing(), 0
+    found, size = BookStatus(), 0
     if await book.there():
-        found = await patiently(lambda: book.ask(lambda page, account: standing(page, account, before, scope)))
+        found = await patiently(lambda: book.ask(lambda tx, account: book_status(tx, account, before, scope)))
         size = await patiently(book.size)
     if as_json:
         say(json.dumps(_as_json(app, found, size), indent=2))
@@ -39,7 +39,7 @@ def _place(app: App) -> str:
     return app.book.place if app.store is not None or state is None else str(state / "book" / FILE)
 
 
-def _as_json(app: App, found: Standing, size: int) -> dict[str, Any]:
+def _as_json(app: App, found: BookStatus, size: int) -> dict[str, Any]:
     settings = app.settings
     return {
         "environment": settings.environment,
@@ -63,7 +63,7 @@ def _as_json(app: App, found: Standing, size: int) -> dict[str, Any]:
     }
 
 
-def _as_text(app: App, found: Standing, size: int, max_age: int) -> list[str]:
+def _as_text(app: App, found: BookStatus, size: int, max_age: int) -> list[str]:
     settings = app.settings
     scoped = " within KUSTOM_ORDER_SCOPE" if settings.order_scope is not None else ""
     lines = [f"The order book of {app.account.title}: {_many(found.orders, 'order')}{scoped}, {found.open:,} open"]
@@ -86,7 +86,7 @@ def _as_text(app: App, found: Standing, size: int, max_age: int) -> list[str]:
     return lines + [f"  {name:<9} {text}" for name, text in rows]
 
 
-def _stale(found: Standing, max_age: int) -> str:
+def _stale(found: BookStatus, max_age: int) -> str:
     if not found.stale:
         return "none"
     old = found.stale - found.in_doubt

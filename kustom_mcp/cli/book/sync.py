@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from kustom_mcp.api.errors import OmsError
 from kustom_mcp.app.app import App
-from kustom_mcp.book.query import Wanted
+from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
 from kustom_mcp.calls.upstream_errors import unsettled
 from kustom_mcp.cli.book.bulk_read import BulkRead, Piece, ReadOutcome
@@ -47,9 +47,7 @@ async def sync(
             tell(f"order {piece.order_id}: {'not read: ' * (ends is ReadOutcome.UNREAD)}{why}")
         advance(counts.total(), _words(counts))
 
-    known = await patiently(
-        lambda: app.book.ask(lambda page, account: Search(page, account, Wanted(), scope).known(before))
-    )
+    known = await patiently(lambda: app.book.ask(lambda tx, account: Search(tx, account, Query(), scope).known(before)))
     bulk_read = BulkRead(app, on_outcome, per_second=rate)
     tell = stop_without_reader(say, bulk_read.stop)
     sources = SOURCES if settlements_from is None else (*SOURCES, paid_out(settlements_from))

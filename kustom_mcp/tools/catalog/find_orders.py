@@ -7,9 +7,9 @@ from pydantic import AfterValidator, Field
 
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.field_limits import MAX_AMOUNT
-from kustom_mcp.book.query import By, Wanted
+from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.calls.write import Call
-from kustom_mcp.schema.arguments import Moment, beginning, ending
+from kustom_mcp.schema.arguments import DateOrTime, beginning, ending
 from kustom_mcp.schema.result import Json, Result
 from kustom_mcp.tools.search import BookSearch, cursor_at, next_step, place_of
 from kustom_mcp.tools.tool import Effect, operation
@@ -27,14 +27,14 @@ Reference = Annotated[
     Field(max_length=255, description="A reference as it is written, or the start of an order id."),
 ]
 InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
-ExpiresBefore = Annotated[Moment, Field(description="Date (UTC) or time; only what can still be captured.")]
-CreatedFrom = Annotated[Moment, Field(description="Date (UTC) or time.")]
-CreatedTo = Annotated[Moment, Field(description="Date (UTC, that day included) or time.")]
-RefundedFrom = Annotated[Moment, Field(description="Date (UTC) or time of the last refund.")]
+ExpiresBefore = Annotated[DateOrTime, Field(description="Date (UTC) or time; only what can still be captured.")]
+CreatedFrom = Annotated[DateOrTime, Field(description="Date (UTC) or time.")]
+CreatedTo = Annotated[DateOrTime, Field(description="Date (UTC, that day included) or time.")]
+RefundedFrom = Annotated[DateOrTime, Field(description="Date (UTC) or time of the last refund.")]
 MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture, minor units.")]
 Unshipped = Annotated[bool, Field(description="No shipment reported, not ended.")]
 Disputed = Annotated[bool, Field(description="A dispute was announced.")]
-OrderBy = Annotated[By, Field(description="Newest (default), soonest or largest first.")]
+OrderBy = Annotated[SortKey, Field(description="Newest (default), soonest or largest first.")]
 Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
 MaxAge = Annotated[
@@ -69,7 +69,7 @@ async def find_orders(
     """Search the orders this server has met, not all of Kustom's: find where one is by its reference, or
     those that expire first, before a week or month is out, have something open, are unshipped, disputed,
     created or came in since a day; with totals by currency, how much. See `coverage`."""
-    wanted = Wanted(
+    wanted = Query(
         reference=reference,
         status=status,
         fraud_status=fraud_status,
@@ -82,7 +82,7 @@ async def find_orders(
         unshipped=unshipped,
         disputed=disputed,
     )
-    by: By = order_by or "created_at"
+    by: SortKey = order_by or "created_at"
     asked: dict[str, Json] = {**asdict(wanted), "order_by": by}
     age = DEFAULT_MAX_AGE if max_age is None else max_age
     search = BookSearch(

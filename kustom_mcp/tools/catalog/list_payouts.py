@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import payouts as payout_facts
-from kustom_mcp.schema.arguments import Moment, PaymentReference, beginning, ending
+from kustom_mcp.schema.arguments import DateOrTime, PaymentReference, beginning, ending
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.settlements import all_payouts
@@ -27,8 +27,8 @@ def _near(moment: str) -> str:
     return moment
 
 
-StartDate = Annotated[Moment, AfterValidator(_near), Field(description="Date (UTC) or time. Default 30 days ago.")]
-EndDate = Annotated[Moment, AfterValidator(_near), Field(description="Date (UTC, that day included) or time.")]
+StartDate = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC) or time. Default 30 days ago.")]
+EndDate = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC, that day included) or time.")]
 InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
 Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]

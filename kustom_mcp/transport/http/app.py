@@ -32,7 +32,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kustom_mcp.app.app import App
-from kustom_mcp.app.fair_queue import ALL_CALLS, Pace
+from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
 from kustom_mcp.calls.confirmation import operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
@@ -114,7 +114,7 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
         endpoint: ASGIApp = _LocalOperator(manager.asgi_app)
     else:
         # One static token is everybody's, so it has no pace of its own; nor has this machine without a token.
-        app.pace = Pace() if access.issued else Pace(each=ALL_CALLS)
+        app.rate_limiter = RateLimiter() if access.issued else RateLimiter(each=ALL_CALLS)
         several = access.issued and settings.http_sessions == "on"
         inside = _SessionPace(manager.asgi_app) if several else manager.asgi_app
         endpoint = BearerAuth(inside, access, writing=WRITING, audience=settings.oauth_audience)
@@ -146,7 +146,7 @@ class _SessionPace:
 
     def __init__(self, endpoint: ASGIApp) -> None:
         self._endpoint = endpoint
-        self._pace = Pace(each=SESSIONS_OF_ONE, together=SESSIONS_OF_ALL)
+        self._pace = RateLimiter(each=SESSIONS_OF_ONE, together=SESSIONS_OF_ALL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)

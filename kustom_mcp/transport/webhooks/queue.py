@@ -3,7 +3,7 @@
 A 2xx is a promise: Kustom does not send that event again. So it is given only when the hint is in the store; a hint
 that cannot be stored is answered with 503. Requests that wait for the store are written together, at most MOST_WAITING
 of them, and fewer of unsigned ones. One task reads the orders, at the pace that `book.hints` gives to all replicas
-together, in a lane like any other caller's, and with longer pauses while Kustom answers with errors.
+together, in a slot like any other caller's, and with longer pauses while Kustom answers with errors.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import anyio
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError, ProtocolError, Refused
 from kustom_mcp.app.app import App
-from kustom_mcp.app.fair_queue import Crowded
+from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.book import BookUnavailable, completeness, hints
-from kustom_mcp.book.hints import Claimed, Hint
-from kustom_mcp.book.sqlite import Page
+from kustom_mcp.book.hints import ClaimedHint, Hint
+from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.transport.webhooks.events import WebhookEvent
 
 T = TypeVar("T")
@@ -182,13 +182,13 @@ class EventQueue:
     async def _add(self, batch: list[_Waiting], missed: bool) -> set[Hint]:
         """Add the hints to the store; return those that found no room."""
 
-        def work(page: Page, account: int) -> set[Hint]:
+        def work(tx: BookTransaction, account: int) -> set[Hint]:
             now = self._book.time()
-            refused = hints.add(page, account, [given.hint for given in batch], now)
+            refused = hints.add(tx, account, [given.hint for given in batch], now)
             if missed or any(hint.verified for hint in refused):
-                completeness.interrupt(page, account)
+                completeness.interrupt(tx, account)
             elif any(given.event.created and given.hint.verified for given in batch):
-                completeness.begin(page, account, self._name, now)
+                completeness.begin(tx, account, self._name, now)
             return refused
 
         return await self._change(work)
@@ -196,9 +196,7 @@ class EventQueue:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._change(
-                    lambda page, account: completeness.listen(page, account, self._name, self._book.time())
-                )
+                await self._change(lambda tx, account: completeness.listen(tx, account, self._name, self._book.time()))
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
             if self._lost_count > self._lost_reported:
@@ -211,10 +209,10 @@ class EventQueue:
             given.done.set()
         missed = self._lost_count > self._lost_reported
 
-        def work(page: Page, account: int) -> None:
+        def work(tx: BookTransaction, account: int) -> None:
             if missed:
-                completeness.interrupt(page, account)
-            completeness.leave(page, account, self._name, self._book.time())
+                completeness.interrupt(tx, account)
+            completeness.leave(tx, account, self._name, self._book.time())
 
         if self._listens:
             self._book.listening = None
@@ -243,12 +241,12 @@ class EventQueue:
             pause = 0.0 if answered else min(LONGEST_PAUSE, 2 * pause + 1)
             await anyio.sleep(pause)
 
-    async def _claim(self) -> tuple[Claimed | None, float]:
+    async def _claim(self) -> tuple[ClaimedHint | None, float]:
         """Claim the next hint, or return the seconds until there may be one. BookUnavailable."""
-        claimed, wait = await self._change(lambda page, account: hints.claim(page, account, self._book.time()))
+        claimed, wait = await self._change(lambda tx, account: hints.claim(tx, account, self._book.time()))
         return claimed, wait / 1000
 
-    async def _change(self, work: Callable[[Page, int], T]) -> T:
+    async def _change(self, work: Callable[[BookTransaction, int], T]) -> T:
         """Run a change of the book. Any error becomes BookUnavailable: these tasks live as long as the server."""
         try:
             return await self._book.change(work)
@@ -258,24 +256,24 @@ class EventQueue:
             log.exception("the hints of the order book failed; everything else goes on")
         raise BookUnavailable("it failed")
 
-    async def _follow(self, claimed: Claimed) -> bool:
+    async def _follow(self, claimed: ClaimedHint) -> bool:
         """Read the order of a hint. False when Kustom did not answer. BookUnavailable."""
         hint, app, book = claimed.hint, self._app, self._book
         asked = app.wall()
         try:
-            async with app.lanes.lane(CALLER, within=READ_SECONDS):
+            async with app.concurrency.slot(CALLER, within=READ_SECONDS):
                 asked = app.wall()
                 order = await app.client.read(GET_ORDER, deadline=app.clock() + READ_SECONDS, order_id=hint.order_id)
         except Exception as error:
-            if not isinstance(error, OmsError | Crowded):
+            if not isinstance(error, OmsError | QueueTimeout):
                 log.exception("reading an order that was named failed")
             end = hints.absent if _absent(error) else hints.unread
-            await self._change(lambda page, account: end(page, account, claimed, book.time()))
+            await self._change(lambda tx, account: end(tx, account, claimed, book.time()))
             if end is hints.absent:  # what the book has of it may not be so any more
                 book.doubt(hint.order_id, since=asked)
             return end is hints.absent or isinstance(error, ProtocolError)
         entries = book.entry(order, hint.source, asked, disputed=hint.disputed)
-        await self._change(lambda page, account: hints.followed(page, account, claimed, entries, book.time()))
+        await self._change(lambda tx, account: hints.followed(tx, account, claimed, entries, book.time()))
         return True
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.app import MAX_LOG, Seen, Simulator
+from kustom_mcp.simulator.app import MAX_LOG, LoggedRequest, Simulator
 from tests.exams.hostile.assistant import Assistant
 from tests.exams.hostile.texts import hostile_order, order_id
 from tests.support.conversation import API, Person, Talk, conversation, no
@@ -37,11 +37,11 @@ async def obeying(orders: int, person: Person | None = None, **settings: str) ->
         yield talk, assistant
 
 
-def gated(writes: list[Seen]) -> list[Seen]:
+def gated(writes: list[LoggedRequest]) -> list[LoggedRequest]:
     return [seen for seen in writes if seen.path.removeprefix(f"{API}/orders/").partition("/")[2] in _TOOLS]
 
 
-def wrote(seen: Seen) -> bool:
+def wrote(seen: LoggedRequest) -> bool:
     return 200 <= (seen.status or 0) < 300
 
 
@@ -110,7 +110,7 @@ _TOOLS = {
 }
 
 
-def _asked(seen: Seen) -> tuple[str, Any]:
+def _asked(seen: LoggedRequest) -> tuple[str, Any]:
     """The tool that sends this, and its order and amount."""
     order, _, path = seen.path.removeprefix(f"{API}/orders/").partition("/")
     return _TOOLS[path], _facts({**(seen.body or {}), "order_id": order})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kustom_mcp.app.fair_queue import Pace
+from kustom_mcp.app.fair_queue import RateLimiter
 from tests.support.conversation import demo
 from tests.transport.http.callers import callers
 
@@ -79,7 +79,7 @@ async def test_writes_a_minute_are_counted_for_each_caller() -> None:
 
 async def test_calls_that_come_too_fast_are_told_when_to_come_again() -> None:
     async with callers() as these:
-        these.app.pace = Pace(each=(0.5, 2.0), together=(100.0, 100.0), clock=lambda: 0.0)
+        these.app.rate_limiter = RateLimiter(each=(0.5, 2.0), together=(100.0, 100.0), clock=lambda: 0.0)
         flood = [await these.call("all", "get_order", {"order_id": TOWEL}) for _ in range(5)]
         calm = await these.call("other", "get_order", {"order_id": TOWEL})
     assert [answer["outcome"] for answer in flood] == ["ok", "ok", "not_sent", "not_sent", "not_sent"]

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from kustom_mcp.app.fair_queue import LANES, LANES_EACH
+from kustom_mcp.app.fair_queue import REQUESTS, REQUESTS_EACH
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.support.conversation import demo
@@ -86,7 +86,7 @@ async def test_a_form_that_was_asked_of_somebody_else_is_not_answered(tmp_path: 
 
 
 def test_one_caller_never_has_every_lane() -> None:
-    assert LANES_EACH < LANES
+    assert REQUESTS_EACH < REQUESTS
 
 
 async def test_a_flood_of_one_caller_does_not_slow_another(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ async def test_a_flood_of_one_caller_does_not_slow_another(tmp_path: Path) -> No
         async with anyio.create_task_group() as group:
             for _ in range(200):
                 group.start_soon(flood)
-            await until(lambda: simulator.faults.waiting()[0].times == 10_000 - LANES_EACH)
+            await until(lambda: simulator.faults.waiting()[0].times == 10_000 - REQUESTS_EACH)
             for _ in range(3):
                 await one.call("other", "get_order", {"order_id": TOWEL})
                 answered.append("calm")
-    assert answered[: LANES_EACH + 3].count("calm") == 3
+    assert answered[: REQUESTS_EACH + 3].count("calm") == 3
     assert answered.count("flood") == 200

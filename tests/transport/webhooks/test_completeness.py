@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from kustom_mcp.api.models import Order
-from kustom_mcp.book import Book, hints
-from kustom_mcp.book import completeness as feed
+from kustom_mcp.book import Book, completeness, hints
 from kustom_mcp.book.entry import DAY, entry_of, stamp
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.book.writing import Forgotten, account_number, forget, forget_all, forget_before, put
 from tests.book.writers import SANDBOX
 
@@ -28,27 +27,27 @@ class Told:
     """A feed of one account, in memory."""
 
     def __init__(self) -> None:
-        self._shelf = LocalShelf(None)
-        self.account = self.do(lambda page: account_number(page, SANDBOX))
+        self._database = SqliteBook(None)
+        self.account = self.do(lambda tx: account_number(tx, SANDBOX))
 
-    def do(self, work: Callable[[Page], Any]) -> Any:
-        return self._shelf.write(work)
+    def do(self, work: Callable[[BookTransaction], Any]) -> Any:
+        return self._database.write(work)
 
     def listen(self, name: str, at: int) -> None:
-        self.do(lambda page: feed.listen(page, self.account, name, T0 + at))
+        self.do(lambda tx: completeness.listen(tx, self.account, name, T0 + at))
 
     def leave(self, name: str, at: int) -> None:
-        self.do(lambda page: feed.leave(page, self.account, name, T0 + at))
+        self.do(lambda tx: completeness.leave(tx, self.account, name, T0 + at))
 
     def created(self, name: str, at: int) -> None:
-        self.do(lambda page: feed.begin(page, self.account, name, T0 + at))
+        self.do(lambda tx: completeness.begin(tx, self.account, name, T0 + at))
 
     def since(self, name: str | None, at: int) -> int | None:
-        found = self.do(lambda page: feed.complete_since(page, self.account, name, T0 + at))
+        found = self.do(lambda tx: completeness.complete_since(tx, self.account, name, T0 + at))
         return None if found is None else found - T0
 
     def close(self) -> None:
-        self._shelf.close()
+        self._database.close()
 
 
 @pytest.fixture
@@ -125,29 +124,29 @@ def test_one_that_was_frozen_for_longer_than_its_lease_has_missed_something(told
 def test_while_an_announced_order_is_not_in_the_book_nothing_is_claimed(told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
-    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
     assert told.since("one", 601) is None
-    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 700))
+    (claimed, _) = told.do(lambda tx: hints.claim(tx, told.account, T0 + 700))
     entries = [entry_of(order(), "webhook", (T0 + 700) / 1000)]
-    told.do(lambda page: hints.followed(page, told.account, claimed, [e for e in entries if e], T0 + 710))
+    told.do(lambda tx: hints.followed(tx, told.account, claimed, [e for e in entries if e], T0 + 710))
     assert told.since("one", 711) == 500
-    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 800))
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 800))
     assert told.since("one", 801) == 500, "the order is known, and will be read again"
-    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 70_000))
+    (claimed, _) = told.do(lambda tx: hints.claim(tx, told.account, T0 + 70_000))
     told.listen("one", 20_000)
-    told.do(lambda page: hints.unread(page, told.account, claimed, T0 + 20_100))
+    told.do(lambda tx: hints.unread(tx, told.account, claimed, T0 + 20_100))
     assert told.since("one", 20_101) is None, "it could not be read"
 
 
 def test_hints_that_nobody_signed_and_orders_that_are_not_ours_are_no_gap(told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
-    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "push")], T0 + 600))
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(ORDER, "push")], T0 + 600))
     assert told.since("one", 601) == 500
-    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 700))
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 700))
     assert told.since("one", 701) is None
-    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 800))
-    told.do(lambda page: hints.absent(page, told.account, claimed, T0 + 810))
+    (claimed, _) = told.do(lambda tx: hints.claim(tx, told.account, T0 + 800))
+    told.do(lambda tx: hints.absent(tx, told.account, claimed, T0 + 810))
     assert told.since("one", 811) == 500
 
 
@@ -155,7 +154,7 @@ def test_an_order_that_turns_up_by_itself_and_should_have_been_announced_is_a_ga
     def met(source: str, created: int, read: int) -> None:
         entry = entry_of(order(created), source, (T0 + read) / 1000)
         assert entry is not None
-        told.do(lambda page: put(page, told.account, [entry]))
+        told.do(lambda tx: put(tx, told.account, [entry]))
 
     for source, created, read, gap in (
         ("import", -1_000, 9_000_000, False),  # from before
@@ -163,10 +162,10 @@ def test_an_order_that_turns_up_by_itself_and_should_have_been_announced_is_a_ga
         ("webhook", 1_000, 9_000_000, False),
         ("import", 1_000, 9_000_000, True),
     ):
-        told.do(lambda page: page.rows("DELETE FROM book"))
+        told.do(lambda tx: tx.rows("DELETE FROM book"))
         told.listen("one", read)
         told.created("one", read)
-        told.do(lambda page: page.rows("UPDATE book_feeds SET since = :since", {"since": T0}))
+        told.do(lambda tx: tx.rows("UPDATE book_feeds SET since = :since", {"since": T0}))
         met(source, created, read)
         assert (told.since("one", read) is None) is gap, (source, created)
 
@@ -181,10 +180,10 @@ def test_what_is_forgotten_is_a_gap_unless_it_is_from_before(created: int | None
     told.created("one", 500)
     entry = entry_of(order(created), "webhook", (T0 + 600) / 1000)
     assert entry is not None
-    told.do(lambda page: put(page, told.account, [entry]))
-    assert told.do(lambda page: forget(page, told.account, [OTHER])) == Forgotten(0)
+    told.do(lambda tx: put(tx, told.account, [entry]))
+    assert told.do(lambda tx: forget(tx, told.account, [OTHER])) == Forgotten(0)
     assert told.since("one", 700) == 500
-    assert told.do(lambda page: forget(page, told.account, [ORDER])) == Forgotten(1)
+    assert told.do(lambda tx: forget(tx, told.account, [ORDER])) == Forgotten(1)
     assert told.since("one", 700) == (None if gone else 500)
     told.created("one", 900)
     assert told.since("one", 1_000) == (900 if gone else 500)
@@ -194,52 +193,52 @@ def test_what_is_forgotten_is_a_gap_unless_it_is_from_before(created: int | None
 def test_a_hint_that_is_forgotten_before_it_was_read_is_a_gap_if_it_was_signed(what: str, told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
-    told.do(lambda page: hints.add(page, told.account, [Hint(OTHER, "push")], T0 + 600))
-    assert told.do(lambda page: forget(page, told.account, [OTHER])) == Forgotten(0, 1)
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(OTHER, "push")], T0 + 600))
+    assert told.do(lambda tx: forget(tx, told.account, [OTHER])) == Forgotten(0, 1)
     assert told.since("one", 700) == 500
-    told.do(lambda page: hints.add(page, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
-    (claimed, _) = told.do(lambda page: hints.claim(page, told.account, T0 + 700))
+    told.do(lambda tx: hints.add(tx, told.account, [Hint(ORDER, "webhook", verified=True)], T0 + 600))
+    (claimed, _) = told.do(lambda tx: hints.claim(tx, told.account, T0 + 700))
     if what == "everything":
-        assert told.do(lambda page: forget_all(page, told.account)) == Forgotten(0, 1)
+        assert told.do(lambda tx: forget_all(tx, told.account)) == Forgotten(0, 1)
     else:
-        assert told.do(lambda page: forget(page, told.account, [ORDER])) == Forgotten(0, 1)
+        assert told.do(lambda tx: forget(tx, told.account, [ORDER])) == Forgotten(0, 1)
     assert told.since("one", 710) is None
     entry = entry_of(order(), "webhook", (T0 + 700) / 1000)
     assert entry is not None
-    told.do(lambda page: hints.followed(page, told.account, claimed, [entry], T0 + 720))
-    assert told.do(lambda page: page.rows("SELECT order_id FROM book")) == [], "it was being read, and stays forgotten"
+    told.do(lambda tx: hints.followed(tx, told.account, claimed, [entry], T0 + 720))
+    assert told.do(lambda tx: tx.rows("SELECT order_id FROM book")) == [], "it was being read, and stays forgotten"
 
 
 def test_where_all_from_before_a_time_are_forgotten_it_begins_there(told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
-    told.do(lambda page: forget_before(page, told.account, T0 + 300))
+    told.do(lambda tx: forget_before(tx, told.account, T0 + 300))
     assert told.since("one", 700) == 500
-    told.do(lambda page: forget_before(page, told.account, T0 + 600))
+    told.do(lambda tx: forget_before(tx, told.account, T0 + 600))
     assert told.since("one", 700) == 600
     told.leave("one", 800)
     told.listen("two", 900)
-    told.do(lambda page: forget_before(page, told.account, T0 + 850))
+    told.do(lambda tx: forget_before(tx, told.account, T0 + 850))
     assert told.since("two", 900) is None
 
 
 async def test_it_is_never_earlier_than_what_is_kept() -> None:
     now = T0 + 10 * DAY
-    shelf = LocalShelf(None)
-    book = Book(shelf, SANDBOX, 30, lambda: now / 1000)
+    database = SqliteBook(None)
+    book = Book(database, SANDBOX, 30, lambda: now / 1000)
     book.listening = "one"
 
-    def begin(page: Page, account: int) -> None:
-        feed.begin(page, account, "one", T0)
-        feed.listen(page, account, "one", now)
-        page.rows("UPDATE book_feeds SET since = :since", {"since": T0})
+    def begin(tx: BookTransaction, account: int) -> None:
+        completeness.begin(tx, account, "one", T0)
+        completeness.listen(tx, account, "one", now)
+        tx.rows("UPDATE book_feeds SET since = :since", {"since": T0})
 
     await book.change(begin)
     assert await book.ask(book.complete_since) == T0
-    book = Book(shelf, SANDBOX, 3, lambda: now / 1000)
+    book = Book(database, SANDBOX, 3, lambda: now / 1000)
     book.listening = "one"
     assert await book.ask(book.complete_since) == now - 3 * DAY
-    shelf.close()
+    database.close()
 
 
 def order(created: int | None = None) -> Order:

@@ -12,9 +12,9 @@ import pytest
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book import hints
-from kustom_mcp.book.entry import Entry, entry_of
-from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, Claimed, Hint
-from kustom_mcp.book.sqlite import LocalShelf, Page
+from kustom_mcp.book.entry import BookEntry, entry_of
+from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, ClaimedHint, Hint
+from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number, forget_all, put
 from tests.book.writers import SANDBOX
 
@@ -25,25 +25,25 @@ class Kept:
     """The hints of one account, in memory, and the time."""
 
     def __init__(self) -> None:
-        self._shelf = LocalShelf(None)
-        self.account = self.do(lambda page: account_number(page, SANDBOX))
+        self._database = SqliteBook(None)
+        self.account = self.do(lambda tx: account_number(tx, SANDBOX))
         self.now = T0
 
-    def do(self, work: Callable[[Page], Any]) -> Any:
-        return self._shelf.write(work)
+    def do(self, work: Callable[[BookTransaction], Any]) -> Any:
+        return self._database.write(work)
 
     def add(self, *given: Hint) -> set[Hint]:
-        return self.do(lambda page: hints.add(page, self.account, given, self.now))
+        return self.do(lambda tx: hints.add(tx, self.account, given, self.now))
 
-    def claim(self) -> tuple[Claimed | None, int]:
-        return self.do(lambda page: hints.claim(page, self.account, self.now))
+    def claim(self) -> tuple[ClaimedHint | None, int]:
+        return self.do(lambda tx: hints.claim(tx, self.account, self.now))
 
     def waiting(self) -> list[tuple[str, str]]:
         """Each order with how it became known."""
-        found: list[Claimed] = self.do(lambda page: hints.waiting(page, self.account))
+        found: list[ClaimedHint] = self.do(lambda tx: hints.waiting(tx, self.account))
         return [(claimed.hint.order_id, claimed.hint.source) for claimed in found]
 
-    def next(self) -> Claimed:
+    def next(self) -> ClaimedHint:
         """The next hint, whenever that is."""
         for _ in range(10):
             claimed, wait = self.claim()
@@ -52,16 +52,16 @@ class Kept:
             self.now += wait
         raise AssertionError("nothing waits")
 
-    def end(self, what: Any, claimed: Claimed) -> None:
-        self.do(lambda page: what(page, self.account, claimed, self.now))
+    def end(self, what: Any, claimed: ClaimedHint) -> None:
+        self.do(lambda tx: what(tx, self.account, claimed, self.now))
 
     def close(self) -> None:
-        self._shelf.close()
+        self._database.close()
 
 
-def followed(page: Page, account: int, claimed: Claimed, now: int) -> None:
+def followed(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
     """The order was read, and is not to be kept."""
-    hints.followed(page, account, claimed, [], now)
+    hints.followed(tx, account, claimed, [], now)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_however_often_an_order_is_named_it_is_read_once_and_later_once_more(kep
     kept.end(followed, again)
     kept.now += AGAIN
     assert kept.claim() == (None, 3_600_000)
-    assert kept.do(lambda page: page.rows("SELECT count(*) FROM book_hints")) == [(0,)]
+    assert kept.do(lambda tx: tx.rows("SELECT count(*) FROM book_hints")) == [(0,)]
 
 
 def test_something_new_that_is_signed_is_read_soon(kept: Kept) -> None:
@@ -117,22 +117,20 @@ def test_what_is_said_while_the_order_is_read_is_read_again(kept: Kept) -> None:
 
 def test_a_dispute_is_not_lost_where_the_book_knows_the_order_from_later_than_it_was_read(kept: Kept) -> None:
     known, read = [made] if (made := order(T0 + 9_000)) else [], [made] if (made := order(T0)) else []
-    kept.do(lambda page: put(page, kept.account, known))
+    kept.do(lambda tx: put(tx, kept.account, known))
     kept.add(signed(1, disputed=True))
     for entries, at in ((read, 0), ([entry._replace(read_at=T0 + 20_000) for entry in read], SOON)):
         claimed = kept.next()
         assert (kept.now - T0, claimed.hint.disputed) == (at, True)
         kept.do(
-            lambda page, claimed=claimed, entries=entries: hints.followed(
-                page, kept.account, claimed, entries, kept.now
-            )
+            lambda tx, claimed=claimed, entries=entries: hints.followed(tx, kept.account, claimed, entries, kept.now)
         )
-    assert kept.do(lambda page: page.rows("SELECT disputed FROM book JOIN book_kinds USING (kind)")) == [(1,)]
+    assert kept.do(lambda tx: tx.rows("SELECT disputed FROM book JOIN book_kinds USING (kind)")) == [(1,)]
     kept.now += AGAIN
     assert kept.claim()[0] is None
 
 
-def order(read_at: int) -> Entry | None:
+def order(read_at: int) -> BookEntry | None:
     made = {"order_id": number(1), "status": "AUTHORIZED", "remaining_authorized_amount": 1}
     return entry_of(Order.model_validate(made), "webhook", read_at / 1000, disputed=read_at == T0)
 
@@ -194,7 +192,7 @@ def test_an_order_that_is_not_ours_is_looked_for_once_or_twice_where_it_was_anno
 
 def test_what_cannot_be_read_is_tried_ever_more_seldom_and_given_up_after_two_days(kept: Kept) -> None:
     kept.add(signed(1))
-    kept.do(lambda page: page.rows("UPDATE book_feeds SET since = 1"))
+    kept.do(lambda tx: tx.rows("UPDATE book_feeds SET since = 1"))
     tried: list[int] = []
     for _ in range(TRIES):
         claimed = kept.next()
@@ -204,10 +202,10 @@ def test_what_cannot_be_read_is_tried_ever_more_seldom_and_given_up_after_two_da
     assert 2 < tried[-1] / 86_400_000 < 3
     kept.now += AGAIN
     assert kept.claim()[0] is None
-    assert kept.do(lambda page: page.rows("SELECT since FROM book_feeds")) == [(0,)]
+    assert kept.do(lambda tx: tx.rows("SELECT since FROM book_feeds")) == [(0,)]
 
 
 def test_who_forgets_the_book_forgets_what_was_hinted(kept: Kept) -> None:
     kept.add(signed(1))
-    kept.do(lambda page: forget_all(page, kept.account))
+    kept.do(lambda tx: forget_all(tx, kept.account))
     assert kept.claim()[0] is None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.events import MERCHANT, SECRET, Event, Outbox
+from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox, OutgoingEvent
 from kustom_mcp.transport.webhooks.signature import is_signed
 from tests.transport.webhooks import hearing
 
@@ -115,4 +115,4 @@ def test_the_sandbox_signs_as_the_specification_does_and_names_events_as_kustom_
             event.body, SECRET, headers["webhook-id"], headers["webhook-timestamp"]
         )
         assert is_signed(event.body, headers.items(), [Webhook(SECRET)])
-    assert Event("kevt_1", "push", order_id, b"").headers(datetime.now(UTC)) == {}
+    assert OutgoingEvent("kevt_1", "push", order_id, b"").headers(datetime.now(UTC)) == {}

@@ -16,7 +16,7 @@ import pytest
 
 from kustom_mcp.book import hints
 from kustom_mcp.book.hints import MOST, Hint
-from kustom_mcp.book.sqlite import LocalShelf
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.simulator.events import SECRET
 from tests.support.unhurried import PATIENCE
@@ -342,11 +342,11 @@ def test_a_signed_event_that_cannot_be_understood_is_a_gap(kustom: Kustom, tmp_p
 def test_an_event_without_a_good_signature_ends_completeness_and_the_next_new_order_brings_it_back(
     kustom: Kustom, tmp_path: Path
 ) -> None:
-    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    database = SqliteBook(tmp_path / "book" / "book.sqlite3")
 
     def since() -> int:
         """As the store has it, for all who share it."""
-        return shelf.read(lambda page: page.rows("SELECT since FROM book_feeds"))[0][0]
+        return database.read(lambda tx: tx.rows("SELECT since FROM book_feeds"))[0][0]
 
     with hearing(kustom, tmp_path) as ear:
         for number in range(2):
@@ -360,45 +360,45 @@ def test_an_event_without_a_good_signature_ends_completeness_and_the_next_new_or
             assert ear.event("capture.created", TOWEL, at=number) == 200
             assert since() == 0
         assert "no good signature" in said(ear.served)
-    shelf.close()
+    database.close()
 
 
 def test_where_events_cannot_be_kept_nothing_is_claimed_from_that_moment_on(kustom: Kustom, tmp_path: Path) -> None:
-    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    database = SqliteBook(tmp_path / "book" / "book.sqlite3")
     with hearing(kustom, tmp_path) as ear:
         assert ear.event("order.created", TOWEL) == 200
         until(lambda: ear.complete)
         refuse = "BEGIN SELECT RAISE(ABORT, 'as if the disk were full'); END"
-        shelf.write(lambda page: page.rows(f"CREATE TRIGGER full BEFORE INSERT ON book_hints {refuse}"))
+        database.write(lambda tx: tx.rows(f"CREATE TRIGGER full BEFORE INSERT ON book_hints {refuse}"))
         assert ear.push(NOBODY) == 503
         assert ear.complete
         assert ear.event("order.created", NOBODY) == 503
         assert not ear.complete
-        shelf.write(lambda page: page.rows("DROP TRIGGER full"))
+        database.write(lambda tx: tx.rows("DROP TRIGGER full"))
         assert ear.event("capture.created", TOWEL) == 200
         assert not ear.complete
         assert ear.event("order.created", TOWEL, at="later") == 200
         until(lambda: ear.complete)
         assert "cannot be kept now" in said(ear.served)
-    shelf.close()
+    database.close()
 
 
 def test_too_many_hints_are_refused_and_end_completeness(kustom: Kustom, tmp_path: Path) -> None:
-    shelf = LocalShelf(tmp_path / "book" / "book.sqlite3")
+    database = SqliteBook(tmp_path / "book" / "book.sqlite3")
     waiting = [Hint(str(uuid.uuid4()), "webhook", verified=True) for _ in range(MOST[True])]
     later = 10_000_000_000_000
     with hearing(kustom, tmp_path) as ear:
         assert ear.event("order.created", TOWEL) == 200
         until(lambda: ear.complete)
-        shelf.write(lambda page: hints.add(page, account_number(page, kustom.account), waiting, later))
+        database.write(lambda tx: hints.add(tx, account_number(tx, kustom.account), waiting, later))
         assert ear.event("order.created", demo("authorized-sek")) == 503
-        shelf.write(lambda page: page.rows("DELETE FROM book_hints"))
+        database.write(lambda tx: tx.rows("DELETE FROM book_hints"))
         assert not ear.complete
         assert ear.event("order.created", demo("authorized-sek")) == 200
         until(lambda: ear.complete)
         text = said(ear.served)
     assert text.count("could not be kept") == 1
-    shelf.close()
+    database.close()
 
 
 def test_an_announced_order_that_cannot_be_read_is_a_gap(kustom: Kustom, tmp_path: Path) -> None:
