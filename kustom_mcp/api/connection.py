@@ -8,6 +8,7 @@ for, TLS is always verified.
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, kee
 FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
 """A write has a connection of its own: nothing that an earlier answer left behind on it can pass for its answer, and it
 never finds that the other side has just closed it."""
+_LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}", re.IGNORECASE)
 KEYS_REMEMBERED: Final = 3
 """Of a key that is changed while we run, an answer that is on its way may still repeat the one from before."""
 
@@ -33,7 +35,7 @@ class ApiConnection:
     """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
 
     `api_key` is asked for every request, because it may change while we run. `transport` replaces the network, `proxy`
-    is the only way to a proxy.
+    is the only way to a proxy; loopback never goes through one, where plain http would show it the key.
     """
 
     base_url: str
@@ -73,7 +75,7 @@ class ApiConnection:
             # A jar that accepts nothing: the API needs no cookies, and state that nobody asked for is not kept.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             transport=self.transport,
-            proxy=self.proxy,
+            proxy=None if _LOOPBACK.fullmatch(self.base().host.rstrip(".")) else self.proxy,
             limits=limits,
             verify=trust,
             follow_redirects=False,

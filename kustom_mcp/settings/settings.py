@@ -348,6 +348,7 @@ def require_clean(setting: str, name: str, value: object) -> None:
 def _told_by(key: object) -> Environment | None:
     """The environment that a clean API key is for. ConfigError where it has something else around it."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
-    if validators.hides_a_key(text):
-        raise ConfigError("KUSTOM_API_KEY", "It holds more than a key, or one in other letters: give it as it is.")
+    problem = validators.key_problem(text)
+    if problem:
+        raise ConfigError("KUSTOM_API_KEY", problem)
     return next((environment for start, environment in _TOLD_BY_KEY.items() if text.startswith(start)), None)

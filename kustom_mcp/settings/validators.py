@@ -7,10 +7,12 @@ that names the rule and never the value.
 from __future__ import annotations
 
 import base64
+import html
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from typing import cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -29,7 +31,15 @@ _LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}")
 _LINE_BREAK = re.compile("[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
 _QUOTES = "\"'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
 _BOM = "\ufeff"
-_KEY_STARTS = ("kco_test_", "kco_live_")
+KEY_STARTS = ("kco_test_", "kco_live_")
+_KEY_LETTERS = re.compile("kco(?:test|live)")
+_SIGN = re.compile("[^a-z]")
+_LOOK_ALIKES = str.maketrans(
+    "\u0430\u0441\u0435\u0456\u043a\u043e\u0442\u0455\u0475\u04cf\u0410\u0421\u0415\u0406\u041a\u041e\u0422\u0405"
+    "\u03ba\u03bf\u03b9\u03bd\u03c4\u03b5\u03f2\u039a\u039f\u0399\u03a4\u0395\u03f9\u0131",
+    "aceikotsvlACEIKOTSkoivtecKOITECi",
+)
+"""Cyrillic and Greek letters that look like those of a key's beginning."""
 
 
 def unclean(text: str, *, listed: bool = False) -> str | None:
@@ -50,9 +60,38 @@ def unclean(text: str, *, listed: bool = False) -> str | None:
     return None
 
 
+def key_problem(text: str) -> str | None:
+    """What is wrong with a clean text as one API key, wherever another key stands in it; None where nothing."""
+    start = next((start for start in KEY_STARTS if text.startswith(start)), "")
+    if hides_a_key(text[len(start) :]):
+        return (
+            "KUSTOM_API_KEY takes one key, and this holds more than that: give one key, as Kustom's portal shows it."
+            if start
+            else "It holds more than a key, or one in other letters or encoded: give it as Kustom's portal shows it."
+        )
+    if not re.fullmatch("[!-~]*", text):
+        return "A key is printable ASCII without blanks: copy it again as Kustom's portal shows it."
+    return None
+
+
 def hides_a_key(text: str) -> bool:
-    """Whether there is one of Kustom's API keys in a text that does not begin with one."""
-    return not text.startswith(_KEY_STARTS) and any(start in text.lower() for start in _KEY_STARTS)
+    """Whether one of Kustom's API keys stands anywhere in a text, also in other letters, escaped or encoded."""
+    return any(_KEY_LETTERS.search(_SIGN.sub("", reading.lower())) for reading in _readings(text))
+
+
+def _readings(text: str) -> Iterator[str]:
+    """A text, and what it says in plain letters, unescaped, backwards, in base64 and in hexadecimal."""
+    plain = unicodedata.normalize("NFKC", text).translate(_LOOK_ALIKES)
+    for shown in (plain, unquote(plain), html.unescape(plain)):
+        yield shown
+        yield shown[::-1]
+        for run in re.findall(r"[A-Za-z0-9+/]{8,}", shown.replace("-", "+").replace("_", "/")):
+            for offset in range(4):
+                part = run[offset:]
+                part = part[: len(part) - (len(part) % 4 == 1)]
+                yield base64.b64decode(part + "=" * (-len(part) % 4)).decode("latin-1")
+        for run in re.findall(r"[0-9A-Fa-f]{14,}", shown):
+            yield bytes.fromhex(run[: len(run) // 2 * 2]).decode("latin-1")
 
 
 def lower(value: object) -> object:
@@ -157,7 +196,7 @@ def store(value: SecretStr) -> SecretStr:
 def user(value: str) -> str:
     if ":" in value:
         raise ValueError("A user name cannot contain a colon.")
-    if value.startswith(_KEY_STARTS) or hides_a_key(value):
+    if hides_a_key(value):
         raise ValueError("This is an API key, which belongs into KUSTOM_API_KEY.")
     return value
 

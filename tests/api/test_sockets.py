@@ -267,6 +267,19 @@ async def test_writes_that_are_cancelled_do_not_use_up_the_connections() -> None
         assert await client.write(CANCEL_ORDER, APPROVED, deadline=soon(), order_id=ORDER_ID) == Written(204)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "LOCALHOST"])
+async def test_loopback_is_never_reached_through_a_proxy(host: str) -> None:
+    server, proxy = Server(page(b"200 OK", BODY)), Server(page(b"200 OK", BODY))
+    async with server.running(), proxy.running():
+        url, through = f"http://{host}:{server.port}", f"http://127.0.0.1:{proxy.port}"
+        async with KustomClient(
+            base_url=url, username="shop", api_key=lambda: SecretStr("kco_test_x"), proxy=through
+        ) as client:
+            with suppress(OmsError):
+                await read(client)
+    assert not proxy.requests
+
+
 async def test_the_environment_does_not_choose_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -424,6 +424,65 @@ def test_a_live_key_is_kept_from_other_hosts_whatever_stands_around_it(dirt: str
         settings(environment="playground", api_url="https://evil.example", api_key=dirt % live)
 
 
+HIDDEN = {
+    "list": f"{TEST_KEY},{LIVE_KEY}",
+    "joined": TEST_KEY + LIVE_KEY,
+    "two live": LIVE_KEY + LIVE_KEY,
+    "two of the test": f"{TEST_KEY},{TEST_KEY}",
+    "base64": base64.b64encode(LIVE_KEY.encode()).decode(),
+    "base64 of the pair": base64.b64encode(f"PM12345-a:{LIVE_KEY}".encode()).decode(),
+    "base64 without padding": base64.urlsafe_b64encode(f"a:{LIVE_KEY}".encode()).decode().rstrip("="),
+    "behind a test key": TEST_KEY + base64.b64encode(LIVE_KEY.encode()).decode(),
+    "hexadecimal": LIVE_KEY.encode().hex(),
+    "percent": LIVE_KEY.replace("_", "%5F"),
+    "entity": LIVE_KEY.replace("_", "&#95;"),
+    "hyphens": LIVE_KEY.replace("_", "-"),
+    "backwards": LIVE_KEY[::-1],
+    "Cyrillic": LIVE_KEY.replace("c", "\u0441", 1),
+    "all Cyrillic": LIVE_KEY.translate(str.maketrans("koce", "\u043a\u043e\u0441\u0435")),
+    "full width": "\uff4b" + LIVE_KEY[1:],
+    "mathematical": "\U0001d424" + LIVE_KEY[1:],
+    "combining": f"k\u0301{LIVE_KEY[1:]}",
+    "an umlaut": f"{TEST_KEY}\u00fc",
+    "a blank": f"{TEST_KEY} x",
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_a_key_that_holds_another_is_refused_from_wherever_it_comes(
+    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, env_file = tmp_path / "key", tmp_path / "settings.env"
+    env_file.write_text(f"KUSTOM_API_KEY={text}\n", encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
+    elsewhere = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_URL": "https://evil.example"}
+    for given, path in (({"KUSTOM_API_KEY": text}, None), ({"KUSTOM_API_KEY_FILE": str(file)}, None), ({}, env_file)):
+        with pytest.raises(ConfigError, match=r"^KUSTOM_API_KEY: \w") as caught:
+            load({**elsewhere, **given}, path)
+        assert "CANARY" not in str(caught.value)
+    file.write_text(TEST_KEY)
+    key = KeyFile(load({**elsewhere, "KUSTOM_API_KEY_FILE": str(file)}).settings)
+    file.write_text(text, encoding="utf-8")
+    assert key().get_secret_value() == TEST_KEY
+    assert "CANARY" not in caplog.text
+
+
+def test_two_keys_are_refused_as_two() -> None:
+    with pytest.raises(ConfigError, match="KUSTOM_API_KEY takes one key"):
+        settings(environment="playground", api_key=HIDDEN["list"])
+
+
+@pytest.mark.parametrize("name", ["base64", "base64 of the pair", "full width", "Cyrillic", "backwards"])
+def test_a_hidden_key_in_the_place_of_the_user_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^KUSTOM_USERNAME: \w"):
+        settings(username=HIDDEN[name], api_key="M123-shop", environment="playground")
+
+
+def test_keys_of_other_makes_are_keys() -> None:
+    for key in ("otherkey1234", "klarna_test_api_QzJ4K3c,8d1f6a7c-0000-4000-8000-00000000000a,1,abc+/=", TEST_KEY):
+        assert settings(environment="playground", api_key=key).effective_api_key.get_secret_value() == key
+
+
 def test_a_key_in_the_place_of_the_user_name_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^KUSTOM_USERNAME: This is an API key") as caught:
         settings(username=LIVE_KEY, api_key="M123-shop", environment="playground")
