@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from kustom_mcp.simulator import control, events, payout_calls, states
+from kustom_mcp.simulator import payout_calls, states
 from kustom_mcp.simulator.calls import ApiCall
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import Json, made_up_id
+from kustom_mcp.simulator.events import CAUSED_BY, Outbox
 from kustom_mcp.simulator.faults import Faults
 from kustom_mcp.simulator.routes import Route, find_route
 from kustom_mcp.simulator.seeds import Seed
@@ -57,14 +58,12 @@ class Simulator:
         self.store = OrderStore(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
         self.faults = Faults()
         self.requests: list[LoggedRequest] = []
-        self.outbox: events.Outbox | None = None
-        """What is told by webhook and push, where somebody sends it."""
+        self.outbox: Outbox | None = None
+        """The events to send; None where webhooks and pushes are not sent."""
         self._errors = 0
 
     def handle(self, request: Request) -> Response:
-        """Answer one request. Scripted faults are not looked at here, see `exchange`."""
-        if request.segments[:1] == ("sandbox",):
-            return control.answer(self, request)
+        """Answer one request to the API."""
         response, replayed = self._respond(request)
         self.note(request, response.status, replayed=replayed)
         return response
@@ -98,6 +97,11 @@ class Simulator:
         for record in self.store.records():
             hear(str(record.order["order_id"]).lower())
 
+    def tell(self, kind: str, order_id: str, **data: str) -> None:
+        """Send an event by webhook or push, if they are sent at all."""
+        if self.outbox is not None:
+            self.outbox.add(kind, order_id, self.store.now(), data)
+
     def error(self, status: int, code: str, *messages: str) -> Response:
         """An error body with the next correlation id."""
         self._errors += 1
@@ -123,7 +127,9 @@ class Simulator:
                 return payout_calls.answer(self.store, request)
             route, call = self._prepare(request)
             response = route.perform(call)
-            events.caused(self, route.operation, call.record.order["order_id"], response)
+            if route.operation in CAUSED_BY:
+                kind, header, name = CAUSED_BY[route.operation]
+                self.tell(kind, call.record.order["order_id"], **{name: response.headers[header]})
             return response
         except ErrorAnswer as problem:
             return self.error(problem.status, problem.code, *problem.messages)

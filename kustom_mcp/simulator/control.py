@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from kustom_mcp.simulator import events
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.drafts import made_up_id
 from kustom_mcp.simulator.faults import KINDS, Fault
 from kustom_mcp.simulator.limits import Items, Rule, Shape, Text, Whole
 from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
-
-if TYPE_CHECKING:
-    from kustom_mcp.simulator.app import Simulator
 
 _ANY_OBJECT: Final = Shape({})
 _AMOUNTS: Final = (
@@ -63,11 +61,15 @@ class _Wrong(Exception):
     """A request that the sandbox cannot follow, with the reasons."""
 
 
-def answer(simulator: Simulator, request: Request) -> Response:
-    """Follow one request to /sandbox."""
+def handle(simulator: Simulator, request: Request) -> Response:
+    """Answer one request, to /sandbox or to the API. Scripted faults are not looked at here, see `exchange`."""
+    return _answer(simulator, request) if request.segments[:1] == ("sandbox",) else simulator.handle(request)
+
+
+def _answer(simulator: Simulator, request: Request) -> Response:
     call = f"{request.method} {request.path}"
     if request.segments[:2] == ("sandbox", "hooks"):
-        return events.answer(simulator, request)
+        return _hooks(simulator, request)
     try:
         if call == "GET /sandbox/orders":
             return json_response(200, _list(simulator))
@@ -91,6 +93,32 @@ def answer(simulator: Simulator, request: Request) -> Response:
     return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
 
 
+def _hooks(simulator: Simulator, request: Request) -> Response:
+    """Follow one request to /sandbox/hooks."""
+    outbox = simulator.outbox
+    if outbox is None:
+        return simulator.error(404, "RESOURCE_NOT_FOUND", "Webhooks are sent with --hooks only.")
+    call = f"{request.method} {request.path}"
+    if call == "GET /sandbox/hooks":
+        names = ("id", "kind", "order_id", "attempts", "status")
+        return json_response(200, [{name: getattr(event, name) for name in names} for event in outbox.events])
+    kind = {"POST /sandbox/hooks/disputes": "dispute.created", "POST /sandbox/hooks/pushes": "push"}.get(call)
+    if kind is None:
+        return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
+    try:
+        given: Any = parse_json(request.body)
+        record = simulator.store.find(str(given["order_id"]))
+    except (NotJson, KeyError, TypeError):
+        return simulator.error(400, "INVALID_REQUEST_PARAMETERS", "order_id: must be given")
+    if record is None:
+        return simulator.error(404, "NO_SUCH_ORDER", "There is no such order.")
+    if kind == "push" and record.acknowledged:
+        return simulator.error(403, "NOT_ALLOWED", "An acknowledged order is not pushed.")
+    more = {} if kind == "push" else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
+    simulator.tell(kind, str(record.order["order_id"]), **more)
+    return Response(202)
+
+
 def _list(simulator: Simulator) -> list[dict[str, str]]:
     return [
         {"order_id": record.order["order_id"], "name": record.name, "status": record.order["status"]}
@@ -104,7 +132,7 @@ def _add(simulator: Simulator, given: dict[str, Any]) -> Response:
         record = simulator.add_order(given, name)
     except (ValueError, TypeError, AttributeError) as problem:
         raise _Wrong(f"The order cannot be made up from this: {problem}") from problem
-    events.tell(simulator, "order.created", record.order["order_id"])
+    simulator.tell("order.created", record.order["order_id"])
     return json_response(201, record.order)
 
 

@@ -1,4 +1,4 @@
-"""What the sandbox tells a shop by webhook and by push: events that wait to be sent, and what became of them.
+"""Webhooks and pushes of the sandbox: the events that wait to be sent, and the last answer to each.
 
 Signed by the Standard Webhooks specification (observed). Id, merchant, time and type of an event are documented, and
 the data of capture.created; the data of the others and the times of repetition are assumed.
@@ -12,16 +12,12 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 from uuid import UUID
 
 from standardwebhooks import Webhook
 
 from kustom_mcp.simulator.drafts import made_up_id
-from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
-
-if TYPE_CHECKING:
-    from kustom_mcp.simulator.app import Simulator
 
 SECRET: Final = "whsec_a3VzdG9tLW1jcC1zYW5kYm94LXdlYmhvb2tz"
 MERCHANT: Final = "PM00000"
@@ -86,18 +82,6 @@ class Outbox:
         return event
 
 
-def caused(simulator: Simulator, operation: str, order_id: str, response: Response) -> None:
-    """Tell of what an operation has done, if that is told at all."""
-    if operation in CAUSED_BY:
-        kind, header, name = CAUSED_BY[operation]
-        tell(simulator, kind, order_id, **{name: response.headers[header]})
-
-
-def tell(simulator: Simulator, kind: str, order_id: str, **data: str) -> None:
-    if simulator.outbox is not None:
-        simulator.outbox.add(kind, order_id, simulator.store.now(), data)
-
-
 def _short(made_up: str) -> str:
     """A made-up id as 22 letters and digits."""
     rest, digits = UUID(made_up).int, ""
@@ -110,29 +94,3 @@ def _short(made_up: str) -> str:
 def _nanoseconds(moment: datetime) -> str:
     """A time as events have it, e.g. 2026-04-08T09:48:16.680000000Z: RFC 3339 with nine decimals."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-
-
-def answer(simulator: Simulator, request: Request) -> Response:
-    """Follow one request to /sandbox/hooks."""
-    outbox = simulator.outbox
-    if outbox is None:
-        return simulator.error(404, "RESOURCE_NOT_FOUND", "Webhooks are sent with --hooks only.")
-    call = f"{request.method} {request.path}"
-    if call == "GET /sandbox/hooks":
-        names = ("id", "kind", "order_id", "attempts", "status")
-        return json_response(200, [{name: getattr(event, name) for name in names} for event in outbox.events])
-    kind = {"POST /sandbox/hooks/disputes": "dispute.created", "POST /sandbox/hooks/pushes": "push"}.get(call)
-    if kind is None:
-        return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
-    try:
-        given: Any = parse_json(request.body)
-        record = simulator.store.find(str(given["order_id"]))
-    except (NotJson, KeyError, TypeError):
-        return simulator.error(400, "INVALID_REQUEST_PARAMETERS", "order_id: must be given")
-    if record is None:
-        return simulator.error(404, "NO_SUCH_ORDER", "There is no such order.")
-    if kind == "push" and record.acknowledged:
-        return simulator.error(403, "NOT_ALLOWED", "An acknowledged order is not pushed.")
-    more = {} if kind == "push" else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
-    tell(simulator, kind, str(record.order["order_id"]), **more)
-    return Response(202)

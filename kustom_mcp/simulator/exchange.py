@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Final
 
 from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.control import handle
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.wire import Request, Response
 
@@ -41,7 +42,7 @@ async def exchange(
     """Answer a request, or end the connection, as the faults say. `sleep` is how the caller waits."""
     fault = simulator.faults.take(request.method, request.segments)
     if fault is None:
-        return simulator.handle(request)
+        return handle(simulator, request)
     if fault.kind == "reset":
         simulator.note(request, None, fault=fault.kind)
         return Hangup.RESET
@@ -52,9 +53,9 @@ async def exchange(
         try:
             await sleep(fault.seconds)
         finally:
-            response = simulator.handle(request)
+            response = handle(simulator, request)
         return response
-    response = simulator.handle(request)
+    response = handle(simulator, request)
     if fault.kind == "lose_response":
         return Hangup.CLOSED
     if fault.kind == "late_status":

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from kustom_mcp.simulator.app import API_KEY, KEY_HEADER, Simulator
+from kustom_mcp.simulator.control import handle
 from kustom_mcp.simulator.wire import JSON_TYPE, Request, Response
 
 
@@ -25,4 +26,4 @@ def ask(
         headers["Content-Type"] = JSON_TYPE
         content = json.dumps(body).encode()
     target = path if path.startswith("/sandbox") else "/ordermanagement/v1" + path
-    return simulator.handle(Request(method, target, headers, content))
+    return handle(simulator, Request(method, target, headers, content))
