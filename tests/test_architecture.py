@@ -43,6 +43,9 @@ TOP_LEVEL = {
     "tests",
 }
 
+STAND_TWICE: dict[str, str] = {}
+"""Names of classes that two modules may share, each with the reason."""
+
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -85,6 +88,16 @@ def test_a_module_that_another_names_exists(path: Path) -> None:
     named = re.findall(rf"`((?:{rooms})(?:\.[a-z_]+)+)`", path.read_text(encoding="utf-8"))
     places = {name: PACKAGE.joinpath(*name.split(".")) for name in named}
     assert [name for name, at in places.items() if not at.is_dir() and not at.with_suffix(".py").is_file()] == []
+
+
+def test_class_names_stand_once() -> None:
+    stands: dict[str, list[str]] = {}
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                stands.setdefault(node.name.lstrip("_"), []).append(relative(path))
+    assert {name: paths for name, paths in stands.items() if len(paths) > 1 and name not in STAND_TWICE} == {}
+    assert all(len(stands.get(name, ())) > 1 for name in STAND_TWICE)
 
 
 def test_the_tools_folder_is_the_contents_page() -> None:

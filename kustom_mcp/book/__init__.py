@@ -30,7 +30,7 @@ from kustom_mcp.state.threads import in_thread
 if TYPE_CHECKING:
     from kustom_mcp.api.models import Order
 
-__all__ = ["FILE", "Book", "BookEntry", "BookUnavailable", "entry_of"]
+__all__ = ["Book", "BookUnavailable"]
 
 T = TypeVar("T")
 

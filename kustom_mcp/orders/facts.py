@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from kustom_mcp.api import order_rules as rules
-from kustom_mcp.api.models import ACCEPTED, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
+from kustom_mcp.api.models import ACCEPTED, AMOUNTS, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
 from kustom_mcp.money import show
 from kustom_mcp.orders.third_party import (
     fitting,
 )
-from kustom_mcp.schema.result import AMOUNTS, Json, compact
+from kustom_mcp.schema.result import Json, compact
 from kustom_mcp.text import clean
 
 Permitted = Callable[[str], str | None]

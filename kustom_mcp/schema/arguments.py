@@ -24,9 +24,6 @@ from kustom_mcp.api.field_limits import (
     PARTS,
     SHIPPING_METHODS,
 )
-from kustom_mcp.schema.dates import DateOrTime as DateOrTime
-from kustom_mcp.schema.dates import beginning as beginning
-from kustom_mcp.schema.dates import ending as ending
 from kustom_mcp.settings.links import host_of
 from kustom_mcp.text import has_url
 

@@ -32,7 +32,7 @@ def _moment(value: str) -> str:
 DateOrTime = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 
 
-def beginning(moment: str | None) -> int | None:
+def period_start(moment: str | None) -> int | None:
     """Unix milliseconds; a date begins at midnight, UTC."""
     if moment is None:
         return None
@@ -40,7 +40,7 @@ def beginning(moment: str | None) -> int | None:
     return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
-def ending(moment: str | None) -> int | None:
+def period_end(moment: str | None) -> int | None:
     """A date without a time is included."""
-    begins = beginning(moment)
+    begins = period_start(moment)
     return begins if begins is None or moment is None or len(moment) > 10 else begins + _DAY

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kustom_mcp.schema.result import AMOUNTS, ERROR_OUTCOMES, OUTCOMES, Json
+from kustom_mcp.api.models import AMOUNTS
+from kustom_mcp.schema.result import ERROR_OUTCOMES, OUTCOMES, Json
 
 _READS: frozenset[str] = frozenset({"ok", "not_sent", "rejected"})
 _WRITES: frozenset[str] = ERROR_OUTCOMES | {"applied", "already_applied"}

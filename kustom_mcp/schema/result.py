@@ -13,8 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic_core import to_json
 
-from kustom_mcp.api.models import AMOUNTS as AMOUNTS
-
 Json = Any
 """A JSON value: the wire type of somebody else's data, which only its own model can narrow."""
 

@@ -21,7 +21,7 @@ from uuid import UUID
 from kustom_mcp.api import identifiers
 from kustom_mcp.book.spreadsheets import csv_file
 from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, told
-from kustom_mcp.book.spreadsheets.records import Record, Unreadable, plain
+from kustom_mcp.book.spreadsheets.records import Record, Sheet, Unreadable, plain
 
 __all__ = ["Export", "NoColumn", "Row", "Unreadable", "opened"]
 
@@ -70,14 +70,6 @@ class Export:
             return Row(record.line, None, f"this is not an order id: {str(error).partition('. ')[0]}")
 
 
-class _Sheet(NamedTuple):
-    """What may hold the column: the only one of a CSV file, one of several in a workbook."""
-
-    name: str
-    lines: int | None
-    records: Callable[[], Iterator[Record]]
-
-
 def opened(path: Path, column: str | None = None, sheet: str | None = None) -> Export:
     """Find out what kind of file it is and where its order ids are. Unreadable, NoColumn. Reads the whole file once."""
     try:
@@ -104,20 +96,20 @@ def _digested(path: Path) -> tuple[str, int, bytes]:
     return digest.hexdigest(), newlines, head
 
 
-def _sheets(path: Path, head: bytes, newlines: int, sheet: str | None) -> list[_Sheet]:
+def _sheets(path: Path, head: bytes, newlines: int, sheet: str | None) -> list[Sheet]:
     if head.startswith(_OLE):
         raise Unreadable("this is an Excel file of the old kind (.xls), or has a password: save it as .xlsx or as CSV")
     if head.startswith(_ZIP):
         from kustom_mcp.book.spreadsheets import excel_file
 
-        return [_Sheet(one.name, one.lines, one.records) for one in excel_file.sheets(path, sheet)]
+        return excel_file.sheets(path, sheet)
     if sheet is not None:
         raise Unreadable("only an Excel file has sheets, and this is none")
     dialect = csv_file.dialect_of(head)
-    return [_Sheet("", newlines + 1, lambda: csv_file.records(path, dialect))]
+    return [Sheet("", newlines + 1, lambda: csv_file.records(path, dialect))]
 
 
-def _export(digest: str, sheets: list[_Sheet], column: str | None) -> Export:
+def _export(digest: str, sheets: list[Sheet], column: str | None) -> Export:
     problem = NoColumn("the file has no rows")
     for sheet in sheets:
         sample = list(islice(sheet.records(), SAMPLE))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from kustom_mcp.book.spreadsheets.records import Record, Unreadable
+from kustom_mcp.book.spreadsheets.records import Record, Sheet, Unreadable
 
 if TYPE_CHECKING:
     from openpyxl.workbook.workbook import Workbook
@@ -16,12 +16,6 @@ if TYPE_CHECKING:
 MOST_TEXT = 512 * 1024 * 1024
 """Bytes of the texts that all sheets share, the only part that has to be in memory."""
 _NO_WORKBOOK = "it cannot be read as an Excel file (.xlsx): save it again in Excel, or as CSV"
-
-
-class Sheet(NamedTuple):
-    name: str
-    lines: int | None
-    records: Callable[[], Iterator[Record]]
 
 
 def sheets(path: Path, name: str | None) -> list[Sheet]:

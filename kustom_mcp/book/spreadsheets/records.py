@@ -1,8 +1,8 @@
-"""A record of a file as it was read, and what its cells are worth."""
+"""Sheets and records of a file, and the value of a cell."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 _AROUND = " \t\r\n\v\f\u00a0\u2007\u202f\u200b\u200c\u200d\u2060\ufeff"
@@ -19,6 +19,17 @@ class Record(NamedTuple):
     line: int
     cells: Sequence[str]
     flaw: str | None = None
+
+
+class Sheet(NamedTuple):
+    """A table of records that may hold the column: the only one of a CSV file, one of several in a workbook.
+
+    `lines`: about how many there are, None where that is unknown.
+    """
+
+    name: str
+    lines: int | None
+    records: Callable[[], Iterator[Record]]
 
 
 def plain(cell: str) -> str:

@@ -15,7 +15,8 @@ import anyio
 from kustom_mcp.api.endpoint import PATTERNS, Read
 from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, ListPage
 from kustom_mcp.app.app import App
-from kustom_mcp.book import BookEntry, completeness, hints
+from kustom_mcp.book import completeness, hints
+from kustom_mcp.book.entry import BookEntry
 from kustom_mcp.book.hints import ClaimedHint
 from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.query import Query

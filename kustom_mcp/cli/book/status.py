@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kustom_mcp.app.app import App
-from kustom_mcp.book import FILE
 from kustom_mcp.book.entry import stamp
+from kustom_mcp.book.sqlite import FILE
 from kustom_mcp.book.status import BookStatus, book_status
 from kustom_mcp.cli.book.runner import patiently, result
 from kustom_mcp.cli.program import shown

@@ -9,7 +9,7 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.field_limits import MAX_AMOUNT
 from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.calls.write import Call
-from kustom_mcp.schema.arguments import DateOrTime, beginning, ending
+from kustom_mcp.schema.dates import DateOrTime, period_end, period_start
 from kustom_mcp.schema.result import Json, Result
 from kustom_mcp.tools.search import BookSearch, cursor_at, next_step, place_of
 from kustom_mcp.tools.tool import Effect, operation
@@ -74,10 +74,10 @@ async def find_orders(
         status=status,
         fraud_status=fraud_status,
         currency=currency,
-        expires_before=beginning(expires_before),
-        created_from=beginning(created_from),
-        created_to=ending(created_to),
-        refunded_from=beginning(refunded_from),
+        expires_before=period_start(expires_before),
+        created_from=period_start(created_from),
+        created_to=period_end(created_to),
+        refunded_from=period_start(refunded_from),
         min_remaining=min_remaining,
         unshipped=unshipped,
         disputed=disputed,

@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import payouts as payout_facts
-from kustom_mcp.schema.arguments import DateOrTime, PaymentReference, beginning, ending
+from kustom_mcp.schema.arguments import PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
+from kustom_mcp.schema.dates import DateOrTime, period_end, period_start
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.settlements import all_payouts
 from kustom_mcp.tools.tool import Effect, operation
@@ -79,7 +80,7 @@ async def list_payouts(
 
 def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
     """What Kustom is asked for. ToolError INVALID_ARGUMENT for a period that ends before it begins."""
-    first, last = beginning(start_date), ending(end_date)
+    first, last = period_start(start_date), period_end(end_date)
     if first is None:
         until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now
         first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)

@@ -19,7 +19,7 @@ BODY_BYTES = 4 * 1024 * 1024
 BODY_SECONDS = 15.0
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     """Ends a request with a response."""
 
     def __init__(self, status: int, sentence: str) -> None:
@@ -58,19 +58,23 @@ class RequestGuard:
         try:
             self._check(Headers(scope=scope))
             await self._app(scope, self._limited(receive), send_noting_start)
-        except _Refused as refused:
+        except _RequestRefused as refused:
             if not started:
                 await _closing(refused.response)(scope, receive, send)
 
     def _check(self, headers: Headers) -> None:
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
-            raise _Refused(421, "This server does not answer to this Host (KUSTOM_HTTP_HOSTS lists those it does).")
+            raise _RequestRefused(
+                421, "This server does not answer to this Host (KUSTOM_HTTP_HOSTS lists those it does)."
+            )
         if origins and (len(origins) > 1 or origins[0].lower() not in self._origins):
-            raise _Refused(403, "Requests from this Origin are refused (KUSTOM_HTTP_ORIGINS lists those that are not).")
+            raise _RequestRefused(
+                403, "Requests from this Origin are refused (KUSTOM_HTTP_ORIGINS lists those that are not)."
+            )
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdecimal()):
-            raise _Refused(400, "Content-Length is not a number.")
+            raise _RequestRefused(400, "Content-Length is not a number.")
         if len(length) > 12 or int(length) > self._bytes:
             raise self._too_large()
 
@@ -93,12 +97,12 @@ class RequestGuard:
                     raise self._too_large()
                 return message
             assert scope.cancelled_caught
-            raise _Refused(408, "The body of the request took too long.")
+            raise _RequestRefused(408, "The body of the request took too long.")
 
         return limited
 
-    def _too_large(self) -> _Refused:
-        return _Refused(413, f"A request has at most {self._bytes} bytes.")
+    def _too_large(self) -> _RequestRefused:
+        return _RequestRefused(413, f"A request has at most {self._bytes} bytes.")
 
 
 def _closing(response: Response) -> Response:
