@@ -1,8 +1,8 @@
 """The tools as `tools/list` gives them, encoded beforehand.
 
 Deriving the schemas takes 37 ms of processor time, reading them 1 ms: 5 % of the start of the server, up to its
-`tools/list` reply (46 rounds side by side, 2026-11-28). They are the same bytes every time, so they are derived once, by
-`python -m tests.generate`, and shipped; a test compares the file with what the code derives.
+`tools/list` reply (46 rounds side by side, 2026-11-28). They are the same bytes every time, so they are derived once,
+by `python -m tests.generate`, and shipped; a test compares the file with what the code derives.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """stdin and stdout as pipes that the event loop itself waits for, instead of the SDK's worker thread for each line.
 
 What that gains, beside the SDK's own in 15 rounds (2026-11-28, medians, two busy cores): a call takes 13 % less
-processor time, with 16 in flight 18 % less, and then 18 % more calls a second are answered. The start and the memory are
-the same, and so is what a stray `print` meets.
+processor time, with 16 in flight 18 % less, and then 18 % more calls a second are answered. The start and the memory
+are the same, and so is what a stray `print` meets.
 
 `O_NONBLOCK` is not set, because it belongs to the open file and not to our descriptor: the host, its shell or another
 child would find its own end changed. Each read or write is only as large as does not block once the pipe is ready, so a
