@@ -21,6 +21,11 @@ USAGE_ERROR = 2
 
 
 class _Parser(ArgumentParser):
+    """A parser without abbreviations: what is read in an entry, and what would be run, must be the same words."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(allow_abbrev=False, **given)
+
     def error(self, message: str) -> NoReturn:
         """Print the error and where help is, in one line."""
         self.exit(USAGE_ERROR, f"kustom-mcp: {message} (see {self.prog} --help)\n")

@@ -22,7 +22,7 @@ def serves_stdio(argv: Sequence[str]) -> bool:
     words = iter(argv)
     for word in words:
         name, given, _ = word.partition("=")
-        if len(name) > len("--") and _OPTION.startswith(name):
+        if name == _OPTION:
             if not given:
                 next(words, None)
         elif word != "serve":

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -13,6 +14,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from kustom_mcp.cli.install import command as install
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from tests.cli.desk import (
@@ -334,3 +336,48 @@ def test_what_the_program_writes_starts_the_server_from_an_empty_folder(tmp_path
                 return {tool.name for tool in (await client.list_tools()).tools}
 
     assert {"kustom_get_order", "kustom_refund_order"} <= anyio.run(listed)
+
+
+@pytest.mark.parametrize(("key", "code"), [(KeyboardInterrupt, 130), (EOFError, 2)])
+def test_ctrl_c_and_the_end_of_the_input_answer_the_question_with_no(
+    key: type[BaseException], code: int, desk: Desk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_question: str) -> str:
+        raise key
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    machine = replace(install.this_machine(), home=desk.home, environ=CREDENTIALS)
+    assert install.run("cursor", machine, install.InstallOptions()) == code
+    assert desk.files() == {}
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("kustom-mcp: install: ")
+    assert "othing was written" in said
+    assert "\n" not in said
+
+
+@POSIX
+@pytest.mark.parametrize("kind", ["pipe", "links in a circle", "folder"])
+def test_a_host_file_that_is_no_file_is_refused_at_once(
+    kind: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = desk.home / ".cursor" / "mcp.json"
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    assert desk.run("cursor", environ=CREDENTIALS) == 2
+    assert capsys.readouterr().err.startswith("kustom-mcp: install: ")
+    assert desk.files() == {}
+
+
+@POSIX
+def test_a_pipe_in_the_place_of_the_key_file_is_passed_by(desk: Desk) -> None:
+    keys = desk.home / ".config" / "kustom-mcp"
+    keys.mkdir(parents=True)
+    os.mkfifo(keys / "cursor-kustom.key")
+    assert desk.run("cursor", environ=CREDENTIALS) == 0
+    assert ".config/kustom-mcp/cursor-kustom.2.key" in desk.files()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -198,6 +199,96 @@ def test_a_key_in_use_is_seen_however_an_entry_has_it(
     assert desk.run(host, yes=True, environ=environ) == 2
     assert (desk.files(), desk.ran) == (before, [])
     assert had in capsys.readouterr().out
+
+
+NOT_TOLD: dict[str, dict[str, Any]] = {
+    "shell": {"command": "sh", "args": ["-c", f"KUSTOM_API_KEY={LIVE} kustom-mcp"]},
+    "env": {"command": "/usr/bin/env", "args": [f"KUSTOM_API_KEY={LIVE}", "kustom-mcp"]},
+    "container": {"command": "docker", "args": ["run", "-e", f"KUSTOM_API_KEY={LIVE}", "kustom-mcp"]},
+    "env file of a container": {"command": "docker", "args": ["run", "--env-file", "/x.env", "kustom-mcp"]},
+    "wrapper": {"command": "/opt/kustom-mcp-live.sh", "args": []},
+    "list": {"command": "kustom-mcp", "env": [f"KUSTOM_API_KEY={LIVE}"]},
+    "arguments as a text": {"command": "kustom-mcp", "args": "--env-file /x.env"},
+    "abbreviation": {"command": "kustom-mcp", "args": ["--env=/x.env"]},
+    "relative": {"command": "kustom-mcp", "args": ["--env-file", "x.env"]},
+    "another option": {"command": "kustom-mcp", "args": ["serve", "--http"]},
+    "uv's env file": {"command": "uv", "args": ["run", "--env-file", "/x.env", "kustom-mcp"]},
+    "uv's variable": {"command": "uvx", "args": ["kustom-mcp"], "env": {"UV_ENV_FILE": "/x.env"}},
+    "headers": {"command": "kustom-mcp", "headers": {"Authorization": "Bearer kustom_mcp_token"}},
+    "nested": {"command": "kustom-mcp", "env": {"KUSTOM_API_KEY": [LIVE]}},
+}
+
+
+@pytest.mark.parametrize("entry", NOT_TOLD.values(), ids=NOT_TOLD)
+@pytest.mark.parametrize("host", HOSTS)
+def test_an_entry_that_cannot_be_told_is_taken_for_one_with_a_key(
+    host: str, entry: dict[str, Any], desk: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.give(host, {"kustom": entry})
+    before, desk.answers = desk.files(), None
+    assert desk.run(host, yes=True, environ=TEST) == 2
+    assert (desk.files(), desk.ran) == (before, [])
+    printed = capsys.readouterr()
+    assert "cannot be told" in printed.out
+    assert LIVE not in printed.out + printed.err
+    assert desk.run(host, yes=True, replace_key=True, environ=TEST) == 0
+
+
+def test_an_env_file_in_one_word_is_read(desk: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    env_file = desk.write("kustom.env", f"KUSTOM_API_KEY={LIVE}\nKUSTOM_USERNAME=PM1234\n")
+    desk.give("cursor", {"kustom": {"command": "/opt/bin/kustom-mcp", "args": [f"--env-file={env_file}"]}})
+    desk.answers = None
+    assert desk.run("cursor", yes=True, environ=TEST) == 2
+    assert "with a key for production" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "before"),
+    [
+        ("uvx", ["kustom-mcp"]), ("/usr/bin/uvx", ["--from", "/src", "kustom-mcp"]), ("uvx", ["kustom-mcp@0.2.0"]),
+        ("uv", ["run", "--project", "/src", "kustom-mcp"]), ("uv", ["tool", "run", "kustom-mcp"]),
+        ("/usr/bin/python3.13", ["-m", "kustom_mcp"]), ("C:\\\\py\\\\kustom-mcp.exe", []),
+    ],
+)  # fmt: skip
+def test_every_way_to_start_this_program_is_told(command: str, before: list[str], desk: Home) -> None:
+    desk.give("cursor", {"kustom": {"command": command, "args": [*before, "serve"], "env": {"KUSTOM_WRITES": "deny"}}})
+    desk.answers = None
+    assert desk.run("cursor", yes=True, environ=TEST) == 0
+
+
+SHOWN: dict[str, dict[str, Any]] = {
+    "headers": {"headers": {"Authorization": "Bearer SECRETsecret"}},
+    "another header": {"headers": {"X-Auth": "SECRETsecret"}},
+    "list of headers": {"args": ["--header", "Authorization: Bearer SECRETsecret"]},
+    "basic": {"args": ["--header", "X: Basic SECRETsecret"]},
+    "shell": {"args": ["-c", "KUSTOM_API_KEY=kco_live_api_SECRET/+= kustom-mcp"]},
+    "quoted": {"args": ["-c", 'export KUSTOM_API_KEY="kco_live_api_SECRET"; kustom-mcp']},
+    "another name quoted": {"args": ["-c", "export MY_TOKEN='SECRETsecret'; kustom-mcp"]},
+    "JSON in a text": {"args": [json.dumps(json.dumps({"api_key": "SECRETsecret"}))]},
+    "option": {"args": ["--token", "SECRETsecret"]},
+    "option in one word": {"args": ["--api-key=SECRETsecret"]},
+    "container": {"args": ["-e", "KUSTOM_KEYS=SECRETsecret"]},
+    "nested": {"oauth": {"client_secret": {"value": ["SECRETsecret"]}}},
+    "number": {"env": {"API_TOKEN": 847362514}},
+    "name": {"env": {"kco_live_api_SECRET": "1"}},
+    "webhooks": {"x": "whsec_SECRET"},
+    "password in a URL": {"x": "https://me:SECRETsecret@example.com/"},
+    "base64": {"x": base64.b64encode(b"PM1:kco_live_api_SECRET").decode()},
+}
+
+
+@pytest.mark.parametrize("had", SHOWN.values(), ids=SHOWN)
+def test_no_secret_of_the_old_entry_is_shown(
+    had: dict[str, Any], desk: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.give("cursor", {"kustom": {"command": "kustom-mcp", **had}})
+    desk.answers = False
+    assert desk.run("cursor", environ=TEST) == 1
+    printed = capsys.readouterr()
+    told = printed.out + printed.err
+    assert not [word for word in ("SECRET", "847362514", str(had.get("x"))[8:]) if word in told and len(word) > 4]
+    assert '"KUSTOM_API_KEY_FILE": "' in told
+    assert "cursor-kustom.key" in told
 
 
 @pytest.mark.parametrize("entry", [{}, {"command": "uvx", "args": ["kustom-mcp"], "env": {"KUSTOM_WRITES": "deny"}}])

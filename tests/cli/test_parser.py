@@ -122,3 +122,9 @@ def test_the_program_itself_refuses_to_serve_with_a_wrong_setting() -> None:
     )
     assert (ran.returncode, ran.stdout) == (2, "")
     assert ran.stderr == "kustom-mcp: KUSTOM_WRITE: There is no such setting. Did you mean KUSTOM_WRITES?\n"
+
+
+@pytest.mark.parametrize("words", [["--env=/x"], ["install", "cursor", "--replace"], ["tools", "--js"], ["--vers"]])
+def test_no_option_is_abbreviated(words: list[str], command: Command) -> None:
+    ran = command(*words)
+    assert (ran.code, ran.out) == (2, "")

@@ -5,7 +5,7 @@ host's file nor onto a command line, where other users of the machine could see 
 only, and the host is told the file's name. Each entry has a key file of its own, and a key file that is there is never
 changed, because another entry or a running server may read it: a new key gets a new file. The environment always stands
 in the entry, so that no other key can turn a test setup live. Exit 0: done, or nothing to do; 1: not done; 2: a
-setting, a file or a command is not as it must be, and the host was not changed.
+setting, a file or a command is not as it must be, and the host was not changed; 130: interrupted at the question.
 """
 
 from __future__ import annotations
@@ -28,13 +28,26 @@ from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError, Settings
 
-DONE, NOT_DONE, USAGE = 0, 1, 2
+DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130
 ENVIRONMENT, KEY, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE"
 SECRET = ("KUSTOM_STORE", "KUSTOM_KEYS", "KUSTOM_PROXY")
 PATHS = (KEY_FILE, "KUSTOM_STORE_FILE", "KUSTOM_STATE_DIR", "KUSTOM_AUDIT_LOG")
 
 _OURS = re.compile(r'kustom[-_]mcp|"KUSTOM_')
 _FILLED_IN_LATER = re.compile(rf'"envFile"|"{KEY}(_FILE)?": "[^"]*\$\{{')
+
+
+_FIELDS = frozenset({"name", "type", "command", "args", "env", "disabled", "timeout", "description"})
+"""What an entry may have and still be told: anything else may hold variables or a place where they are."""
+_STARTERS = {
+    "uvx": re.compile(r"(?:--from\0[^\0]+\0)?kustom-mcp(?:@[^\0]*)?\0"),
+    "uv": re.compile(
+        r"(?:tool\0run\0(?:--from\0[^\0]+\0)?|run\0(?:--(?:project|directory)\0[^\0]+\0|--(?:frozen|no-sync)\0)*)"
+        r"kustom-mcp(?:@[^\0]*)?\0"
+    ),
+    "python": re.compile(r"-m\0kustom_mcp\0"),
+}
+"""What may start this program, and the words that it takes before ours."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +157,12 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
     if change.shown:
         print(change.shown)
     replaces = _tell(options.name, plan, _access_of(old)) if plan else False
-    answer = (options.yes and (options.replace_key or not replaces)) or machine.ask(
-        f"Replace the key of {options.name}? [y/N] " if replaces else "Do it? [y/N] "
-    )
+    question = f"Replace the key of {options.name}? [y/N] " if replaces else "Do it? [y/N] "
+    try:
+        answer = (options.yes and (options.replace_key or not replaces)) or machine.ask(question)
+    except KeyboardInterrupt:
+        print("\nkustom-mcp: install: Interrupted. Nothing was written.", file=sys.stderr)
+        return INTERRUPTED
     if not answer:
         return _not_agreed(answer, options, replaces=replaces)
     return _carry_out(how, change, plan, old)
@@ -246,19 +262,56 @@ def _environment_of(entry: Any) -> dict[str, str]:
 
 
 def _access_of(entry: Any) -> EntryAccess:
-    """The access of an entry in the host's file, as this program would read it."""
-    if not isinstance(entry, dict):
+    """The access of an entry in the host's file, as this program would read it.
+
+    UNKNOWN for whatever is not plainly this program with its own options and variables: a shell, a container or a
+    script in between may give it any key.
+    """
+    if not entry:
         return EntryAccess("sandbox")
-    if _FILLED_IN_LATER.search(json.dumps(entry)):
+    if not isinstance(entry, dict) or _FILLED_IN_LATER.search(json.dumps(entry)):
         return UNKNOWN
-    words = cast("dict[str, Any]", entry).get("args")
-    after = [str(word) for word in cast("list[Any]", words)] if isinstance(words, list) else []
-    env_file = next((after[n + 1] for n, word in enumerate(after[:-1]) if word == "--env-file"), None)
+    fields = cast("dict[str, Any]", entry)
+    words = _own_words(fields.get("command"), fields.get("args", []))
+    if words is None or not fields.keys() <= _FIELDS or not isinstance(fields.get("env") or {}, dict):
+        return UNKNOWN
+    variables = cast("dict[str, Any]", fields.get("env") or {})
+    if "UV_ENV_FILE" in variables or any(isinstance(value, dict | list) for value in variables.values()):
+        return UNKNOWN
+    env_file = _env_file(words)
+    if env_file is None or (env_file and not Path(env_file).is_absolute()):  # relative to wherever the host is
+        return UNKNOWN
     env = {"KUSTOM_MERCHANT": "ANY", **_environment_of(entry)}  # which one it is changes nothing here
     try:
         return _access(load(env, Path(env_file) if env_file else None).settings)
     except ConfigError:
         return UNKNOWN
+
+
+def _own_words(command: Any, args: Any) -> list[str] | None:
+    """The arguments that this program gets from an entry; None where that cannot be told."""
+    if not isinstance(command, str) or not isinstance(args, list):
+        return None
+    words = [str(word) for word in cast("list[Any]", args)]
+    started = re.split(r"[/\\]", command)[-1].removesuffix(".exe")
+    if started == program.NAME:
+        return words
+    before = _STARTERS.get(re.sub(r"[0-9.]+$", "", started))
+    found = before.match("".join(f"{word}\0" for word in words)) if before else None
+    return words[found[0].count("\0") :] if found else None
+
+
+def _env_file(words: Sequence[str]) -> str | None:
+    """The env file that arguments of this program name, "" for none; None where there is anything else in them."""
+    found, left = "", iter(words)
+    for word in left:
+        if word == "--env-file":
+            found = next(left, "")
+        elif word.startswith("--env-file="):
+            found = word.partition("=")[2]
+        elif word != "serve":
+            return None
+    return found
 
 
 def _access(settings: Settings) -> EntryAccess:
@@ -274,7 +327,7 @@ def _key_file(machine: Machine, entry: str, key: str) -> Path:
 
 def _holds(path: Path, key: str) -> bool:
     try:
-        return path.read_text(encoding="utf-8").strip() == key
+        return path.is_file() and path.read_text(encoding="utf-8").strip() == key
     except (OSError, ValueError):
         return False
 
@@ -339,4 +392,8 @@ def this_machine() -> Machine:
 def _ask(question: str) -> bool | None:
     if not sys.stdin.isatty():
         return None
-    return input(question).strip().lower() in ("y", "yes")
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return None

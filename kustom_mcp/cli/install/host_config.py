@@ -17,11 +17,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, cast
 
+from kustom_mcp.settings.validators import hides_a_key
+
 PRIVATE = 0o600
+COVERED = "..."
 LARGEST = 16 * 1024 * 1024
-_SECRET = re.compile(r'("[^"]*(?:KEY|TOKEN|SECRET|PASSWORD|STORE|PROXY)[^"]*(?<!_FILE)": ")[^"]+(")', re.IGNORECASE)
+_SECRET_WORD = r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|AUTH|COOKIE|STORE|PROXY)"
+_SECRET_NAME = re.compile(rf"(?=.*{_SECRET_WORD})(?!.*[_-]FILE$)(?!--env-file$).*", re.IGNORECASE | re.DOTALL)
+_SECRET_OPTION = re.compile(rf"-{{1,2}}[\w-]*{_SECRET_WORD}[\w-]*(?<![_-]FILE)", re.IGNORECASE)
+_SECRET_IN_TEXT = (
+    re.compile(r"()(?:kco|whsec|kustom_mcp)_[\w+/=.%-]+", re.IGNORECASE),
+    re.compile(r"\b((?:Bearer|Basic)(?:\s|%20|\+)+)[^\s\"'\\]+", re.IGNORECASE),
+    re.compile(rf"([\w-]*{_SECRET_WORD}[\w-]*(?<![_-]FILE)[\"'\\]*\s*[=:]\s*[\"'\\]*)[^\s\"'\\]+", re.IGNORECASE),
+    re.compile(r"(://)[^/\s@]+(?=@)"),
+)
 
 _REMARK = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
@@ -91,11 +103,12 @@ def read(path: Path, *, loosely: bool = False) -> HostFile:
 
     `loosely`: remarks and commas too many are passed over, as VS Code does; what is read so must not be written.
     """
-    path = path.resolve()  # a link stays a link
     try:
+        path = path.resolve()  # a link stays a link
         raw = _bytes(path)
-    except OSError as error:
-        raise HostFileError(f"{path} cannot be read ({error.strerror}). It was left alone.") from None
+    except (OSError, RuntimeError) as error:  # links in a circle are the one or the other
+        why = error.strerror if isinstance(error, OSError) else "links in a circle"
+        raise HostFileError(f"{path} cannot be read ({why}). It was left alone.") from None
     try:
         text = (raw or b"").decode("utf-8-sig")
         for extra in (_REMARK, _COMMA) if loosely else ():
@@ -154,6 +167,8 @@ def _alone(folder: Path) -> Generator[None]:
 
 def _bytes(path: Path) -> bytes | None:
     try:
+        if not S_ISREG(path.stat().st_mode):
+            raise OSError(22, "it is not a regular file")
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
     except FileNotFoundError:
@@ -181,4 +196,25 @@ def _text(content: dict[str, Any]) -> str:
 
 
 def _shown(content: dict[str, Any]) -> list[str]:
-    return [_SECRET.sub(r"\1...\2", line) for line in _text(content).splitlines()]
+    return _text(cast("dict[str, Any]", _covered(content))).splitlines()
+
+
+def _covered(value: Any, *, secret: bool = False) -> Any:
+    """A value without what is secret in it: under a name that says so, at any depth, and inside texts."""
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {
+            _covered(name): _covered(item, secret=secret or _SECRET_NAME.fullmatch(name) is not None)
+            for name, item in entries.items()
+        }
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        options = [False, *(isinstance(item, str) and _SECRET_OPTION.fullmatch(item) is not None for item in items)]
+        return [_covered(item, secret=secret or named) for item, named in zip(items, options, strict=False)]
+    if secret and not isinstance(value, bool) and value not in (None, ""):
+        return COVERED
+    if not isinstance(value, str):
+        return value
+    for pattern in _SECRET_IN_TEXT:
+        value = pattern.sub(rf"\1{COVERED}", value)
+    return COVERED if hides_a_key(value) else value
