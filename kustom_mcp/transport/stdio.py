@@ -13,12 +13,12 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp.types import INVALID_PARAMS, ErrorData, JSONRPCError, JSONRPCRequest
+from mcp.types import INVALID_PARAMS, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from pydantic import ValidationError
 
 from kustom_mcp.app.app import App
@@ -104,7 +104,7 @@ class _DrainingStream:
         """Restore a request that the reader gave up because of a lone surrogate; pass on anything else as it is."""
         request = _given_up(item)
         if request is None:
-            return item
+            return _declined(item) or item
         given: Any = request.get("params") or {}
         besides = [request | {"params": None}, *(value for name, value in given.items() if name != "arguments")]
         if _is_text(besides):  # then it is in the arguments, which are checked like any others
@@ -121,12 +121,34 @@ def _given_up(item: Any) -> dict[str, Any] | None:
     if not isinstance(line, str) or not _SURROGATE.search(line):
         return None
     try:
-        request = json.loads(line)
-        whole = json.dumps(request, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        parsed: object = json.loads(line)
+        request = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
+        read = request if _is_text(request.get("jsonrpc")) else {**request, "jsonrpc": "2.0"}
+        whole = json.dumps(read, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         JSONRPCRequest.model_validate_json(whole)
     except (ValueError, RecursionError):
         return None
     return request
+
+
+def _declined(item: Any) -> SessionMessage | None:
+    """A "no" in the place of an answer to one of our own questions that the reader gave up because of a lone
+    surrogate: whoever asked would wait for it until the deadline."""
+    line: object = item.errors()[0]["input"] if isinstance(item, ValidationError) else None
+    if not isinstance(line, str) or not _SURROGATE.search(line):
+        return None
+    try:
+        answer: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    fields = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+    if "method" in fields or not fields.keys() & {"result", "error"} or not _is_text(fields.get("id")):
+        return None
+    try:
+        declined = {"jsonrpc": "2.0", "id": fields.get("id"), "result": {"action": "decline"}}
+        return SessionMessage(JSONRPCResponse.model_validate(declined))
+    except ValidationError:
+        return None
 
 
 def _is_text(value: object) -> bool:

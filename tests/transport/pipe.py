@@ -93,6 +93,16 @@ class Pipe:
                 self._keep(line)
         return self.answers[number]
 
+    async def asked(self) -> dict[str, Json]:
+        """Wait for a form, whatever else comes first."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                line = await self._out.readline()
+                assert line, "the server has ended"
+                if json.loads(line).get("method") == "elicitation/create":
+                    return json.loads(line)
+                self._keep(line)
+
     async def result(self, *messages: Json) -> dict[str, Json]:
         """Send and wait for the last one's structured content."""
         await self.send(*messages)

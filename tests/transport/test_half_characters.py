@@ -61,11 +61,13 @@ async def test_over_stdio_each_is_told_what_is_wrong_with_it(era: Era, kustom: K
         assert TOLD in (await pipe.answer("method"))["error"]["message"]
         await pipe.send(request(HALF, "tools/list", {}, era))
         assert TOLD in (await pipe.answer(None))["error"]["message"]
+        await pipe.send(request("version", "tools/list", {}, era) | {"jsonrpc": "\ud800"})
+        assert TOLD in (await pipe.answer("version"))["error"]["message"]
         await pipe.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"reason": HALF}})
         assert (await pipe.result(call("next", "get_order", ORDER, era)))["outcome"] == "ok"
         pipe.close()
         assert await pipe.ended() == 0
-    assert pipe.answers.keys() - {"hello"} == {*range(len(PLACES)), "method", None, "next"}
+    assert pipe.answers.keys() - {"hello"} == {*range(len(PLACES)), "method", "version", None, "next"}
     assert (pipe.stderr, kustom.writes) == ("", [])
 
 
@@ -90,4 +92,29 @@ def test_over_http_each_gets_an_error(era: Era, kustom: Kustom, tmp_path: Path) 
             assert answer.status_code < 500, each
             if each["method"] not in ("tools/list", "completion/complete"):  # 2026-07-28 has no use for these texts
                 assert '"error"' in answer.text or '"isError":true' in answer.text, each
+    assert kustom.writes == []
+
+
+ANSWERS: list[Json] = [
+    {"result": {"action": "accept", "content": {HALF: True}}},
+    {"result": {"action": "accept", "content": {"approve": True, HALF: 1}}},
+    {"result": {"action": HALF}},
+    {"error": {"code": -32603, "message": HALF}},
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=ascii)
+async def test_a_form_answered_with_one_counts_as_declined_at_once(
+    answer: Json, kustom: Kustom, tmp_path: Path
+) -> None:
+    hello: Json = HANDSHAKE[0]
+    able: Json = {**hello, "params": {**hello["params"], "capabilities": {"elicitation": {"form": {}}}}}
+    refund = {"order_id": demo("captured-sek"), "refunded_amount": 100}
+    async with spawned(kustom, tmp_path) as pipe:
+        await pipe.send(able, *HANDSHAKE[1:])
+        await pipe.send(call("refund", "refund_order", refund, "2025-11-25"))
+        form = await pipe.asked()
+        await pipe.send({"jsonrpc": "2.0", "id": form["id"], **answer})
+        told = await pipe.answer("refund")
+        assert told["result"]["structuredContent"]["outcome"] == "declined"
     assert kustom.writes == []
