@@ -149,7 +149,7 @@ class KustomClient:
             number += 1
             attempt = await self._attempt(number, request, deadline, share)
             if attempt.outcome is Outcome.APPLIED:
-                return responses.written(endpoint, attempt, number)
+                return responses.written(endpoint, attempt, number, path)
             if attempt.outcome is Outcome.AMBIGUOUS:
                 doubt = attempt
             again = await self._pause(number, attempt, deadline, retry.WRITES)

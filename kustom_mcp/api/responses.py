@@ -123,22 +123,25 @@ def unknown(attempt: AttemptResult, last: AttemptResult) -> OutcomeUnknown:
     )
 
 
-def new_id(endpoint: Write, attempt: AttemptResult) -> str | None:
-    """The id of what a write made: its own header, else the last segment of Location (C: both are relied on)."""
+def new_id(endpoint: Write, attempt: AttemptResult, path: Mapping[str, str]) -> str | None:
+    """The id of what a write made: its own header, else a Location below the path that was written to (C: both are
+    relied on). None for an id of the path, and for a Location of anything else."""
     if endpoint.gives is None:
         return None
-    location = attempt.headers.get("location", "").rstrip("/").rpartition("/")[2]
-    for candidate in (attempt.headers.get(endpoint.gives, "").strip(), location):
-        if PATTERNS["capture_id"].fullmatch(candidate):
+    below, _, last = attempt.headers.get("location", "").partition("?")[0].rstrip("/").rpartition("/")
+    written_to = endpoint.path_for(**path).removeprefix(endpoint.prefix)
+    named = last if below.endswith(written_to) else ""
+    for candidate in (attempt.headers.get(endpoint.gives, "").strip(), named):
+        if PATTERNS["capture_id"].fullmatch(candidate) and candidate not in path.values():
             return candidate
     return None
 
 
-def written(endpoint: Write, attempt: AttemptResult, number: int) -> Written:
-    """The report of a write that was answered with a 2xx."""
+def written(endpoint: Write, attempt: AttemptResult, number: int, path: Mapping[str, str]) -> Written:
+    """The report of a write that was answered with a 2xx. `path`: the ids that it was sent to."""
     return Written(
         attempt.status,
-        new_id=new_id(endpoint, attempt),
+        new_id=new_id(endpoint, attempt, path),
         attempts=number,
         correlation_id=clean_id(attempt.headers.get("klarna-correlation-id")),
     )

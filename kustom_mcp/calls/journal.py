@@ -157,6 +157,18 @@ class Journal:
         left = await self._before_sending(self._found)
         return left is not None and left["key"] == str(claims.key)
 
+    async def unresolved(self, order_id: str) -> list[tuple[str, int]]:
+        """The writes on an order that were sent and have no outcome: tool and amount in minor units, 0 for none."""
+
+        def look() -> list[tuple[str, int]]:
+            return [
+                (str(intent["tool"]), int(number(intent.get("amount"))))
+                for intent in self._app.intents.all()
+                if intent.get("account") == self._entry["account"] and _order_of(intent) == order_id
+            ]
+
+        return await self._before_sending(look)
+
     async def carried_out(self, claims: TokenClaims) -> bool:
         """Return whether this approval has been used."""
         return await self._recalled((claims.key.hex,))
@@ -211,6 +223,12 @@ def _unavailable(place: str) -> ToolError:
         "This server cannot write or read its own records, so it sends no writes.",
         next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",
     )
+
+
+def _order_of(intent: Mapping[str, Any]) -> str | None:
+    """The id of the order that an intent is for; None where its record cannot be read."""
+    arguments = intent.get("arguments")
+    return cast("Mapping[str, Any]", arguments).get("order_id") if isinstance(arguments, dict) else None
 
 
 def without_text(value: Any) -> Any:

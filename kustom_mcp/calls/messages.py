@@ -71,6 +71,12 @@ def _for_card(proposal: Proposal) -> dict[str, Json]:
     return facts
 
 
+def unresolved(tool: str, amount: int, currency: str) -> str:
+    """The warning of a write on the order that was sent and has no outcome. `amount` in minor units, 0 for none."""
+    of = f" of {show(amount, currency)}" if amount else ""
+    return f"An earlier {tool}{of} on this order has no outcome: it may have been done. Find out first."
+
+
 def few(warnings: Sequence[str]) -> Sequence[str]:
     """Cut warnings to as many as an answer has room for; the last one counts the others."""
     if len(warnings) <= MOST_WARNINGS:

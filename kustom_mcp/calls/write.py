@@ -57,6 +57,7 @@ from kustom_mcp.calls.messages import (
     preview,
     shutting_down,
     stored_answer,
+    unresolved,
 )
 from kustom_mcp.calls.read import ReadCall
 from kustom_mcp.calls.spans import traced
@@ -154,6 +155,8 @@ class Call(ReadCall):
         overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
         if overdue:
             proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
+        for tool, amount in await self._journal.unresolved(order.order_id):
+            proposal = replace(proposal, warnings=[unresolved(tool, amount, order.currency), *proposal.warnings])
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if attempt.objection is not None:
