@@ -28,7 +28,7 @@ from kustom_mcp.api.endpoint import Authority, Read, Write, url_for
 from kustom_mcp.api.errors import WritesOff
 from kustom_mcp.api.observer import NOBODY, Observer
 from kustom_mcp.api.outcome import Outcome
-from kustom_mcp.api.reconcile import Landed, Settle, Written, look
+from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, look
 from kustom_mcp.api.send import READ_SECONDS, AttemptResult, PreparedRequest, send_once
 
 T = TypeVar("T")
@@ -129,18 +129,18 @@ class KustomClient:
         *,
         deadline: float,
         body: Mapping[str, Any] | None = None,
-        settle: Settle | None = None,
+        check_effect: EffectCheck | None = None,
         before_send: Callable[[], Awaitable[None]] | None = None,
         **path: str,
     ) -> Written:
         """Do it once, whatever it takes to know that it was done once.
 
         `before_send` runs once, after everything that can be refused here and before the first attempt; what it raises
-        stops the write. `settle` looks whether the effect of an ambiguous attempt is there.
+        stops the write. `check_effect` looks whether the effect of an ambiguous attempt is there.
         Raises NotSent, Refused and its kinds: nothing was done; OutcomeUnknown: it may have been.
         """
         request = self._prepared(endpoint, authority, body, path)
-        share = 1.0 if settle is None else 1.0 - LOOKING_SHARE
+        share = 1.0 if check_effect is None else 1.0 - LOOKING_SHARE
         if before_send is not None:
             await before_send()
         doubt: AttemptResult | None = None
@@ -154,9 +154,9 @@ class KustomClient:
                 doubt = attempt
             again = await self._pause(number, attempt, deadline, retry.WRITES)
             if doubt is not None:
-                landed = await look(settle)
+                landed = await look(check_effect)
                 if landed is Landed.PRESENT:
-                    return Written(None, settled=True, attempts=number)
+                    return Written(None, resolved=True, attempts=number)
                 if landed is Landed.UNCLEAR or not again:
                     raise responses.unknown(doubt, attempt)
             elif not again:

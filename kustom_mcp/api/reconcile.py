@@ -18,7 +18,7 @@ class Landed(Enum):
     UNCLEAR = "unclear"
 
 
-Settle = Callable[[], Awaitable[Landed]]
+EffectCheck = Callable[[], Awaitable[Landed]]
 """Looks whether the effect is there. May raise; that counts as UNCLEAR."""
 
 
@@ -34,23 +34,23 @@ async def resend_without_looking() -> Landed:
 class Written:
     """A write that was applied.
 
-    `status` is the HTTP status of the 2xx, None when `settled`: no attempt was answered so, but its effect was found.
+    `status` is the HTTP status of the 2xx, None when `resolved`: no attempt was answered so, but its effect was found.
     `new_id` is the id of what was made, where the endpoint makes something and Kustom named it. `attempts` counts
     requests that were tried.
     """
 
     status: int | None
     new_id: str | None = None
-    settled: bool = False
+    resolved: bool = False
     attempts: int = 1
     correlation_id: str | None = None
 
 
-async def look(settle: Settle | None) -> Landed:
+async def look(check_effect: EffectCheck | None) -> Landed:
     """Ask the caller to look. Not being able to, or failing to, is UNCLEAR: doubt is not evidence."""
-    if settle is None:
+    if check_effect is None:
         return Landed.UNCLEAR
     try:
-        return await settle()
+        return await check_effect()
     except Exception:  # whatever kept us from looking, the write may have happened
         return Landed.UNCLEAR

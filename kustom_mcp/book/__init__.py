@@ -156,11 +156,11 @@ class Book:
         BookUnavailable."""
         from kustom_mcp.book.adopting import orders_of
 
-        return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.there() else 0
+        return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.exists() else 0
 
-    async def there(self) -> bool:
+    async def exists(self) -> bool:
         """Whether there is a book to read; looking makes none."""
-        return await in_thread(self._database.there)
+        return await in_thread(self._database.exists)
 
     async def size(self) -> int:
         """Bytes that it takes. BookUnavailable."""
@@ -245,7 +245,7 @@ class Book:
         from kustom_mcp.book.adopting import adopt, others
 
         account = self._newcomer
-        if account is not None and self._database.there():
+        if account is not None and self._database.exists():
             more = bool(self._database.read(lambda tx: others(tx, account.took_over)))
             while more:
                 more = self._database.write(lambda tx: adopt(tx, account, self.time()))

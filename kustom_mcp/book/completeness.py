@@ -56,7 +56,7 @@ def complete_since(
     return None if tx.rows(waiting, mine) else max(since, oldest)
 
 
-def heard(tx: BookTransaction, account: int, now: int) -> bool:
+def has_listener(tx: BookTransaction, account: int, now: int) -> bool:
     """Whether anybody listens now to what Kustom signs; nothing else tells of disputes."""
     return bool(_live(tx, account, now))
 

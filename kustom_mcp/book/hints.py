@@ -1,9 +1,9 @@
-"""Hints: order ids that somebody has named from outside, kept until the order has been read.
+"""Hints: order ids named from outside, kept until the order has been read.
 
 They are in the book's store before the sender gets its answer, so that a server that crashes loses none, and any
 replica can follow them; a machine that loses its power may lose the last ones of an SQLite file, and `completeness`
-ends with it. One order is one hint, however often it is named. All who share the store read at one pace, one order
-every PACE milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where
+ends with it. One order is one hint, however often it is named. All who share the store together read one order every
+READ_EVERY milliseconds, verified hints first; an order that was just read is not read again before AGAIN, or SOON where
 a signed webhook says that something happened.
 
 `state`: 0 was followed, and is kept until it may be read again; 1 waits; 2 waits although Kustom had no such order.
@@ -19,7 +19,7 @@ from kustom_mcp.book.entry import BookEntry
 from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import put
 
-PACE = 200
+READ_EVERY = 200
 AGAIN = 60_000
 SOON = 5_000
 CLAIM = 60_000
@@ -94,9 +94,9 @@ def claim(tx: BookTransaction, account: int, now: int) -> tuple[ClaimedHint | No
     """The next hint to follow, if one is due; else milliseconds until one may be."""
     mine = {"account": account, "now": now}
     tx.rows("DELETE FROM book_hints WHERE account = :account AND state = 0 AND due <= :now", mine)
-    pace = tx.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
-    if pace and now < pace[0][0] <= now + PACE:
-        return None, int(pace[0][0]) - now
+    next_read = tx.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
+    if next_read and now < next_read[0][0] <= now + READ_EVERY:
+        return None, int(next_read[0][0]) - now
     found = tx.rows(
         "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
         "WHERE account = :account AND state > 0 AND due <= :now ORDER BY verified DESC, due, order_id LIMIT 1",
@@ -111,7 +111,7 @@ def claim(tx: BookTransaction, account: int, now: int) -> tuple[ClaimedHint | No
     tx.rows(
         "INSERT INTO book_feeds VALUES (:account, 0, :next) "
         "ON CONFLICT (account) DO UPDATE SET next_read = excluded.next_read",
-        {"account": account, "next": now + PACE},
+        {"account": account, "next": now + READ_EVERY},
     )
     return claimed, 0
 

@@ -58,12 +58,12 @@ class PostgresBook:
         return self._store.skew
 
     def read(self, work: Callable[[BookTransaction], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, steady=True), work)
+        return self._run(lambda leaf: self._store.run(leaf, snapshot=True), work)
 
     def write(self, work: Callable[[BookTransaction], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, alone=["book"]), work)
+        return self._run(lambda leaf: self._store.run(leaf, locks=["book"]), work)
 
-    def there(self) -> bool:
+    def exists(self) -> bool:
         return True
 
     def size(self) -> int:

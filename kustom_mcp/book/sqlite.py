@@ -83,7 +83,7 @@ class BookDatabase(Protocol):
         """In one transaction, one writer at a time. BookUnavailable."""
         ...
 
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether there is anything to read; looking makes nothing."""
         ...
 
@@ -140,7 +140,7 @@ class SqliteBook:
     def write(self, work: Callable[[BookTransaction], T]) -> T:
         return self._run(lambda connection: _transaction(connection, "BEGIN IMMEDIATE", work))
 
-    def there(self) -> bool:
+    def exists(self) -> bool:
         return self._path is None or self._path.exists()
 
     def size(self) -> int:

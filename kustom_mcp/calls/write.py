@@ -25,7 +25,7 @@ from kustom_mcp.api.endpoint import Approved, Authority, NeedsNone, Write
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import OmsError, OutcomeUnknown
 from kustom_mcp.api.models import Order
-from kustom_mcp.api.reconcile import Landed, Settle, Written
+from kustom_mcp.api.reconcile import EffectCheck, Landed, Written
 from kustom_mcp.app.app import Busy
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
@@ -189,7 +189,7 @@ class Call(ReadCall):
         body: Mapping[str, Json] | None = None,
         *,
         contradicted: Contradicted | None,
-        settle: Settle | None = None,
+        check_effect: EffectCheck | None = None,
         entry: str | None = None,
         **ids: str,
     ) -> Written:
@@ -204,7 +204,7 @@ class Call(ReadCall):
         self.policy.require(self._request.tool)
         async with self.policy.counted(self._caller, self._claims.key, body, order.currency, self.app.wall()):
             try:
-                written = await self._send(endpoint, authority, body, settle, entry, ids)
+                written = await self._send(endpoint, authority, body, check_effect, entry, ids)
             except ToolError as failure:
                 if attempt.is_in_doubt(self._claims):  # what was sent before may have moved the money that is reserved
                     self._unknown(self._claims, Doubt(stopped=failure))
@@ -217,7 +217,7 @@ class Call(ReadCall):
         endpoint: Write,
         authority: Authority,
         body: Mapping[str, Json] | None,
-        settle: Settle | None,
+        check_effect: EffectCheck | None,
         entry: str | None,
         ids: Mapping[str, str],
     ) -> Written:
@@ -235,7 +235,7 @@ class Call(ReadCall):
                     authority,
                     deadline=self.app.clock() + seconds,
                     body=body,
-                    settle=settle or (self._look if attempt.watch.shows else None),
+                    check_effect=check_effect or (self._look if attempt.watch.shows else None),
                     before_send=None,
                     **ids,
                 )
@@ -268,12 +268,12 @@ class Call(ReadCall):
         _, before = self._current()
         assert self._claims is not None
         named = written.new_id if written.status == CREATED else None
-        facts: dict[str, Json] = {"status": written.status, "settled": written.settled}
+        facts: dict[str, Json] = {"status": written.status, "settled": written.resolved}
         for kind, id, at in _entries(before):
             if named is not None and id == named:
                 await self._journal.record_done(self._claims, "already_applied", self.gate.ttl, **facts)
                 raise Answer(stored_answer(kind, named, at, self.facts(before)))
-        if contradicted is not None and named is None and not written.settled and not await self._shows(contradicted):
+        if contradicted is not None and named is None and not written.resolved and not await self._shows(contradicted):
             self.app.book.doubt(before.order_id)  # it may show later
             self._unknown(self._claims, Doubt(contradicted=written.status))
         await self._journal.record_done(self._claims, "applied", self.gate.ttl, **facts)

@@ -25,7 +25,7 @@ from pathlib import Path
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.settings.validators import merchant_id, origin_of
 from kustom_mcp.state.audit_log import private_directory
-from kustom_mcp.state.json_files import parsed, written_aside
+from kustom_mcp.state.json_files import parsed, write_temporary
 
 EMBEDDED = "embedded:"
 """The origin of the sandbox, which has no address."""
@@ -123,13 +123,13 @@ def _kept(path: Path) -> str:
 
 def _put_first(path: Path, data: bytes) -> None:
     """Write a file unless another process has just done so; it is never there in part. OSError."""
-    aside = written_aside(path.parent, path.name, data)
+    temporary = write_temporary(path.parent, path.name, data)
     try:
-        os.link(aside, path)
+        os.link(temporary, path)
     except FileExistsError:
         return
     except OSError:  # no second names for a file in this file system
         if not path.exists():
-            os.replace(aside, path)
+            os.replace(temporary, path)
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

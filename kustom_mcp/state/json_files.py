@@ -92,12 +92,12 @@ class JsonFiles:
 
 def _replace(directory: Path, name: str, data: bytes) -> None:
     """Write a file so that it is wholly there or not at all, and on the disk when this returns. OSError."""
-    aside = written_aside(directory, name, data)
+    temporary = write_temporary(directory, name, data)
     try:
-        os.replace(aside, directory / name)
+        os.replace(temporary, directory / name)
     except OSError:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         raise
     if hasattr(os, "O_DIRECTORY"):  # elsewhere a directory cannot be opened, and its entries are written with the file
         entries = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -107,10 +107,10 @@ def _replace(directory: Path, name: str, data: bytes) -> None:
             os.close(entries)
 
 
-def written_aside(directory: Path, name: str, data: bytes) -> Path:
+def write_temporary(directory: Path, name: str, data: bytes) -> Path:
     """Write a private file that is still to get this name, and wait until it is on the disk. OSError."""
-    aside = directory / f".{name}.{secrets.token_hex(8)}.tmp"
-    file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    temporary = directory / f".{name}.{secrets.token_hex(8)}.tmp"
+    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         try:
             write_all(file, data)
@@ -119,9 +119,9 @@ def written_aside(directory: Path, name: str, data: bytes) -> Path:
             os.close(file)
     except OSError:
         with contextlib.suppress(OSError):
-            aside.unlink()
+            temporary.unlink()
         raise
-    return aside
+    return temporary
 
 
 def parsed(text: str | bytes) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class SpendingLimits:
         if not self._shared:
             self._store.close()
 
-    def _run(self, work: Callable[[Connection, float], None], now: float, *alone: str) -> None:
+    def _run(self, work: Callable[[Connection, float], None], now: float, *locks: str) -> None:
         """Do this in one transaction, by the store's clock, in one's turn. The first one renames what
         earlier versions have counted."""
         from kustom_mcp.state import tally
@@ -150,7 +150,7 @@ class SpendingLimits:
             work(connection, now + self._store.skew)
 
         try:
-            self._store.run(whole, alone=alone if newcomer is None else ("accounts", *alone))
+            self._store.run(whole, locks=locks if newcomer is None else ("accounts", *locks))
         except StoreBusy:
             raise LimitsBusy from None
         except StoreUnavailable as error:

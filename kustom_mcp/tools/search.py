@@ -107,7 +107,7 @@ class BookSearch:
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
                 search.exactly(sum(group["orders"] for group in totals)),
-                completeness.heard(tx, account, book.time()),
+                completeness.has_listener(tx, account, book.time()),
             )
 
         try:

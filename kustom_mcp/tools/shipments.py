@@ -52,7 +52,7 @@ async def add_shipments(
         before, after = held(order), held(now)
         return bool(before is not None and after == before and not all(_listed(one, facts(order)) for one in added))
 
-    await call.write(endpoint, allowed, body, contradicted=missing, settle=None, entry=entry, **ids)
+    await call.write(endpoint, allowed, body, contradicted=missing, check_effect=None, entry=entry, **ids)
     result, _ = await call.applied(f"Added {count} to {short(order)}.", next_step=NOT_TOLD)
     return result
 

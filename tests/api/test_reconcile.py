@@ -8,7 +8,7 @@ import pytest
 
 from kustom_mcp.api.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER
 from kustom_mcp.api.errors import NotAllowed, NotSent, OutcomeUnknown, RateLimited
-from kustom_mcp.api.reconcile import Landed, Settle, Written, resend_without_looking
+from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from tests.api.asking import CANCEL, cancel, looking, write_failure
 from tests.api.scripted import APPROVED, HANG, KEY, ORDER_ID, Step, World, answer, refused
 from tests.support.unhurried import PATIENCE
@@ -17,7 +17,7 @@ from tests.support.unhurried import PATIENCE
 @pytest.mark.parametrize("step", [answer(500), answer(408), answer(409), answer(504), httpx.ReadTimeout("")])
 async def test_an_ambiguous_write_whose_effect_is_there_is_settled(step: Step) -> None:
     world = World(step)
-    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, settled=True)
+    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, resolved=True)
     assert world.sent == [CANCEL]
 
 
@@ -28,9 +28,9 @@ async def test_an_ambiguous_write_whose_effect_is_absent_is_sent_again_with_the_
 
 
 @pytest.mark.parametrize("settle", [None, looking(Landed.UNCLEAR), looking(RuntimeError("no answer"))])
-async def test_an_ambiguous_write_that_cannot_be_settled_is_unknown(settle: Settle | None) -> None:
+async def test_an_ambiguous_write_that_cannot_be_settled_is_unknown(check_effect: EffectCheck | None) -> None:
     world = World(refused(500, "INTERNAL_ERROR", "boom", correlation_id="c-5"))
-    error = await write_failure(world, settle)
+    error = await write_failure(world, check_effect)
     assert isinstance(error, OutcomeUnknown)
     assert (error.cause, error.status, error.error_code, error.correlation_id) == (
         "status",
@@ -52,12 +52,12 @@ async def test_an_effect_that_stays_absent_is_unknown_after_the_last_attempt() -
 async def test_the_order_is_looked_at_even_after_the_last_attempt() -> None:
     world = World(*[httpx.WriteError("")] * 4)
     found = await cancel(world, looking(*[Landed.ABSENT] * 3, Landed.PRESENT))
-    assert found == Written(None, settled=True, attempts=4)
+    assert found == Written(None, resolved=True, attempts=4)
 
 
 async def test_a_wait_that_does_not_fit_still_leaves_one_look() -> None:
     world = World(answer(503, retry_after="100"))
-    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, settled=True)
+    assert await cancel(world, looking(Landed.PRESENT)) == Written(None, resolved=True)
     assert isinstance(
         await write_failure(World(answer(503, retry_after="100")), looking(Landed.ABSENT)), OutcomeUnknown
     )
@@ -88,7 +88,7 @@ async def test_a_refusal_after_doubt_may_be_the_refusal_of_doing_it_twice() -> N
         return World(httpx.ReadTimeout(""), refused(403, "CANCEL_NOT_ALLOWED"))
 
     done = await cancel(world(), looking(Landed.ABSENT, Landed.PRESENT))
-    assert done == Written(None, settled=True, attempts=2)
+    assert done == Written(None, resolved=True, attempts=2)
     for seen in (Landed.UNCLEAR, Landed.ABSENT):  # what does not show yet may have been done all the same
         error = await write_failure(world(), looking(Landed.ABSENT, seen))
         assert isinstance(error, OutcomeUnknown)
@@ -103,7 +103,7 @@ async def test_a_harmless_write_is_resent_three_times_without_looking() -> None:
                 ACKNOWLEDGE_ORDER,
                 APPROVED,
                 deadline=world.deadline,
-                settle=resend_without_looking,
+                check_effect=resend_without_looking,
                 order_id=ORDER_ID,
             )
     assert world.sent == [("POST", CANCEL[1].replace("cancel", "acknowledge"), str(KEY))] * 4
@@ -119,7 +119,7 @@ async def test_a_lost_answer_leaves_time_to_look() -> None:
     world = World(HANG)
     looked: list[float] = []
 
-    async def settle() -> Landed:
+    async def check_effect() -> Landed:
         looked.append(anyio.current_time() - started)
         return Landed.PRESENT
 
@@ -127,7 +127,7 @@ async def test_a_lost_answer_leaves_time_to_look() -> None:
         async with world.client as client:
             started = anyio.current_time()
             found = await client.write(
-                CANCEL_ORDER, APPROVED, deadline=world.now + 0.3, settle=settle, order_id=ORDER_ID
+                CANCEL_ORDER, APPROVED, deadline=world.now + 0.3, check_effect=check_effect, order_id=ORDER_ID
             )
-    assert found == Written(None, settled=True)
+    assert found == Written(None, resolved=True)
     assert looked[0] < 0.3

@@ -158,7 +158,7 @@ async def test_a_reset_write_is_resent_with_the_same_key_once_its_effect_is_know
             APPROVED,
             deadline=soon(),
             body={"captured_amount": 1, "description": "Ärmel"},
-            settle=absent,
+            check_effect=absent,
             order_id=ORDER_ID,
         )
     assert found == Written(201, new_id=CAPTURE_ID, attempts=2)

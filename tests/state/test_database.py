@@ -190,7 +190,7 @@ def test_waiting_for_ones_turn_is_busy_after_a_while(shared_database: str) -> No
 
     with opened(shared_database) as patient, opened(shared_database, 1.0) as hasty:
         at_last(lambda: SpendingLimits(None, shared=hasty).look(move, NOW))  # it has its connection then
-        patient.run(meanwhile, alone=["moved x/refund/SEK"])
+        patient.run(meanwhile, locks=["moved x/refund/SEK"])
         at_last(lambda: SpendingLimits(None, shared=hasty).look(move, NOW))
 
 

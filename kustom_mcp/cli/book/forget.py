@@ -29,7 +29,7 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
     order_ids = {_order_id(text) for text in selection.order_ids}
     if selection.before is not None and selection.before > app.wall() * 1000:
         raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
-    if not await app.book.there():
+    if not await app.book.exists():
         say("The book has no orders, so nothing was forgotten.")
         return NOT_ALL if order_ids else 0
     if selection.everything and not selection.yes and not await _agreed(app):

@@ -23,7 +23,7 @@ async def report(app: App, max_age: int, *, as_json: bool, say: Callable[[str], 
     book, before = app.book, int((app.wall() - max_age) * 1000)
     scope = app.settings.order_scope
     found, size = BookStatus(), 0
-    if await book.there():
+    if await book.exists():
         found = await patiently(lambda: book.ask(lambda tx, account: book_status(tx, account, before, scope)))
         size = await patiently(book.size)
     if as_json:

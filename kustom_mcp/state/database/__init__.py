@@ -50,15 +50,15 @@ class Database(Protocol):
         """Connect, for the first time."""
         ...
 
-    def moved(self) -> bool:
+    def replaced(self) -> bool:
         """Whether what was opened is no longer what would be opened now."""
         ...
 
-    def hurry(self) -> None:
+    def start_timer(self) -> None:
         """Now the time of a transaction begins."""
         ...
 
-    def begin(self, connection: Connection, alone: Sequence[str]) -> None:
+    def begin(self, connection: Connection, locks: Sequence[str]) -> None:
         """The start of a transaction: the bounds of its time, and waiting for one's turn."""
         ...
 
@@ -116,10 +116,10 @@ class Store:
         """Seconds that the store's clock is ahead of ours, as measured when it was opened; 0 before."""
         return self._database.skew() if self._database else 0.0
 
-    def run(self, work: Callable[[Connection], T], *, alone: Sequence[str] = (), steady: bool = False) -> T:
+    def run(self, work: Callable[[Connection], T], *, locks: Sequence[str] = (), snapshot: bool = False) -> T:
         """Do this in one transaction; alone among all who name one of the same things.
 
-        `steady`: whatever others write meanwhile, every statement sees the same state; for what only reads.
+        `snapshot`: whatever others write meanwhile, every statement sees the same state; for what only reads.
 
         StoreBusy, StoreUnavailable: it was not done, or in the worst case nobody knows.
         """
@@ -131,11 +131,11 @@ class Store:
             raise StoreBusy
         try:
             engine, database = self._opened()
-            database.hurry()
-            if steady and self.shared:  # in SQLite it is so anyway
+            database.start_timer()
+            if snapshot and self.shared:  # in SQLite it is so anyway
                 engine = engine.execution_options(isolation_level="REPEATABLE READ")
             with engine.begin() as connection:
-                database.begin(connection, sorted(alone))
+                database.begin(connection, sorted(locks))
                 return work(connection)
         except StoreUnavailable:
             raise
@@ -160,8 +160,8 @@ class Store:
         with self._opening:
             if self._database is None:
                 self._database = self._make()
-            if self._engine is None or self._database.moved():
-                self._database.hurry()
+            if self._engine is None or self._database.replaced():
+                self._database.start_timer()
                 self._dispose()
                 self._engine = self._database.open()
             return self._engine, self._database

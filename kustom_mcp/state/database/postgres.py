@@ -133,17 +133,17 @@ class Postgres:
             raise
         return engine
 
-    def moved(self) -> bool:
+    def replaced(self) -> bool:
         return False
 
-    def hurry(self) -> None:
+    def start_timer(self) -> None:
         """This thread's time begins."""
         _bound.until = time.monotonic() + self._patience
 
-    def begin(self, connection: Connection, alone: Sequence[str]) -> None:
+    def begin(self, connection: Connection, locks: Sequence[str]) -> None:
         milliseconds = max(1, int(min(_left(), self._patience) * 1000))
         connection.execute(_BOUNDS, {"bound": str(milliseconds), "idle": str(2 * milliseconds)})
-        for number in sorted(_number(name) for name in alone):
+        for number in sorted(_number(name) for name in locks):
             connection.execute(_LOCK, {"number": number})
 
     def is_busy(self, error: Exception) -> bool:

@@ -49,14 +49,14 @@ class Sqlite:
                 self._identity = self._found()
                 return engine
 
-    def moved(self) -> bool:
+    def replaced(self) -> bool:
         """A file that was removed under our feet must not go on counting."""
         return self._identity != self._found()
 
-    def hurry(self) -> None:
+    def start_timer(self) -> None:
         pass
 
-    def begin(self, connection: Connection, alone: Sequence[str]) -> None:
+    def begin(self, connection: Connection, locks: Sequence[str]) -> None:
         pass
 
     def is_busy(self, error: Exception) -> bool:

@@ -21,6 +21,8 @@ async def acknowledge_order(call: Call, order_id: OrderId) -> Result:
     order = await call.order(order_id, WATCH)
     proposal = Proposal(action="acknowledge", effect=f"Acknowledge {short(order)}.", expects=SEEN)
     allowed = call.unasked(proposal, "it moves nothing and repeating it changes nothing")
-    await call.write(ACKNOWLEDGE_ORDER, allowed, contradicted=None, settle=resend_without_looking, order_id=order_id)
+    await call.write(
+        ACKNOWLEDGE_ORDER, allowed, contradicted=None, check_effect=resend_without_looking, order_id=order_id
+    )
     result, _ = await call.applied(f"Acknowledged {short(order)}.")
     return result

@@ -230,8 +230,8 @@ class EventQueue:
             except BookUnavailable:
                 claimed, wait = None, LOOK_EVERY
             if claimed is None:
-                await anyio.sleep(hints.PACE / 1000)  # a flood of news does not turn this faster
-                with anyio.move_on_after(min(wait, LOOK_EVERY) - hints.PACE / 1000):
+                await anyio.sleep(hints.READ_EVERY / 1000)  # a flood of news does not turn this faster
+                with anyio.move_on_after(min(wait, LOOK_EVERY) - hints.READ_EVERY / 1000):
                     await self._stored.wait()
                 continue
             try:

@@ -13,7 +13,7 @@ import pytest
 from kustom_mcp.api.models import Order
 from kustom_mcp.book import hints
 from kustom_mcp.book.entry import BookEntry, entry_of
-from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, PACE, SOON, TRIES, ClaimedHint, Hint
+from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, READ_EVERY, SOON, TRIES, ClaimedHint, Hint
 from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
 from kustom_mcp.book.writing import account_number, forget_all, put
 from tests.book.writers import SANDBOX
@@ -142,7 +142,7 @@ def test_signed_ones_come_first_and_all_at_one_pace(kept: Kept) -> None:
     began = kept.now
     order = [kept.next().hint for _ in range(20)]
     assert [hint.verified for hint in order] == [True] * 10 + [False] * 10
-    assert kept.now - began == 19 * PACE
+    assert kept.now - began == 19 * READ_EVERY
 
 
 def test_a_hint_is_followed_by_one_reader_at_a_time_and_by_another_if_that_one_dies(kept: Kept) -> None:
