@@ -1,5 +1,5 @@
-"""Order Management API client: knows HTTP, has never heard of MCP.
+"""The client of the Order Management API. It knows HTTP and has never heard of MCP.
 
-`client` reads and writes; `endpoint` and `endpoints` say where; `models` is what comes back, `field_limits` what may
-be sent; `order_rules` is what an order's state allows; `errors` is everything that can go wrong.
+`client` reads and writes; `endpoint` and `endpoints` say where; `models` are the answers, `field_limits` the limits of
+request bodies; `order_rules` holds the operations that an order's state allows; `errors` is the tree of errors.
 """

@@ -1,4 +1,4 @@
-"""The client: reads and writes against one Kustom account, with their attempts, their key and their settlement.
+"""The client: reads and writes against one Kustom account, with their attempts, their key and the check of an effect.
 
 A read is asked up to three times. A write is one intent with one idempotency key, which every attempt carries; it goes
 out again only when the last attempt provably did nothing (no connection, 429), or when looking at the order has shown
@@ -34,16 +34,15 @@ from kustom_mcp.api.send import READ_SECONDS, AttemptResult, PreparedRequest, se
 T = TypeVar("T")
 
 LOOKING_SHARE: Final = 1 / 3
-"""The part of a write's time that is kept for looking, when it can be settled: a lost answer must not eat all of it."""
+"""The part of a write's time that is kept for checking its effect: a lost answer must not eat all of it."""
 
 
 class KustomClient:
     """Kustom's Order Management API for one account. An async context manager; open it once per process.
 
-    `api_key`: the key, or what gives it for each request. Deadlines are absolute values of `clock`, in seconds.
-    `read_only` refuses anything but GET before a request exists.
-    `clock`, `wall` (time of day, for Retry-After dates), `sleep` and `rand` are given so that tests need not wait.
-    `observer` is told of every request.
+    `api_key`: the key, or a function that returns it for each request. Deadlines are absolute values of `clock`, in
+    seconds. `read_only` refuses anything but GET before a request exists. `clock`, `wall` (time of day, for Retry-After
+    dates), `sleep` and `rand` are given so that tests need not wait. `observer` is told of every request.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self.cool_down = retry.CoolDown(clock)
-        """The pause after a 429, for all calls; what others of the same account were told may lengthen it."""
+        """The pause after a 429, for all calls. A 429 that another replica received may lengthen it."""
         self._observer = observer
         self._entered = False
         self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None
@@ -95,11 +94,12 @@ class KustomClient:
 
     @property
     def retries_left(self) -> float:
-        """How many retries all calls together may make now."""
+        """The number of retries that all calls together may make now."""
         return self._budget.left
 
     def _http(self, method: str) -> httpx.AsyncClient:
-        """Opened by the first request: TLS contexts take twenty milliseconds each that starting need not wait for."""
+        """Return the HTTP client, opened by the first request: TLS contexts take 20 ms each, which a start need not
+        wait for."""
         if not self._entered:
             raise RuntimeError("The client is used inside `async with` only.")
         if self._opened is None:
@@ -108,7 +108,7 @@ class KustomClient:
         return reading if method == "GET" else writing
 
     async def read(self, endpoint: Read[T], *, deadline: float, **path: str) -> T:
-        """Ask, up to three times, before the deadline.
+        """Read, with up to three attempts before the deadline.
 
         Raises NotSent, Refused and its kinds, Unavailable, ProtocolError.
         """
@@ -133,11 +133,11 @@ class KustomClient:
         before_send: Callable[[], Awaitable[None]] | None = None,
         **path: str,
     ) -> Written:
-        """Do it once, whatever it takes to know that it was done once.
+        """Write once, with as many attempts as it takes to know that it was done once.
 
-        `before_send` runs once, after everything that can be refused here and before the first attempt; what it raises
-        stops the write. `check_effect` looks whether the effect of an ambiguous attempt is there.
-        Raises NotSent, Refused and its kinds: nothing was done; OutcomeUnknown: it may have been.
+        `before_send` runs once, after every refusal that needs no network and before the first attempt; an exception in
+        it stops the write. `check_effect` looks whether the effect of an ambiguous attempt is there. Raises NotSent,
+        Refused and its kinds: nothing was done; OutcomeUnknown: it may have been.
         """
         request = self._prepared(endpoint, authority, body, path)
         share = 1.0 if check_effect is None else 1.0 - LOOKING_SHARE
@@ -165,7 +165,7 @@ class KustomClient:
     def _prepared(
         self, endpoint: Write, authority: Authority, body: Mapping[str, Any] | None, path: dict[str, str]
     ) -> PreparedRequest:
-        """The request of a write, the same for each attempt; every refusal that needs no network happens here."""
+        """Return the request of a write, the same for each attempt; every refusal that needs no network happens here."""
         if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("A write needs an Authority.")
         if self._read_only:
@@ -200,7 +200,7 @@ class KustomClient:
         return attempt
 
     async def _pause(self, number: int, attempt: AttemptResult, deadline: float, policy: retry.RetryPolicy) -> bool:
-        """Wait until the next attempt is due. False: there shall be none."""
+        """Wait until the next attempt is due. Return False if there is to be none."""
         wait = retry.next_wait(
             number,
             attempt.outcome,
@@ -220,6 +220,7 @@ class KustomClient:
 
 
 def encode(body: Mapping[str, Any]) -> bytes:
-    """A JSON body: compact, UTF-8. A lone surrogate, which UTF-8 cannot carry, becomes the replacement character."""
+    """Encode a JSON body: compact, UTF-8. A lone surrogate, which UTF-8 cannot carry, becomes the replacement
+    character."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("utf-8")

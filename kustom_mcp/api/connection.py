@@ -1,8 +1,8 @@
-"""The HTTP connection to one Kustom account: who we are, what we trust, and what we never do.
+"""The HTTP connection to one Kustom account: credentials, trust, and nothing from the environment.
 
-Nothing comes from the environment: no proxy, no netrc, no certificate bundle, so that a variable set for another
-program cannot send credentials elsewhere. Redirects are not followed, cookies are not kept, compression is not asked
-for, TLS is always verified.
+No proxy, no netrc, no certificate bundle comes from there, so that a variable set for another program cannot send
+credentials elsewhere. Redirects are not followed, cookies are not kept, compression is not asked for, TLS is always
+verified.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEYS_REMEMBERED: Final = 3
 
 @dataclass(frozen=True)
 class ApiConnection:
-    """Where and as whom: all that a connection needs. `repr` shows neither name nor key.
+    """The address, the credentials and the route to Kustom. `repr` shows neither name nor key.
 
     `api_key` is asked for every request, because it may change while we run. `transport` replaces the network, `proxy`
     is the only way to a proxy; loopback never goes through one, where plain http would show it the key.
@@ -45,10 +45,10 @@ class ApiConnection:
     proxy: str | None = field(default=None, repr=False)
     user_agent: str = "kustom-mcp"
     _used: dict[str, Redactor] = field(default_factory=dict[str, Redactor], init=False, repr=False)
-    """For each of the keys that were used last, what finds it in an answer."""
+    """A redactor for each of the keys that were used last."""
 
     def base(self) -> httpx.URL:
-        """The base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
+        """Return the base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
         try:
             url = httpx.URL(self.base_url)
         except httpx.InvalidURL:
@@ -58,13 +58,13 @@ class ApiConnection:
         return url
 
     def open(self) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-        """A client for reads and one for writes, which share what they trust."""
+        """Return a client for reads and one for writes, with the same trusted certificates."""
         # Once, and only where there is a network: reading the certificates takes its time.
         trust = self.transport is not None or httpx.create_ssl_context(trust_env=False)
         return self._client(trust, KEPT), self._client(trust, FRESH)
 
     def _client(self, trust: ssl.SSLContext | bool, limits: httpx.Limits) -> httpx.AsyncClient:
-        """A client whose every request carries the credentials."""
+        """Return a client that puts the credentials into every request."""
         return httpx.AsyncClient(
             auth=self._signed,
             headers={
@@ -83,7 +83,7 @@ class ApiConnection:
         )
 
     def _signed(self, request: httpx.Request) -> httpx.Request:
-        """K: ordinary Basic of `username:key`."""
+        """Add the credentials to a request: ordinary Basic of `username:key` (K)."""
         key = self.api_key().get_secret_value()
         pair = f"{self.username}:{key}".encode()
         if key not in self._used:
@@ -94,7 +94,7 @@ class ApiConnection:
         return request
 
     def redacted(self, attempt: AttemptResult) -> AttemptResult:
-        """The attempt without what it repeats of the credentials that were sent lately."""
+        """Return the result without any repetition of the credentials that were sent lately."""
         for redactor in self._used.values():
             attempt = redactor.redacted(attempt)
         return attempt

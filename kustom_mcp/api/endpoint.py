@@ -1,9 +1,9 @@
-"""An endpoint as data: its name, method, path, what it takes and gives; and the one way from it to a URL.
+"""An endpoint as data: name, method, path, request body and answer; and the one way from it to a URL.
 
-Ids come from a model, and a model repeats what a web page told it. On a naive builder the order id `<uuid>/cancel#`,
-given to the harmless acknowledge call, cancels the order. So an id must match its pattern whole, is percent-encoded,
-and the finished URL is compared, part by part, with the template's literal parts and the expected origin before
-anything may leave. What goes into a query is held to its pattern in the same way.
+Ids come from a model, and a model repeats text of web pages. On a naive builder the order id `<uuid>/cancel#`, given to
+the harmless acknowledge call, cancels the order. So an id must match its pattern whole, is percent-encoded, and the
+finished URL is compared, part by part, with the template's literal parts and the expected origin before anything may
+leave. A value in a query is held to its pattern in the same way.
 
 A write cannot be asked for without an `Authority`: the type checker refuses the call, and so does the client.
 """
@@ -41,16 +41,16 @@ PATTERNS: Final = {
     "size": re.compile(r"[1-9][0-9]{0,2}", re.ASCII),
     "offset": re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII),
 }
-"""What each parameter of a path or a query must match whole. An order id has the shape of a UUID, with any version
-digit (C)."""
+"""The pattern that each parameter of a path or a query must match whole. An order id has the shape of a UUID, with any
+version digit (C)."""
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What reads and writes share. `name` is Kustom's operation id, `path` is relative to `prefix`, `query` names what
-    may be asked for behind it."""
+    """The common part of reads and writes. `name` is Kustom's operation id, `path` is relative to `prefix`, `query`
+    names the parameters that may follow it."""
 
     name: str
     method: str
@@ -73,7 +73,7 @@ class Endpoint:
         return self.prefix + self.path
 
     def path_for(self, **ids: str) -> str:
-        """The path with its parameters filled in, `prefix` included, and what is asked for behind it.
+        """Return the path with its parameters filled in, `prefix` included, and with its query.
 
         Raises InvalidIdentifier for a value that does not match its pattern, and TypeError for a missing or extra one.
         """
@@ -87,7 +87,8 @@ class Endpoint:
         return f"{path}?{asked}" if asked else path
 
     def fits(self, path: str) -> bool:
-        """Whether a finished path is this endpoint's: literal parts equal, parameters whole, nothing around them."""
+        """Return whether a finished path is this endpoint's: literal parts equal, parameters whole, nothing around
+        them."""
         path, mark, asked = path.partition("?")
         wanted = self.template.split("/")
         parts = path.split("/")
@@ -101,7 +102,7 @@ class Endpoint:
         )
 
     def _asks(self, part: str) -> bool:
-        """Whether a part of a query is one of this endpoint's: its name, and a value that is whole."""
+        """Return whether a part of a query is one of this endpoint's: its name, and a value that is whole."""
         name, _, value = part.partition("=")
         return name in self.query and PATTERNS[name].fullmatch(unquote(value)) is not None
 
@@ -115,7 +116,7 @@ class Read(Endpoint, Generic[T]):
     gives: type[T]
 
     def parse(self, content: bytes | bytearray) -> T:
-        """The answer as `gives`. Raises pydantic's ValidationError when it is not."""
+        """Parse an answer as `gives`. Raises pydantic's ValidationError."""
         return _adapter(self.gives).validate_json(content)
 
 
@@ -143,13 +144,13 @@ def _adapter(gives: type[T]) -> TypeAdapter[T]:
 
 
 def url_for(base: httpx.URL, endpoint: Read[Any] | Write, ids: dict[str, str]) -> httpx.URL:
-    """The contained URL of an endpoint below a base URL. Raises InvalidIdentifier; nothing else can come of an id."""
+    """Return the contained URL of an endpoint below a base URL. Raises InvalidIdentifier for an id that does not fit."""
     root = base.raw_path.rstrip(b"/")
     return contained(base.copy_with(raw_path=root + endpoint.path_for(**ids).encode("ascii")), base, endpoint)
 
 
 def contained(url: httpx.URL, base: httpx.URL, endpoint: Read[Any] | Write) -> httpx.URL:
-    """The URL, if it is exactly the endpoint's, on the base's origin and below its path; else InvalidIdentifier."""
+    """Return the URL if it is exactly the endpoint's, on the base's origin and below its path; else InvalidIdentifier."""
     root = base.raw_path.rstrip(b"/").decode("ascii")
     path = url.raw_path.decode("ascii")
     origin = (url.scheme, url.host, url.port, url.userinfo, url.fragment)
@@ -161,17 +162,17 @@ def contained(url: httpx.URL, base: httpx.URL, endpoint: Read[Any] | Write) -> h
 
 
 Means = Literal["code", "form", "card", "flag", "settle"]
-"""How a person or an operator approved a write. `settle`: the open intent of an earlier approval is being settled."""
+"""The means by which a write was approved. `settle`: the open intent of an earlier approval is being resolved."""
 
 
 @dataclass(frozen=True)
 class Authority(ABC):
-    """What allows a write: an approval, or a declared reason for needing none. `key` is the idempotency key."""
+    """The permission of a write: an approval, or a declared reason for needing none. `key` is the idempotency key."""
 
     key: uuid.UUID
 
     def __post_init__(self) -> None:
-        """A key that is not a UUID is a mistake in the calling code."""
+        """Refuse a key that is not a UUID, a mistake in the calling code."""
         if not isinstance(self.key, uuid.UUID):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("The idempotency key is a UUID.")
 
@@ -183,12 +184,12 @@ class Authority(ABC):
 
 @dataclass(frozen=True)
 class Approved(Authority):
-    """An approval that was given by one of the gate's means."""
+    """An approval that was given by one of the means of confirmation."""
 
     means: Means
 
     def __post_init__(self) -> None:
-        """Refuse a means that the gate does not have."""
+        """Refuse an unknown means."""
         super().__post_init__()
         if self.means not in get_args(Means):
             raise TypeError("An approval names the means by which it was given.")

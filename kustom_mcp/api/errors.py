@@ -1,4 +1,4 @@
-"""What can go wrong between us and Kustom, as a tree:
+"""The errors of the API client, as a tree:
 
     OmsError
     ├── NotSent                   nothing of this request reached Kustom: no connection, no time, no budget
@@ -13,9 +13,9 @@
     ├── ProtocolError             reads: an answer that is not what the API promises
     └── OutcomeUnknown            writes: sent, and no answer that says whether it happened
 
-The branches follow who can act, and whether anything can have happened: after NotSent and Refused nothing was done;
-only OutcomeUnknown leaves it open. `str()` and `repr()` hold our own sentences only. What Kustom wrote - an upstream
-text may quote an order - is in `messages`, for the caller to treat as third-party data.
+The branches follow the person who can act, and whether anything can have happened: after NotSent and Refused nothing
+was done; only OutcomeUnknown leaves it open. `str()` and `repr()` hold our own sentences only. Kustom's texts, which
+may quote an order, are in `messages`, for the caller to treat as third-party data.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class OmsError(Exception):
 
 
 class NotSent(OmsError):
-    """Nothing of this request reached Kustom. `cause` names what stood in the way: an exception's class or our word."""
+    """Nothing of this request reached Kustom. `cause` names the obstacle: an exception's class or our word."""
 
     def __init__(self, cause: str, sentence: str = "Kustom could not be reached; nothing was sent.") -> None:
         super().__init__(sentence)
@@ -114,7 +114,7 @@ class AuthenticationFailed(Refused):
 
 
 class RateLimited(Refused):
-    """Too many requests: nothing was done. `retry_after` is in seconds, None when nobody said."""
+    """Too many requests: nothing was done. `retry_after` is in seconds, None where Kustom gave none."""
 
     sentence = "Kustom limits the rate of requests; nothing was done"
 
@@ -132,7 +132,7 @@ class RateLimited(Refused):
 
 
 class Unavailable(OmsError):
-    """A read failed on the way or at Kustom. `status` is None when no answer came; `cause` names what happened."""
+    """A read that failed on the way or at Kustom. `status` is None without an answer; `cause` names the failure."""
 
     def __init__(self, cause: str, *, status: int | None = None, correlation_id: str | None = None) -> None:
         answer = f" (HTTP {status})" if status else ""
@@ -143,7 +143,7 @@ class Unavailable(OmsError):
 
 
 class ProtocolError(OmsError):
-    """The answer to a read is not what the API promises. `cause` is our own word for what is wrong with it."""
+    """An answer to a read that breaks the API's promises. `cause` is our own word for the fault."""
 
     def __init__(self, cause: str, sentence: str = "Kustom's answer to the read is not what its API promises.") -> None:
         super().__init__(sentence)
@@ -151,8 +151,8 @@ class ProtocolError(OmsError):
 
 
 class OutcomeUnknown(OmsError):
-    """A write was sent and nothing says whether it happened. `cause` names what came instead of an answer; `stopped` is
-    why it was not sent once more, None where nothing but the doubt did."""
+    """A write that was sent and may have happened. `cause` names the event that came instead of an answer; `stopped` is
+    the reason why it was not sent once more, None where nothing but the doubt was."""
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
-"""The documented limits of what the API takes, as data: one place for argument models, previews and tests.
+"""The documented limits of request fields, as data: one place for argument models, previews and tests.
 
 Every figure is from Klarna's current description of the API, which the field lists of Kustom match (KL). Lengths count
-characters. `required` is what Kustom requires, where the two differ. Nothing here is enforced by the client: whoever
-takes arguments from a caller validates them, and may be stricter.
+characters. `required` follows Kustom, where the two differ. The client enforces nothing of it: code that takes
+arguments from a caller validates them, and may be stricter.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ INTERVALS: Final = ("DAY", "WEEK", "MONTH", "YEAR")
 
 @dataclass(frozen=True)
 class Limit:
-    """What one field may hold. None: no such limit is documented. `of` names the object, in a list or alone."""
+    """The limits of one field. None: no such limit is documented. `of` names the object, in a list or alone."""
 
     required: bool = False
     max_length: int | None = None

@@ -28,15 +28,15 @@ ASK_FOR = (
     "Ask for the order number, the order id or the link to the order in the Kustom portal, where people find it by an "
     "e-mail address"
 )
-"""What to do with an e-mail address."""
+"""The advice for an e-mail address."""
 
 
 class IdentifierError(ValueError):
-    """The value is not an id. The text is a sentence about what is wrong with it, without the value."""
+    """The value is not an id. The text is a sentence about the mistake, without the value."""
 
 
 def order_id(value: str) -> str:
-    """An order id in lower case, from an id or from a Kustom portal link to an order. IdentifierError otherwise."""
+    """Return an order id in lower case, from an id or from a Kustom portal link to an order. IdentifierError otherwise."""
     link = _PORTAL.fullmatch(value)
     candidate = (link[1] if link else value).lower()
     if _UUID.fullmatch(candidate):
@@ -45,7 +45,7 @@ def order_id(value: str) -> str:
 
 
 def entry_id(value: str) -> str:
-    """A capture id or a refund id: 1 to 64 letters, digits and hyphens. IdentifierError otherwise."""
+    """Check a capture id or a refund id: 1 to 64 letters, digits and hyphens. IdentifierError otherwise."""
     if _ENTRY.fullmatch(value):
         return value
     raise IdentifierError("it must be 1 to 64 letters, digits and hyphens, as kustom_get_order returns it")

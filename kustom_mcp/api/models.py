@@ -1,4 +1,4 @@
-"""Read models of the Order Management API: what Kustom sends, field by field.
+"""Read models of the Order Management API: Kustom's answers, field by field.
 
 Field names are Kustom's own. Only an order's id and status are required; everything else may be missing or null,
 because the schema requires nothing and does not say which of the two it means. Unknown fields are kept, and unknown
@@ -160,7 +160,7 @@ class Address(ApiModel):
 
 
 class Customer(ApiModel):
-    """Who bought (KL). The identification number is personal data that no result may carry; `repr` leaves both out."""
+    """The buyer (KL). The identification number is personal data that no result may carry; `repr` leaves both out."""
 
     date_of_birth: str | None = Field(default=None, repr=False)
     national_identification_number: str | None = Field(default=None, repr=False)
@@ -179,7 +179,7 @@ class ShippingInfo(ApiModel):
 
 
 class InitialPaymentMethod(ApiModel):
-    """How the customer chose to pay (KL + C). `type` is open; PAYMENT_TYPES are the known ones."""
+    """The payment method that the customer chose (KL + C). `type` is open; PAYMENT_TYPES are the known ones."""
 
     type: str | None = None
     description: str | None = None
@@ -194,7 +194,7 @@ class CarrierProduct(ApiModel):
 
 
 class ShippingLocationAddress(ApiModel):
-    """Where a pick-up point is (KL). Klarna spells the second line with two underscores; both spellings are read."""
+    """The address of a pick-up point (KL). Klarna spells the second line with two underscores; both spellings are read."""
 
     street_address: str | None = None
     street_address__2: str | None = Field(

@@ -1,6 +1,6 @@
-"""Who is told of each request to Kustom: its method, its path as a template, how it ended. Never what was in it.
+"""The observer of requests to Kustom: method, path as a template, outcome, and never their contents.
 
-The client has no opinion on what becomes of that. Without an observer it tells nobody.
+Without an observer the client tells nothing.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from typing import Final, Protocol
 
 
 class AttemptObserver(Protocol):
-    """An attempt under way."""
+    """The observer of an attempt under way."""
 
     def answered(self, outcome: str, status: int | None, error: str | None) -> None:
-        """How it ended: what it proves, the HTTP status if there was one, the class of error if it was one."""
+        """Note the end: what the attempt proves, the HTTP status if there was one, the class of error if it was one."""
 
 
 class Observer(Protocol):
-    """What the client tells. Nothing here may raise."""
+    """The observer of all requests. No method may raise."""
 
     def attempt(
         self, method: str, template: str, server: tuple[str, int], resends: int
     ) -> AbstractContextManager[AttemptObserver]:
-        """A request that leaves now. `resends`: how many of its kind have left before it."""
+        """Note a request that leaves now. `resends`: the number of attempts of the same request before it."""
         ...
 
     def out_of_retries(self) -> None:
-        """A retry was due, and the budget had none left."""
+        """Note that a retry was due, and the budget had none left."""
 
 
 class _Nobody:

@@ -1,4 +1,4 @@
-"""What Kustom documents as possible in which state of an order: one literal table, and plain words for a person.
+"""The operations that Kustom documents as possible in each state of an order: a literal table, and words for a person.
 
 Each cell says `Y` or the error code that Kustom answers with, and how well that is known: S, K and KL are documented by
 Kustom or Klarna, A by pages of Kustom's help that were found later; I is inferred, D decided by us where nothing public
@@ -37,10 +37,10 @@ class StatusRule:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an operation is possible for an order as it is.
+    """The possibility of an operation for an order as it is.
 
     `why` is the reason in words that follow "the order" ("has captures"), empty when allowed. `alternatives` are
-    operations that may do instead; `elsewhere` is who may help where none does.
+    operations that may do instead; `elsewhere` is the person or company to ask where none does.
     """
 
     operation: str
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def refused_here(self) -> bool:
-        """Whether the refusal is documented, so that nothing needs to be sent."""
+        """Return whether the refusal is documented, so that nothing needs to be sent."""
         return not self.allowed and self.mark in DOCUMENTED
 
     @property
@@ -119,7 +119,7 @@ REASONS: Final[Mapping[str, str]] = {
     "EXPIRED": "has expired",
     "CLOSED": "is closed",
 }
-"""Why a state refuses, in words that follow "the order"."""
+"""The reason of a refusal by state, in words that follow "the order"."""
 
 ALTERNATIVES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("cancelOrder", "PART_CAPTURED"): ("refundOrder", "releaseRemainingAuthorization"),
@@ -130,14 +130,14 @@ ALTERNATIVES: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
     ("refundOrder", "AUTHORIZED"): ("cancelOrder", "updateAuthorization"),
     ("appendCaptureShippingInfo", "AUTHORIZED"): ("appendOrderShippingInfo",),
 }
-"""What may do instead."""
+"""Operations that may do instead."""
 
 ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
     ("updateCustomerDetails", "PART_CAPTURED"): "ask the carrier to redirect the parcel",
     ("updateCustomerDetails", "CAPTURED"): "ask the carrier to redirect the parcel",
     ("refundOrder", "EXPIRED"): "ask Kustom's merchant support",
 }
-"""Who may help where no operation does."""
+"""The person or company to ask where no operation does."""
 
 NEEDS_AUTHORIZATION: Final = frozenset(
     {
@@ -171,7 +171,7 @@ EXTENDED_SINCE: Final = "2025-09-25"
 """Kustom extends no authorization of an order that was made before this day (K)."""
 
 NOT_EXTENDED_IN: Final = frozenset({"ES", "FR", "IT", "PT"})
-"""Where Kustom does not extend authorizations (K)."""
+"""Countries in which Kustom does not extend authorizations (K)."""
 
 
 def max_amount(operation: str, order: Order) -> int | None:
@@ -188,21 +188,22 @@ def max_amount(operation: str, order: Order) -> int | None:
 
 
 def paid_at_once(order: Order) -> bool:
-    """Whether the payment method is known to be none of Klarna's. A type that nobody listed may be one."""
+    """Return whether the payment method is known to be none of Klarna's. An unlisted type may be one."""
     method = order.initial_payment_method
     return method is not None and method.type in PAID_AT_ONCE
 
 
 def extendable(order: Order) -> bool:
-    """Whether Kustom may extend the authorization, as far as the order tells: not what was paid at once, nor in
-    certain countries, nor older orders (K). For what is offered: nothing is refused by it."""
+    """Return whether Kustom may extend the authorization, as far as the order tells: no method that pays at once, no
+    order of certain countries, none that is too old (K). For the list of offered actions only; nothing is refused by
+    it."""
     country = (order.purchase_country or "").upper()
     since = (order.created_at or EXTENDED_SINCE)[: len(EXTENDED_SINCE)]
     return not paid_at_once(order) and country not in NOT_EXTENDED_IN and since >= EXTENDED_SINCE
 
 
 def verdict(operation: str, order: Order, amount: int | None = None) -> Verdict:
-    """Whether an operation is possible for an order as it is, and with this amount when one is given.
+    """Decide whether an operation is possible for an order as it is, and with this amount when one is given.
 
     `amount` is the capture, the refund, or the new order amount, in minor units. A status or an operation that is not
     in the table is allowed with the mark U: Kustom decides.
@@ -222,7 +223,7 @@ def verdict(operation: str, order: Order, amount: int | None = None) -> Verdict:
 
 
 def _over_limit(operation: str, order: Order, amount: int | None, cell: StatusRule) -> Verdict | None:
-    """The refusal of an amount that the allowed cell does not stretch to, with the cell's own mark."""
+    """Return the refusal of an amount above the limit of an allowed cell, with the cell's own mark; None below it."""
     if operation == "updateAuthorization":
         if amount is None or amount >= order.captured_amount:
             return None
@@ -239,5 +240,5 @@ def _over_limit(operation: str, order: Order, amount: int | None, cell: StatusRu
 
 
 def refused_here(operation: str, order: Order, amount: int | None = None) -> bool:
-    """True when Kustom's or Klarna's documentation refuses it, so that nothing needs to be sent to know."""
+    """Return whether Kustom's or Klarna's documentation refuses it, so that nothing needs to be sent to know."""
     return verdict(operation, order, amount).refused_here

@@ -1,9 +1,9 @@
-"""What one attempt proves about its effect: four classes, and the two literal tables that sort every attempt into one.
+"""The outcome of an attempt, as far as it proves an effect: four classes, and two literal tables that give each its
+class.
 
-The question is not what went wrong but whether Kustom can have acted. Two mistakes are possible, and they are not
-equal: to call a lost answer "not sent" pays a refund twice; to call a refused connection "ambiguous" costs one read of
-the order. So an exception is NOT_SENT only where the connection was never made, and anything not in the tables is
-AMBIGUOUS.
+The question is whether Kustom can have acted. Two mistakes are possible, and they are not equal: to call a lost answer
+"not sent" pays a refund twice; to call a refused connection "ambiguous" costs one read of the order. So an exception is
+NOT_SENT only where the connection was never made, and anything not in the tables is AMBIGUOUS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx2 as httpx
 
 
 class Outcome(Enum):
-    """What an attempt proves."""
+    """The class of an attempt."""
 
     NOT_SENT = "not_sent"
     """Nothing was done, and the same request may go out again: it never arrived, or Kustom said 429."""
@@ -24,7 +24,7 @@ class Outcome(Enum):
     AMBIGUOUS = "ambiguous"
     """Sent, and nothing says whether it was done."""
     APPLIED = "applied"
-    """Any 2xx, whatever its body."""
+    """Any 2xx, with any body."""
 
 
 EXCEPTIONS: Final[dict[type[Exception], Outcome]] = {
@@ -79,7 +79,7 @@ HUNDREDS: Final[dict[int, Outcome]] = {
     3: Outcome.REFUSED,
     4: Outcome.REFUSED,
 }
-"""What the rest of a hundred proves; 5xx, and a status that no server may send, prove nothing."""
+"""The class of the rest of a hundred; 5xx, and a status that no server may send, prove nothing."""
 
 
 def of_exception(error: Exception) -> Outcome:

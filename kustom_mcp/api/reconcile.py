@@ -1,6 +1,6 @@
-"""How a write in doubt is settled: what looking found, and what the client reports.
+"""The resolution of a write in doubt: the answers of a check of its effect, and the client's report.
 
-Looking belongs to the caller, who knows what the effect of its own write would look like in the order.
+The caller checks, since it knows the entry in the order that its own write would make.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import Enum
 
 
 class Landed(Enum):
-    """What looking at the order says about the effect of a write in doubt."""
+    """The answer of a look at the order for the effect of a write in doubt."""
 
     PRESENT = "present"
     ABSENT = "absent"
@@ -19,11 +19,11 @@ class Landed(Enum):
 
 
 EffectCheck = Callable[[], Awaitable[Landed]]
-"""Looks whether the effect is there. May raise; that counts as UNCLEAR."""
+"""A look whether the effect is there. It may raise, which counts as UNCLEAR."""
 
 
 async def resend_without_looking() -> Landed:
-    """For writes that nothing can read back and whose repetition harms nobody, such as acknowledge.
+    """Answer ABSENT for a write that cannot be read back and that may be repeated without harm, such as acknowledge.
 
     The client then resends, with the same key, up to three times, and reports the outcome as unknown after that.
     """
@@ -35,8 +35,7 @@ class Written:
     """A write that was applied.
 
     `status` is the HTTP status of the 2xx, None when `resolved`: no attempt was answered so, but its effect was found.
-    `new_id` is the id of what was made, where the endpoint makes something and Kustom named it. `attempts` counts
-    requests that were tried.
+    `new_id` is the id of a new capture or refund, where Kustom named it. `attempts` counts requests that were tried.
     """
 
     status: int | None
@@ -47,7 +46,7 @@ class Written:
 
 
 async def look(check_effect: EffectCheck | None) -> Landed:
-    """Ask the caller to look. Not being able to, or failing to, is UNCLEAR: doubt is not evidence."""
+    """Ask the caller to check the effect. No check, or one that fails, is UNCLEAR: doubt is not evidence."""
     if check_effect is None:
         return Landed.UNCLEAR
     try:

@@ -1,10 +1,10 @@
-"""What Kustom sends back of our own credentials is left out, before anything else looks at the answer.
+"""The removal of our own credentials from Kustom's answers, before anything else looks at them.
 
 Gateways and debugging proxies repeat headers of a request in their error pages, as they are or encoded. So each answer
-is searched for the API key and for what Basic auth makes of user name and key: as text, in base64 at any of its three
+is searched for the API key and for user name and key as Basic auth encodes them: as text, in base64 at any of its three
 alignments, in hexadecimal, and in these again escaped, encoded once more, in other letters or with anything between the
-characters. RUN characters of it in a row are enough, since a text may have been cut. The form of Kustom's keys, which
-anybody knows (`kco_live_api_`), is no secret.
+characters. RUN characters of it in a row are enough, since a text may have been cut. The form of Kustom's keys
+(`kco_live_api_`) is public and no secret.
 
 Errors are searched like that. A good answer may be large and has no reason to repeat anything: it is searched for a
 long run, unescaped, and treated like an error only where that is found.
@@ -29,7 +29,7 @@ from kustom_mcp.api.send import AttemptResult
 
 RUN: Final = 12
 LETTERS_RUN: Final = 10
-"""The same where only letters and digits are compared, whatever stands between them."""
+"""The same where only letters and digits are compared, with anything between them."""
 LONGER: Final = 2
 """So many times as long the run has to be in a good answer."""
 ERROR_BYTES: Final = 64 * 1024
@@ -53,7 +53,7 @@ _HEX_RUN = re.compile(r"[0-9A-Fa-f]{16,}")
 
 
 class Redactor:
-    """Finds the credentials of one account in what was answered."""
+    """A search for the credentials of one account in answers."""
 
     def __init__(self, username: str, api_key: str) -> None:
         pair = f"{username}:{api_key}"
@@ -70,7 +70,7 @@ class Redactor:
         self._as_hex = [_Needle(form.hex().encode(), RUN) for form in (both, in_base64[0])]
 
     def redacted(self, attempt: AttemptResult) -> AttemptResult:
-        """The attempt without header values and texts of its body that hold credentials."""
+        """Return the result without header values and texts of its body that hold credentials."""
         good = attempt.outcome is Outcome.APPLIED
         if not good and (len(attempt.body) > ERROR_BYTES or not attempt.body.lstrip().startswith(b"{")):
             attempt = replace(attempt, body=b"")
@@ -89,9 +89,9 @@ class Redactor:
         return self.holds(named, nested=False) or self.holds(said, nested=False, longer=LONGER)
 
     def holds(self, text: str, *, nested: bool = True, longer: int = 1) -> bool:
-        """Whether a text holds a part of the credentials that counts.
+        """Return whether a text holds a part of the credentials that is long enough to count.
 
-        `nested`: also in what is encoded in it once more. `longer`: how many times longer the part has to be.
+        `nested`: also in an encoded part of it. `longer`: the factor by which the part has to be longer.
         """
         seen = set[bytes]()
         for reading in _readings(text, nested=nested):
@@ -109,7 +109,7 @@ class Redactor:
         )
 
     def _without(self, body: bytes) -> bytes:
-        """A JSON body without the texts that hold credentials; nothing of any other."""
+        """Return a JSON body without the texts that hold credentials, and b"" for any other body."""
         try:
             return json.dumps(self._clean(json.loads(body))).encode()
         except (ValueError, RecursionError):
@@ -140,7 +140,7 @@ class _Needle:
         self._public = public
 
     def found_in(self, text: bytes, longer: int) -> bool:
-        """Whether a run stands in a text that is so many times as long.
+        """Return whether a run stands in a text that is so many times as long.
 
         Of the blocks into which the form can be cut one stands in every such run. Where none is, nothing is.
         """
@@ -156,7 +156,7 @@ class _Needle:
         return False
 
     def _counts(self, text: bytes, at: int, start: int, run: int) -> bool:
-        """Whether enough of the form is around the character `at` of the text, which is `start` of the form."""
+        """Return whether enough of the form is around the character `at` of the text, which is `start` of the form."""
         end = start
         while end < len(self._form) and at - start + end < len(text) and text[at - start + end] == self._form[end]:
             end += 1

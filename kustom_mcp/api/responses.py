@@ -1,8 +1,9 @@
-"""What an answer says: the errors of its status and body, the new resource's id, cleaned of anything that is not ours.
+"""The meaning of an answer: the errors of its status and body, the new resource's id, cleaned of anything that is not
+ours.
 
-Error bodies are JSON, HTML from a gateway, or nothing; all are read without complaint, since the status alone already
-says what matters. A 403 is the exception: with a *_NOT_ALLOWED code it is about the order, without any JSON it comes
-from a gateway that blocks callers by region before anyone looks at the credentials (C).
+Error bodies are JSON, HTML from a gateway, or nothing; all are read without complaint, since the status alone decides
+the class. A 403 is the exception: with a *_NOT_ALLOWED code it is about the order, without any JSON it comes from a
+gateway that blocks callers by region before the credentials are looked at (C).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ _UNPRINTABLE = re.compile(r"[^!-~]+", re.ASCII)
 
 @dataclass(frozen=True)
 class ErrorFacts:
-    """What an error body and its headers gave, cleaned. `spoken`: the body was the API's own JSON object."""
+    """The cleaned facts of an error body and its headers. `spoken`: the body was the API's own JSON object."""
 
     error_code: str | None = None
     correlation_id: str | None = None
@@ -78,12 +79,12 @@ def _known(facts: ErrorFacts) -> _Known:
 
 
 def clean_id(text: str | None) -> str | None:
-    """An opaque id as short printable text, None when nothing of it is left."""
+    """Return an opaque id as short printable text, None when nothing of it is left."""
     return _UNPRINTABLE.sub("", text or "")[:100] or None
 
 
 def refusal(attempt: AttemptResult) -> Refused:
-    """The error of an answer that refused: 3xx, 4xx."""
+    """Return the error of an answer that refused: 3xx, 4xx."""
     status = attempt.status or 0
     facts = error_facts(attempt)
     code = facts.error_code or ""
@@ -100,19 +101,19 @@ def refusal(attempt: AttemptResult) -> Refused:
 
 
 def read_failure(attempt: AttemptResult) -> Unavailable | Refused | NotSent:
-    """The error of a read whose attempts are used up."""
+    """Return the error of a read whose attempts are used up."""
     if attempt.outcome is Outcome.AMBIGUOUS:
         return Unavailable(attempt.cause, status=attempt.status, correlation_id=error_facts(attempt).correlation_id)
     return nothing_done(attempt)
 
 
 def nothing_done(attempt: AttemptResult) -> Refused | NotSent:
-    """The error of an attempt that provably did nothing: 429, another refusal, or no connection."""
+    """Return the error of an attempt that provably did nothing: 429, another refusal, or no connection."""
     return NotSent(attempt.cause) if attempt.status is None else refusal(attempt)
 
 
 def unknown(attempt: AttemptResult, last: AttemptResult) -> OutcomeUnknown:
-    """The error of a write that an attempt left in doubt, and what the last attempt came to."""
+    """Return the error of a write that an attempt left in doubt, with the refusal that stopped the last attempt."""
     facts = error_facts(attempt)
     return OutcomeUnknown(
         attempt.cause,
@@ -124,8 +125,8 @@ def unknown(attempt: AttemptResult, last: AttemptResult) -> OutcomeUnknown:
 
 
 def new_id(endpoint: Write, attempt: AttemptResult, path: Mapping[str, str]) -> str | None:
-    """The id of what a write made: its own header, else a Location below the path that was written to (C: both are
-    relied on). None for an id of the path, and for a Location of anything else."""
+    """Return the id of the new capture or refund: its own header, else a Location below the path that was written to
+    (C: both are relied on). None for an id of the path, and for a Location of anything else."""
     if endpoint.gives is None:
         return None
     below, _, last = attempt.headers.get("location", "").partition("?")[0].rstrip("/").rpartition("/")
@@ -138,7 +139,7 @@ def new_id(endpoint: Write, attempt: AttemptResult, path: Mapping[str, str]) -> 
 
 
 def written(endpoint: Write, attempt: AttemptResult, number: int, path: Mapping[str, str]) -> Written:
-    """The report of a write that was answered with a 2xx. `path`: the ids that it was sent to."""
+    """Return the report of a write that was answered with a 2xx. `path`: the ids that it was sent to."""
     return Written(
         attempt.status,
         new_id=new_id(endpoint, attempt, path),
@@ -148,7 +149,7 @@ def written(endpoint: Write, attempt: AttemptResult, number: int, path: Mapping[
 
 
 def parsed(endpoint: Read[T], attempt: AttemptResult, path: Mapping[str, str]) -> T:
-    """The answer of a read, about what was asked for. Raises ProtocolError."""
+    """Parse the answer to a read, and hold it to the requested ids. Raises ProtocolError."""
     if attempt.flaw is not None:
         raise ProtocolError(attempt.flaw)
     try:
@@ -169,7 +170,7 @@ def parsed(endpoint: Read[T], attempt: AttemptResult, path: Mapping[str, str]) -
 
 
 def _about_what_was_asked(entries: Sequence[ApiModel], asked: Mapping[str, str]) -> None:
-    """Hold each entry of a list to what was asked for: a filter that was ignored would show what is somebody else's."""
+    """Hold each entry of a list to the filter: one that was ignored would show entries of others."""
     for entry in entries:
         for name in type(entry).model_fields.keys() & asked.keys():
             if str(getattr(entry, name) or "").lower() != asked[name].lower():

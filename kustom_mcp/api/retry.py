@@ -1,4 +1,4 @@
-"""Whether to try again, and when: pure functions of what is known, and two small things that all calls share.
+"""The decision to try again, and when: pure functions, a retry budget and a pause that all calls share.
 
 Clocks and randomness are given, so that every decision can be tested without waiting. Times are seconds of a monotonic
 clock. Full jitter, because callers that failed together must not come back together.
@@ -17,7 +17,7 @@ from kustom_mcp.api.outcome import Outcome
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How patient a call is. `attempts` counts all of them; `first` and `longest` bound the backoff, in seconds."""
+    """The patience of a call. `attempts` counts all of them; `first` and `longest` bound the backoff, in seconds."""
 
     attempts: int
     first: float = 0.25
@@ -29,7 +29,8 @@ WRITES: Final = RetryPolicy(attempts=4)
 """One sending and up to three more with the same key."""
 
 LONGEST_PAUSE: Final = 60.0
-"""How long one Retry-After may hold up everybody, in seconds. A nonsense value must not stop the process for a year."""
+"""The longest pause for all calls after one Retry-After, in seconds. A nonsense value must not stop the process for a
+year."""
 
 LONGEST_RETRY_AFTER: Final = 86_400.0
 
@@ -44,7 +45,7 @@ def next_wait(
     retry_after: float | None,
     rand: Callable[[], float],
 ) -> float | None:
-    """Seconds to wait after attempt `number` (from 1) before the next one, or None to stop.
+    """Return the seconds from the end of attempt `number` (from 1) to the next one, or None to stop.
 
     A Retry-After is obeyed, with the jitter on top, when it fits before the deadline; when it does not, there is no
     point in trying earlier.
@@ -57,7 +58,7 @@ def next_wait(
 
 
 def parse_retry_after(text: str | None, wall: float) -> float | None:
-    """A Retry-After header as seconds from now: whole seconds or an HTTP date. Nonsense is None; the past is 0.
+    """Parse a Retry-After header into seconds from now: whole seconds or an HTTP date. Nonsense is None; the past is 0.
 
     `wall` is the time of day as a POSIX timestamp.
     """
@@ -75,7 +76,7 @@ def parse_retry_after(text: str | None, wall: float) -> float | None:
 
 
 class RetryBudget:
-    """How many retries all calls of a process may make together: a bucket of tokens that refills with time.
+    """The retries that all calls of a process may make together: a bucket of tokens that refills with time.
 
     When Kustom is down, every call fails and every call would try three times: the budget keeps us from tripling the
     load of a service that is on its knees.
@@ -89,7 +90,7 @@ class RetryBudget:
         self._at = clock()
 
     def take(self) -> bool:
-        """Take one retry. False when there is none left: the caller stops."""
+        """Take one retry. Return False when there is none left: the caller stops."""
         now = self._clock()
         self._tokens, self._at = self._refilled(now), now
         if self._tokens < 1.0:
@@ -99,7 +100,7 @@ class RetryBudget:
 
     @property
     def left(self) -> float:
-        """How many retries there are now."""
+        """The number of retries now."""
         return self._refilled(self._clock())
 
     def _refilled(self, now: float) -> float:
@@ -107,7 +108,7 @@ class RetryBudget:
 
 
 class CoolDown:
-    """The pause that all calls share after a 429: nobody sends before it has passed.
+    """The pause of all calls after a 429: none is sent before it has passed.
 
     `started`, when it is set, is told the seconds of each pause that begins here, so that replicas can be told.
     """
@@ -126,10 +127,10 @@ class CoolDown:
             self.started(pause)
 
     def join(self, seconds: float) -> None:
-        """Pause for so long because somebody else was told to, within LONGEST_PAUSE."""
+        """Pause for so long because another replica was told to, within LONGEST_PAUSE."""
         self._until = max(self._until, self._clock() + min(seconds, LONGEST_PAUSE))
 
     @property
     def remaining(self) -> float:
-        """Seconds until anybody may send, 0 when nobody has to wait."""
+        """Seconds until the end of the pause, 0 without one."""
         return max(0.0, self._until - self._clock())

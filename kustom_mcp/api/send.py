@@ -42,8 +42,8 @@ class PreparedRequest:
 class AttemptResult:
     """The result of sending a request once.
 
-    `cause` names what happened in one word. `status` is None when no answer began. `flaw` says why the body of a 2xx is
-    not to be read: "too_large", "content_encoding", or None.
+    `cause` names the event in one word. `status` is None when no answer began. `flaw` is the reason why the body of a
+    2xx is not to be read: "too_large", "content_encoding", or None.
     """
 
     outcome: Outcome
@@ -64,7 +64,7 @@ class AttemptResult:
 
 @dataclass
 class _Exchange:
-    """What is known so far; kept outside the time limit, so that running out of time loses nothing."""
+    """The facts known so far; kept outside the time limit, so that running out of time loses nothing."""
 
     status: int | None = None
     headers: httpx.Headers = field(default_factory=httpx.Headers)
@@ -110,7 +110,7 @@ async def _converse(http: httpx.AsyncClient, request: PreparedRequest, seconds: 
 
 
 async def _read_body(response: httpx.Response, exchange: _Exchange) -> None:
-    """The raw bytes, capped. Nothing is decoded: we asked for identity, and a body that inflates is not that."""
+    """Read the raw bytes, capped. Nothing is decoded: we asked for identity, and a body that inflates is not that."""
     if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         exchange.flaw = "content_encoding"
         return

@@ -1,7 +1,7 @@
-"""The Settlements API, beside Order Management on the same host: payouts, and the transactions that they are made of.
+"""The Settlements API, beside Order Management on the same host: payouts and their transactions.
 
-Read as kindly as orders are (`models`): only what a sum needs is required. Types and detailed types are open lists.
-What a transaction does to a payout is not said by the description; who adds amounts up decides that (`settled`).
+Read as kindly as orders are (`models`): only the fields of a sum are required. Types and detailed types are open lists.
+The description does not say whether a transaction adds to a payout or takes from it: `orders.payouts` decides.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LARGEST_PAGE: Final = 500
 
 
 class PayoutTotals(ApiModel):
-    """What a payout comes to, minor units (KL). Fees are without tax, which has a total of its own."""
+    """The sums of a payout, minor units (KL). Fees are without tax, which has a total of its own."""
 
     sale_amount: Total = 0
     return_amount: Total = 0
@@ -85,7 +85,7 @@ class Transaction(ApiModel):
 
 
 class Pagination(ApiModel):
-    """Where a page stands in its list."""
+    """The place of a page in its list."""
 
     total: int | None = None
     next: str | None = None
@@ -99,10 +99,10 @@ class ListPage(ApiModel, ABC):
     @property
     @abstractmethod
     def entries(self) -> Sequence[ApiModel]:
-        """What the page holds."""
+        """The entries of the page."""
 
     def more_after(self, seen: int) -> bool:
-        """Whether there is a page behind this one, with so many entries seen."""
+        """Return whether there is a page behind this one, with so many entries seen."""
         if not self.entries:
             return False
         total = self.pagination.total
