@@ -165,7 +165,8 @@ class KustomClient:
     def _prepared(
         self, endpoint: Write, authority: Authority, body: Mapping[str, Any] | None, path: dict[str, str]
     ) -> PreparedRequest:
-        """Return the request of a write, the same for each attempt; every refusal that needs no network happens here."""
+        """Return the request of a write, the same for each attempt; every refusal that needs no network happens
+        here."""
         if not isinstance(authority, Authority):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError("A write needs an Authority.")
         if self._read_only:

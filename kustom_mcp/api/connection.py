@@ -48,7 +48,8 @@ class ApiConnection:
     """A redactor for each of the keys that were used last."""
 
     def base(self) -> httpx.URL:
-        """Return the base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the value."""
+        """Return the base URL, checked: http or https, a host and perhaps a path. ValueError does not repeat the
+        value."""
         try:
             url = httpx.URL(self.base_url)
         except httpx.InvalidURL:

@@ -144,13 +144,15 @@ def _adapter(gives: type[T]) -> TypeAdapter[T]:
 
 
 def url_for(base: httpx.URL, endpoint: Read[Any] | Write, ids: dict[str, str]) -> httpx.URL:
-    """Return the contained URL of an endpoint below a base URL. Raises InvalidIdentifier for an id that does not fit."""
+    """Return the contained URL of an endpoint below a base URL. Raises InvalidIdentifier for an id that does not
+    fit."""
     root = base.raw_path.rstrip(b"/")
     return contained(base.copy_with(raw_path=root + endpoint.path_for(**ids).encode("ascii")), base, endpoint)
 
 
 def contained(url: httpx.URL, base: httpx.URL, endpoint: Read[Any] | Write) -> httpx.URL:
-    """Return the URL if it is exactly the endpoint's, on the base's origin and below its path; else InvalidIdentifier."""
+    """Return the URL if it is exactly the endpoint's, on the base's origin and below its path; else
+    InvalidIdentifier."""
     root = base.raw_path.rstrip(b"/").decode("ascii")
     path = url.raw_path.decode("ascii")
     origin = (url.scheme, url.host, url.port, url.userinfo, url.fragment)

@@ -151,8 +151,8 @@ class ProtocolError(OmsError):
 
 
 class OutcomeUnknown(OmsError):
-    """A write that was sent and may have happened. `cause` names the event that came instead of an answer; `stopped` is
-    the reason why it was not sent once more, None where nothing but the doubt was."""
+    """A write that was sent and may have happened. `cause` names the event that came instead of an answer; `stopped`
+    is the reason why it was not sent once more, None where nothing but the doubt was."""
 
     def __init__(
         self,

@@ -36,7 +36,8 @@ class IdentifierError(ValueError):
 
 
 def order_id(value: str) -> str:
-    """Return an order id in lower case, from an id or from a Kustom portal link to an order. IdentifierError otherwise."""
+    """Return an order id in lower case, from an id or from a Kustom portal link to an order. IdentifierError
+    otherwise."""
     link = _PORTAL.fullmatch(value)
     candidate = (link[1] if link else value).lower()
     if _UUID.fullmatch(candidate):

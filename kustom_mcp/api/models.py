@@ -194,7 +194,8 @@ class CarrierProduct(ApiModel):
 
 
 class ShippingLocationAddress(ApiModel):
-    """The address of a pick-up point (KL). Klarna spells the second line with two underscores; both spellings are read."""
+    """The address of a pick-up point (KL). Klarna spells the second line with two underscores; both spellings are
+    read."""
 
     street_address: str | None = None
     street_address__2: str | None = Field(

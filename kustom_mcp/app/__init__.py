@@ -1,1 +1,1 @@
-"""What one running server holds, from its start to its end."""
+"""The contents of one running server, from its start to its end."""

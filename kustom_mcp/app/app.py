@@ -1,4 +1,4 @@
-"""App: what one running server holds - settings, API client, audit, open intents, limits, order book - and its life.
+"""One running server: its settings, API client, audit, open intents, limits and order book, from start to end.
 
 It also keeps two promises that need one owner: writes to one order happen one after the other in this process, and a
 write in flight is finished or cut at the drain limit, never abandoned because a client left.
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
 LEAST_SECONDS_TO_FINISH = 0.1
-"""For the record of an outcome, where the time to end is over: below what a host waits after it."""
+"""The time to record an outcome after the drain limit: less than a host waits after it."""
 
 LEAST_FAREWELL = 0.1
 """Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
@@ -69,7 +69,7 @@ class App:
     book: Book
     telemetry: Telemetry = SILENT
     store: Store | None = None
-    """What replicas share: KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
+    """The database of the replicas, KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
@@ -93,7 +93,8 @@ class App:
         telemetry: Telemetry = SILENT,
         clock: Callable[[], float] = time.monotonic,
     ) -> App:
-        """The app for these settings. In the sandbox the simulator is embedded; a transport or a clock is for tests."""
+        """Build the app for these settings. In the sandbox the simulator is embedded; a transport or a clock is for
+        tests."""
         if settings.sandboxed and transport is None:
             from kustom_mcp.app.sandbox import SandboxTransport
             from kustom_mcp.simulator.app import Simulator
@@ -167,7 +168,7 @@ class App:
 
     @contextmanager
     def shielded(self, seconds: float) -> Generator[anyio.CancelScope]:
-        """Finish what is inside although its caller left, but within `seconds` or the drain limit."""
+        """Finish the block although its caller left, but within `seconds` or the drain limit."""
         if self.draining:
             raise Busy
         with self._in_time(anyio.current_time() + seconds) as scope:
@@ -175,7 +176,7 @@ class App:
 
     @contextmanager
     def finishing(self, seconds: float) -> Generator[anyio.CancelScope]:
-        """As `shielded`, for what belongs to the end of a write: it has a moment even when the drain limit is over."""
+        """Finish the end of a write like `shielded`; it has a moment even after the drain limit."""
         limit = inf if self._drained_by is None else self._drained_by
         last = max(limit, anyio.current_time() + LEAST_SECONDS_TO_FINISH)
         with self._in_time(min(last, anyio.current_time() + seconds)) as scope:
@@ -205,7 +206,7 @@ class App:
                 self._ended.set()
 
     async def store_writable(self) -> bool:
-        """Whether what a write needs written down can be. Takes a few seconds at most."""
+        """Return whether the records of a write can be written. Takes a few seconds at most."""
         directory = self.settings.state_path
         if directory is not None and not await in_thread(lambda: writable(directory)):
             return False
@@ -218,11 +219,11 @@ class App:
 
     @property
     def calls_in_flight(self) -> int:
-        """How many tool calls run."""
+        """The number of tool calls that run."""
         return len(self._running)
 
     async def idle(self) -> None:
-        """Wait until no tool call runs of those that run now."""
+        """Wait until all tool calls that run now have ended."""
         now = set(self._running)
         while now & self._running:
             self._ended = anyio.Event()
@@ -236,14 +237,14 @@ class App:
             scope.deadline = min(scope.deadline, limit)
 
     async def farewell(self, seconds: float) -> None:
-        """Let telemetry hand over what it holds, within so many seconds and before the drain limit."""
+        """Let telemetry export all that it holds, within so many seconds and before the drain limit."""
         if self.telemetry.on:
             left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
             await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
 
 
 def shared_store(settings: Settings) -> Store | None:
-    """The store of KUSTOM_STORE. ConfigError."""
+    """Open the store of KUSTOM_STORE. ConfigError."""
     if settings.store is None:
         return None
     try:

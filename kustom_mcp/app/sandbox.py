@@ -14,13 +14,13 @@ from kustom_mcp.simulator.wire import Request
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
-    """Gives an httpx client the simulator instead of a network."""
+    """A transport that asks the simulator instead of a network."""
 
     def __init__(self, simulator: Simulator) -> None:
         self.simulator = simulator
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer in process; raises what httpx raises when a connection breaks or a read takes too long."""
+        """Answer in process, with httpx's errors for a broken connection or a read that takes too long."""
         body = await request.aread()
         target = request.url.raw_path.decode("ascii")
         read_timeout: float | None = request.extensions.get("timeout", {}).get("read")
@@ -39,5 +39,5 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 
 
 def demo_orders() -> list[tuple[str, str, str, str]]:
-    """The orders that a sandbox starts with: the id, name, status and story of each."""
+    """List the orders that a sandbox starts with: the id, name, status and story of each."""
     return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds.demo_orders()]

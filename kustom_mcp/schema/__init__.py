@@ -1,1 +1,1 @@
-"""What goes into a tool and what comes out: arguments, schemas, results, codes, dates and cursors."""
+"""The input and output of tools: arguments, schemas, results, codes, dates and cursors."""

@@ -1,4 +1,4 @@
-"""The types of tool arguments: what a model may send, held to Kustom's limits before anything else looks at it.
+"""The types of tool arguments, held to Kustom's limits before anything else looks at them.
 
 Strict on purpose: no number out of a text, no `true` for 1, no field that is not known. A mistyped argument must never
 become a wider effect. Limits are Kustom's own (`api.field_limits`).
@@ -61,7 +61,7 @@ def _identifier(parse: Callable[[str], str]) -> AfterValidator:
 
 
 def _fitting(parameter: str, value: str) -> str:
-    """A value that may stand in a URL as this parameter."""
+    """Check a value that is to stand in a URL as this parameter."""
     if not PATTERNS[parameter].fullmatch(value):
         raise PydanticCustomError("INVALID_ARGUMENT", "it must be 1 to 64 letters, digits, hyphens and underscores")
     return value
@@ -76,7 +76,7 @@ def _no_url(value: str) -> str:
 
 
 def _no_link(value: str) -> str:
-    """For a carrier or a number: it may be named like a host ("Bring.se"), but never be a link."""
+    """Check the name of a carrier or a number: it may look like a host ("Bring.se"), but never be a link."""
     return value if not has_url(value, bare=False) else _no_url(value)
 
 
@@ -89,7 +89,7 @@ def _web_link(value: str) -> str:
 
 
 def _one_of(choices: tuple[str, ...]) -> Any:
-    """A text that is one of Kustom's documented values; in the schema an enum."""
+    """Return the parts of a text type that is one of Kustom's documented values; in the schema an enum."""
     return Field(json_schema_extra={"enum": list(choices)}), AfterValidator(_member(choices))
 
 
@@ -103,7 +103,7 @@ def _member(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 
 def _text(kind: str, field: str) -> Any:
-    """A text argument with Kustom's limit for the field of that object."""
+    """Return a text argument's limit, which is Kustom's for the field of that object."""
     return Field(max_length=(PARTS.get(kind) or BODIES[kind])[field].max_length)
 
 
@@ -211,7 +211,7 @@ class AddressIn(InputObject):
 
 
 def _in_order(names: list[str]) -> list[str]:
-    """Each once and in one order: the same wish is the same call."""
+    """List each name once and in one order: the same wish is the same call."""
     return sorted(set(names))
 
 
@@ -260,12 +260,12 @@ Shipments = Annotated[
 
 
 def sent(value: BaseModel) -> dict[str, Any]:
-    """What the caller sent of an object, and nothing else: the JSON for Kustom."""
+    """Return an object with the fields that the caller sent, and no others: the JSON for Kustom."""
     return value.model_dump(exclude_unset=True, mode="json")
 
 
 def as_json(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Checked arguments as JSON values: what a code and an open intent are bound to."""
+    """Return checked arguments as JSON values, to which a code and an open intent are bound."""
     return {name: _plain(value) for name, value in arguments.items()}
 
 

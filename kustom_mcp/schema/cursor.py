@@ -1,6 +1,6 @@
-"""Cursors: where the next page of a list begins, in a text that fits only the same question.
+"""Cursors: the place of the next page of a list, in a text that fits only the same question.
 
-No secret: whoever makes one up sees what the list shows anyway.
+It is no secret: a made-up one shows nothing that the list does not show.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _HOW_TO_READ = frozenset({"limit", "cursor", "max_age"})
 
 
 def next_cursor(arguments: Mapping[str, Any], *place: int | str) -> str:
-    """The cursor of the page that begins at this place."""
+    """Return the cursor of the page that begins at this place."""
     return ".".join([_digest(arguments), *map(str, place)])
 
 
 def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], Any]) -> list[Any]:
-    """The place that a cursor names, each part made by its kind. ToolError INVALID_ARGUMENT."""
+    """Return the place that a cursor names, each part made by its kind. ToolError INVALID_ARGUMENT."""
     digest, *parts = text.split(".")
     try:
         place = [kind(part) for kind, part in zip(kinds, parts, strict=True)]
@@ -43,12 +43,13 @@ def place_of(text: str, arguments: Mapping[str, Any], *kinds: Callable[[str], An
 
 
 def start_of(text: str | None, arguments: Mapping[str, Any]) -> int:
-    """How many entries of a list come before the page; 0 without a cursor. ToolError INVALID_ARGUMENT."""
+    """Return the number of entries before the page; 0 without a cursor. ToolError INVALID_ARGUMENT."""
     return 0 if text is None else place_of(text, arguments, _count)[0]
 
 
 def behind_the_end() -> ToolError:
-    """For a page that would begin where the list has ended: empty, it would read as if there were nothing at all."""
+    """Return the error of a page that would begin behind the end: empty, it would read as if there were nothing at
+    all."""
     return ToolError(
         Code.INVALID_ARGUMENT,
         "cursor: the list ends before the place that it names.",
@@ -59,7 +60,7 @@ def behind_the_end() -> ToolError:
 
 
 def _count(text: str) -> int:
-    """ValueError for what is none, or more than the APIs take."""
+    """Parse a count. ValueError for any other text, or more than the APIs take."""
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         raise ValueError
     return int(text)

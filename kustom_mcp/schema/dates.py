@@ -1,7 +1,7 @@
 """Dates and times as a model sends them: a date is a whole day in UTC, anything else says its time.
 
-Python reads more forms of a date than people know, such as 20260131 and 2026-W05. They are refused: who sends one would
-not be understood as meaning a whole day, and nobody would notice.
+Python reads more forms of a date, such as 20260131 and 2026-W05. They are refused: their sender would not be understood
+as meaning a whole day, and would not notice.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DateOrTime = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
 
 
 def period_start(moment: str | None) -> int | None:
-    """Unix milliseconds; a date begins at midnight, UTC."""
+    """Return the time in unix milliseconds; a date begins at midnight, UTC."""
     if moment is None:
         return None
     time = datetime.fromisoformat(moment)
@@ -41,6 +41,6 @@ def period_start(moment: str | None) -> int | None:
 
 
 def period_end(moment: str | None) -> int | None:
-    """A date without a time is included."""
+    """Return the time in unix milliseconds at which a period ends; a date without a time is included."""
     begins = period_start(moment)
     return begins if begins is None or moment is None or len(moment) > 10 else begins + _DAY

@@ -15,7 +15,7 @@ _DROPPED = frozenset({"title", "default", "$defs"})
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The portable schema of an argument model, with its references written out."""
+    """Return the portable schema of an argument model, with its references written out."""
     schema = model.model_json_schema()
     definitions = cast("dict[str, Any]", schema.get("$defs", {}))
     return cast("dict[str, Any]", _slim(schema, definitions))

@@ -140,7 +140,8 @@ PAYLOADS["captures"] = _list_of(PAYLOADS["capture"])
 
 
 def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[str, Json]:
-    """The output schema of a tool: the envelope with the outcomes that this tool can have, and the parts it returns.
+    """Return the output schema of a tool: the envelope with the outcomes that it can have, and the parts that it
+    returns.
 
     Typed, without `$ref`. Parts that only a person reads on (`can`, `cannot`, `upstream`) stay plain objects: every
     model pays for every byte of every schema.

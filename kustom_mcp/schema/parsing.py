@@ -1,9 +1,9 @@
-"""From what a host sent to checked arguments, or to what lets a model mend its call.
+"""From a host's arguments to checked ones, or to an error by which a model can mend its call.
 
 Arguments are validated once, in pydantic's strict JSON mode. Before that they are read with the kindness that hosts and
-frameworks need, which fill in every argument of a schema, wrap values or unwrap them: what says nothing is left out,
-and nothing is made of it. What pydantic finds is said again in our own words: which field, what is wrong, what would be
-right, and never the rejected value.
+frameworks need, which fill in every argument of a schema, wrap values or unwrap them: an empty value is left out, and
+nothing is made of it. Pydantic's errors are said again in our own words: the field, the mistake, a right value, and
+never the rejected value.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kustom_mcp.text import nearest
 
 CORRECT = "Correct the argument and call again."
 AS_WRITTEN = "order_lines"
-"""The argument inside of which an empty text is a value: Kustom replaces the whole list with what arrives."""
+"""The argument inside of which an empty text is a value, since Kustom replaces the whole list."""
 MOST_TOLD = 20
 """Mistakes that one answer names."""
 
@@ -32,7 +32,7 @@ Place = tuple[int | str, ...]
 
 
 def parse(model: type[BaseModel], given: Mapping[str, Any], besides: Sequence[str] = ()) -> BaseModel:
-    """The checked arguments. ToolError for anything else. `besides`: known arguments that are not checked here."""
+    """Check the arguments. ToolError for anything wrong. `besides`: known arguments that are not checked here."""
     reading = _Reading()
     try:
         arguments = reading.fields(given, model, (), as_written=False)
@@ -46,12 +46,13 @@ def parse(model: type[BaseModel], given: Mapping[str, Any], besides: Sequence[st
 
 
 def says_nothing(value: Any) -> bool:
-    """Whether a value counts as not given: null, and an empty text, list or object."""
+    """Return whether a value counts as not given: null, and an empty text, list or object."""
     return value is None or (isinstance(value, str | list | dict) and not value)
 
 
 def with_cleared(given: Mapping[str, str], clear: Sequence[str] | None) -> dict[str, str]:
-    """The texts to set, and the empty text by which Kustom clears a field. ToolError where both are asked of one."""
+    """Return the texts to set, with "" for a field to clear, as Kustom wants it. ToolError where both are asked of
+    one."""
     both = next((name for name in clear or () if name in given), None)
     if both is not None:
         raise ToolError(
@@ -64,7 +65,7 @@ def with_cleared(given: Mapping[str, str], clear: Sequence[str] | None) -> dict[
 
 
 class _Reading:
-    """The arguments without what says nothing, and where that was. Places are those in what the host sent."""
+    """The arguments without empty values, and the places of those. Places are those in the host's message."""
 
     def __init__(self) -> None:
         self._empty: dict[Place, str] = {}
@@ -74,7 +75,7 @@ class _Reading:
     def fields(
         self, given: Mapping[str, Any], model: type[BaseModel], place: Place, *, as_written: bool
     ) -> dict[str, Any]:
-        """An object without its known fields that say nothing. An unknown name stays, whatever its value."""
+        """Return an object without its known fields that are empty. An unknown name stays, with any value."""
         said: dict[str, Any] = {}
         for name, value in given.items():
             field = model.model_fields.get(name)
@@ -88,7 +89,7 @@ class _Reading:
         return said
 
     def where(self, location: Iterable[int | str]) -> Place:
-        """The place in what the host sent of a place in what was read."""
+        """Return the place in the host's message of a place in the reading."""
         place: Place = ()
         for step in location:
             kept = self._kept.get(place) if isinstance(step, int) else None
@@ -96,7 +97,7 @@ class _Reading:
         return place
 
     def left_out(self, place: Place) -> str:
-        """What was sent where something is missing."""
+        """Describe the empty value that was sent where something is missing."""
         return f": {self._empty[place]}" if place in self._empty else ""
 
     def _value(self, value: Any, annotation: Any, place: Place, *, as_written: bool) -> Any:
@@ -125,7 +126,7 @@ class _Reading:
 
 
 def _bare(annotation: Any) -> Any:
-    """A type without its metadata, and without None."""
+    """Return a type without its metadata, and without None."""
     while True:
         if get_origin(annotation) is Annotated:
             annotation = get_args(annotation)[0]
@@ -140,7 +141,7 @@ def _is_object(kind: Any) -> bool:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Some hosts send an object or array as a JSON text: read it, and hold it to the same rules."""
+    """Read an object or array that a host sent as a JSON text, to be held to the same rules."""
     if not isinstance(value, str):
         return value
     try:
@@ -167,7 +168,8 @@ def _failure(
     reading: _Reading,
     besides: Sequence[str],
 ) -> ToolError:
-    """All mistakes at once, the first as the sentence. Unknown names come first: they often explain the others."""
+    """Return all mistakes in one error, the first as its sentence. Unknown names come first: they often explain the
+    others."""
     found = sorted(found, key=lambda problem: problem["type"] != "extra_forbidden")
     told: list[_Problem] = []
     for problem in found[:MOST_TOLD]:
@@ -192,7 +194,7 @@ def _more(count: int) -> str:
 
 
 def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, besides: Sequence[str]) -> _Problem:
-    """The name is repeated only where it looks like a name: it is the caller's text."""
+    """Describe an unknown argument. The name is the caller's text, and repeated only where it looks like a name."""
     place = problem["loc"][:-1]
     known = [*_names_at(model, place), *(() if place else besides)]
     name = str(problem["loc"][-1])
@@ -212,12 +214,12 @@ def _unknown(problem: ErrorDetails, model: type[BaseModel], field: str, besides:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a caller's name for an argument may be repeated: a short identifier, and nothing that says more."""
+    """Return whether a caller's name for an argument may be repeated: a short identifier, and nothing more."""
     return text.isascii() and text.isidentifier() and len(text) <= 40
 
 
 def _names_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
-    """The field names of the object that a location leads to."""
+    """Return the field names of the object that a location leads to."""
     here: Any = model
     for step in location:
         if isinstance(step, str) and step in here.model_fields:
@@ -285,7 +287,8 @@ def _sentence(problem: ErrorDetails, place: Place, arguments: Mapping[str, Any],
 
 
 def _whole_number(problem: ErrorDetails, field: str, name: str, arguments: Mapping[str, Any]) -> str:
-    """A number that is not an integer. A fraction is converted only when the currency was sent, and only in words."""
+    """Describe a number that is not an integer. A fraction is converted only when the currency was sent, and only in
+    words."""
     if name not in AMOUNT_FIELDS:
         return f"{field} must be a whole number, not a text, a fraction or true/false."
     rule = f"{field} must be a whole number of minor units: 9990 means 99.90 in a currency with two decimals."

@@ -1,4 +1,4 @@
-"""What every tool answers: one envelope for successes, previews and errors, and the error codes.
+"""The result of every tool: one envelope for successes, previews and errors, and the error codes.
 
 Errors share the envelope with successes because a host checks a result against the tool's one output schema. A code
 fixes its outcome and its retry advice here, once, so that no tool can pair them wrongly.
@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic_core import to_json
 
 Json = Any
-"""A JSON value: the wire type of somebody else's data, which only its own model can narrow."""
+"""A JSON value: the wire type of data that only its own model can narrow."""
 
 Outcome = Literal[
     "ok", "applied", "already_applied", "confirmation_required", "declined", "not_sent", "rejected", "unknown"
@@ -63,7 +63,7 @@ class Code(StrEnum):
 
 
 class Meaning(NamedTuple):
-    """The outcome that a code has unless the failure says otherwise, and what to do about it."""
+    """The outcome that a code has unless the failure says otherwise, and the advice to retry."""
 
     outcome: Outcome
     retry: Retry
@@ -105,7 +105,7 @@ ERROR_OUTCOMES = frozenset(_CLOSINGS)
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What Kustom answered: HTTP status, its `error_code` and correlation id. Its message text is third-party data."""
+    """Kustom's answer: HTTP status, its `error_code` and correlation id. Its message text is third-party data."""
 
     status: int
     error_code: str | None = None
@@ -195,13 +195,13 @@ class Result:
     third_party: Mapping[str, Json] | None = None
     changes: Sequence[Mapping[str, Json]] = ()
     details: Sequence[str] = ()
-    """All that a request would send, in sentences; what somebody typed stands in quotes."""
+    """All that a request would send, in sentences; text that a person typed stands in quotes."""
     warnings: Sequence[str] = ()
     confirm: Mapping[str, Json] | None = None
     next_step: str | None = None
     error: ToolError | None = None
     payload: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    """What only some tools return: capture, captures, refund, options, orders, totals, now."""
+    """The parts that only some tools return: capture, captures, refund, options, orders, totals, now."""
 
     def structured(self, environment: str) -> dict[str, Json]:
         content: dict[str, Json] = {"outcome": self.outcome, "environment": environment, "summary": self.summary}
@@ -233,5 +233,6 @@ class Result:
 
 
 def compact(value: Json) -> str:
-    """JSON without spaces; non-ASCII stays readable, as the model pays per byte. Thrice as fast as `json.dumps`."""
+    """Encode JSON without spaces; non-ASCII stays readable, as the model pays per byte. Thrice as fast as
+    `json.dumps`."""
     return to_json(value).decode()

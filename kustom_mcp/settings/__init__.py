@@ -1,1 +1,1 @@
-"""What an operator configures, read from the environment."""
+"""The operator's settings, read from the environment."""

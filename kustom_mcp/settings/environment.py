@@ -1,9 +1,8 @@
-"""Reading the settings from environment variables and an env file.
+"""Reading of the settings from environment variables and an env file.
 
 A typing error must not switch a protection off, so a name that resembles a setting is an error, and so is one that only
-a later version knows. What is still a literal `${...}` because the host did not fill it in, and an empty list, are
-errors for whatever protects; any other counts as not set, which the operator is told. Any other empty value is simply
-not set.
+a later version knows. A literal `${...}` that the host did not fill in, and an empty list, are errors for a protection;
+any other setting then counts as not set, and the operator is told. Any other empty value is simply not set.
 """
 
 from __future__ import annotations
@@ -59,7 +58,8 @@ class Loaded:
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
-    """Settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is wrong."""
+    """Load settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is
+    wrong."""
     in_file = _read_env_file(env_file) if env_file else {}
     values: dict[str, str] = {}
     unset: dict[str, str] = {}
@@ -90,7 +90,7 @@ class SettingRow(NamedTuple):
 
 
 def table() -> list[SettingRow]:
-    """Every setting with its default and meaning, the ones that matter first."""
+    """List every setting with its default and meaning, the ones that matter first."""
     return [
         SettingRow(PREFIX + name.upper(), _shown(field) or _literal(field) or "-", field.description or "")
         for name, field in Settings.model_fields.items()
@@ -98,7 +98,7 @@ def table() -> list[SettingRow]:
 
 
 def env_example() -> str:
-    """The text of `.env.example`: every setting, commented out, with its meaning."""
+    """Return the text of `.env.example`: every setting, commented out, with its meaning."""
     lines = ["# Settings of kustom-mcp. Pass the file with --env-file; a .env is not read by itself.", ""]
     for number, (row, info) in enumerate(zip(table(), Settings.model_fields.values(), strict=True)):
         if number in (0, FIRST):
@@ -109,18 +109,18 @@ def env_example() -> str:
 
 
 def _shown(field: FieldInfo) -> str:
-    """A default that is a rule, in words."""
+    """Return a default that is a rule, in words."""
     return cast("dict[str, str]", field.json_schema_extra or {}).get("shown", "")
 
 
 def _literal(field: FieldInfo) -> str:
-    """A default that is a value, as one would write it; "" when there is none."""
+    """Return a default that is a value, as one would write it; "" when there is none."""
     default = cast("object", field.default)
     return ",".join(cast("tuple[str, ...]", default)) if isinstance(default, tuple) else str(default or "")
 
 
 def _telemetry(*sources: Mapping[str, str]) -> dict[str, str]:
-    """The OTEL_ variables that are set; a later source wins."""
+    """Return the OTEL_ variables that are set; a later source wins."""
     return {
         name: value.strip()
         for source in sources
@@ -134,18 +134,18 @@ def _ours(name: str) -> bool:
 
 
 def _field(name: str) -> str:
-    """The field of `Settings` that a variable is; "" for one that is none."""
+    """Return the field of `Settings` that belongs to a variable; "" for any other variable."""
     field = name.removeprefix(PREFIX).lower()
     return field if name == PREFIX + field.upper() and field in Settings.model_fields else ""
 
 
 def _trimmed(name: str, value: str) -> str:
-    """A value without the blanks around it. A line break around a secret stays, to be refused."""
+    """Strip the blanks around a value. A line break around a secret stays, to be refused."""
     return value.strip(" \t" if _field(name) in SECRETS else None)
 
 
 def _not_filled_in(name: str, value: str) -> str | None:
-    """What a value is where somebody may have meant another."""
+    """Name the kind of a value that stands for one that was forgotten; None for a real value."""
     if not value and _field(name) in LISTS:
         return "an empty list"
     if _PLACEHOLDER.fullmatch(value) or (_PROTECTS.fullmatch(name) and _PLACEHOLDER.search(value)):
@@ -162,7 +162,7 @@ def _known(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_names(names: Iterable[str]) -> list[str]:
-    """Warnings about names that mean nothing. ConfigError for a slip."""
+    """Return warnings about unknown names. ConfigError for a name that resembles a setting."""
     known = _names()
     warnings: list[str] = []
     for name in sorted(names):
@@ -182,7 +182,7 @@ def _check_names(names: Iterable[str]) -> list[str]:
 
 
 def _resembling(name: str, known: list[str]) -> str | None:
-    """The setting that a name was probably meant to be: nearly the same letters, or the start of a name."""
+    """Return the setting that a name was probably meant to be: nearly the same letters, or the start of a name."""
     from difflib import get_close_matches  # only for a name that is not known
 
     endings = {setting.removeprefix(PREFIX): setting for setting in known}
@@ -209,7 +209,7 @@ def _settings(values: dict[str, str]) -> Settings:
 
 
 def _rule(kind: str, message: str, field: FieldInfo) -> str:
-    """What a value has to be, in words of ours."""
+    """State the rule for a value in our own words."""
     if kind in _NOT_SUCH_A_NUMBER:
         least, most = (next(getattr(one, of) for one in field.metadata if hasattr(one, of)) for of in ("ge", "le"))
         return f"It is a {'whole ' if field.annotation is int else ''}number from {least} to {most}."
@@ -217,7 +217,7 @@ def _rule(kind: str, message: str, field: FieldInfo) -> str:
 
 
 def _read_secret(setting: str, name: str, path: Path) -> str:
-    """What a file has of the secret `name`, without the line break at its end. ConfigError."""
+    """Read the secret `name` from a file, without the line break at its end. ConfigError."""
     try:
         with path.open("rb") as file:
             text = file.read(_SECRET_LIMIT).decode("utf-8-sig").rstrip("\r\n\t ").lstrip("\t ")
@@ -234,12 +234,12 @@ def _read_secret(setting: str, name: str, path: Path) -> str:
 class _SecretFile(ABC, Generic[T]):
     """A secret of a server that runs, read again when its file has changed.
 
-    What may not be used, or cannot be read, is said on stderr, and what was there before stays in use: somebody may be
-    writing the file just now. A pipe is read once, and a file that has been removed has not changed.
+    A value that may not be used, or cannot be read, is reported on stderr, and the one before stays in use: the file
+    may be in the middle of being written. A pipe is read once, and a file that has been removed has not changed.
     """
 
     what: str
-    """What it is called."""
+    """The secret's name for the operator."""
 
     def __init__(self, name: str, path: Path | None, now: T) -> None:
         self._name = name
@@ -249,10 +249,10 @@ class _SecretFile(ABC, Generic[T]):
 
     @abstractmethod
     def _taken(self, text: str) -> T:
-        """What a clean text means. ConfigError, ValueError where it may not be used."""
+        """Turn a clean text into the secret. ConfigError, ValueError where it may not be used."""
 
     def __call__(self) -> T:
-        """The secret as it is now."""
+        """Return the secret as it is now."""
         found = _version(self._path)
         if self._path is not None and found and found != self._seen:
             self._seen = found
@@ -295,7 +295,7 @@ class HooksFile(_SecretFile[tuple[SecretStr, ...]]):
 
 
 def _version(path: Path | None) -> tuple[int, ...] | None:
-    """What differs when a file was changed or replaced; None where there is no file that can be read twice."""
+    """Return a value that differs when a file was changed or replaced; None for a file that cannot be read twice."""
     try:
         found = path.stat() if path else None
     except OSError:
@@ -306,8 +306,8 @@ def _version(path: Path | None) -> tuple[int, ...] | None:
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
-    """The variables of an env file; `${...}` is not expanded. A line that is no assignment is an error, and so is a
-    setting with two values."""
+    """Read the variables of an env file; `${...}` is not expanded. A line that is no assignment is an error, and so
+    is a setting with two values."""
     from dotenv.parser import parse_stream  # only where a file is given
 
     found: dict[str, str] = {}

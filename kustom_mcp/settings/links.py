@@ -1,8 +1,8 @@
-"""Links that a customer will click: which ones are sane, which host they name, and which hosts are carriers'.
+"""Links that a customer will click: their check, their host, and the hosts of carriers.
 
 A link is read as a browser reads it, or not at all: where the two could differ (backslashes, tabs, a user name before
 the host, a host that is not plain ASCII, an escaped dot) it is refused, so that the host that is compared and shown is
-the host that opens. International names are taken in their `xn--` form, which shows what they are.
+the host that opens. International names are taken in their `xn--` form, which hides nothing.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ ANY = "any"
 
 @cache
 def carriers() -> frozenset[str]:
-    """The hosts of carriers and of tracking services, from `data/carriers.txt`."""
+    """Load the hosts of carriers and of tracking services, from `data/carriers.txt`."""
     text = files("kustom_mcp").joinpath("data", "carriers.txt").read_text(encoding="utf-8")
     return frozenset(host for line in text.splitlines() if not line.startswith("#") for host in line.split())
 
 
 def host_of(link: str) -> str:
-    """The host of an http or https link: lower case, without port and final dot. ValueError says what is wrong."""
+    """Return the host of an http or https link: lower case, without port and final dot. ValueError names the
+    mistake."""
     if not link.isprintable() or _MARKS & set(link):
         raise ValueError("it holds a space, a backslash or another character that no link has")
     try:
@@ -50,7 +51,7 @@ def host_of(link: str) -> str:
 
 
 def shown_host(link: object) -> str:
-    """The host of a link for whoever approves it; in words where there is none that could be told."""
+    """Return the host of a link for the person who approves it; words where no host can be told."""
     try:
         return host_of(link) if isinstance(link, str) else "no host"
     except ValueError:
@@ -58,7 +59,7 @@ def shown_host(link: object) -> str:
 
 
 def is_web_address(text: str) -> bool:
-    """Whether a text is a web address that hides nothing: http or https, or without scheme and host."""
+    """Return whether a text is a web address that hides nothing: http or https, or without scheme and host."""
     if "\\" in text or not text.isprintable():
         return False
     address = text.strip()
@@ -72,5 +73,5 @@ def is_web_address(text: str) -> bool:
 
 
 def is_within(host: str, hosts: Iterable[str]) -> bool:
-    """Whether a host is one of these, or below one of them."""
+    """Return whether a host is one of these, or below one of them."""
     return any(host == one or host.endswith(f".{one}") for one in hosts)

@@ -1,4 +1,4 @@
-"""Settings: what the operator decides, one field each, checked before anything starts.
+"""The settings, one field each, checked before anything starts.
 
 Field, default, meaning and check stand in one place; the documents and `.env.example` are made from it. Plain pydantic:
 the values come from a given mapping (`environment.load`), and importing pydantic-settings alone takes 50 ms of a
@@ -271,7 +271,7 @@ class Settings(BaseModel):
         return self
 
     def require_fits(self, key: SecretStr) -> None:
-        """Keep a clean API key from any host that it is not for. ConfigError."""
+        """Refuse a clean API key that is for another host. ConfigError."""
         told, secure = _told_by(key), self.base_url.startswith("https://")
         if told == "production" and (self.environment != "production" or not self._at_production or not secure):
             raise ConfigError("KUSTOM_API_KEY", "A live key (kco_live_) is for production and Kustom's own host only.")
@@ -284,22 +284,22 @@ class Settings(BaseModel):
 
     @property
     def sandboxed(self) -> bool:
-        """Whether the embedded sandbox answers instead of Kustom."""
+        """Return whether the embedded sandbox answers instead of Kustom."""
         return self.environment == "sandbox"
 
     @property
     def writes_allowed(self) -> bool:
-        """KUSTOM_WRITES, or its default: allowed but in production."""
+        """Return KUSTOM_WRITES, or its default: allowed but in production."""
         return self.writes == "allow" if self.writes else self.environment != "production"
 
     @property
     def effective_api_key(self) -> SecretStr:
-        """The key to send; in the sandbox its own, whatever credentials were given."""
+        """The key to send; in the sandbox its own, with any credentials."""
         return SecretStr(SANDBOX_KEY) if self.sandboxed or self.api_key is None else self.api_key
 
     @property
     def base_url(self) -> str:
-        """Where requests go, without a slash at the end; "" in the sandbox."""
+        """The base URL of requests, without a slash at the end; "" in the sandbox."""
         return self.api_url or _API[self.environment]
 
     def portal_url(self, order_id: str) -> str | None:
@@ -311,7 +311,7 @@ class Settings(BaseModel):
 
     @property
     def state_path(self) -> Path | None:
-        """Directory for what must outlive the process; None where it is kept in memory."""
+        """The directory of all that must outlive the process; None where it is kept in memory."""
         if self.state_dir is not None:
             return self.state_dir.expanduser()
         if self.sandboxed:
@@ -337,7 +337,7 @@ HTTP_ONLY = frozenset(name for name in Settings.model_fields if name.startswith(
 
 
 def require_clean(setting: str, name: str, value: object) -> None:
-    """Hold what was given for the secret `name` to be nothing but the secret. ConfigError, which names `setting`."""
+    """Refuse a value of the secret `name` that is more than the secret. ConfigError, which names `setting`."""
     for part in cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,):
         text = part.get_secret_value() if isinstance(part, SecretStr) else part
         problem = validators.unclean(text, listed=name in LISTS) if isinstance(text, str) else None
@@ -346,7 +346,7 @@ def require_clean(setting: str, name: str, value: object) -> None:
 
 
 def _told_by(key: object) -> Environment | None:
-    """The environment that a clean API key is for. ConfigError where it has something else around it."""
+    """Return the environment that a clean API key is for. ConfigError where it has something else around it."""
     text = key.get_secret_value() if isinstance(key, SecretStr) else str(key)
     problem = validators.key_problem(text)
     if problem:

@@ -1,7 +1,7 @@
-"""How the value of a setting is written: lists, URLs, host names, ceilings, and what is said about one that is wrong.
+"""Validators of settings: lists, URLs, host names, ceilings, and the sentence about a wrong one.
 
-Each function takes what the environment holds and returns what `Settings` keeps, or raises ValueError with a sentence
-that names the rule and never the value.
+Each function takes the value of a variable and returns the value of a field of `Settings`, or raises ValueError with a
+sentence that names the rule and never the value.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _LOOK_ALIKES = str.maketrans(
 
 
 def unclean(text: str, *, listed: bool = False) -> str | None:
-    """What is wrong with a key, a token or a secret as it was copied, or with a comma list of them; None where nothing.
+    """Name the mistake in a key, a token or a secret as it was copied, or in a comma list of them; None without one.
 
-    To be asked before anything is read in the text, its prefix least of all: a live key in quotes does not begin like a
+    Call it before anything is read in the text, its prefix least of all: a live key in quotes does not begin like a
     live key.
     """
     if _BOM in text:
@@ -61,7 +61,7 @@ def unclean(text: str, *, listed: bool = False) -> str | None:
 
 
 def key_problem(text: str) -> str | None:
-    """What is wrong with a clean text as one API key, wherever another key stands in it; None where nothing."""
+    """Name the mistake in a clean text as one API key, such as another key in it; None without one."""
     start = next((start for start in KEY_STARTS if text.startswith(start)), "")
     if hides_a_key(text[len(start) :]):
         return (
@@ -75,12 +75,12 @@ def key_problem(text: str) -> str | None:
 
 
 def hides_a_key(text: str) -> bool:
-    """Whether one of Kustom's API keys stands anywhere in a text, also in other letters, escaped or encoded."""
+    """Return whether one of Kustom's API keys stands anywhere in a text, also in other letters, escaped or encoded."""
     return any(_KEY_LETTERS.search(_SIGN.sub("", reading.lower())) for reading in _readings(text))
 
 
 def _readings(text: str) -> Iterator[str]:
-    """A text, and what it says in plain letters, unescaped, backwards, in base64 and in hexadecimal."""
+    """Return a text in plain letters, unescaped, backwards, and decoded from base64 and hexadecimal."""
     plain = unicodedata.normalize("NFKC", text).translate(_LOOK_ALIKES)
     for shown in (plain, unquote(plain), html.unescape(plain)):
         yield shown
@@ -99,7 +99,7 @@ def lower(value: object) -> object:
 
 
 def items(value: object) -> object:
-    """A comma list as a tuple; an empty entry is an error, because it is mostly a slip."""
+    """Split a comma list into a tuple; an empty entry is an error, because it is mostly a slip."""
     if not isinstance(value, str):
         return value
     found = tuple(item.strip() for item in value.split(","))
@@ -122,7 +122,7 @@ def order_ids(value: object) -> object:
 
 
 def tracking_hosts(value: object) -> object:
-    """Hosts, each with its subdomains; the words `carriers` and `any`."""
+    """Check a list of hosts, each with its subdomains, or the words `carriers` and `any`."""
     found = cast(
         "tuple[str, ...] | frozenset[str]",
         _checked(
@@ -145,14 +145,14 @@ def ceilings(value: object) -> object:
 
 
 def token(value: SecretStr) -> SecretStr:
-    """A bearer token, as it can stand in a header."""
+    """Check a bearer token, which has to fit into a header."""
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
         raise ValueError("A token is printable ASCII without spaces.")
     return value
 
 
 def hooks_path(value: SecretStr) -> SecretStr:
-    """A part of a path that nobody guesses."""
+    """Check a part of a path that is to be unguessable."""
     path = value.get_secret_value()
     if "/" in path:
         raise ValueError("Only the last part of the URL belongs here, what stands after /hooks/kustom/.")
@@ -202,7 +202,7 @@ def user(value: str) -> str:
 
 
 def merchant(value: str) -> str:
-    """A merchant id, in upper case."""
+    """Check a merchant id and put it into upper case."""
     if not re.fullmatch(r"[A-Za-z0-9]{1,32}", value):
         raise ValueError(
             "It is the merchant id (MID) alone, letters and digits as in Kustom's portal, such as PM12345."
@@ -211,13 +211,13 @@ def merchant(value: str) -> str:
 
 
 def merchant_id(user_name: str) -> str:
-    """The merchant id that a user name begins with, in upper case; "" where it does not look like one."""
+    """Return the merchant id at the beginning of a user name, in upper case; "" where it does not look like one."""
     head = re.split("[-_]", user_name, maxsplit=1)[0].upper()
     return head if re.fullmatch("[A-Z]{1,3}[0-9]{3,}", head) else ""
 
 
 def base_url(value: str) -> str:
-    """A URL that is safe to send the key to, without its last slash."""
+    """Check a URL to be safe to send the key to, and take its last slash off."""
     scheme, host = value.partition("://")[0].lower(), host_of(value)
     if scheme != "https" and not (scheme == "http" and is_loopback(host)):
         raise ValueError("The URL must start with https://; http:// is for loopback only.")
@@ -236,7 +236,7 @@ def proxy(value: SecretStr) -> SecretStr:
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, in one way for each place: lower case, no port that goes without saying."""
+    """Return scheme, host and port of a URL in one form: lower case, without the usual port."""
     parts = urlsplit(url)
     host, usual = host_of(url), {"https": 443, "http": 80}.get(parts.scheme)
     port = "" if parts.port in (None, usual) else f":{parts.port}"
@@ -244,12 +244,12 @@ def origin_of(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine's own."""
+    """Return whether a host name or address is this machine's own."""
     return _LOOPBACK.fullmatch(host) is not None
 
 
 def host_of(url: str) -> str:
-    """The host of a URL in lower case; "" when it has none or its port is no number."""
+    """Return the host of a URL in lower case; "" when it has none or its port is no number."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""

@@ -1,8 +1,8 @@
-"""What an operator can see of a running server, as the rest of the code tells it; and that nobody looks, by default.
+"""Telemetry as the rest of the code sees it: an interface, and one that does nothing, the default.
 
-The code that works says what happens - an operation, a step, an attempt, an event - and knows nothing of spans, metrics
-and exporters. What it says is taken from closed lists: names of methods, tools and settings, outcomes, codes, statuses,
-templates. No method takes an id or a text that somebody typed.
+The code that works reports an operation, a part of a write, an attempt, an event, and knows nothing of spans, metrics
+and exporters. The reports are taken from closed lists: names of methods, tools and settings, outcomes, codes, statuses,
+templates. No method takes an id or a text that a person typed.
 
 `start` looks for settings that ask for an exporter. Without one the answer is SILENT: nothing more is imported, and a
 call pays for a few empty methods.
@@ -32,20 +32,20 @@ class Activity:
         return None
 
     def ended(self, outcome: str, code: str | None = None) -> None:
-        """How an operation or a step ended: its outcome, and the error code where it is one."""
+        """Note the outcome of an operation or a part of a write, and the error code where it is one."""
 
     def failed(self, code: int) -> None:
-        """That an operation was answered with an error of the protocol."""
+        """Note that an operation was answered with an error of the protocol."""
 
     def answered(self, outcome: str, status: int | None, error: str | None) -> None:
-        """How an attempt ended: what it proves, the HTTP status, and the class of error."""
+        """Note the end of an attempt: the class that it proves, the HTTP status, and the class of error."""
 
 
 class Telemetry:
-    """What can be told. This one does not listen."""
+    """The reports that can be made. This class ignores them."""
 
     on = False
-    """Whether anybody looks."""
+    """Whether reports are exported."""
 
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
@@ -67,25 +67,25 @@ class Telemetry:
         """A line of the audit, as far as it can be counted."""
 
     def found(self, landed: str) -> None:
-        """What looking for the effect of a write in doubt has found."""
+        """Note the answer of a check for the effect of a write in doubt."""
 
     def refused(self, tool: str, setting: str) -> None:
-        """That the operator's setting refused a call."""
+        """Note that the operator's setting refused a call."""
 
     def webhook(self, kind: str, result: str) -> None:
-        """That a webhook or a push came, and what became of it."""
+        """Note that a webhook or a push came, and its result."""
 
     def in_flight(self, change: int) -> None:
-        """That a write has left, or has come back."""
+        """Note that a write has left, or has come back."""
 
     def out_of_retries(self) -> None:
-        """That the process had no retry left when one was due."""
+        """Note that the process had no retry left when one was due."""
 
     def retries(self, left: Callable[[], float]) -> None:
-        """Where to ask how many retries are left."""
+        """Take the function that counts the retries that are left."""
 
     def finish(self, seconds: float) -> None:
-        """Hand over what has been seen, and stop; blocks for at most so long. May be called again."""
+        """Export all that was reported, and stop; blocks for at most so long. May be called again."""
 
 
 NOTHING: Final = Activity()
@@ -93,7 +93,7 @@ SILENT: Final = Telemetry()
 
 
 def start(settings: Mapping[str, str]) -> Telemetry:
-    """Telemetry as the OTEL_ variables among these ask for it; SILENT when none does."""
+    """Return telemetry as the OTEL_ variables among these ask for it; SILENT when none does."""
     if not any(name.startswith(PREFIX) for name in settings):
         return SILENT
     from kustom_mcp.app.telemetry.exporting import exporting

@@ -1,9 +1,9 @@
 """Telemetry that leaves the process: OpenTelemetry's SDK with OTLP over HTTP, as the OTEL_ variables ask for it.
 
-Nothing starts unless one of them names an exporter or an endpoint. What they ask for and cannot have is one line on
-stderr and no reason to stop: such variables are often set for a whole machine, and money matters more than its traces.
-For the same reason a collector that is down costs a call nothing - batches leave on threads of their own, and wait in
-a queue of bounded length - and is complained about once. `console` is refused: stdout carries the protocol.
+Nothing starts unless one of them names an exporter or an endpoint. A wish that cannot be met is one line on stderr and
+no reason to stop: such variables are often set for a whole machine, and money matters more than its traces. For the
+same reason a collector that is down costs a call nothing - batches leave on threads of their own, and wait in a queue
+of bounded length - and is complained about once. `console` is refused: stdout carries the protocol.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ SPOKEN: Final = "http/protobuf"
 
 
 def exporting(settings: Mapping[str, str]) -> Telemetry:
-    """Telemetry with the exporters that are asked for; SILENT when none is, or when the extra is not installed."""
+    """Return telemetry with the exporters that are asked for; SILENT when none is, or when the extra is not
+    installed."""
     signals = wanted(settings)
     if not signals:
         return SILENT
@@ -43,7 +44,7 @@ def exporting(settings: Mapping[str, str]) -> Telemetry:
 
 
 def wanted(settings: Mapping[str, str]) -> frozenset[str]:
-    """The signals that these variables ask to export: TRACES, METRICS."""
+    """Return the signals that these variables ask to export: TRACES, METRICS."""
     if settings.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return frozenset()
     return frozenset(signal for signal in SIGNALS if _wants(signal, settings))
@@ -71,7 +72,7 @@ def _wants(signal: str, settings: Mapping[str, str]) -> bool:
 
 
 def _own(settings: Mapping[str, str]) -> dict[str, str]:
-    """What we say of ourselves where the operator does not."""
+    """Return our own attributes of the resource where the operator gives none."""
     theirs = settings.get("OTEL_RESOURCE_ATTRIBUTES", "")
     own = {"service.name": "kustom-mcp", "service.version": __version__}
     if "OTEL_SERVICE_NAME" in settings:
@@ -80,7 +81,7 @@ def _own(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def _started(signals: frozenset[str], settings: Mapping[str, str]) -> Telemetry:
-    """The SDK, started. Imported here only: it costs a start-up a fifth of a second."""
+    """Start the SDK. It is imported here only: it costs a start-up a fifth of a second."""
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.metrics import NoOpMeterProvider
@@ -109,7 +110,7 @@ def _started(signals: frozenset[str], settings: Mapping[str, str]) -> Telemetry:
 
 
 class ExporterShutdown:
-    """The end of exporters: what they hold leaves, side by side, and nobody waits longer than was said.
+    """The shutdown of exporters: all export their rest side by side, within a common time limit.
 
     Each ends in a thread of its own that does not keep the process alive, because an exporter may be in the middle of
     waiting for a collector that does not answer.

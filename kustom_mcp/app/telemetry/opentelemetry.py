@@ -1,7 +1,7 @@
-"""Spans and metrics from what the code tells, by OpenTelemetry's API. Names are those of its conventions where it has
+"""Spans and metrics from the code's reports, by OpenTelemetry's API. Names are those of its conventions where it has
 some; ours begin with `kustom.`.
 
-Providers are given, never global: what other code in the process does with OpenTelemetry does not end up here, and a
+Providers are given, never global: the OpenTelemetry of other code in the process stays apart, and a
 test has its own. Three things that the conventions ask for are left out on purpose, since they would carry ids or text
 of a caller: the full URL of a request, the URI of a resource, the request's id. For the same reason no exception is
 recorded with its message, and of the caller's context only `traceparent` is taken, not `tracestate` or `baggage`.
@@ -35,7 +35,7 @@ Attributes = dict[str, Any]
 
 
 class _OpenSpan(Activity):
-    """An open span. `facts` are what its metric gets as well."""
+    """An open span. `facts` are the attributes that its metric gets as well."""
 
     def __init__(self, span: Span, facts: Attributes) -> None:
         self._span = span
@@ -61,7 +61,7 @@ class _OpenSpan(Activity):
             self._span.set_attribute("kustom.attempt.proves", outcome)
 
     def raised(self, error: BaseException) -> None:
-        """An exception that nobody has explained: its class, and nothing of what it says."""
+        """Note an exception that was not reported: its class, and nothing of its text."""
         if self.open:
             self._end({}, type(error).__qualname__)
 
@@ -75,7 +75,8 @@ class _OpenSpan(Activity):
 
 
 class OpenTelemetry(Telemetry):
-    """Everything that is told becomes a span, a measurement, or both. `finish` is what `Telemetry.finish` does."""
+    """Telemetry in which every report becomes a span, a measurement, or both. `finish` does the same as
+    `Telemetry.finish`."""
 
     on = True
 
@@ -215,6 +216,6 @@ class OpenTelemetry(Telemetry):
 
 
 def _continued(meta: Mapping[str, object] | None) -> Context | None:
-    """The caller's trace, where its `_meta` names one."""
+    """Return the caller's trace, where its `_meta` names one."""
     parent = (meta or {}).get("traceparent")
     return TraceContextTextMapPropagator().extract({"traceparent": parent}) if isinstance(parent, str) else None
