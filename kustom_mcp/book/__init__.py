@@ -1,12 +1,12 @@
-"""The order book: what this server knows of the orders it has met, because Kustom has no search.
+"""The order book: the orders that this server has met, because Kustom has no search.
 
-    book.note(order)            an order was read: it is kept, in a while and aside of the call
-    book.doubt(order_id)        an order was written to: what is known of it may not be so any more
-    await book.ask(questions)   everything noted so far is put in, then the questions are asked of one state
+    book.note(order)            keep an order that was read; it is written in a while, beside the call
+    book.doubt(order_id)        note that an order was written to, so that its entry may be outdated
+    await book.ask(questions)   write everything noted so far, then ask the questions of one state
 
-It fills itself from every order that is read through the server, and nobody waits for it: what is noted is written in
-batches, in a thread, and a book that cannot be written costs a line in the log. What an entry holds is in `entry`, the
-tables in `state.database.book_tables`, the places in `sqlite` and `postgres`.
+It fills itself from every order that is read through the server, and no call waits for it: notes are written in
+batches, in a thread, and a book that cannot be written costs a line in the log. The fields of an entry are in `entry`,
+the tables in `state.database.book_tables`, the places in `sqlite` and `postgres`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PAUSE = 0.25
 _MOST_NOTES = 5_000
 _PURGE_EVERY = 3600.0  # seconds
 _CLOCKS_DIFFER = 60_000
-"""Milliseconds. What was read later than so long from now was read by a clock that was wrong: it is in doubt."""
+"""Milliseconds. An entry that was read later than so long from now comes from a wrong clock: it is in doubt."""
 
 
 class Book:
@@ -58,9 +58,9 @@ class Book:
         self.on = days > 0
         self.place = database.place
         self.listening: str | None = None
-        """The name under which this process hears what Kustom announces: see `completeness`."""
+        """The name of this process as a listener for webhooks: see `completeness`."""
         self.missed = 0
-        """When this process last missed what Kustom announced, in unix milliseconds, whether the store knows or not."""
+        """When this process last missed a webhook, in unix milliseconds, also before the store knows."""
         self._database = database
         self._account = account
         self._newcomer = newcomer
@@ -68,7 +68,7 @@ class Book:
         self._days = days
         self._wall = wall
         self._notes: dict[str, BookEntry | int] = {}
-        """What is to be written, by order id: what an order is like, or the time since when that is in doubt."""
+        """Notes to be written, by order id: an entry, or the time since when the entry is in doubt."""
         self._named: dict[str, str] = {}
         """Orders that become hints if the book does not know them, each with its source."""
         self._announced: dict[str, None] = {}
@@ -81,15 +81,15 @@ class Book:
     def of(
         cls, state: Path | None, shared: Store | None, account: Account, days: int, wall: Callable[[], float]
     ) -> Book:
-        """The book in the store that several machines share, in the state directory, or in memory."""
+        """Open the book in the store that several machines share, in the state directory, or in memory."""
         database = PostgresBook(shared) if shared else SqliteBook(state / "book" / FILE if state else None)
         return cls(database, account.name, days, wall, account)
 
     def note(self, order: Order, source: str = "call", *, read_at: float | None = None) -> None:
-        """Keep what an order is like. Returns at once.
+        """Keep an order as it was read. Returns at once.
 
-        `read_at`: when it was asked for, in unix seconds; now where that is not given. An answer that took long is as
-        old as its question: it must not win over what has been asked for since.
+        `read_at`: the time of the request, in unix seconds; now where that is not given. An answer that took long is as
+        old as its request: it must not win over a later one.
         """
         if not self.on:
             return
@@ -102,7 +102,7 @@ class Book:
                 self._note(entry.order_id, entry)
 
     def hint(self, order_id: str, source: str) -> None:
-        """Kustom itself has named an order that may not be known. Returns at once."""
+        """Note an order that Kustom itself has named and that may not be known. Returns at once."""
         if self.on and len(self._named) < _MOST_NOTES:
             self._named.setdefault(order_id.lower(), source)
             if self._noted is not None:
@@ -124,8 +124,8 @@ class Book:
             self._announced.pop(order_id, None)
 
     def doubt(self, order_id: str, *, since: float | None = None) -> None:
-        """What is kept of this order may have changed since this time (unix seconds; now where that is not given): only
-        what is asked for from then on counts. Returns at once."""
+        """Note that an order may have changed since this time (unix seconds; now where that is not given): only a
+        reading that was requested later counts. Returns at once."""
         if self.on:
             moment, known = int((self._wall() if since is None else since) * 1000), self._notes.get(order_id, 0)
             if isinstance(known, int):
@@ -134,20 +134,21 @@ class Book:
                 self._note(order_id, known.doubted(moment))
 
     async def ask(self, questions: Callable[[BookTransaction, int], T]) -> T:
-        """Ask, after all that was noted before has been written. `questions` gets the account's number as well, and
-        runs in a thread. BookUnavailable."""
+        """Ask `questions`, after all earlier notes have been written. It gets the account's number as well, and runs
+        in a thread. BookUnavailable."""
         await self._write_notes(asked=True)
         return await in_thread(lambda: self._database.read(lambda tx: questions(tx, self._number(tx))))
 
     async def change(self, work: Callable[[BookTransaction, int], T]) -> T:
-        """The same, for what writes. BookUnavailable."""
+        """Run `work`, which writes, in the same way. BookUnavailable."""
         from kustom_mcp.book.writing import account_number
 
         await self._write_notes(asked=True)
         return await in_thread(lambda: self._database.write(lambda tx: work(tx, account_number(tx, self._account))))
 
     def complete_since(self, tx: BookTransaction, account: int) -> int | None:
-        """Since when every new order is known, in unix milliseconds; None when that is unknown. See `completeness`."""
+        """Return the time since when every new order is known, in unix milliseconds; None when that is unknown. See
+        `completeness`."""
         oldest = self.oldest_kept(self._wall())
         return complete_since(tx, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
 
@@ -159,21 +160,21 @@ class Book:
         return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.exists() else 0
 
     async def exists(self) -> bool:
-        """Whether there is a book to read; looking makes none."""
+        """Return whether there is a book to read; looking makes none."""
         return await in_thread(self._database.exists)
 
     async def size(self) -> int:
-        """Bytes that it takes. BookUnavailable."""
+        """Return the bytes that it takes. BookUnavailable."""
         return await in_thread(self._database.size)
 
     async def tidy(self) -> bool:
-        """Let what was taken out leave the file as well. False where others kept that from happening now, and in a
-        shared database, which does that by itself. BookUnavailable."""
+        """Shrink the file by all that was taken out. Return False where others kept that from happening now, and in
+        a shared database, which does that by itself. BookUnavailable."""
         return await in_thread(self._database.tidy)
 
     @asynccontextmanager
     async def kept(self) -> AsyncGenerator[None]:
-        """Write what is noted, for as long as this is open; what is left at the end, too."""
+        """Write notes for as long as this is open, and the rest at the end."""
         if not self.on:
             yield
             return
@@ -225,7 +226,7 @@ class Book:
             self._failing = False
 
     async def _write_notes(self, *, asked: bool = False) -> None:
-        """`asked`: the book is used, whether there are notes or not."""
+        """Write all notes. `asked`: the book is used, whether there are notes or not."""
         async with self._writing:  # who asks waits for notes that are being written, too
             if self._newcomer is not None and (asked or self._notes or self._named):
                 await in_thread(self._take_over)
@@ -273,25 +274,26 @@ class Book:
             self._purged = now
 
     def oldest_kept(self, now: float) -> int:
-        """Unix milliseconds: what was created before is not kept."""
+        """Return the unix milliseconds of the oldest creation that is kept."""
         return int(now * 1000) - self._days * DAY
 
     def time(self) -> int:
-        """Unix milliseconds by the clock of the store, once it has been opened."""
+        """Return unix milliseconds by the clock of the store, once it has been opened."""
         return int((self._wall() + self._database.skew) * 1000)
 
     def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[BookEntry]:
-        """What is kept of an order that was asked for at this time (unix seconds): one entry, or none."""
+        """Return the entry of an order that was requested at this time (unix seconds), in a list; an empty one if it
+        is not kept."""
         made = entry_of(order, source, read_at, disputed=disputed)
         return kept([made] if made else [], self.oldest_kept(self._wall()))
 
     def _number(self, tx: BookTransaction) -> int:
-        """The account's number; 0, which nobody has, while nothing of it is known."""
+        """Return the account's number; 0, which is never given out, while nothing of it is known."""
         found = tx.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": self._account})
         return int(found[0][0]) if found else 0
 
 
 def kept(notes: Iterable[BookEntry | int], oldest: int) -> list[BookEntry]:
-    """The orders that are young enough. One whose creation is not known counts from when it was read."""
+    """Return the orders that are young enough. One whose creation is not known counts from when it was read."""
     entries = (note for note in notes if not isinstance(note, int))
     return [entry for entry in entries if (entry.created_at or abs(entry.read_at)) >= oldest]

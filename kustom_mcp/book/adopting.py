@@ -22,12 +22,12 @@ _PARTS = ("book_imports", "book_hints", "book_feeds", "book_listeners", "book_su
 
 
 def others(tx: BookTransaction, belongs: Callable[[str], bool]) -> list[int]:
-    """The numbers of the accounts whose names fit."""
+    """Return the numbers of the accounts whose names fit."""
     return [int(number) for number, name in tx.rows("SELECT account, name FROM book_accounts") if belongs(name)]
 
 
 def adopt(tx: BookTransaction, account: Account, now: int) -> bool:
-    """Take one step, and say whether there may be another. `now` in unix milliseconds."""
+    """Take one step, and return whether there may be another. `now` in unix milliseconds."""
     found = others(tx, account.took_over)
     if not found:
         return False

@@ -1,23 +1,23 @@
-"""Since when the book is complete: only while every new order was announced by a signed webhook that somebody heard.
+"""The time since when the book is complete: since when every new order was announced by a signed webhook and heard.
 
-Kustom tells of an order once, and again only to a server that did not answer well; nobody can ask what was missed. So
+Kustom tells of an order once, and again only to a server that did not answer well; missed ones cannot be asked for. So
 completeness begins with the first verified `order.created` that is heard while nothing is known to be missing, and ends
 
-- when nobody listened for a moment. Every listening server renews a row with a lease. One that starts while others
+- when no server listened for a moment. Every listening server renews a row with a lease. One that starts while others
   hold leases cannot know whether they still live: it counts only once one of them has renewed after it started, or
   begins anew once their leases have run out. A server that was frozen for longer than its lease starts like a new one;
 - when an event had to be turned away although its signature was good, or could not be understood;
 - when an event came to the secret path without a good signature: a secret that was changed at Kustom and not here turns
-  every event away, and nobody here could tell. So who knows the secret path can end the claim with forged events; that
-  is the lesser harm, and the next new order that is announced begins it anew;
+  every event away, unnoticed here. So a person who knows the secret path can end the claim with forged events; that is
+  the lesser harm, and the next new order that is announced begins it anew;
 - when a hinted order could not be read for two days (`hints`);
 - when an order turns up by itself that is over an hour old and should have been announced;
 - when an order is forgotten that was created since, or may have been, or one that was announced and not read yet.
 
-It moves on where all orders from before a time are forgotten, and is never earlier than what is kept. Nor is anything
-claimed while a verified hint waits whose order is not in the book yet, or could not be read, nor by a server that knows
-of a gap which it could not write down yet. What nobody here can see is a feed that was switched off at Kustom, until an
-order turns up that it should have announced.
+It moves on where all orders from before a time are forgotten, and is never earlier than the oldest order that is kept.
+Nor is anything claimed while a verified hint waits whose order is not in the book yet, or could not be read, nor by a
+server that knows of a gap which it could not write down yet. A feed that was switched off at Kustom cannot be seen
+here, until an order turns up that it should have announced.
 
 Times are unix milliseconds by the clock of the store.
 """
@@ -30,7 +30,7 @@ from kustom_mcp.book.entry import BookEntry
 from kustom_mcp.book.sqlite import BookTransaction
 
 LEASE = 30_000
-"""How long a server that does not renew counts as listening."""
+"""Milliseconds for which a server that does not renew counts as listening."""
 RENEW_EVERY = 10.0  # seconds
 ANNOUNCED_WITHIN = 3_600_000
 """An order that is older than this and new to the book should have been announced."""
@@ -41,8 +41,8 @@ WEBHOOK = "webhook"
 def complete_since(
     tx: BookTransaction, account: int, listener: str | None, now: int, *, missed: int = 0, oldest: int = 0
 ) -> int | None:
-    """Since when; None when it cannot be said. `listener`: the name under which who asks listens itself; `missed`: when
-    it last missed something. `oldest`: what was created before is not kept."""
+    """Return the time; None when it is unknown. `listener`: the name under which this process listens itself;
+    `missed`: when it last missed something. `oldest`: the oldest creation that is kept."""
     mine = {"account": account}
     since = _since(tx, account)
     live = {name: bool(proven) for name, proven in _live(tx, account, now).items()}
@@ -57,12 +57,12 @@ def complete_since(
 
 
 def has_listener(tx: BookTransaction, account: int, now: int) -> bool:
-    """Whether anybody listens now to what Kustom signs; nothing else tells of disputes."""
+    """Return whether any server listens now to signed webhooks; nothing else tells of disputes."""
     return bool(_live(tx, account, now))
 
 
 def listen(tx: BookTransaction, account: int, name: str, now: int) -> None:
-    """Say that one listens, for the length of a lease from now."""
+    """Note that a server listens, for the length of a lease from now."""
     live = _live(tx, account, now)
     mine = {"account": account, "name": name}
     tx.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", {"account": account, "now": now})
@@ -81,7 +81,7 @@ def listen(tx: BookTransaction, account: int, name: str, now: int) -> None:
 
 
 def leave(tx: BookTransaction, account: int, name: str, now: int) -> None:
-    """Say that one listens no more, but did until now."""
+    """Note that a server listens no more, but did until now."""
     mine = {"account": account, "name": name}
     if _live(tx, account, now).get(name):
         tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
@@ -89,7 +89,7 @@ def leave(tx: BookTransaction, account: int, name: str, now: int) -> None:
 
 
 def begin(tx: BookTransaction, account: int, name: str, now: int) -> None:
-    """A verified `order.created` was heard: if nothing is claimed now, it begins here."""
+    """Begin completeness with a verified `order.created`, unless it is claimed already."""
     listen(tx, account, name, now)
     if _since(tx, account):
         return
@@ -103,25 +103,25 @@ def begin(tx: BookTransaction, account: int, name: str, now: int) -> None:
 
 
 def interrupt(tx: BookTransaction, account: int) -> None:
-    """Something may be missing."""
+    """End completeness: something may be missing."""
     tx.rows("UPDATE book_feeds SET since = 0 WHERE account = :account", {"account": account})
 
 
 def forgotten(tx: BookTransaction, account: int, created: Iterable[int]) -> None:
-    """Orders that were created then, 0 where that is not known, are not in the book any more."""
+    """Note that orders were removed, created at these times, 0 where that is not known."""
     since = _since(tx, account)
     if since and any(moment >= since or not moment for moment in created):
         interrupt(tx, account)
 
 
 def forgotten_before(tx: BookTransaction, account: int, moment: int) -> None:
-    """Of the orders that were created before this time none is in the book any more."""
+    """Note that every order created before this time was removed."""
     mine = {"account": account, "moment": moment}
     tx.rows("UPDATE book_feeds SET since = :moment WHERE account = :account AND since BETWEEN 1 AND :moment", mine)
 
 
 def unannounced(tx: BookTransaction, account: int, new: Iterable[BookEntry]) -> None:
-    """Orders that became known otherwise. One that should have been announced proves a gap."""
+    """Check orders that became known otherwise. One that should have been announced proves a gap."""
     since = _since(tx, account)
     for entry in new if since else ():
         old = abs(entry.read_at) - entry.created_at > ANNOUNCED_WITHIN
@@ -139,7 +139,7 @@ def _since(tx: BookTransaction, account: int) -> int:
 
 
 def _live(tx: BookTransaction, account: int, now: int) -> dict[str, int]:
-    """Who listens, and whether it is proven that nothing was missed until then."""
+    """Return the listeners, and whether it is proven that each missed nothing until then."""
     rows = tx.rows(
         "SELECT name, proven FROM book_listeners WHERE account = :account AND until > :now",
         {"account": account, "now": now},

@@ -1,4 +1,4 @@
-"""What the book keeps of an order: states, amounts, times and references. No name, no address, no text of a line.
+"""An entry of the book: states, amounts, times and references of an order. No name, no address, no text of a line.
 
 Times are unix milliseconds, 0 where Kustom sent none or something that is no time. Amounts are minor units.
 """
@@ -25,7 +25,7 @@ _LAST = 253_402_300_799_999
 
 
 class OrderKind(NamedTuple):
-    """The facts that many orders share. `remains`: whether anything is left to capture."""
+    """A kind of order: the facts that many orders share. `remains`: whether anything is left to capture."""
 
     currency: str
     status: str
@@ -34,11 +34,11 @@ class OrderKind(NamedTuple):
     unshipped: bool
     disputed: bool
     source: str
-    """How the book came to know the order first: call, import, webhook, settlement."""
+    """The way by which the order became known first: call, import, webhook, settlement."""
 
     @property
     def open(self) -> bool:
-        """Whether anything can still be captured, so that it can change by itself."""
+        """Return whether anything can still be captured, so that it can change by itself."""
         return self.remains and self.status not in ENDED
 
 
@@ -61,10 +61,10 @@ class BookEntry(NamedTuple):
     captured_at: int
     refunded_at: int
     read_at: int
-    """When Kustom was asked for it; below zero when it is in doubt since that time: it may have changed."""
+    """The time of the request; below zero when it is in doubt since that time: it may have changed."""
 
     def doubted(self, since: int) -> BookEntry:
-        """The same, in doubt since this time."""
+        """Return the same entry, in doubt since this time."""
         return self._replace(read_at=-since)
 
     @property
@@ -74,13 +74,13 @@ class BookEntry(NamedTuple):
 
     @property
     def names(self) -> frozenset[str]:
-        """What it can be looked up by, besides its id."""
+        """The folded references by which it is found, besides its id."""
         references = (self.merchant_reference1, self.merchant_reference2, self.klarna_reference)
         return frozenset(name for name in map(folded, references) if name)
 
 
 def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = False) -> BookEntry | None:
-    """What is kept of an order that was read at this time (unix seconds); None for one with impossible amounts."""
+    """Return the entry of an order that was read at this time (unix seconds); None for one with impossible amounts."""
     if any(abs(getattr(order, name)) > MOST for name in AMOUNTS):
         return None
     shipped = order.shipping_info or any(capture.shipping_info for capture in order.captures)
@@ -114,7 +114,7 @@ def entry_of(order: Order, source: str, read_at: float, *, disputed: bool = Fals
 
 
 def order_of(entry: BookEntry) -> Order:
-    """The order as far as the book knows it, for a row of a result."""
+    """Return the order as far as the book knows it, for a row of a result."""
     kind = entry.kind
     return Order.model_construct(
         {"order_id", "status", "remaining_authorized_amount"},
@@ -132,7 +132,7 @@ def order_of(entry: BookEntry) -> Order:
 
 
 def milliseconds(text: str | None) -> int:
-    """A time as Kustom writes it; 0 when it is none."""
+    """Parse a time as Kustom writes it; 0 when it is none."""
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
@@ -142,7 +142,7 @@ def milliseconds(text: str | None) -> int:
 
 
 def stamp(moment: int) -> str | None:
-    """The time as Kustom writes it; None for 0."""
+    """Write a time as Kustom writes it; None for 0."""
     if not moment:
         return None
     return (_EPOCH + moment * _MILLISECOND).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -153,5 +153,5 @@ def _last(times: Iterable[str | None]) -> int:
 
 
 def _short(text: str | None) -> str | None:
-    """As it is kept. PostgreSQL takes no NUL, and no database a lone surrogate."""
+    """Cut a text for the database. PostgreSQL takes no NUL, and no database a lone surrogate."""
     return text[:LONGEST].replace("\0", "").encode("utf-8", "replace").decode() if text else None

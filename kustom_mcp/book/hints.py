@@ -23,7 +23,7 @@ READ_EVERY = 200
 AGAIN = 60_000
 SOON = 5_000
 CLAIM = 60_000
-"""How long a hint that somebody reads is nobody else's."""
+"""Milliseconds for which a claimed hint is not given to another reader."""
 MOST = {True: 10_000, False: 1_000}
 """Hints that wait, verified or not: a flood of forged ones takes no room from the others."""
 TRIES = 60
@@ -40,7 +40,7 @@ _DISPUTED = (
 
 
 class Hint(NamedTuple):
-    """`verified`: a webhook whose signature was good. `source`: webhook or push."""
+    """An order named from outside. `verified`: by a webhook whose signature was good. `source`: webhook or push."""
 
     order_id: str
     source: str
@@ -57,7 +57,7 @@ class ClaimedHint(NamedTuple):
 
 
 def add(tx: BookTransaction, account: int, given: Iterable[Hint], now: int) -> set[Hint]:
-    """Keep hints; those for which there is no room."""
+    """Keep hints, and return those for which there is no room."""
     counts = tx.rows(
         "SELECT verified, count(*) FROM book_hints WHERE account = :account AND state > 0 GROUP BY verified",
         {"account": account},
@@ -91,7 +91,7 @@ _ADD = (
 
 
 def claim(tx: BookTransaction, account: int, now: int) -> tuple[ClaimedHint | None, int]:
-    """The next hint to follow, if one is due; else milliseconds until one may be."""
+    """Claim the next hint to follow, if one is due; else return milliseconds until one may be."""
     mine = {"account": account, "now": now}
     tx.rows("DELETE FROM book_hints WHERE account = :account AND state = 0 AND due <= :now", mine)
     next_read = tx.rows("SELECT next_read FROM book_feeds WHERE account = :account", mine)
@@ -117,7 +117,7 @@ def claim(tx: BookTransaction, account: int, now: int) -> tuple[ClaimedHint | No
 
 
 def waiting(tx: BookTransaction, account: int) -> list[ClaimedHint]:
-    """All that wait, due or not, for one who follows them without a server; nobody is kept from following them too."""
+    """Return all hints that wait, due or not, unclaimed, for a command that follows them beside the servers."""
     found = tx.rows(
         "SELECT order_id, source, verified, disputed, tries, news FROM book_hints "
         "WHERE account = :account AND state > 0 ORDER BY verified DESC, due, order_id",
@@ -130,8 +130,8 @@ def waiting(tx: BookTransaction, account: int) -> list[ClaimedHint]:
 
 
 def followed(tx: BookTransaction, account: int, claimed: ClaimedHint, entries: list[BookEntry], now: int) -> None:
-    """The order was read, and is what these say: at most one, none where it is not kept. If it was forgotten while it
-    was read, it stays so."""
+    """Put in the order that was read: at most one entry, none where it is not kept. If it was forgotten while it was
+    read, it stays so."""
     which = {"account": account, "order_id": claimed.hint.order_id}
     if not tx.rows(f"SELECT 1 FROM book_hints WHERE {_WHICH}", which):
         return
@@ -143,7 +143,7 @@ def followed(tx: BookTransaction, account: int, claimed: ClaimedHint, entries: l
 
 
 def absent(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
-    """Kustom has no such order for us. One that was announced well is looked for once more."""
+    """Note that Kustom has no such order for us. One that was announced well is looked for once more."""
     if claimed.hint.verified and not claimed.tries:
         _set(tx, account, claimed, "state = 2, tries = 1, due = :due", due=now + AGAIN)
     else:
@@ -151,7 +151,7 @@ def absent(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) ->
 
 
 def unread(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
-    """It could not be read now."""
+    """Note that the order could not be read now."""
     tries = claimed.tries + 1
     if tries < TRIES:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE << min(tries, 20))
@@ -163,7 +163,7 @@ def unread(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) ->
 
 
 def _done(tx: BookTransaction, account: int, claimed: ClaimedHint, now: int) -> None:
-    """Followed, unless it was hinted again meanwhile: then it is followed again, in a while."""
+    """Remove a followed hint, unless it was hinted again meanwhile: then it is followed again, in a while."""
     _set(tx, account, claimed, "due = :due", due=now + AGAIN)
     _set(tx, account, claimed, "state = 0, tries = 0", " AND news = :news", news=claimed.news)
 

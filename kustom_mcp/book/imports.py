@@ -1,4 +1,4 @@
-"""How far the import of a file has got, and which orders need not be read again."""
+"""The progress of imports of files, and the orders that need not be read again."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _AT_ONCE = 200  # ids in one statement
 
 
 class UnfinishedImport(NamedTuple):
-    """An import that was cut off. `file`: a digest. `done`: the line up to which it is done; `rejected`: how many rows
-    up to there were. `at`: unix milliseconds."""
+    """An import that was cut off. `file`: a digest. `done`: the line up to which it is done; `rejected`: the rows
+    before it that were rejected. `at`: unix milliseconds."""
 
     file: str
     done: int
@@ -22,8 +22,8 @@ class UnfinishedImport(NamedTuple):
 
 
 def done(tx: BookTransaction, account: int, file: str) -> tuple[int, int]:
-    """The line up to which this file has been dealt with, and how many rows up to there were rejected; 0 when it is
-    new, or was finished."""
+    """Return the line up to which this file has been dealt with, and the number of rejected rows before it; 0 when
+    it is new, or was finished."""
     found = tx.rows(
         "SELECT done, rejected FROM book_imports WHERE account = :account AND file = :file",
         {"account": account, "file": file},
@@ -42,12 +42,12 @@ def keep(tx: BookTransaction, account: int, file: str, line: int, rejected: int,
 
 
 def finish(tx: BookTransaction, account: int, file: str) -> None:
-    """Nothing of the file is left: the next time it begins anew."""
+    """Forget the progress of a file that is done: the next import of it begins anew."""
     tx.rows("DELETE FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file})
 
 
 def unfinished(tx: BookTransaction, account: int) -> list[UnfinishedImport]:
-    """The latest first."""
+    """Return the unfinished imports, the latest first."""
     found = tx.rows(
         "SELECT file, done, rejected, at FROM book_imports WHERE account = :account ORDER BY at DESC",
         {"account": account},
@@ -56,7 +56,7 @@ def unfinished(tx: BookTransaction, account: int) -> list[UnfinishedImport]:
 
 
 def read_since(tx: BookTransaction, account: int, order_ids: Iterable[str], moment: int) -> set[str]:
-    """Those of the orders that were read at this time (unix milliseconds) or later."""
+    """Return those of the orders that were read at this time (unix milliseconds) or later."""
     found, given = set[str](), iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
         marks = ", ".join(f":id{index}" for index in range(len(some)))

@@ -70,11 +70,11 @@ class PostgresBook:
         return int(self.read(lambda tx: tx.rows(_SIZE))[0][0])
 
     def tidy(self) -> bool:
-        """The database does that itself, with its next VACUUM."""
+        """Leave that to the database, which does it with its next VACUUM."""
         return False
 
     def close(self) -> None:
-        """The store is closed by who made it."""
+        """Do nothing: the owner of the store closes it."""
 
     def _run(self, run: Callable[[Callable[[Connection], T]], T], work: Callable[[BookTransaction], T]) -> T:
         try:

@@ -1,7 +1,7 @@
 """A question to the order book as plain values: a filter, the order of its matches, and a place in that order.
 
-Of what nothing is left to capture neither the amount left nor the expiry tells anything: where one of them gives the
-order these follow after the others, newest first.
+For an order with nothing left to capture, neither the amount left nor the expiry means anything: in these two sort
+orders such orders follow after the others, newest first.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from kustom_mcp.book.entry import ENDED, BookEntry, OrderKind
 from kustom_mcp.book.references import folded
 
 SortKey = Literal["created_at", "expires_at", "remaining_authorized_amount"]
-"""Orders of a page: newest first, soonest first, largest first."""
+"""Sort orders: newest first, soonest first, largest first."""
 
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 MOST_COUNTED = 1_000
-"""Matches that may have changed, in one count."""
+"""The most matches that may have changed that are counted."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for; None is not asked. Times in unix milliseconds: from included, to and before not."""
+    """The filter of a search; None filters nothing. Times in unix milliseconds: from included, to and before not."""
 
     reference: str | None = None
     status: str | None = None
     fraud_status: str | None = None
     currency: str | None = None
     expires_before: int | None = None
-    """What can still be captured, and expires; with a status that has ended, what had to be captured before."""
+    """Expiry of orders that can still be captured; with a status that has ended, the expiry that they had."""
     created_from: int | None = None
     created_to: int | None = None
     refunded_from: int | None = None
@@ -43,11 +43,11 @@ class Query:
 
     @property
     def email(self) -> bool:
-        """Whether what was given as a reference is an e-mail address, which the book does not keep."""
+        """Return whether the reference is an e-mail address, which the book does not keep."""
         return self.reference is not None and _EMAIL.fullmatch(self.reference.strip()) is not None
 
     def senseless(self) -> tuple[str, str] | None:
-        """What nothing can match: the name of the argument, and why."""
+        """Return an argument that nothing can match, by name, and the reason; None without one."""
         if self.reference is not None and not folded(self.reference):
             return "reference", "it has no letter or digit: send a whole reference, or the start of an order id"
         if self.created_from is not None and self.created_to is not None and self.created_from >= self.created_to:
@@ -57,7 +57,7 @@ class Query:
         return None
 
     def fits(self, kind: OrderKind) -> bool:
-        """Whether orders of this kind can be among the matches."""
+        """Return whether orders of this kind can be among the matches."""
         asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
         same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
         in_time = self.expires_before is None or kind.open or self.status in ENDED
@@ -65,13 +65,13 @@ class Query:
 
     @property
     def left(self) -> bool:
-        """Whether there must be something left to capture, apart from what kinds say."""
+        """Return whether there must be something left to capture, apart from the facts of a kind."""
         expiring = self.expires_before is not None and self.status not in ENDED
         return expiring or (self.min_remaining or 0) > 1
 
     @property
     def of_kinds(self) -> bool:
-        """Whether kind and time of creation decide alone."""
+        """Return whether kind and time of creation decide alone."""
         others = (self.reference, self.expires_before, self.refunded_from)
         return (self.min_remaining or 0) <= 1 and others == (None, None, None)
 
@@ -86,16 +86,16 @@ LEADS: Mapping[SortKey, Callable[[OrderKind], bool]] = {
     "expires_at": lambda kind: kind.open,
     "remaining_authorized_amount": lambda kind: kind.remains,
 }
-"""What an order concerns, by its kind: these come first."""
+"""Whether a sort order means anything for a kind: such kinds come first."""
 
 
 PARTS = 2
-"""What the order concerns, and the rest."""
+"""Parts of a sorted list: the kinds for which the sort order means something, and the others."""
 
 
 class Place(NamedTuple):
-    """Where an order stands in the order of a search. `part`: 0 before what the order does not concern, 1 there; of
-    orders that are called only like what was looked for PARTS more."""
+    """A place in the sorted matches. `part`: 0 for a kind for which the sort order means something, else 1; PARTS
+    more for a match whose reference only resembles the one in the search."""
 
     part: int
     value: int
@@ -103,12 +103,12 @@ class Place(NamedTuple):
 
 
 def place(order_by: SortKey, entry: BookEntry, *, alike: bool = False) -> Place:
-    """`alike`: a reference was looked for, and this order is not called exactly so."""
+    """Return the place of an entry. `alike`: its reference only resembles the one in the search."""
     leads = LEADS[order_by](entry.kind)
     part = (0 if leads else 1) + (PARTS if alike else 0)
     return Place(part, getattr(entry, order_by) if leads else entry.created_at, entry.order_id)
 
 
 def beyond(by: str) -> str:
-    """How what comes later compares: soonest first, but newest and largest first."""
+    """Return the comparison for later places: soonest first, but newest and largest first."""
     return ">" if by == "expires_at" else "<"

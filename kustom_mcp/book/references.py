@@ -1,10 +1,10 @@
-"""What people call an order by, and how it is compared: a whole reference, or an id in one of its disguises.
+"""References and ids as people write them, and their comparison.
 
-A reference is the one that is meant only if it is the same as written, but for case and blanks around it: SANDBOX8-1
-and SANDBOX81 may be two orders. Mails, shops and people write the same number in many ways, though; what has the same
-letters and digits is found too, and told apart. An id may come with spaces, without its hyphens, cut short with an
+A reference is an exact match only if it is the same as written, but for case and blanks around it: SANDBOX8-1 and
+SANDBOX81 may be two orders. Mails, shops and people write the same number in many ways, though; a reference with the
+same letters and digits is found too, and told apart. An id may come with spaces, without its hyphens, cut short with an
 ellipsis as the summaries of this server have it, or at the end of a link: nothing is sent for it, so that it may be
-read kindly. Only a whole one is the one that is meant.
+read kindly. Only a whole id is an exact match.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?
 _START = re.compile(rf"[0-9a-f][0-9a-f-]{{{LEAST - 1},35}}")
 _TOO_SHORT = re.compile(rf"[0-9a-f]{{1,{LEAST - 1}}}")
 _PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
-"""What may stand at the end or inside of an id, and hardly by chance. Digits alone are rather a number of the shop."""
+"""A part that stands at the end or inside of an id hardly by chance. Digits alone are rather a number of the shop."""
 _BARE = re.compile(r"[0-9a-f]{9,32}")
-"""An id, or the start of one, whose hyphens were left out."""
+"""An id, or the start of one, without its hyphens."""
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _AROUND = " .…\t\r\n\v\f\u00a0"
 
 
 class ParsedReference(NamedTuple):
-    """What a text may mean; an empty one means nothing of that kind."""
+    """The possible meanings of a text; an empty one is impossible."""
 
     name: str
     """A reference, as `folded` has it."""
@@ -40,15 +40,15 @@ class ParsedReference(NamedTuple):
     whole: str
     """A whole id."""
     starts: tuple[str, ...]
-    """How the id begins."""
+    """Beginnings of an id."""
     part: str
-    """What the id holds, where nothing is called so or begins so."""
+    """A part of an id, for where no reference and no beginning matches."""
     too_short: bool
     """Whether it looks like the start of an id that is too short to look for."""
 
 
 def folded(reference: str | None) -> str:
-    """A reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
+    """Return a reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
     text = (reference or "")[:LONGEST]
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
@@ -56,18 +56,18 @@ def folded(reference: str | None) -> str:
 
 
 def written(reference: str) -> frozenset[str]:
-    """How databases may write a reference that is the same but for case: they lower A to Z, and some the rest."""
+    """Return the forms in which databases may lower a reference: they lower A to Z, and some the rest."""
     text = reference[:LONGEST].strip()
     return frozenset(form.translate(_LOWER) for form in (text, text.lower(), text.upper()))
 
 
 def backwards(part: str) -> str:
-    """The end of an id, or of a part of one, as it is compared: the last character first, twelve at most."""
+    """Return the end of an id, or of a part of one, as it is compared: the last character first, twelve at most."""
     return part[:-13:-1]
 
 
 def parse_reference(reference: str) -> ParsedReference:
-    """What to look for."""
+    """Return the possible meanings of a text."""
     text = unicodedata.normalize("NFKC", reference).lower().strip(_AROUND)
     if "://" in text:
         text = re.split("[?#]", text)[0]
@@ -87,6 +87,6 @@ def parse_reference(reference: str) -> ParsedReference:
 
 
 def _hyphenated(digits: str) -> str:
-    """With the hyphens that an id has there."""
+    """Put in the hyphens of an id."""
     groups = (digits[first:last] for first, last in pairwise((0, 8, 12, 16, 20, 32)))
     return "-".join(group for group in groups if group)

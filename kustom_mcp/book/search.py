@@ -1,8 +1,8 @@
-"""How the book is searched: a filter, a page of orders in an order of one's choice, totals, and what is known at all.
+"""The search of the book: a filter, a page of sorted orders, totals, and the coverage of the book.
 
 Scope comes before everything: of orders out of scope nothing is counted. A page is put together from the first orders
 of each kind that fits, so that it takes the same time among a thousand orders as among a million; totals come from
-the sums where the filter allows. In which order they come is in `query`.
+the sums where the filter allows. The sort orders are in `query`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 
 EXACT, ALIKE = 0, 1
-"""Ranks of matches: called exactly as was asked for, or only like it."""
+"""Ranks of matches: the reference or id is exactly that of the search, or only resembles it."""
 _LEFT = "remaining_authorized_amount > 0"
-"""As the indexes of what is left to capture have it; they hold whatever can be asked of such orders."""
+"""The condition of the indexes of orders with something left to capture; they hold every field of such a search."""
 _COLUMNS = ", ".join(("order_id", "kind", *BookEntry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _FEW = 1_000
-"""Orders whose ids have a part in common."""
+"""The most orders that are found by a part of their ids."""
 _REFERENCES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
 class Coverage(NamedTuple):
-    """What the book knows at all, in scope."""
+    """The orders that the book knows at all, in scope."""
 
     orders: int
     sources: dict[str, int]
@@ -40,7 +40,7 @@ class Coverage(NamedTuple):
 
 
 class Search:
-    """One transaction's questions. `scope`: the only order ids that exist for who asks; None is all."""
+    """The questions of one transaction. `scope`: the only order ids that exist for the caller; None is all."""
 
     def __init__(self, tx: BookTransaction, account: int, wanted: Query, scope: Iterable[str] | None) -> None:
         self._tx = tx
@@ -54,7 +54,7 @@ class Search:
         self._ranks = self._ranked()
 
     def page(self, order_by: SortKey, limit: int, after: Place | None = None) -> list[BookEntry]:
-        """The first orders, or the first after this place; before all others those that are called exactly so."""
+        """Return the first orders, or the first after this place; exact matches come before all others."""
         found: list[BookEntry] = []
         for rank, which in self._ranks.items():
             for part, by in enumerate((order_by, "created_at"), start=rank * PARTS):
@@ -65,7 +65,7 @@ class Search:
         return found
 
     def exact(self, entries: Sequence[BookEntry]) -> frozenset[str]:
-        """The ids of those that are called exactly so."""
+        """Return the ids of the exact matches among these."""
         if not self._exact or not entries or EXACT not in self._ranks:
             return frozenset()
         if ALIKE not in self._ranks:
@@ -76,7 +76,7 @@ class Search:
         return frozenset(str(order_id) for (order_id,) in rows)
 
     def exactly(self, matching: int) -> int:
-        """How many of so many matches are called exactly so."""
+        """Count the exact matches among so many."""
         if not self._exact or not matching or EXACT not in self._ranks:
             return 0
         if ALIKE not in self._ranks:
@@ -85,9 +85,9 @@ class Search:
         return int(self._tx.rows(f"SELECT count(*) FROM book WHERE {where}", self._values)[0][0])
 
     def stale(self, order_by: SortKey, limit: int, read_before: int, after: Place | None = None) -> list[str]:
-        """The ids of what should be read again: what is in doubt, whatever it is like, and the first open matches that
-        were read before this time, or the first after this place. Where there are many of both, half of each; of what
-        is in doubt the longest in doubt: what cannot be read again and again does not stand before the others."""
+        """Return the ids of orders to read again: entries in doubt, matches or not, and the first open matches that
+        were read before this time, or the first after this place. Where there are many of both, half of each; of
+        entries in doubt the longest in doubt, so that one that can never be read does not stand before the others."""
         values = {"limit": limit, "read_before": read_before}
         index = self._tx.by("book_by_read") if self._scope is None else ""
         which = self._scope or f"kind IN ({_list(self._kinds)})"
@@ -112,7 +112,7 @@ class Search:
         part: int,
         after: Place | None,
     ) -> list[BookEntry]:
-        """The first orders of these kinds, all in this part of the order, or the first after this place."""
+        """Return the first orders of these kinds, all in this part of the sort order, or the first after this place."""
         numbers, conditions, values = list(matching), list(which), {**self._values, **more}
         if not numbers or (after is not None and after.part > part):
             return []
@@ -139,14 +139,14 @@ class Search:
         ]
 
     def _number(self, order_id: str, by: SortKey) -> int:
-        """The number of the last order that was shown. Where it is gone, its equals may be shown twice."""
+        """Return the number of the last order that was shown. Where it is gone, its equals may be shown twice."""
         scope = f" AND {self._scope}" if self._scope is not None else ""
         which = f"account = :account AND order_id = :order_id{scope}"
         found = self._tx.rows(f"SELECT number FROM book WHERE {which}", self._values | {"order_id": order_id})
         return int(found[0][0]) if found else 0 if beyond(by) == ">" else 2**31 - 1
 
     def totals(self) -> list[dict[str, Any]]:
-        """Per currency and status, as `view.Totals`: how many orders match, and the sums of their amounts."""
+        """Return, per currency and status, the number of matches and the sums of their amounts, as `facts.Totals`."""
         if not self._matching:
             return []
         groups: dict[tuple[str, str], list[int]] = {}
@@ -163,8 +163,8 @@ class Search:
         ]
 
     def doubtful(self, known: Coverage, read_before: int) -> int:
-        """How many matches are in doubt, or open and were read before this time. Of many at least MOST_COUNTED.
-        `known`: what is known at this time."""
+        """Count the matches that are in doubt, or open and were read before this time. Of many at least
+        MOST_COUNTED. `known`: the coverage at this time."""
         opened = [kind for kind in self._matching if self._kinds[kind].open]
         others = [kind for kind in self._matching if not (self._kinds[kind].open or known.oldest_read)]
         values, found = self._values | {"read_before": read_before, "most": MOST_COUNTED}, 0
@@ -180,7 +180,7 @@ class Search:
         return found
 
     def known(self, read_before: int) -> Coverage:
-        """What there is, whatever is looked for. `read_before`: what counts as stale."""
+        """Return the coverage, without regard to the filter. Entries that were read before `read_before` are stale."""
         if self._scope is None:
             counted = self._tx.rows(
                 f"SELECT kind, orders FROM book_sums WHERE account = :account AND day = {ALL_DAYS}", self._values
@@ -200,8 +200,8 @@ class Search:
         return Coverage(sum(sources.values()), dict(sorted(sources.items())), max(0, oldest), stale)
 
     def _ranked(self) -> dict[int, list[str]]:
-        """The conditions of the matches in the order in which they come. Mostly all are called exactly so, or none is:
-        then nobody is asked for the others, which takes long where thousands have a reference in common."""
+        """Return the conditions of the matches by rank. Mostly all are exact matches, or none is: then the other
+        rank is not queried, which takes long where thousands have a reference in common."""
         if not self._exact:
             return {EXACT: self._which}
         both = {EXACT: self._exact, ALIKE: f"NOT {self._exact}"}
@@ -217,22 +217,23 @@ class Search:
 
     @property
     def _direct(self) -> bool:
-        """Whether ids, names or refunds lead to the few orders that can match."""
+        """Return whether ids, names or refunds lead to the few orders that can match."""
         return self._scope is not None or self._wanted.reference is not None or self._wanted.refunded_from is not None
 
     @property
     def _leading(self) -> str:
-        """Ids and names find their indexes themselves."""
+        """Return the index of refunds, where it leads; ids and names find their indexes themselves."""
         refunds_alone = self._scope is None and self._wanted.reference is None
         return self._tx.by("book_by_refunded") if refunds_alone else ""
 
     def _of(self, matching: Iterable[int]) -> str:
-        """Of the account and these kinds. The plus keeps SQLite from starting there when ids or names lead further."""
+        """Return the condition for the account and these kinds. The plus keeps SQLite from starting there when ids
+        or names lead further."""
         plus = "+" if self._direct else ""
         return f"{plus}account = :account AND {plus}kind IN ({_list(matching)})"
 
     def _stale(self, kind: int, read_before: int) -> int:
-        """How many of this kind may have changed since they were read."""
+        """Count the orders of this kind that may have changed since they were read."""
         return self._over_read("count(*)", kind, read_before if self._kinds[kind].open else 0)
 
     def _over_read(self, what: str, kind: int, before: int | None = None) -> int:
@@ -254,7 +255,7 @@ class Search:
         )
 
     def _by_sums(self) -> list[tuple[Any, ...]]:
-        """Whole days from the sums, and the orders of the days of which only a part is asked for."""
+        """Add up whole days from the sums, and the orders of the days of which only a part is asked for."""
         first, last = self._wanted.created_from, self._wanted.created_to
         if first is None and last is None:
             return self._summed(f"day = {ALL_DAYS}")
@@ -270,7 +271,7 @@ class Search:
         return found
 
     def _whole_days(self, begins: int, ends: int) -> list[tuple[Any, ...]]:
-        """Blocks of days where they are whole, days before and after."""
+        """Add up blocks of days where they are whole, and the days before and after."""
         first, last = -(-begins // BLOCK), ends // BLOCK
         if first >= last:
             return self._summed(f"day >= {begins} AND day < {ends}")
@@ -292,7 +293,7 @@ class Search:
         return self._by_rows(["created_at >= :first", "created_at < :last"])
 
     def _conditions(self) -> list[str]:
-        """What a row has to fulfil besides being of a kind that fits."""
+        """Return the conditions of a row besides a kind that fits."""
         wanted, found = self._wanted, list[str]()
 
         def hold(condition: str, **values: object) -> None:
@@ -329,20 +330,20 @@ class Search:
 
 
 class ReferenceMatch(NamedTuple):
-    """Statements that give the numbers of orders, and the values of both."""
+    """Statements that return the numbers of the orders with a reference or id, and the values of both."""
 
     found: str
     exact: str
-    """Of these, those that are called exactly so."""
+    """The exact matches among these."""
     values: dict[str, Any]
 
 
 def match_reference(
     tx: BookTransaction, reference: str, values: Mapping[str, Any], scope: str | None
 ) -> ReferenceMatch:
-    """By a whole reference, or the beginning of an id; where there is none, by the end of one, then by any part.
+    """Match a whole reference, or the beginning of an id; where there is none, the end of one, then any part.
 
-    `values` has the account, and what the condition `scope` needs: of orders out of scope nothing is told.
+    `values` has the account, and the values of the condition `scope`: of orders out of scope nothing is told.
     """
     asked = parse_reference(reference)
     forms = {f"written{index}": form for index, form in enumerate(sorted(asked.written))}
@@ -376,5 +377,5 @@ def match_reference(
 
 
 def _list(numbers: Iterable[int]) -> str:
-    """For IN, of which PostgreSQL wants at least one; nothing is equal to NULL."""
+    """Return a list for IN, of which PostgreSQL wants at least one entry; nothing is equal to NULL."""
     return ", ".join(map(str, numbers)) or "NULL"

@@ -1,9 +1,9 @@
-"""Where the book stands: an SQLite file of this machine, or memory. For several machines see `postgres`.
+"""The database of the book: an SQLite file of this machine, or memory. For several machines see `postgres`.
 
 The file is opened with Python's own sqlite3, without SQLAlchemy: every server keeps a book, also one that only reads,
 and it shall not pay 11 MiB and a fifth of a second for a handful of statements that both databases take as they are.
 It is a file of its own, so that a broken book breaks nothing else, and it is written without waiting for the disk:
-what is lost with the power is read again.
+entries that are lost with the power are read again.
 
 Everything here blocks, for `patience` seconds at most: call it in a thread.
 """
@@ -34,7 +34,7 @@ DAMAGED = "the file is damaged"
 _DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "UnicodeDecodeError", "OperationalError", "KeyError")
 
 _INCOMPLETE = re.compile(r"^no such (?:table|column|index)|has no column")
-"""What SQLite says of a file that calls itself a book of this version and lacks its tables."""
+"""SQLite's complaint about a file that claims to be a book of this version and lacks its tables."""
 
 _PRAGMAS = (
     *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
@@ -43,7 +43,7 @@ _PRAGMAS = (
 
 
 class BookUnavailable(Exception):
-    """The book can be neither read nor written. Says why, without a path."""
+    """The book can be neither read nor written. The text gives the reason, without a path."""
 
 
 class BookBusy(BookUnavailable):
@@ -51,48 +51,50 @@ class BookBusy(BookUnavailable):
 
 
 class BookTransaction(Protocol):
-    """The open book, within one transaction."""
+    """An open transaction of the book."""
 
     def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
 
     def many(self, statement: str, values: Sequence[Values]) -> None: ...
 
     def by(self, index: str) -> str:
-        """Insist on an index, where the database has to be told."""
+        """Return the clause that insists on an index, where the database has to be told."""
         ...
 
     def lower(self, text: str) -> str:
-        """In lower case, beyond A to Z as well."""
+        """Return the expression for a text in lower case, beyond A to Z as well."""
         ...
 
 
 class BookDatabase(Protocol):
+    """The database of a book."""
+
     place: str
-    """What an operator has to look at when this fails."""
+    """The place for an operator to look at when this fails."""
 
     @property
     def skew(self) -> float:
-        """What to add to this machine's time of day, in seconds, to get the store's."""
+        """Seconds to add to this machine's time of day to get the store's."""
         ...
 
     def read(self, work: Callable[[BookTransaction], T]) -> T:
-        """Of one state, whoever writes meanwhile. BookUnavailable."""
+        """Run `work` on one state, although others write meanwhile. BookUnavailable."""
         ...
 
     def write(self, work: Callable[[BookTransaction], T]) -> T:
-        """In one transaction, one writer at a time. BookUnavailable."""
+        """Run `work` in one transaction, one writer at a time. BookUnavailable."""
         ...
 
     def exists(self) -> bool:
-        """Whether there is anything to read; looking makes nothing."""
+        """Return whether there is anything to read; looking makes nothing."""
         ...
 
     def size(self) -> int:
-        """Bytes that it takes; 0 in memory. OSError, BookUnavailable."""
+        """Return the bytes that it takes; 0 in memory. OSError, BookUnavailable."""
         ...
 
     def tidy(self) -> bool:
-        """Let what was taken out leave the file as well. False where others kept that from happening now."""
+        """Shrink the file by all that was taken out. Return False where others kept that from happening now."""
         ...
 
     def close(self) -> None: ...
@@ -217,7 +219,7 @@ class SqliteBook:
             connection.close()
 
     def _found(self) -> tuple[int, int] | None:
-        """Which file that is: one that was removed under our feet must not go on being written."""
+        """Return the device and inode of the file: one that was removed or replaced must not go on being written."""
         if self._path is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What the book holds, for who runs it: how many orders of which kinds, and how old the knowledge is."""
+"""The state of the book for an operator: the numbers of orders of each kind, and the age of the readings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class BookStatus:
 
 
 def book_status(tx: BookTransaction, account: int, before: int, scope: Iterable[str] | None = None) -> BookStatus:
-    """Of one account. `before`: what counts as stale, in unix milliseconds. `scope`: the only orders that exist."""
+    """Count the orders of one account. Readings before `before`, in unix milliseconds, are stale. `scope`: the only
+    orders that exist."""
     found = BookStatus(imports=unfinished(tx, account))
     known = {number: kind for kind, number in kinds(tx).items()}
     values: dict[str, Any] = {"account": account, "before": before}

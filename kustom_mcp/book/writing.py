@@ -1,6 +1,6 @@
-"""How the book is written: orders put in, orders taken out, and the sums kept in step, in one transaction.
+"""Writes of the book: orders put in, orders taken out, and the sums kept in step, in one transaction.
 
-An older reading never replaces a newer one, whoever writes last. The way by which an order became known stays.
+An older reading never replaces a newer one, even if it is written later. The way by which an order became known stays.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ BLOCK = 32  # days
 
 
 def block(day: int) -> int:
-    """In place of a day: the orders of the block of days that it is in."""
+    """Return the number, in place of a day, for the orders of a day's block."""
     return ALL_DAYS - 1 - day // BLOCK
 
 
 class _Sums:
-    """What a transaction adds to, and takes from, the sums."""
+    """The changes of the sums in a transaction."""
 
     def __init__(self, account: int) -> None:
         self._account = account
         self._change: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(_SUMMED))
 
     def add(self, kind: int, created_at: int, amounts: Sequence[int], orders: int = 1) -> None:
-        """`orders`: -1 to take away."""
+        """Add orders to the sums. `orders`: -1 to take away."""
         day = created_at // DAY
         for bucket in (day, block(day), ALL_DAYS):
             change = self._change[kind, bucket]
@@ -75,7 +75,7 @@ class _Sums:
 
 
 def account_number(tx: BookTransaction, name: str) -> int:
-    """The account's number, given out now if it has none."""
+    """Return the account's number, given out now if it has none."""
     found = tx.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": name})
     if found:
         return found[0][0]
@@ -92,7 +92,7 @@ def kinds(tx: BookTransaction) -> dict[OrderKind, int]:
 
 
 def put(tx: BookTransaction, account: int, entries: Iterable[BookEntry]) -> int:
-    """Put orders in, or up to date; how many were new."""
+    """Put orders in, or up to date, and return how many were new."""
     known, sums = kinds(tx), _Sums(account)
     names_of = {number: kind for kind, number in known.items()}
     free = int(tx.rows("SELECT coalesce(max(number), 0) + 1 FROM book")[0][0])
@@ -139,27 +139,27 @@ def put(tx: BookTransaction, account: int, entries: Iterable[BookEntry]) -> int:
 
 
 def doubt(tx: BookTransaction, account: int, since: Mapping[str, int]) -> None:
-    """What is known of these orders may not be so any more, each since its time; only later readings count."""
+    """Doubt these orders, each since its time; only later readings count."""
     doubted = [{"account": account, "order_id": name, "since": moment} for name, moment in since.items()]
     which = "account = :account AND order_id = :order_id AND abs(read_at) <= :since"
     tx.many(f"UPDATE book SET read_at = -:since WHERE {which}", doubted)
 
 
 def doubt_after(tx: BookTransaction, account: int, moment: int) -> None:
-    """Doubt what was read after this time, which has not come yet: that clock was wrong, and nothing would win."""
+    """Doubt readings from after this time, which has not come yet: that clock was wrong, and nothing would win."""
     mine = {"account": account, "moment": moment}
     tx.rows("UPDATE book SET read_at = -1 WHERE account = :account AND abs(read_at) > :moment", mine)
 
 
 class Forgotten(NamedTuple):
-    """How many orders were taken out, and how many that were named and not known yet: nobody reads those any more."""
+    """The number of orders that were taken out, and of hints that were removed with them before they were read."""
 
     orders: int
     hints: int = 0
 
 
 def forget(tx: BookTransaction, account: int, order_ids: Iterable[str]) -> Forgotten:
-    """Take orders out, and what was announced of them."""
+    """Take orders out, and their hints."""
     gone: dict[str, int] = {}
     waited: list[bool] = []
     given = iter(order_ids)
@@ -192,7 +192,7 @@ def forget_all(tx: BookTransaction, account: int) -> Forgotten:
 
 
 def forget_before(tx: BookTransaction, account: int, moment: int) -> Forgotten:
-    """Take out what was created before this time, or read last where its creation is not known."""
+    """Take out orders that were created before this time, or read last where their creation is not known."""
     old = tx.rows(
         "SELECT order_id FROM book WHERE account = :account AND "
         "(created_at < :moment AND created_at > 0 OR created_at = 0 AND abs(read_at) < :moment)",
@@ -208,7 +208,7 @@ def forget_before(tx: BookTransaction, account: int, moment: int) -> Forgotten:
 
 
 def take_out(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> dict[str, int]:
-    """Those that were there, with the time of their creation."""
+    """Take orders out, and return those that were there, with the time of their creation."""
     sums, rows = _Sums(account), _found(tx, account, order_ids)
     for _, _, kind, created_at, _, *rest in rows:
         sums.add(kind, created_at, rest[:5], -1)
@@ -220,7 +220,7 @@ def take_out(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> dic
 
 
 def _found(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> list[tuple[Any, ...]]:
-    """order_id, number, kind, created_at, read_at, the amounts, the references."""
+    """Select order_id, number, kind, created_at, read_at, the amounts, the references."""
     marks = ", ".join(f":id{index}" for index in range(len(order_ids)))
     return tx.rows(
         f"SELECT order_id, number, kind, created_at, read_at, {', '.join(AMOUNTS)}, "

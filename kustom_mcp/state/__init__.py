@@ -1,1 +1,1 @@
-"""What must be remembered: intents, spending limits, the audit log and the database."""
+"""The records that outlive a call: intents, spending limits, the audit log and the database."""

@@ -62,14 +62,14 @@ class Account:
         return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment
 
     def took_over(self, name: str) -> bool:
-        """Whether version 0.1 gave this name to this account and to no other."""
+        """Return whether version 0.1 gave this name to this account and to no other."""
         part = self._part(name)
         if part is None:
             return False
         return part in self.former or (self.merchant != "" and merchant_id(part) == self.merchant)
 
     def left(self, name: str) -> bool:
-        """Whether version 0.1 gave this name to this account, and perhaps to others."""
+        """Return whether version 0.1 gave this name to this account, and perhaps to others."""
         return self._part(name) in self.shared and not self.took_over(name)
 
     def _part(self, name: str) -> str | None:
@@ -78,7 +78,8 @@ class Account:
 
 
 def account_of(settings: Settings) -> Account:
-    """The account of these settings. If the merchant is not known, it has a made-up name in the state directory."""
+    """Return the account of these settings. If the merchant is not known, it has a made-up name in the state
+    directory."""
     origin = EMBEDDED if settings.sandboxed else origin_of(settings.base_url)
     merchant = settings.merchant
     if not merchant and not settings.sandboxed:
@@ -92,7 +93,7 @@ def account_of(settings: Settings) -> Account:
 
 
 def _made_up(state: Path | None, origin: str) -> str:
-    """The name that the state directory keeps for the merchant at this origin; made now if there is none."""
+    """Return the name that the state directory keeps for the merchant at this origin; made now if there is none."""
     name = f"UNNAMED{secrets.token_hex(4).upper()}"
     if state is None:
         return name
@@ -114,7 +115,7 @@ def _made_up(state: Path | None, origin: str) -> str:
 
 
 def _kept(path: Path) -> str:
-    """The name in a file. OSError, also if it holds none."""
+    """Read the name in a file. OSError, also if it holds none."""
     name = parsed(path.read_bytes()).get("merchant")
     if not isinstance(name, str) or not name:
         raise OSError(EIO, "the file of the name is damaged")

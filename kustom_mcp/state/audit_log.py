@@ -1,10 +1,8 @@
-"""The audit: append-only JSON lines, one file per process, and how private files are written.
+"""The audit log: append-only JSON lines, one file per process; and the writing of private files.
 
 A line is one `write` on a descriptor opened for appending, so processes that share a file do not tear each other's
 lines. The file is opened with the first record and again after a failure: a server whose disk is read-only or full
-still
-answers reads, and its caller stops writes on AuditUnavailable. Only what a caller gives is stored; callers give no
-personal data.
+still answers reads, and its caller stops writes on AuditUnavailable. Callers give no personal data to be recorded.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # pipes, t
 
 
 class AuditUnavailable(Exception):
-    """The record cannot be written, so nothing may be sent. Says why, and no path."""
+    """The record cannot be written, so nothing may be sent. The text gives the reason, and no path."""
 
     def __init__(self, error: OSError | str) -> None:
         why = error if isinstance(error, str) else errno.errorcode.get(error.errno or 0, "unknown error")
@@ -38,8 +36,7 @@ def _utc() -> datetime:
 
 
 class AuditLog:
-    """Where the lines go: a file of this process under `state`, the file `log`, stderr (`-`), or memory without
-    both."""
+    """The audit log: a file of this process under `state`, the file `log`, stderr (`-`), or memory without both."""
 
     def __init__(self, state: Path | None, log: str | None = None, *, now: Callable[[], datetime] = _utc) -> None:
         self.memory: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_LINES)
@@ -57,7 +54,7 @@ class AuditLog:
 
     @property
     def blocks(self) -> bool:
-        """Whether a record goes to where writing can take its time."""
+        """Return whether writing a record can take time."""
         return self.path is not None or self._stderr
 
     def record(self, event: Mapping[str, Any]) -> None:
@@ -108,7 +105,7 @@ def private_directory(path: Path) -> None:
 
 
 def writable(directory: Path) -> bool:
-    """Whether a private file can be made in this directory, or in one that would have to be made first."""
+    """Return whether a private file can be made in this directory, or in one that would have to be made first."""
     try:
         private_directory(directory / "audit")
         with tempfile.TemporaryFile(dir=directory / "audit") as file:
@@ -126,7 +123,7 @@ def write_all(file: int, data: bytes) -> None:
 
 
 def sync(file: int) -> None:
-    """Wait until what was written is on the disk; nothing for what is no disk. OSError."""
+    """Wait until the written data is on the disk; do nothing for a pipe, a terminal or a device. OSError."""
     try:
         os.fsync(file)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Open intents and carried-out calls: what survives the process, or is shared by replicas.
+"""Open intents and carried-out calls, which survive the process, or are shared by replicas.
 
-An intent is kept before the first byte of its write leaves, and goes with the outcome: what is found later is a write
-whose outcome nobody knows. Every attempt has a record of its own, because two processes may try the same intent at the
-same time, and the one that has certainly sent nothing must not remove what the other has written down.
+An intent is kept before the first byte of its write leaves, and goes with the outcome: one that is found later is a
+write whose outcome is not known. Every attempt has a record of its own, because two processes may try the same intent
+at the same time, and the one that has certainly sent nothing must not remove what the other has written down.
 
 The name of a record holds the digest of its call, so that a thousand open intents need not be read to find one.
 """
@@ -40,8 +40,8 @@ class Intents:
         self.place = "the database of KUSTOM_STORE" if shared else "the state directory"
 
     def open(self, intent: Mapping[str, Any], id: str) -> str:
-        """Write an attempt at an intent down; the name of its record. It has `digest` (of the whole call) and `expires`
-        (unix seconds). AuditUnavailable."""
+        """Write an attempt at an intent down, and return the name of its record. It has `digest` (of the whole call)
+        and `expires` (unix seconds). AuditUnavailable."""
         if not _ID.fullmatch(id):
             raise ValueError("The id of an intent is letters, digits and hyphens.")
         record = f"{id}.{intent['digest']}.{secrets.token_hex(4)}"
@@ -52,7 +52,7 @@ class Intents:
         return record
 
     def close(self, id: str) -> None:
-        """The outcome of an intent is known, and so that of all attempts. AuditUnavailable when a record stays."""
+        """Remove all attempts of an intent, whose outcome is known. AuditUnavailable when a record stays."""
         if self._rows:
             return self._rows.close(id)
         for name in self._slips.names():
@@ -61,14 +61,15 @@ class Intents:
         return None
 
     def withdraw(self, record: str) -> None:
-        """This one attempt has sent nothing. AuditUnavailable when its record stays."""
+        """Remove one attempt, which has sent nothing. AuditUnavailable when its record stays."""
         if self._rows:
             self._rows.withdraw(record)
         else:
             self._slips.drop(record)
 
     def find(self, digest: str) -> dict[str, Any] | None:
-        """The open intent of the identical call; the newest of several, none that has expired. AuditUnavailable."""
+        """Find the open intent of the identical call; the newest of several, none that has expired.
+        AuditUnavailable."""
         now = self._now()
         if self._rows:
             found = self._rows.of(digest, now)
@@ -78,7 +79,7 @@ class Intents:
         return max(valid, key=lambda one: number(one["expires"]), default=None)
 
     def all(self) -> list[dict[str, Any]]:
-        """Every open intent with its `id`, its newest attempt, expired ones too. One that cannot be read is
+        """Return every open intent with its `id`, its newest attempt, expired ones too. One that cannot be read is
         `{id, unreadable: true}`. AuditUnavailable."""
         records = self._rows.all() if self._rows else self._slips.items()
         newest: dict[str, dict[str, Any]] = {}
@@ -89,7 +90,8 @@ class Intents:
         return list(newest.values())
 
     def _named(self, digest: str) -> list[str]:
-        """The records that can be of this call: by their name, or of an earlier version and without a digest in it."""
+        """Return the records that can be of this call: by their name, or of an earlier version and without a digest
+        in it."""
         return [name for name in self._slips.names() if name.split(".")[1:2] in ([digest], [])]
 
     def _read(self, name: str) -> dict[str, Any]:
@@ -115,7 +117,7 @@ class AppliedCalls:
         return self._sweep()
 
     def recall(self, digest: str, now: float) -> dict[str, Any] | None:
-        """The facts, or None when there are none or their time is over. AuditUnavailable."""
+        """Return the facts, or None when there are none or their time is over. AuditUnavailable."""
         if self._rows:
             return self._rows.recall(digest, now)
         value = self._slips.get(digest)

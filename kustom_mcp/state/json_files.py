@@ -1,7 +1,7 @@
-"""Small records by name, wherever they are kept: private files of the state directory, or memory in the sandbox.
+"""Small records by name: private files of the state directory, or memory in the sandbox.
 
-A file is written aside and renamed into place, so a process that dies in between leaves the old state, never half a
-file; and it is on the disk, directory entry included, before anybody is told that it is there.
+A file is written under a temporary name and renamed into place, so a process that dies in between leaves the old state,
+never half a file; and it is on the disk, directory entry included, before the call that wrote it goes on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class JsonFiles:
         self._memory: dict[str, str] = {}
 
     def put(self, name: str, value: Mapping[str, Any]) -> None:
-        """Store durably, in place of what was there. ValueError for a name that is no file name; AuditUnavailable."""
+        """Store durably, in place of the value before. ValueError for a name that is no file name; AuditUnavailable."""
         if not _NAME.fullmatch(name):
             raise ValueError("The name of a record is letters, digits, hyphens and two dots at most.")
         text = json.dumps(value, separators=(",", ":"), default=str)
@@ -42,7 +42,7 @@ class JsonFiles:
             raise AuditUnavailable(error) from None
 
     def drop(self, name: str) -> None:
-        """Remove it, if it is there. AuditUnavailable when it stays."""
+        """Remove a record, if it is there. AuditUnavailable when it stays."""
         self._memory.pop(name, None)
         if self._directory is not None:
             try:
@@ -53,7 +53,7 @@ class JsonFiles:
                 raise AuditUnavailable(error) from None
 
     def get(self, name: str) -> dict[str, Any] | None:
-        """What is stored; {} when it cannot be understood, None when there is nothing. AuditUnavailable."""
+        """Return the record; {} when it cannot be understood, None when there is none. AuditUnavailable."""
         if self._directory is None:
             return parsed(self._memory[name]) if name in self._memory else None
         try:
@@ -64,14 +64,15 @@ class JsonFiles:
             raise AuditUnavailable(error) from None
 
     def items(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Everything by name; {} for what cannot be understood. AuditUnavailable when the directory cannot be read."""
+        """Yield every record by name; {} for one that cannot be understood. AuditUnavailable when the directory
+        cannot be read."""
         for name in self.names():
             value = self.get(name)
             if value is not None:  # None: another process has just removed it
                 yield name, value
 
     def sweep(self, before: float) -> None:
-        """Remove what a process that died left half-written before this time."""
+        """Remove half-written files of processes that died before this time."""
         if self._directory is not None:
             with contextlib.suppress(OSError):
                 for path in self._directory.glob(".*.tmp"):
@@ -79,7 +80,7 @@ class JsonFiles:
                         path.unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """All of them, in order. AuditUnavailable when the directory cannot be read."""
+        """Return all names, in order. AuditUnavailable when the directory cannot be read."""
         if self._directory is None:
             return sorted(self._memory)
         try:
@@ -125,7 +126,7 @@ def write_temporary(directory: Path, name: str, data: bytes) -> Path:
 
 
 def parsed(text: str | bytes) -> dict[str, Any]:
-    """A JSON object; {} for anything else."""
+    """Parse a JSON object; {} for anything else."""
     try:
         value: object = json.loads(text)
     except (ValueError, RecursionError):

@@ -52,7 +52,7 @@ class IntentRows:
         self._run(lambda connection: connection.execute(INTENTS.delete().where(INTENTS.c.record == record)))
 
     def of(self, digest: str, now: float) -> list[dict[str, Any]]:
-        """The open intents of a call. Their `expires` is by the clock of `now`."""
+        """Return the open intents of a call. Their `expires` is by the clock of `now`."""
         from kustom_mcp.state.database.tables import INTENTS
 
         def work(connection: Connection) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ class IntentRows:
         return self._run(work)
 
     def all(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every record by its name; {} for what cannot be understood."""
+        """Return every record by its name; {} for one that cannot be understood."""
         from kustom_mcp.state.database.tables import INTENTS
 
         def work(connection: Connection) -> list[tuple[str, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """The pause that Kustom asks one replica for, shared with the others of the same account through the store.
 
 Kustom limits an account, not a process. So a pause that begins here is put into the store, and about once a second
-every replica looks whether there is one. Nobody waits for that: a store that is down costs the others at most a 429 of
+every replica looks whether there is one. No call waits for that: a store that is down costs the others at most a 429 of
 their own. Without a shared store nothing runs.
 """
 
@@ -68,7 +68,7 @@ async def sharing(
 
 
 async def _tolerantly(work: Callable[[], float]) -> float | None:
-    """None when the store cannot be used now."""
+    """Run `work` in a thread; None when the store cannot be used now."""
     try:
         return await in_thread(work)
     except (StoreBusy, StoreUnavailable):
@@ -85,7 +85,7 @@ class _StoredPause:
         self._wall = wall
 
     def put(self, seconds: float) -> float:
-        """Begin or lengthen it."""
+        """Begin or lengthen the pause."""
         from kustom_mcp.state.database.dialects import insert
         from kustom_mcp.state.database.tables import PAUSES
 
@@ -104,7 +104,7 @@ class _StoredPause:
         return seconds
 
     def look(self) -> float:
-        """Seconds that are left of it."""
+        """Return the seconds that are left of the pause."""
         from sqlalchemy import select
 
         from kustom_mcp.state.database.tables import PAUSES

@@ -1,8 +1,8 @@
-"""Limits that hold over time and for all who share them: writes a minute, and money over a day.
+"""Limits over time, shared by processes and replicas: writes a minute, and money over a day.
 
 Money is reserved before a request leaves and given back only when it is certain that nothing moved: a process that dies
 in between leaves its reservation, and so does an answer that never came. A reservation belongs to an intent, by its
-idempotency key, so settling it or sending it again does not count twice. They are kept in one SQLite file of the state
+idempotency key, so resolving it or sending it again does not count twice. They are kept in one SQLite file of the state
 directory, in the store that several machines share, or in memory.
 
 Everything here blocks, for a few seconds at most: call it in a thread.
@@ -27,7 +27,7 @@ DAY = 24 * 3600.0
 
 
 class LimitsUnavailable(Exception):
-    """The limits can be neither read nor kept, so nothing may be sent. Says why, and no path."""
+    """The limits can be neither read nor kept, so nothing may be sent. The text gives the reason, and no path."""
 
 
 class LimitsBusy(Exception):
@@ -35,7 +35,7 @@ class LimitsBusy(Exception):
 
 
 class RateExceeded(Exception):
-    """This caller has made its writes of a minute. `wait`: seconds until the next."""
+    """The caller has made its writes of a minute. `wait`: seconds until the next."""
 
     def __init__(self, wait: float) -> None:
         super().__init__(wait)
@@ -43,7 +43,8 @@ class RateExceeded(Exception):
 
 
 class LimitReached(Exception):
-    """The day's ceiling leaves no room. `left`: minor units that are; `at`: unix seconds when there is, None: never."""
+    """The day's ceiling leaves no room. `left`: minor units that are left; `at`: unix seconds of the moment when
+    there is room, None: never."""
 
     def __init__(self, left: int, at: float | None) -> None:
         super().__init__(left, at)
@@ -63,7 +64,7 @@ class Reservation(NamedTuple):
 
     @property
     def counted_with(self) -> dict[str, str]:
-        """What shares one ceiling."""
+        """The columns whose values share one ceiling."""
         return {"account": self.account, "kind": self.kind, "currency": self.currency}
 
 
@@ -81,7 +82,7 @@ class SpendingLimits:
     ) -> None:
         self.path = state / "limits" / "limits.sqlite3" if state and not shared else None
         self.place = "the database of KUSTOM_STORE" if shared else "limits.sqlite3 in the state directory"
-        """What an operator has to look at when this fails."""
+        """The place for an operator to look at when this fails."""
         self._shared = shared is not None
         self._store = shared or Store.file(self.path, patience=patience)
         self._newcomer = account
@@ -107,7 +108,7 @@ class SpendingLimits:
         self._run(work, now, f"writes of {caller}", *_turn(move))
 
     def look(self, move: Reservation, now: float) -> None:
-        """Whether there would be room, without reserving any. LimitReached, LimitsBusy, LimitsUnavailable."""
+        """Check that there would be room, without reserving any. LimitReached, LimitsBusy, LimitsUnavailable."""
         from kustom_mcp.state import tally
 
         def work(connection: Connection, now: float) -> None:
@@ -117,7 +118,7 @@ class SpendingLimits:
         self._run(work, now, *_turn(move))
 
     def give_back(self, key: str) -> None:
-        """This attempt has moved nothing, for certain. LimitsBusy, LimitsUnavailable."""
+        """Release the reservation of one attempt, which has certainly moved nothing. LimitsBusy, LimitsUnavailable."""
         from kustom_mcp.state import tally
 
         self._run(lambda connection, _: tally.give_back(connection, key), 0.0)
@@ -133,13 +134,13 @@ class SpendingLimits:
         return sum(found)
 
     def close(self) -> None:
-        """Close the file. The next use opens it again; what was kept in memory is gone."""
+        """Close the file. The next use opens it again; counts in memory are gone."""
         if not self._shared:
             self._store.close()
 
     def _run(self, work: Callable[[Connection, float], None], now: float, *locks: str) -> None:
-        """Do this in one transaction, by the store's clock, in one's turn. The first one renames what
-        earlier versions have counted."""
+        """Run `work` in one transaction, by the store's clock, under its locks. The first one renames the counts of
+        earlier versions."""
         from kustom_mcp.state import tally
 
         newcomer = self._newcomer
@@ -161,7 +162,7 @@ class SpendingLimits:
 
 
 def _turn(move: Reservation | None) -> tuple[str, ...]:
-    """What is counted together is counted one after the other."""
+    """Return the lock of all that is counted together."""
     return () if move is None else ("moved " + "/".join(move.counted_with.values()),)
 
 

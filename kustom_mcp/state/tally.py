@@ -1,4 +1,4 @@
-"""The statements behind the limits. Apart from `limits` because they need SQLAlchemy, which is imported late."""
+"""The statements of `spending_limits`. Apart from it because they need SQLAlchemy, which is imported late."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kustom_mcp.state.database.tables import MOVED, WRITES
 def sweep(
     connection: Connection, now: float, *, minute: float, day: float, caller: str | None, what: dict[str, str] | None
 ) -> None:
-    """Remove what is older than a minute, or a day, before `now`.
+    """Remove rows that are older than a minute, or a day, before `now`.
 
-    What seems to be from the future, because the clock was set back, happened now at the latest: otherwise it would
-    count for longer than it should. This touches only what is being counted, and whose turn it is.
+    Rows that seem to be from the future, because the clock was set back, happened now at the latest: otherwise they
+    would count for longer than they should. This touches only the caller and the amounts that are being counted.
     """
     purge(connection, WRITES, WRITES.c.at <= now - minute)
     purge(connection, MOVED, MOVED.c.at <= now - day)
@@ -29,7 +29,7 @@ def sweep(
 
 
 def writes(connection: Connection, caller: str, since: float) -> tuple[int, float | None]:
-    """How many writes of a caller there are, and the time of the oldest."""
+    """Count the writes of a caller, and return the time of the oldest."""
     mine = (WRITES.c.caller == caller, WRITES.c.at > since)
     count, oldest = connection.execute(select(func.count(), func.min(WRITES.c.at)).where(*mine)).one()
     return count, oldest
@@ -40,8 +40,8 @@ def add_write(connection: Connection, caller: str, now: float) -> None:
 
 
 def reservations(connection: Connection, what: dict[str, str], but: str, since: float) -> list[tuple[float, int]]:
-    """Time and amount, in minor units, of each reservation for an account, kind and currency; oldest first, without
-    the intent `but`."""
+    """Return time and amount, in minor units, of each reservation for an account, kind and currency; oldest first,
+    without the intent `but`."""
     found = select(MOVED.c.at, MOVED.c.amount).where(*_of(what), MOVED.c.key != but, MOVED.c.at > since)
     return [(at, amount) for at, amount in connection.execute(found.order_by(MOVED.c.at))]
 

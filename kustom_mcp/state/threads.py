@@ -1,7 +1,7 @@
-"""Work that blocks - files, a database - done aside of the event loop, in threads that nothing else uses.
+"""Blocking work - files, a database - in threads beside the event loop, which nothing else uses.
 
-Threads of its own, because the transports use the usual ones: a store that hangs must not hold up an answer. What runs
-in a thread cannot be stopped, so it bounds itself; `within` only bounds how long its caller waits for it.
+Threads of its own, because the transports use the usual ones: a store that hangs must not hold up an answer. Work in a
+thread cannot be stopped, so it bounds itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _THREADS: RunVar[anyio.CapacityLimiter] = RunVar("kustom_mcp_aside")
 
 
 async def in_thread(work: Callable[[], T], *, abandon: bool = False) -> T:
-    """Run it in a thread. Nobody who waits can leave before it is done, unless it may be abandoned."""
+    """Run `work` in a thread. A cancelled caller still waits for its end, unless it may be abandoned."""
     try:
         threads = _THREADS.get()
     except LookupError:

@@ -27,7 +27,7 @@ async def test_an_ambiguous_write_whose_effect_is_absent_is_sent_again_with_the_
     assert world.sent == [CANCEL] * 3
 
 
-@pytest.mark.parametrize("settle", [None, looking(Landed.UNCLEAR), looking(RuntimeError("no answer"))])
+@pytest.mark.parametrize("check_effect", [None, looking(Landed.UNCLEAR), looking(RuntimeError("no answer"))])
 async def test_an_ambiguous_write_that_cannot_be_settled_is_unknown(check_effect: EffectCheck | None) -> None:
     world = World(refused(500, "INTERNAL_ERROR", "boom", correlation_id="c-5"))
     error = await write_failure(world, check_effect)

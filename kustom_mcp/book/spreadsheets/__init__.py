@@ -1,10 +1,10 @@
 """Exports of other programs - CSV or Excel - as far as order ids are concerned.
 
-    export = opened(path)                 which sheet, which column: found by itself, or named
-    for row in export.rows(): ...         a line number, and either an order id or what is wrong with the cell
+    export = opened(path)                 find the sheet and the column, or take those that are named
+    for row in export.rows(): ...         a line number, and either an order id or the mistake in the cell
 
 Nothing else of a file gets out of this package: not a cell of another column, not a header, and of a malformed cell
-only what is wrong with it. Files are streamed; what cannot be streamed (the texts of a workbook) is bounded.
+only the mistake. Files are streamed; the texts of a workbook, which cannot be, are bounded.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Export:
-    """A file whose column of order ids is known. `lines`: about how many it has, None when nobody knows."""
+    """A file whose column of order ids is known. `lines`: about how many it has, None where that is unknown."""
 
     digest: str
-    """Of the content and of what is read of it, wherever the file is and whatever it is called."""
+    """A digest of the content and of the column that is read, without regard to the file's place and name."""
     lines: int | None
     column: Column
     records: Callable[[], Iterator[Record]]
 
     def rows(self, after: int = 0) -> Iterator[Row]:
-        """The rows that begin after this line, without blank ones and what comes before the first."""
+        """Yield the rows that begin after this line, without blank ones and without the headers."""
         begin = max(after, self.column.header)
         for record in self.records():
             if record.line > begin and (record.flaw or any(map(plain, record.cells))):
@@ -71,7 +71,7 @@ class Export:
 
 
 def opened(path: Path, column: str | None = None, sheet: str | None = None) -> Export:
-    """Find out what kind of file it is and where its order ids are. Unreadable, NoColumn. Reads the whole file once."""
+    """Find the kind of a file and its column of order ids. Unreadable, NoColumn. Reads the whole file once."""
     try:
         if path.is_dir():
             raise Unreadable("it is a folder, and not a file")

@@ -1,4 +1,4 @@
-"""Which column holds order ids: by what its cells look like, and by its header where that leaves a choice."""
+"""The column that holds order ids: found by the look of its cells, and by its header where that leaves a choice."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ _LETTERS = re.compile(r"[A-Za-z]{1,3}")
 
 
 class NoColumn(Exception):
-    """There is no column of order ids, or more than one. A sentence that says what to do."""
+    """There is no column of order ids, or more than one. The text says how to go on."""
 
 
 class Column(NamedTuple):
-    """`place`: from 0. `header`: the line of the headers, 0 where there are none."""
+    """A column. `place`: from 0. `header`: the line of the headers, 0 where there are none."""
 
     place: int
     header: int
 
 
 def is_order_id(cell: str) -> bool:
-    """Whether it is one, or a link to one in the portal."""
+    """Return whether a cell is an order id, or a link to an order in the portal."""
     return _order_id(cell) is not None
 
 
 def find_column(sample: Sequence[Record]) -> Column:
-    """The only column that holds order ids, or of several the one whose header says so. NoColumn."""
+    """Find the only column that holds order ids, or of several the one whose header says so. NoColumn."""
     found = [[_order_id(cell) for cell in record.cells] for record in sample]
     counts = Counter(index for ids in found for index, one in enumerate(ids) if one)
     headers = _headers(sample)
@@ -76,7 +76,7 @@ def find_column(sample: Sequence[Record]) -> Column:
 
 
 def told(sample: Sequence[Record], name: str) -> Column:
-    """The column with this header, or this number from 1, or these letters as in Excel. NoColumn."""
+    """Find the column with this header, or this number from 1, or these letters as in Excel. NoColumn."""
     wanted = _folded(name)
     for record in sample[:HEADERS_WITHIN]:
         called = [index for index, cell in enumerate(record.cells) if wanted and _folded(cell) == wanted]
@@ -93,7 +93,7 @@ def told(sample: Sequence[Record], name: str) -> Column:
 
 
 def _headers(sample: Sequence[Record]) -> dict[int, tuple[str, int]]:
-    """What columns are called as far as we know such names, and in which line."""
+    """Return the known headers of columns, and their lines."""
     found: dict[int, tuple[str, int]] = {}
     for record in sample[:HEADERS_WITHIN]:
         for index, cell in enumerate(record.cells):
@@ -104,7 +104,7 @@ def _headers(sample: Sequence[Record]) -> dict[int, tuple[str, int]]:
 
 
 def _header_line(sample: Sequence[Record], index: int) -> int:
-    """The line of the headers: where we know the name, or else the first, unless that holds an id or what is nearly
+    """Find the line of the headers: that of a known header, or else the first, unless that holds an id or nearly
     one."""
     called = _headers(sample).get(index)
     if called is not None:

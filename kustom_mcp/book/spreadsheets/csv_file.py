@@ -1,8 +1,8 @@
 """CSV and its relatives: encoding, delimiter and records.
 
-Encodings are told by a byte order mark, by the zeros of UTF-16, or by what decodes; order ids are ASCII, so what does
-not decode spoils nothing. The delimiter is the one that makes the most cells into order ids. A quotation mark that is
-never closed swallows the rows behind it: a record that spans many lines, or order ids in a text of several lines, is
+Encodings are told by a byte order mark, by the zeros of UTF-16, or by trying; order ids are ASCII, so a character that
+does not decode spoils nothing. The delimiter is the one that makes the most cells into order ids. A quotation mark that
+is never closed swallows the rows behind it: a record that spans many lines, or order ids in a text of several lines, is
 reported and not believed.
 """
 
@@ -50,7 +50,7 @@ class Dialect(NamedTuple):
 
 
 def dialect_of(head: bytes) -> Dialect:
-    """How to read the file that begins like this. Unreadable when it is no text."""
+    """Tell the dialect of the file that begins like this. Unreadable when it is no text."""
     head = head[:HEAD]
     encoding = _encoding_of(head)
     text = head.decode(encoding, "replace").removeprefix("\ufeff")
@@ -66,7 +66,7 @@ def dialect_of(head: bytes) -> Dialect:
 
 
 def records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    """Every record, one after the other. Unreadable for a line that is endless."""
+    """Yield every record, one after the other. Unreadable for a line that is endless."""
     with path.open(encoding=dialect.encoding, errors="replace", newline="") as file:
         lines: list[str] = []  # of one record
 
@@ -99,7 +99,7 @@ def _flaw(cells: list[str], lines: list[str], delimiter: str) -> str | None:
 
 
 def _is_open(lines: list[str], delimiter: str) -> bool:
-    """Whether the file ends within quotation marks: only then it ends within its last record."""
+    """Return whether the file ends within quotation marks: only then it ends within its last record."""
     try:
         list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error as error:
@@ -131,7 +131,7 @@ def _encoding_of(head: bytes) -> str:
 
 
 def _fit(lines: list[str], delimiter: str) -> tuple[int, float, int]:
-    """How well a delimiter fits: order ids, then how many records are equally wide, then how wide."""
+    """Rate a delimiter: order ids, then how many records are equally wide, then how wide."""
     try:
         found = list(islice(csv.reader(lines, delimiter=delimiter), 200))
     except csv.Error:

@@ -14,7 +14,7 @@ class Unreadable(Exception):
 
 
 class Record(NamedTuple):
-    """`line`: where it begins. `flaw`: why its cells cannot be trusted."""
+    """A record of a file. `line`: where it begins. `flaw`: why its cells cannot be trusted."""
 
     line: int
     cells: Sequence[str]
@@ -33,8 +33,8 @@ class Sheet(NamedTuple):
 
 
 def plain(cell: str) -> str:
-    """A cell without what programs put around a value: `="..."`, so that Excel leaves it as it is, quotes, spaces, and
-    the braces around a UUID."""
+    """Return a cell without the signs that programs put around a value: `="..."`, so that Excel leaves it as it is,
+    quotes, spaces, and the braces around a UUID."""
     text = cell.strip(_AROUND)
     text = text.removeprefix("=").strip(_QUOTES + _AROUND) if text else text
     return text[1:-1] if text.startswith("{") and text.endswith("}") else text

@@ -1,17 +1,17 @@
-"""The store: one database for what must outlive a process or be shared - an SQLite file, memory, or PostgreSQL.
+"""The store: one database of all that outlives a process or is shared - an SQLite file, memory, or PostgreSQL.
 
-    store = Store.shared(url)                 or Store.file(path), Store.memory()
-    store.run(work, alone=("what",))          work(connection) in one transaction; of those who name the same thing,
-                                              on whatever machine, one after the other
-    store.skew                                what to add to this machine's time of day to get the store's
+    store = Store.postgres(url)               or Store.file(path), Store.memory()
+    store.run(work, locks=("name",))          run work(connection) in one transaction, alone among all, on any machine,
+                                              that take a lock of the same name
+    store.skew                                seconds to add to this machine's time of day to get the store's
 
-What differs between databases is in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`. Who
-keeps something writes its own statements: `tally` (limits), `rows` (intents and applied calls),
+The differences between databases are in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`.
+The statements are in the modules that keep something: `tally` (limits), `rows` (intents and applied calls),
 `shared_cooldown`.
 
 SQLAlchemy is imported with the first use, because that takes some tenths of a second which only a process that writes
-should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error says
-what the database called the problem, and never where it is or who asked: the drivers' own errors name host and user.
+should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error has
+the database's name for the problem, and neither host nor user, which the drivers' own errors name.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ PATIENCE = 3.0
 
 
 class StoreUnavailable(Exception):
-    """The store can be neither read nor written. Says why, in a word."""
+    """The store can be neither read nor written. The text gives the reason in a word."""
 
 
 class StoreUnfit(StoreUnavailable):
-    """The store answers, but its tables are not what we need. Says why in a sentence, for the operator."""
+    """The store answers, but its tables are not those of this version. The text is a sentence for the operator."""
 
 
 class StoreBusy(Exception):
-    """Another process, or thread, holds it for longer than we wait."""
+    """Another process, or thread, holds the store for longer than we wait."""
 
 
 class Database(Protocol):
-    """What a kind of database does in its own way."""
+    """A kind of database: the operations in which kinds differ."""
 
     def open(self) -> Engine:
         """Connect, for the first time."""
         ...
 
     def replaced(self) -> bool:
-        """Whether what was opened is no longer what would be opened now."""
+        """Return whether the opened file is no longer the one at its path."""
         ...
 
     def start_timer(self) -> None:
-        """Now the time of a transaction begins."""
+        """Start the time limit of a transaction."""
         ...
 
     def begin(self, connection: Connection, locks: Sequence[str]) -> None:
-        """The start of a transaction: the bounds of its time, and waiting for one's turn."""
+        """Begin a transaction: set the bounds of its time, and wait for its locks."""
         ...
 
     def is_busy(self, error: Exception) -> bool: ...
 
     def name(self, error: Exception) -> str:
-        """What the database calls it: no path, no host, no value."""
+        """Return the database's name of an error: no path, no host, no value."""
         ...
 
     def skew(self) -> float: ...
@@ -76,7 +76,7 @@ class Store:
 
     def __init__(self, database: Callable[[], Database], *, patience: float = PATIENCE, shared: bool = False) -> None:
         self.shared = shared
-        """Whether it is for several machines."""
+        """Whether several machines use it."""
         self._patience = patience
         self._make = database
         self._database: Database | None = None
@@ -105,7 +105,8 @@ class Store:
 
     @classmethod
     def postgres(cls, url: SecretStr, *, patience: float = PATIENCE) -> Store:
-        """A PostgreSQL database for several machines. ImportError without its driver, ValueError for a bad URL."""
+        """Return a PostgreSQL database for several machines. ImportError without its driver, ValueError for a bad
+        URL."""
         from kustom_mcp.state.database.postgres import Postgres
 
         database = Postgres(url, patience)
@@ -117,11 +118,11 @@ class Store:
         return self._database.skew() if self._database else 0.0
 
     def run(self, work: Callable[[Connection], T], *, locks: Sequence[str] = (), snapshot: bool = False) -> T:
-        """Do this in one transaction; alone among all who name one of the same things.
+        """Run `work` in one transaction; alone among all that take one of the same locks.
 
-        `snapshot`: whatever others write meanwhile, every statement sees the same state; for what only reads.
+        `snapshot`: every statement sees the same state, although others write meanwhile; for reads only.
 
-        StoreBusy, StoreUnavailable: it was not done, or in the worst case nobody knows.
+        StoreBusy, StoreUnavailable: it was not done, or in the worst case that is not known.
         """
         import sqlite3
 
@@ -146,13 +147,13 @@ class Store:
         raise problem
 
     def writable(self) -> None:
-        """Whether it can be written to now. StoreBusy, StoreUnavailable."""
+        """Check that it can be written to now. StoreBusy, StoreUnavailable."""
         from kustom_mcp.state.database.tables import PROBE
 
         self.run(lambda connection: connection.execute(PROBE))
 
     def close(self) -> None:
-        """Close it. The next use opens it again; what was kept in memory is gone."""
+        """Close it. The next use opens it again; a store in memory is empty then."""
         with self._opening:
             self._dispose()
 

@@ -1,16 +1,15 @@
-"""How the tables of the order book came to be, in numbered steps, as `migrations` has them for the other tables.
+"""The tables of the order book, as numbered steps like those that `migrations` has for the other tables.
 
 Apart from those because the book of one machine is a file of its own that needs no SQLAlchemy: `book.sqlite` applies
 these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQL both take.
 
-What a million orders share is kept once: `book_kinds` has a row for each combination of the facts that people filter
-by, and an order names its kind by a number. So every index begins with the kind, and whatever is asked for is found
-by walking a few indexes in order. Those of what is left to capture, and of what was refunded, hold nothing else, and
-so few orders that they can carry all that is asked of them. `book_sums` counts the orders of a kind by the day of their
-creation, by blocks of days and altogether (days below zero, see `book.writing`); with it totals over a million orders
-are a sum over few rows.
+Facts that many orders share are kept once: `book_kinds` has a row for each combination of the facts by which people
+filter, and an order names its kind by a number. So every index begins with the kind, and a search walks a few indexes
+in order. Those of orders with something left to capture, and of refunded orders, hold no others, so few that they can
+carry every field of a search. `book_sums` counts the orders of a kind by the day of their creation, by blocks of days
+and altogether (days below zero, see `book.writing`); with it totals over a million orders are a sum over few rows.
 
-What is looked for by its beginning has to compare by its bytes: `{bytes}` says so in PostgreSQL; SQLite does.
+A column that is searched by a beginning has to compare by its bytes: `{bytes}` says so in PostgreSQL; SQLite does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Statements that SQLAlchemy has, or that make sense, for each kind of database by itself."""
+"""Statements that differ between the kinds of database."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert(connection: Connection, table: Table) -> Any:
-    """An insert that knows `on_conflict_do_update`."""
+    """Return an insert that has `on_conflict_do_update`."""
     return postgresql.insert(table) if _shared(connection) else sqlite.insert(table)
 
 
 def purge(connection: Connection, table: Table, old: ColumnElement[bool]) -> None:
-    """Remove rows that mean nothing any more, whoever they belong to, and wait for nobody who is at the same."""
+    """Remove outdated rows of all accounts, but not those that another transaction is removing."""
     if _shared(connection):
         row: ColumnElement[Any] = literal_column("ctid")
         free = select(row).select_from(table).where(old).with_for_update(skip_locked=True)

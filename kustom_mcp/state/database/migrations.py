@@ -1,8 +1,8 @@
-"""How the tables came to be: numbered steps, each applied once, in order, in one transaction under a lock.
+"""Migrations of the tables: numbered steps, each applied once, in order, in one transaction under a lock.
 
-Whoever opens a store first brings it up to date; who comes at the same moment waits and finds it done. A step that has
-been released is never changed: the next change is a new step at the end. The statements are plain SQL that SQLite and
-PostgreSQL both take, written out here and not made from `tables`, which will have moved on.
+The first process to open a store brings it up to date; one that comes at the same moment waits and finds it done. A
+step that has been released is never changed: the next change is a new step at the end. The statements are plain SQL
+that SQLite and PostgreSQL both take, written out here and not made from `tables`, which will have moved on.
 
 Alembic was weighed and left out: it would add two packages, a folder of scripts and a configuration of its own, for a
 handful of linear steps that need neither branches nor downgrades nor comparison with a model.
@@ -50,8 +50,8 @@ class TooNew(Exception):
 
 
 def is_current(connection: Connection, place: str) -> bool:
-    """Whether nothing is missing. `place`: the schema and a dot, or nothing. TooNew. Fails where there is no table of
-    versions."""
+    """Return whether no step is missing. `place`: the schema and a dot, or nothing. TooNew. Fails where there is no
+    table of versions."""
     found = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar()
     if found is not None and found > LATEST:
         raise TooNew(found)
@@ -59,7 +59,7 @@ def is_current(connection: Connection, place: str) -> bool:
 
 
 def apply(connection: Connection, place: str) -> None:
-    """Every step that is missing. The caller has a transaction, alone. TooNew."""
+    """Apply every step that is missing. The caller has a transaction, alone. TooNew."""
     connection.execute(text(f"CREATE TABLE IF NOT EXISTS {place}schema_version (version INTEGER NOT NULL PRIMARY KEY)"))
     done = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar() or 0
     if done > LATEST:

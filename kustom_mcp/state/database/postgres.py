@@ -1,7 +1,7 @@
 """PostgreSQL: for several machines, in a schema of its own, `kustom_mcp`.
 
-Who works alone holds an advisory lock of the transaction on each thing it names: of two replicas that want the last
-unit one waits, and then sees that it is gone. Every transaction is READ COMMITTED, so that it does see it.
+A lock is an advisory lock of the transaction on each name: of two replicas that want the last unit one waits, and then
+sees that it is gone. Every transaction is READ COMMITTED, so that it does see it.
 
 Times are bounded twice. The server ends statements and waits for locks; and because a server that is frozen ends
 nothing, the client gives up by itself at the same time and drops the connection. Nothing is set for a whole session,
@@ -82,7 +82,7 @@ class _Patient(psycopg.Connection[Any]):
 
 
 def _in_time(gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """What psycopg would run, given up at the end of the thread's time: it comes by several times a second."""
+    """Run psycopg's generator until the end of the thread's time: it yields several times a second."""
     try:
         wanted = next(gen)
         while True:
@@ -99,7 +99,8 @@ def _left() -> float:
 
 
 class Postgres:
-    """`url`: as libpq takes it. `patience`: seconds for one transaction, a new connection included."""
+    """A PostgreSQL database. `url`: as libpq takes it. `patience`: seconds for one transaction, a new connection
+    included."""
 
     def __init__(self, url: SecretStr, patience: float) -> None:
         try:
@@ -137,7 +138,7 @@ class Postgres:
         return False
 
     def start_timer(self) -> None:
-        """This thread's time begins."""
+        """Start this thread's time."""
         _bound.until = time.monotonic() + self._patience
 
     def begin(self, connection: Connection, locks: Sequence[str]) -> None:
@@ -175,7 +176,7 @@ class Postgres:
         return connection
 
     def _update(self, engine: Engine) -> None:
-        """Bring the tables up to date, whoever comes first. StoreUnfit."""
+        """Bring the tables up to date, unless another replica does. StoreUnfit."""
         with engine.begin() as connection:
             self.begin(connection, [])
             there, current = self._found(connection)
@@ -198,7 +199,7 @@ class Postgres:
         raise problem
 
     def _found(self, connection: Connection) -> tuple[bool, bool]:
-        """Whether the tables are there, and up to date. StoreUnfit."""
+        """Return whether the tables are there, and up to date. StoreUnfit."""
         there = bool(connection.execute(_TABLE_THERE).scalar())
         if not there:
             return False, False

@@ -1,7 +1,7 @@
 """SQLite: a private file for the processes of one machine, or memory. One connection.
 
 Every transaction is `BEGIN IMMEDIATE`: it holds the only right to write before it reads, so of two processes that want
-the last unit one waits, and then sees that it is gone. Who works alone is therefore not asked.
+the last unit one waits, and then sees that it is gone. Locks by name are therefore not needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PAUSE = 0.01  # seconds between two attempts to open the file
 
 
 class Sqlite:
-    """`path`: made where it is missing; None is memory. `patience`: seconds to wait for another process."""
+    """An SQLite file, made where it is missing; None is memory. `patience`: seconds to wait for another process."""
 
     def __init__(self, path: Path | None, patience: float) -> None:
         self._path = path
@@ -50,7 +50,7 @@ class Sqlite:
                 return engine
 
     def replaced(self) -> bool:
-        """A file that was removed under our feet must not go on counting."""
+        """Return whether the file was removed or replaced: it must not go on counting."""
         return self._identity != self._found()
 
     def start_timer(self) -> None:
@@ -90,7 +90,7 @@ class Sqlite:
         return engine
 
     def _found(self) -> tuple[int, int] | None:
-        """Which file that is."""
+        """Return the device and inode of the file."""
         if self._path is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""The tables as the statements use them, in every kind of database. How they came to be is in `migrations`."""
+"""The tables as the statements use them, in every kind of database. Their history is in `migrations`."""
 
 from __future__ import annotations
 
@@ -47,4 +47,4 @@ Index("applied_by_until", APPLIED.c.until)
 PAUSES = Table("pauses", TABLES, Column("account", String, primary_key=True), Column("until", Float, nullable=False))
 
 PROBE = delete(APPLIED).where(APPLIED.c.name == "")
-"""Changes nothing, and fails where nothing can be changed."""
+"""A statement that changes nothing, and fails where nothing can be changed."""
