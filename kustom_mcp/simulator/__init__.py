@@ -1,11 +1,10 @@
 """An independent, stateful implementation of Kustom's Order Management API. Imports nothing of ours.
 
-From the rules outwards: `states` (what is possible when, tables), `limits` (what a request body may hold),
-`allocation` (which capture a refund belongs to), `drafts` (an order from any part of one), `seeds`, `demo_orders` and
-`crowd` (invented orders), `store` (orders, clock, keys), `calls` (the eighteen calls), `routes`, `app` (a request in, a
-response out, no I/O), `control` (the sandbox's own endpoints), `faults` and `exchange` (a line that breaks on demand),
-`serve` (a port on loopback), `behaviours` (what of all this is documented, observed or assumed).
+From the rules outwards: `states` (tables of the possible operations), `limits` (of request bodies), `allocation` (which
+capture a refund belongs to), `drafts` (an order from any part of one), `seeds`, `demo_orders` and `crowd` (invented
+orders), `store` (orders, clock, keys), `calls` (the eighteen calls), `routes`, `app` (a request in, a response out, no
+I/O), `control` (the sandbox's own endpoints), `faults` and `exchange` (a line that breaks on demand), `serve` (a port
+on loopback), `behaviours` (each marked documented, observed or assumed).
 
-It is written apart from the API client on purpose: a wrong idea about the API cannot hide by being wrong on both
-sides.
+It is written apart from the API client on purpose: a wrong idea about the API cannot hide by being wrong on both sides.
 """

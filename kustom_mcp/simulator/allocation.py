@@ -1,4 +1,4 @@
-"""Which capture a refund belongs to, by the references of its lines.
+"""The allocation of a refund to captures, by the references of its lines.
 
 Kustom books a refund on the captured lines whose `reference` its own lines repeat; a refund without such lines counts
 for the order but for no capture (K/KL). How money is spread where several captures hold the same reference is
@@ -11,20 +11,20 @@ from typing import Any, Final
 
 Json = dict[str, Any]
 Booked = dict[tuple[str, str], int]
-"""(capture_id, line reference) -> what has been refunded there so far."""
+"""(capture_id, line reference) -> the amount refunded there so far."""
 
 RETURN_FEE: Final = "return_fee"
 
 
 def line_total(line: Json) -> int:
-    """A line's total as given, or else from quantity, price and discount; 0 for a line without prices."""
+    """Return a line's total as given, or else from quantity, price and discount; 0 for a line without prices."""
     if "total_amount" in line:
         return int(line["total_amount"])
     return int(line.get("quantity", 1)) * int(line.get("unit_price", 0)) - int(line.get("total_discount_amount", 0))
 
 
 def allocate(captures: list[Json], booked: Booked, lines: list[Json], amount: int) -> Booked:
-    """What a refund of `amount` with these lines adds to `booked`, which stays as it is."""
+    """Return the amounts that a refund of `amount` with these lines adds to `booked`, which stays as it is."""
     fees = -sum(line_total(line) for line in lines if line.get("type") == RETURN_FEE)
     budget = amount + fees
     added: Booked = {}
@@ -43,7 +43,7 @@ def allocate(captures: list[Json], booked: Booked, lines: list[Json], amount: in
 
 
 def of_capture(booked: Booked, capture_id: str) -> int:
-    """The sum booked on one capture."""
+    """Return the sum booked on one capture."""
     return sum(amount for (place, _), amount in booked.items() if place == capture_id)
 
 

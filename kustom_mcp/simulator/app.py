@@ -34,7 +34,7 @@ _UUID_SHAPE: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request to the API as the simulator saw it. `status` is None where no answer was sent."""
+    """A request to the API in the simulator's log. `status` is None where no answer was sent."""
 
     method: str
     path: str
@@ -46,7 +46,7 @@ class LoggedRequest:
 
 
 class Simulator:
-    """A Kustom of one's own: the Order Management API with demo orders, an injected clock and scripted faults."""
+    """An in-process Kustom: the Order Management API with demo orders, an injected clock and scripted faults."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Simulator:
             del self.requests[: MAX_LOG // 10]
 
     def reset(self) -> None:
-        """Back to the demo orders; keys, faults and the log are forgotten."""
+        """Return to the demo orders; keys, faults and the log are forgotten."""
         self.store.reset()
         self.faults.clear()
         self.requests.clear()
@@ -103,7 +103,7 @@ class Simulator:
             self.outbox.add(kind, order_id, self.store.now(), data)
 
     def error(self, status: int, code: str, *messages: str) -> Response:
-        """An error body with the next correlation id."""
+        """Return an error body with the next correlation id."""
         self._errors += 1
         return error_response(status, code, messages, made_up_id("correlation", self._errors))
 
@@ -175,7 +175,8 @@ class Simulator:
 
 
 def merchant_of(request: Request) -> str | None:
-    """Who is calling, told by Basic auth: any user name with the sandbox key, or the key as it is; None is nobody."""
+    """Return the caller's user name, by Basic auth: any with the sandbox key, or "" for the key as it is; None
+    otherwise."""
     scheme, _, credentials = (request.header("Authorization") or "").partition(" ")
     credentials = credentials.strip()
     if scheme.lower() != "basic":

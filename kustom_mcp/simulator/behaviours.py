@@ -1,8 +1,8 @@
-"""What of all this is known: every behaviour of the simulator, marked documented, observed or assumed.
+"""Every behaviour of the simulator, marked documented, observed or assumed.
 
-Documented is what Kustom or Klarna's description of the same API says; observed is what code that talks to the API
-shows; assumed is decided here because nothing public decides it. The permission table in `states` carries its own
-marks: its rows are turned into behaviours, not repeated. `docs/sandbox.md` prints the assumed ones.
+A documented behaviour is in Kustom's or Klarna's description of the same API; an observed one shows in code that talks
+to the API; an assumed one is decided here because nothing public decides it. The permission table in `states` carries
+its own marks: its rows are turned into behaviours, not repeated. `docs/sandbox.md` prints the assumed ones.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ MARKS: Final[dict[str, Mark]] = {
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """One thing that the simulator does, in a sentence, and how sure anybody can be that Kustom does the same."""
+    """One behaviour of the simulator, in a sentence, and how sure it is that Kustom does the same."""
 
     name: str
     sentence: str
@@ -45,7 +45,7 @@ def _assumed(name: str, sentence: str) -> Behaviour:
 
 
 def _permissions() -> tuple[Behaviour, ...]:
-    """The permission table as sentences: one for each operation, verdict and mark, naming the states."""
+    """Return the permission table as sentences: one for each operation, verdict and mark, naming the states."""
     groups: dict[tuple[str, str | None, Mark], list[str]] = {}
     for operation, row in PERMISSIONS.items():
         for status, cell in row.items():
@@ -158,5 +158,5 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
 
 
 def marked(mark: Mark) -> tuple[Behaviour, ...]:
-    """The behaviours with one mark."""
+    """Return the behaviours with one mark."""
     return tuple(behaviour for behaviour in BEHAVIOURS if behaviour.mark == mark)

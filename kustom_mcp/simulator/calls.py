@@ -1,7 +1,7 @@
-"""What the calls have in common: the request that reached one, and how it is refused or answered.
+"""The common part of the calls: a request that reached one, its refusal and its answer.
 
 The calls themselves are in `order_calls`, `capture_calls` and `refund_calls`. Each decides first and changes
-afterwards, so that a refused request changes nothing. Which state permits what is in `states`, what a body may hold in
+afterwards, so that a refused request changes nothing. The permissions by state are in `states`, the rules for bodies in
 `limits`.
 """
 
@@ -17,7 +17,7 @@ from kustom_mcp.simulator.wire import ErrorAnswer, Response
 
 @dataclass(frozen=True, slots=True)
 class ApiCall:
-    """One request that has passed auth, routing and limits. `origin` is what a Location starts with."""
+    """A request that has passed auth, routing and limits. `origin` is the beginning of a Location."""
 
     operation: str
     store: OrderStore

@@ -12,7 +12,7 @@ DUE_DATE_FEES: Final = {14: 500, 30: 1000, 60: 2000}
 
 
 def list_captures(call: ApiCall) -> Response:
-    """All captures."""
+    """Return all captures."""
     return json_response(200, call.record.order["captures"])
 
 
@@ -42,12 +42,12 @@ def capture_order(call: ApiCall) -> Response:
 
 
 def get_capture(call: ApiCall) -> Response:
-    """One capture."""
+    """Return one capture."""
     return json_response(200, _capture(call))
 
 
 def append_capture_shipping_info(call: ApiCall) -> Response:
-    """More shipments of one capture."""
+    """Add shipments to one capture."""
     _need_captures(call)
     capture = _capture(call)
     capture["shipping_info"] = (capture.get("shipping_info") or []) + call.body["shipping_info"]
@@ -55,14 +55,14 @@ def append_capture_shipping_info(call: ApiCall) -> Response:
 
 
 def trigger_send_out(call: ApiCall) -> Response:
-    """A message goes to the customer again; nothing that can be read changes."""
+    """Send a message to the customer again; nothing that can be read changes."""
     _need_captures(call)
     _capture(call)
     return NO_CONTENT
 
 
 def list_due_date_options(call: ApiCall) -> Response:
-    """Possible extensions of an invoice; none for other payment methods."""
+    """Return the possible extensions of an invoice; none for other payment methods."""
     _capture(call)
     fees = DUE_DATE_FEES if call.record.payment_type in PAY_LATER else {}
     options = [{"number_of_days": days, "amount": fee} for days, fee in fees.items()]
@@ -70,7 +70,7 @@ def list_due_date_options(call: ApiCall) -> Response:
 
 
 def extend_due_date(call: ApiCall) -> Response:
-    """More time for the customer of an invoice, by one of the offered numbers of days."""
+    """Give the customer of an invoice more time, by one of the offered numbers of days."""
     capture_id, days = str(_capture(call)["capture_id"]), call.body["number_of_days"]
     if call.record.payment_type not in PAY_LATER or days not in DUE_DATE_FEES:
         raise states.OperationRefused(states.NO, "Extension of the due date is not possible.")

@@ -1,5 +1,6 @@
-"""The sandbox's own endpoints under /sandbox: orders, clock, reset, faults, the log. No credentials: it listens on
-loopback only.
+"""The sandbox's own endpoints under /sandbox: orders, clock, reset, faults, webhooks, the log.
+
+They need no credentials, since the sandbox listens on loopback only.
 """
 
 from __future__ import annotations

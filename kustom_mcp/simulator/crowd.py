@@ -1,7 +1,7 @@
 """A few hundred invented orders of the past sixty days, for questions over many orders. The same ones in every run.
 
 As in a shop: most have been captured within days, some were cancelled or refunded, some wait, and of those older than
-an authorization lives the ones that nobody captured have expired.
+an authorization lives the ones that were not captured have expired.
 """
 
 import random
@@ -27,7 +27,7 @@ _OLD: Final = {"EXPIRED": 6, "CAPTURED": 76, "CLOSED": 10, "CANCELLED": 8}
 
 
 def invented_orders(count: int) -> tuple[Seed, ...]:
-    """So many orders, newest first, evenly over the days."""
+    """Invent so many orders, newest first, evenly over the days."""
     chance = random.Random(60)
     return tuple(_order(number, number * DAYS // count, chance) for number in range(count))
 

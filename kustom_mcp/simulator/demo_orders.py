@@ -1,8 +1,8 @@
 """The demo orders, by name: one and more for every status, several currencies, and the oddities of real shops.
 
 Everything in them is invented; mail addresses are at example.com. Ids are stable and have odd version digits, as real
-ones do. Dates are relative to the moment of a reset, so that an AUTHORIZED order has not expired by the time somebody
-looks.
+ones do. Dates are relative to the moment of a reset, so that an AUTHORIZED order has not expired by the time it is
+read.
 """
 
 from typing import Any, Final
@@ -455,5 +455,5 @@ CURIOUS: Final = (
 
 
 def demo_orders() -> tuple[Seed, ...]:
-    """All demo orders, the usual ones first."""
+    """Return all demo orders, the usual ones first."""
     return AUTHORIZED + PART_CAPTURED + FINISHED + CURIOUS

@@ -1,4 +1,4 @@
-"""A whole order from any part of one: what is given stays as given, the rest is made up to fit it.
+"""A whole order from any part of one: given fields stay as given, the others are made up to fit them.
 
 A field given as null is left out. Used for the demo orders and for orders that a test asks for. Amounts are minor
 units; times ISO 8601 in UTC with milliseconds.
@@ -32,28 +32,29 @@ _COUNTRIES: Final = {
 
 
 def stamp(moment: datetime) -> str:
-    """A time as the API writes it, e.g. 2022-07-08T09:48:16.680Z."""
+    """Write a time as the API writes it, e.g. 2022-07-08T09:48:16.680Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def expiry_after(moment: datetime, days: int = AUTHORIZATION_DAYS) -> datetime:
-    """Midnight UTC, so many days on: Kustom's sample ends at midnight, and repeats on one day agree."""
+    """Return midnight UTC, so many days on: Kustom's sample ends at midnight, and repeats on one day agree."""
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=days)
 
 
 def made_up_id(*parts: object) -> str:
-    """An id in UUID shape that is the same from run to run."""
+    """Return an id in UUID shape that is the same from run to run."""
     return str(uuid5(NAMESPACE_URL, "/".join(map(str, parts))))
 
 
 def tax_in(total: int, rate: int) -> int:
-    """The tax part of an amount that includes it; `rate` is percent times 100. Halves are rounded away from 0."""
+    """Return the tax part of an amount that includes it; `rate` is percent times 100. Halves are rounded away from
+    0."""
     tax = (2 * abs(total) * rate + 10_000 + rate) // (2 * (10_000 + rate))
     return tax if total >= 0 else -tax
 
 
 def complete_line(line: Json) -> Json:
-    """A line with everything that Kustom returns; given fields win."""
+    """Complete a line with everything that Kustom returns; given fields win."""
     total = line_total(line)
     quantity = int(line.get("quantity", 1))
     rate = int(line.get("tax_rate", DEFAULT_TAX_RATE))
@@ -146,7 +147,7 @@ def _amounts_and_lines(given: Json) -> Json:
 
 
 def _amount_for(given: Json, lines: list[Json]) -> int:
-    """The order amount where none is given: the lines, or enough for what is captured and what remains."""
+    """Return the order amount where none is given: the lines, or enough for the captured and the remaining amount."""
     if lines:
         return sum(map(line_total, lines))
     captured = given.get("captured_amount") or _sum(given.get("captures", []), "captured_amount")
@@ -167,7 +168,7 @@ def _captures(order: Json, given: Json, now: datetime) -> list[Json]:
 
 
 def _captured_for(given: Json, ordered: int) -> int:
-    """What must have been captured for an order of this status, with this much refunded or remaining."""
+    """Return the captured amount of an order of this status, with this much refunded or remaining."""
     status = given.get("status")
     remaining = given.get("remaining_authorized_amount")
     refunded = given.get("refunded_amount") or _sum(given.get("refunds", []), "refunded_amount")
@@ -179,7 +180,7 @@ def _captured_for(given: Json, ordered: int) -> int:
 
 
 def _some_time_after(given: Json, now: datetime, hours: int, at_latest: int) -> datetime:
-    """So many hours after a purchase whose time is given, but so many hours ago at the latest."""
+    """Return a time so many hours after a purchase whose time is given, but so many hours ago at the latest."""
     latest = now - timedelta(hours=at_latest)
     if "created_at" not in given:
         return latest
@@ -204,7 +205,7 @@ def _complete_capture(order: Json, entry: Json, given: Json, now: datetime, plac
 
 
 def _lines_worth(lines: list[Json], amount: int) -> list[Json]:
-    """Leading whole lines that add up to the amount exactly; none where that is impossible."""
+    """Return leading whole lines that add up to the amount exactly; none where that is impossible."""
     total = 0
     for count, line in enumerate(lines, 1):
         total += line_total(line)
@@ -233,7 +234,7 @@ def _refunds(order: Json, given: Json, now: datetime) -> list[Json]:
 
 
 def _book(order: Json) -> Booked:
-    """Book every refund on the captures, and write on a capture what was refunded of it unless that was given."""
+    """Book every refund on the captures, and write the refunded amount on each capture unless it was given."""
     booked: Booked = {}
     for refund in order["refunds"]:
         added = allocate(order["captures"], booked, refund["order_lines"], refund["refunded_amount"])
@@ -256,7 +257,7 @@ def _remaining(order: Json) -> int:
 
 
 def _times(order: Json, given: Json, now: datetime) -> None:
-    """The purchase is a day old, or long past for an order that has expired."""
+    """Set the times: the purchase is a day old, or long past for an order that has expired."""
     if "created_at" not in given:
         age = AUTHORIZATION_DAYS + 3 if order["status"] == Status.EXPIRED else 1
         order["created_at"] = stamp(now - timedelta(days=age))

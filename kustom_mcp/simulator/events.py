@@ -49,7 +49,7 @@ class OutgoingEvent:
         return f"order_id={self.order_id}" if self.kind == "push" else ""
 
     def headers(self, now: datetime) -> dict[str, str]:
-        """The headers of an attempt that leaves at this time of day, whatever the sandbox's own clock says."""
+        """Return the headers of an attempt at this time of day, which the sandbox's own clock does not change."""
         if self.kind == "push":
             return {}
         return {
@@ -62,14 +62,14 @@ class OutgoingEvent:
 
 @dataclass
 class Outbox:
-    """The events of one simulator, the oldest first; `waiting` are those that nobody has begun to send."""
+    """The events of one simulator, the oldest first; `waiting` are those that no sender has begun with."""
 
     events: list[OutgoingEvent] = field(default_factory=list[OutgoingEvent])
     waiting: asyncio.Queue[OutgoingEvent] = field(default_factory=asyncio.Queue[OutgoingEvent])
     _told: int = 0
 
     def add(self, kind: str, order_id: str, moment: datetime, data: Mapping[str, str]) -> OutgoingEvent:
-        """Let an event be sent."""
+        """Add an event to be sent."""
         self._told += 1
         number = f"kevt_{_short(made_up_id(kind, order_id, moment.isoformat(), self._told))}"
         told = {"id": number, "merchant_id": MERCHANT, "timestamp": _nanoseconds(moment), "type": kind}
@@ -83,7 +83,7 @@ class Outbox:
 
 
 def _short(made_up: str) -> str:
-    """A made-up id as 22 letters and digits."""
+    """Write a made-up id as 22 letters and digits."""
     rest, digits = UUID(made_up).int, ""
     while len(digits) < 22:
         rest, digit = divmod(rest, len(_ALPHABET))
@@ -92,5 +92,5 @@ def _short(made_up: str) -> str:
 
 
 def _nanoseconds(moment: datetime) -> str:
-    """A time as events have it, e.g. 2026-04-08T09:48:16.680000000Z: RFC 3339 with nine decimals."""
+    """Write a time as events have it, e.g. 2026-04-08T09:48:16.680000000Z: RFC 3339 with nine decimals."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")

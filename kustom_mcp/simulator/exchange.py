@@ -1,5 +1,4 @@
-"""One exchange over a line that may break: where scripted faults are played out, for the port and for the transport
-alike.
+"""One exchange over a line that may break: scripted faults are played out here, for the port and for the transport.
 
 A request that waits and is abandoned by its client still has its effect, as it would on a server that never learns of
 it. In process the effect then happens at the moment when the client leaves.
@@ -64,7 +63,7 @@ async def exchange(
 
 
 def _scripted(simulator: Simulator, fault: Fault) -> Response:
-    """The answer that a fault asks for: its own body, or an error body that fits the status. 401 has none."""
+    """Return the answer that a fault asks for: its own body, or an error body that fits the status. 401 has none."""
     if fault.body is not None:
         return Response(fault.status, {"Content-Type": "text/html"} | dict(fault.headers), fault.body.encode())
     if fault.status < 400 or fault.status == 401:

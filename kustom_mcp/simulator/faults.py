@@ -1,4 +1,4 @@
-"""Scripted faults as data: which request meets which mishap, and how often.
+"""Scripted faults as data: a fault, the request that meets it, and how often.
 
     status          answered with that status before any effect
     delay           waits `seconds`, then proceeds
@@ -7,7 +7,7 @@
     late_status     has its effect, then is answered with that status
     truncate        has its effect, then half of the answer arrives
 
-A fault is used up after `times` requests. What is played out where is in `exchange`.
+A fault is used up after `times` requests. They are played out in `exchange`.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def meets(self, method: str, segments: tuple[str, ...]) -> bool:
-        """Whether this fault is for such a request. The method * is every method."""
+        """Return whether this fault is for such a request. The method * is every method."""
         template = self.path if self.path.startswith(_PREFIXES) else _PREFIX + self.path
         return self.method.upper() in (method, "*") and match_template(template, segments) is not None
 
@@ -53,15 +53,15 @@ class Faults:
         self._waiting.append(fault)
 
     def clear(self) -> None:
-        """Forget what was asked for."""
+        """Forget all faults."""
         self._waiting.clear()
 
     def waiting(self) -> tuple[Fault, ...]:
-        """The faults that have not been used up."""
+        """Return the faults that have not been used up."""
         return tuple(self._waiting)
 
     def take(self, method: str, segments: tuple[str, ...]) -> Fault | None:
-        """The fault that this request meets, used once; None is a good line."""
+        """Return the fault that this request meets, used once; None is a good line."""
         for fault in self._waiting:
             if fault.meets(method, segments):
                 fault.times -= 1

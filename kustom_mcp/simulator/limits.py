@@ -1,4 +1,4 @@
-"""What a request body may hold: Kustom's limits as tables, and the small checker that reads them.
+"""The limits of request bodies: Kustom's limits as tables, and the small checker that reads them.
 
 Written as plain rules without a validation library, so that it shares nothing with the API client's models. A checked
 value is answered with a list of sentences naming the field; an empty list means that the body is in order. Unknown
@@ -17,7 +17,7 @@ _INT64: Final = 2**63 - 1
 
 
 class Rule(Protocol):
-    """Anything that can say what is wrong with a value."""
+    """A rule for a value."""
 
     def problems(self, value: Any, where: str) -> Iterator[str]:
         """Yield one sentence for each thing wrong with the value found at `where`."""

@@ -18,19 +18,19 @@ MANDATORY_ADDRESS: Final = ("street_address", "postal_code", "city", "country")
 
 
 def get_order(call: ApiCall) -> Response:
-    """The whole order."""
+    """Return the whole order."""
     return json_response(200, call.record.order)
 
 
 def acknowledge_order(call: ApiCall) -> Response:
-    """The shop has stored the order. A second time is fine."""
+    """Note that the shop has stored the order. A second time is fine."""
     states.permit(call.operation, call.record.position.status)
     call.record.acknowledged = True
     return NO_CONTENT
 
 
 def update_authorization(call: ApiCall) -> Response:
-    """A new total and a complete new list of lines."""
+    """Set a new total and a complete new list of lines."""
     record, body = call.record, call.body
     if "order_lines" not in body and not call.store.switches.lines_optional:
         raise invalid("order_lines: must not be null")
@@ -42,7 +42,7 @@ def update_authorization(call: ApiCall) -> Response:
 
 
 def update_merchant_references(call: ApiCall) -> Response:
-    """The references that are given overwrite the old ones; an empty text clears."""
+    """Overwrite the references that are given; an empty text clears."""
     states.permit(call.operation, call.record.position.status)
     for name in ("merchant_reference1", "merchant_reference2"):
         if name in call.body:
@@ -51,7 +51,7 @@ def update_merchant_references(call: ApiCall) -> Response:
 
 
 def update_customer_details(call: ApiCall) -> Response:
-    """The shipping address, field by field; an empty text clears a field that an address can do without."""
+    """Change the shipping address, field by field; an empty text clears a field that an address can do without."""
     states.permit(call.operation, call.record.position.status)
     if "billing_address" in call.body:
         raise states.OperationRefused(states.NO, "Billing address cannot be updated.")
@@ -68,7 +68,7 @@ def update_customer_details(call: ApiCall) -> Response:
 
 
 def append_order_shipping_info(call: ApiCall) -> Response:
-    """More shipments of the order; nothing is removed and nothing compared."""
+    """Add shipments to the order; nothing is removed and nothing compared."""
     states.permit(call.operation, call.record.position.status)
     call.record.order["shipping_info"] = (call.record.order.get("shipping_info") or []) + call.body["shipping_info"]
     return NO_CONTENT
@@ -81,7 +81,7 @@ def cancel_order(call: ApiCall) -> Response:
 
 
 def extend_authorization_time(call: ApiCall) -> Response:
-    """28 days from today, to midnight UTC, for orders that qualify; never earlier than before."""
+    """Extend to 28 days from today, midnight UTC, for orders that qualify; never earlier than before."""
     record, now = call.record, call.store.now()
     states.permit(call.operation, record.position.status)
     if (
@@ -97,7 +97,7 @@ def extend_authorization_time(call: ApiCall) -> Response:
 
 
 def release_remaining_authorization(call: ApiCall) -> Response:
-    """Give back what will not be captured."""
+    """Release the remaining authorization."""
     call.record.move(states.release(call.record.position, call.store.switches))
     return NO_CONTENT
 

@@ -59,7 +59,7 @@ def _transactions(store: OrderStore, origin: str, asked: Mapping[str, str]) -> l
 
 
 def _list(origin: str, name: str, asked: Mapping[str, str], found: list[Json]) -> Response:
-    """A page, and where the next one and the one before begin."""
+    """Return a page, and the links to the next one and the one before."""
     size, offset = _number(asked, "size", USUAL_PAGE, 1, LARGEST_PAGE), _number(asked, "offset", 0, 0, 10**_NUMBER)
     page = found[offset : offset + size]
     pagination: Json = {"count": len(page), "total": len(found), "offset": offset}
@@ -79,7 +79,7 @@ def _number(asked: Mapping[str, str], name: str, usual: int, least: int, most: i
 
 
 def _time(asked: Mapping[str, str], name: str) -> datetime | None:
-    """The start of the day where only a date is given."""
+    """Parse a time: the start of the day where only a date is given."""
     try:
         return parse_time(asked[name]) if name in asked else None
     except ValueError:

@@ -1,8 +1,9 @@
-"""What has been paid out: made up from captures and refunds whenever somebody asks, and kept nowhere.
+"""Payouts, made up from captures and refunds at each request, and kept nowhere.
 
 A capture and its fee, or a refund, is paid out in the morning of the second day after it, together with everything else
-of that day in the same currency. What a payout cannot cover - more came back than was sold - is a debt that the next
-one repays. So the transactions of a payout add up to its totals, and those to its settlement_amount, to the unit.
+of that day in the same currency. An amount that a payout cannot cover - more came back than was sold - is a debt that
+the next one repays. So the transactions of a payout add up to its totals, and those to its settlement_amount, to the
+unit.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ _TOTAL_OF: Final = {"SALE": "sale_amount", "RETURN": "return_amount", "FEE": "fe
 
 
 def transactions(store: OrderStore, origin: str, order_id: str | None = None) -> list[Json]:
-    """The transactions of one order, or of all, oldest first. Those that are not paid out yet name no payout."""
+    """Return the transactions of one order, or of all, oldest first. Those that are not paid out yet name no payout."""
     if order_id is None:
         records = store.records()
     else:
@@ -41,7 +42,7 @@ def transactions(store: OrderStore, origin: str, order_id: str | None = None) ->
 
 
 def payouts(store: OrderStore, origin: str) -> list[Json]:
-    """Every payout so far, oldest first."""
+    """Return every payout so far, oldest first."""
     runs: dict[tuple[datetime, str], Json] = {}
     now = store.now()
     for record in store.records():
@@ -55,7 +56,7 @@ def payouts(store: OrderStore, origin: str) -> list[Json]:
 
 
 def _paid(runs: Iterable[tuple[tuple[datetime, str], Json]], origin: str) -> Iterator[Json]:
-    """What each run comes to, given the debt that the one before has left."""
+    """Yield the payout of each run, given the debt that the one before has left."""
     debts: dict[str, int] = {}
     for (due, currency), totals in runs:
         debt = debts.get(currency, 0)
@@ -83,13 +84,13 @@ def _paid(runs: Iterable[tuple[tuple[datetime, str], Json]], origin: str) -> Ite
 
 
 def payment_reference(due: datetime, currency: str) -> str:
-    """Eight letters and digits, the same for the same day and currency."""
+    """Return eight letters and digits, the same for the same day and currency."""
     digest = sha256(f"{due.date()}/{currency}".encode()).digest()
     return "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:8])
 
 
 def _entries(record: StoredOrder) -> Iterator[Json]:
-    """A sale and a fee for each capture, a return for each refund; `due` is when each is paid out."""
+    """Yield a sale and a fee for each capture, a return for each refund; `due` is when each is paid out."""
     first: datetime | None = None
     for capture in record.order["captures"]:
         due, amount = _run_after(capture["captured_at"]), int(capture["captured_amount"])
@@ -132,7 +133,7 @@ def _entry(record: StoredOrder, happened_at: str, due: datetime) -> Json:
 
 
 def _shown(entry: Json, origin: str, now: datetime, *, signed: bool) -> Json:
-    """A transaction as the API shows it."""
+    """Return a transaction as the API shows it."""
     due: Any = entry.pop("due")
     if due <= now:
         reference = payment_reference(due, entry["currency_code"])

@@ -41,7 +41,7 @@ def refund_order(call: ApiCall) -> Response:
 
 
 def get_refund(call: ApiCall) -> Response:
-    """One refund."""
+    """Return one refund."""
     refunds: list[Json] = call.record.order["refunds"]
     for refund in refunds:
         if refund["refund_id"] == call.ids["refund_id"]:

@@ -1,4 +1,4 @@
-"""Which method and path is which operation, and what its body must look like: the contents page of the API.
+"""The routes: method, path, operation and rules of the body; the contents page of the API.
 
 The legacy PATCH of a capture's customer details is left out: no description of today has it.
 """
@@ -96,7 +96,7 @@ ROUTES: Final = (
 
 
 def match_template(template: str, segments: tuple[str, ...]) -> dict[str, str] | None:
-    """The values of the template's placeholders, or None where the path is another one."""
+    """Return the values of the template's placeholders, or None where the path is another one."""
     parts = template.split("/")[1:]
     if len(parts) != len(segments):
         return None
@@ -110,7 +110,7 @@ def match_template(template: str, segments: tuple[str, ...]) -> dict[str, str] |
 
 
 def find_route(method: str, segments: tuple[str, ...]) -> tuple[Route, Mapping[str, str]] | None:
-    """The endpoint that a request names, with the ids in its path."""
+    """Return the endpoint that a request names, with the ids in its path."""
     if segments[: len(PREFIX)] != PREFIX:
         return None
     rest = segments[len(PREFIX) :]

@@ -1,4 +1,4 @@
-"""What demo orders are made of: the seed of one, its lines, its addresses. All of it is invented."""
+"""The parts of demo orders: a seed, its lines, its addresses. All of it is invented."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Seed:
 
     @property
     def order_id(self) -> str:
-        """The same in every run."""
+        """The order's id, the same in every run."""
         return str(self.order["order_id"])
 
     @property
@@ -34,7 +34,7 @@ class Seed:
         return str(self.order["purchase_currency"]).upper()
 
     def draft(self, now: datetime) -> Json:
-        """The order's given part, with dates relative to `now`."""
+        """Return the order's given part, with dates relative to `now`."""
         created = now - timedelta(days=self.days_old, hours=3, minutes=12)
         expires = expiry_after(created) if self.hours_left is None else now + timedelta(hours=self.hours_left)
         given: dict[str, Any] = deepcopy(self.order)
@@ -42,7 +42,8 @@ class Seed:
 
 
 def item(reference: str, name: str, quantity: int, unit_price: int, tax_rate: int = 2500, **more: object) -> Json:
-    """One line; whatever is not said fits the rest. Amounts are minor units, `tax_rate` percent times 100."""
+    """Return one line; fields that are not given fit the rest. Amounts are minor units, `tax_rate` percent times
+    100."""
     return complete_line(
         {
             "type": "physical",
@@ -58,17 +59,17 @@ def item(reference: str, name: str, quantity: int, unit_price: int, tax_rate: in
 
 
 def shipping(amount: int, tax_rate: int = 2500, name: str = "Standard delivery") -> Json:
-    """A shipping fee."""
+    """Return a shipping fee."""
     return item("SHIPPING", name, 1, amount, tax_rate, type="shipping_fee")
 
 
 def discount(amount: int, tax_rate: int = 2500, name: str = "Autumn campaign") -> Json:
-    """A discount as a line of its own; `amount` is positive, the line is not."""
+    """Return a discount as a line of its own; `amount` is positive, the line is not."""
     return item("CAMPAIGN", name, 1, -amount, tax_rate, type="discount")
 
 
 def person(given: str, family: str, street: str, postal_code: str, city: str, country: str, **more: str) -> Json:
-    """A fictitious address with contact data."""
+    """Return a fictitious address with contact data."""
     mail = f"{given}.{family}@example.com".lower().replace(" ", "") if given.isascii() and family.isascii() else ""
     return {
         "given_name": given,
@@ -84,5 +85,5 @@ def person(given: str, family: str, street: str, postal_code: str, city: str, co
 
 
 def addressed(address: Json) -> Json:
-    """The same address for billing and shipping."""
+    """Return the same address for billing and shipping."""
     return {"billing_address": dict(address), "shipping_address": dict(address)}

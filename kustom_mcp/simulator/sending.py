@@ -1,4 +1,4 @@
-"""How the sandbox sends its events: real HTTP to an address on loopback, again and again until the answer is 2xx.
+"""The sender of the sandbox's events: real HTTP to an address on loopback, again and again until the answer is 2xx.
 
 Written on h11 like the port, so that the simulator needs no HTTP library of the server's.
 """
@@ -24,7 +24,7 @@ ANSWER_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class WebhookTarget:
-    """Where events go: an http URL on loopback."""
+    """The receiver of events: an http URL on loopback."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class WebhookTarget:
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """ValueError for anything else, with the rule that it breaks."""
+        """Parse a URL. ValueError for any other kind, with the rule that it breaks."""
         parts = urlsplit(url)
         host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname or ""
         if parts.scheme != "http":
@@ -58,7 +58,7 @@ def _is_loopback(host: str) -> bool:
 async def send_events(
     outbox: Outbox, address: WebhookTarget, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Send what happens until cancelled. `sleep` is how a repetition is waited for."""
+    """Send events until cancelled. `sleep` waits for a repetition."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def send(event: OutgoingEvent) -> None:
@@ -78,7 +78,7 @@ async def send_events(
 
 
 async def _post(event: OutgoingEvent, address: WebhookTarget) -> int:
-    """The status of the answer; 0 where none came."""
+    """Send one event and return the status of the answer; 0 where none came."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(address.host, address.port)

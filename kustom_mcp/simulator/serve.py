@@ -44,7 +44,7 @@ async def serve(simulator: Simulator, host: str, port: int, ready: Callable[[int
 
 
 class Connections:
-    """The open connections and what each is doing."""
+    """The open connections and their state."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
@@ -100,7 +100,7 @@ class Connection:
         await self._finish()
 
     async def _turn(self) -> bool:
-        """One request and its answer; False when the connection is not to be used again."""
+        """Answer one request; return False when the connection is not to be used again."""
         request = await self._receive()
         if request is None:
             return False
@@ -160,7 +160,7 @@ class Connection:
         await self._writer.drain()
 
     async def _refuse(self, status: int) -> None:
-        """Answer what is no HTTP, if an answer can still be sent."""
+        """Answer a message that is not HTTP, if an answer can still be sent."""
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             await self._send(Response(status))
 
@@ -182,6 +182,6 @@ def _reason(status: int) -> str:
 
 
 def _make_reset(writer: asyncio.StreamWriter) -> None:
-    """Let the close of this connection be a reset, not an orderly end."""
+    """Make the close of this connection a reset, not an orderly end."""
     connection = writer.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

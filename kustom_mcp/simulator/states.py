@@ -1,5 +1,4 @@
-"""What is possible in which state, and what it leaves behind: two literal tables without I/O, with the rules written on
-top.
+"""The operations of each state and their effects: two literal tables without I/O, with the rules written on top.
 
 A `Position` is the money side of one order. Every rule takes one and returns the next, or raises and leaves
 everything as it was: positions are immutable, so a refused event cannot have changed anything. Amounts are minor
@@ -28,7 +27,7 @@ class Status(StrEnum):
 
 
 class OrderEvent(StrEnum):
-    """What can happen to an order, told apart where the resulting status differs."""
+    """An event of an order, told apart where the resulting status differs."""
 
     CAPTURED_PART = "a capture that leaves something"
     CAPTURED_ALL = "a capture of all that remained"
@@ -125,7 +124,7 @@ TRANSITIONS: Final[Mapping[tuple[str, OrderEvent], Status]] = MappingProxyType(
 
 
 def advance(status: str, event: OrderEvent, switches: Switches) -> str:
-    """The status after an event; raises IllegalEvent where there is no transition."""
+    """Return the status after an event; raises IllegalEvent where there is no transition."""
     after = TRANSITIONS.get((status, event))
     if after is None:
         raise IllegalEvent(f"{status}: no transition for {event}")
@@ -139,7 +138,8 @@ def advance(status: str, event: OrderEvent, switches: Switches) -> str:
 
 
 def permit(operation: str, status: str) -> None:
-    """Raise Refused with the table's code where the state forbids it. A status nobody knows counts as CANCELLED."""
+    """Raise OperationRefused with the table's code where the state forbids it. An unknown status counts as
+    CANCELLED."""
     row = PERMISSIONS[operation]
     cell = row.get(status, row[Status.CANCELLED])
     if cell.code is not None:
@@ -208,7 +208,7 @@ def cancel(at: Position, switches: Switches) -> Position:
 
 
 def release(at: Position, switches: Switches) -> Position:
-    """Give back what will not be captured, after at least one capture."""
+    """Release the remaining authorization, after at least one capture."""
     permit("releaseRemainingAuthorization", at.status)
     if not at.remaining:
         raise OperationRefused(NO, "Nothing remains to be released.")
@@ -216,7 +216,7 @@ def release(at: Position, switches: Switches) -> Position:
 
 
 def expire(at: Position, switches: Switches) -> Position:
-    """The clock has passed expires_at; finished orders stay as they are."""
+    """Expire an order whose expires_at has passed; finished orders stay as they are."""
     if at.status not in (Status.AUTHORIZED, Status.PART_CAPTURED):
         return at
     return _let_go(at, OrderEvent.EXPIRED, switches)

@@ -1,4 +1,4 @@
-"""The orders, the clock and the remembered answers: everything the simulator keeps between two requests.
+"""The orders, the clock and the remembered answers: everything that the simulator keeps between two requests.
 
 Expiry is applied when an order is looked at, so that no timer is needed: an order that was open when it was made
 expires once the injected clock, moved on by `advance`, has passed its `expires_at`. An order that was made with an
@@ -36,13 +36,13 @@ Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """The real time."""
+    """Return the real time."""
     return datetime.now(UTC)
 
 
 @dataclass(slots=True)
 class StoredOrder:
-    """One order as the API shows it (`order`), with what it does not show."""
+    """One order as the API shows it (`order`), with its hidden facts."""
 
     name: str
     order: Json
@@ -64,13 +64,13 @@ class StoredOrder:
         }
 
     def capture(self, capture_id: str) -> Json | None:
-        """One capture, or None."""
+        """Return one capture, or None."""
         captures: list[Json] = self.order["captures"]
         return next((entry for entry in captures if entry["capture_id"] == capture_id), None)
 
     @property
     def payment_type(self) -> str:
-        """How the customer pays, e.g. INVOICE; empty where the order does not say."""
+        """The payment method, e.g. INVOICE; empty where the order does not say."""
         method: Any = self.order.get("initial_payment_method") or {}
         return str(method.get("type") or "")
 
@@ -81,12 +81,12 @@ class StoredOrder:
 
     @property
     def expires_at(self) -> datetime:
-        """When the authorization ends."""
+        """The end of the authorization."""
         return parse_time(self.order["expires_at"])
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO 8601 time of the API; without a zone it counts as UTC."""
+    """Parse an ISO 8601 time of the API; without a zone it counts as UTC."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -103,7 +103,7 @@ class OrderStore:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the demo orders, the real time and no remembered keys."""
+        """Return to the demo orders, the real time and no remembered keys."""
         self._offset = timedelta()
         self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
         self._records: dict[str, StoredOrder] = {}
@@ -112,7 +112,7 @@ class OrderStore:
             self.add(seed.draft(self.now()), seed.name)
 
     def now(self) -> datetime:
-        """The simulator's time."""
+        """Return the simulator's time."""
         return self._clock() + self._offset
 
     def advance(self, seconds: float) -> None:
@@ -138,20 +138,20 @@ class OrderStore:
         return record
 
     def find(self, order_id: str) -> StoredOrder | None:
-        """The order as it stands now, or None."""
+        """Return the order as it stands now, or None."""
         record = self._records.get(order_id.lower())
         if record is not None:
             self._expire(record)
         return record
 
     def records(self) -> list[StoredOrder]:
-        """All orders as they stand now, oldest first."""
+        """Return all orders as they stand now, oldest first."""
         for record in self._records.values():
             self._expire(record)
         return list(self._records.values())
 
     def recall(self, merchant: str, key: str) -> Response | None:
-        """The answer that this merchant got for this key within the last day."""
+        """Return the answer that this merchant got for this key within the last day."""
         remembered = self._answers.get((merchant, key))
         if remembered is None or self.now() - remembered[0] > KEY_LIFETIME:
             return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """How the simulator behaves where nobody knows how Kustom does."""
+    """Switches for the behaviours that are not known of Kustom."""
 
     full_refund_closes: bool = False
     """A full refund of a CAPTURED order makes it CLOSED; otherwise it stays CAPTURED."""

@@ -23,7 +23,7 @@ class Request:
     body: bytes = b""
 
     def header(self, name: str) -> str | None:
-        """A header's value, or None."""
+        """Return a header's value, or None."""
         wanted = name.lower()
         return next((value for given, value in self.headers.items() if given.lower() == wanted), None)
 
@@ -40,19 +40,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response; `Content-Length` is the business of whoever sends it."""
+    """One HTTP response; its sender adds `Content-Length`."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
 
     def json(self) -> Any:
-        """The body, decoded."""
+        """Decode the body."""
         return json.loads(self.body)
 
 
 class ErrorAnswer(Exception):
-    """A request that is answered with an error body. Whoever raises it has changed nothing."""
+    """A request that is answered with an error body, raised before anything has changed."""
 
     def __init__(self, status: int, code: str, messages: Iterable[str]) -> None:
         super().__init__(code)
@@ -66,12 +66,12 @@ class NotJson(Exception):
 
 
 def json_response(status: int, value: Any) -> Response:
-    """A response that carries a JSON body."""
+    """Return a response that carries a JSON body."""
     return Response(status, {"Content-Type": JSON_TYPE}, json.dumps(value, ensure_ascii=False).encode())
 
 
 def error_response(status: int, code: str, messages: Iterable[str], correlation_id: str) -> Response:
-    """Kustom's error body."""
+    """Return Kustom's error body."""
     return json_response(
         status, {"error_code": code, "error_messages": list(messages), "correlation_id": correlation_id}
     )
@@ -91,7 +91,7 @@ def parse_json(body: bytes, *, keep_nulls: bool = False) -> Any:
 
 
 def _without_nulls(value: Any) -> Any:
-    """A null counts as a field left out, at any depth."""
+    """Remove nulls at any depth: a null counts as a field left out."""
     if isinstance(value, dict):
         given = cast(dict[str, Any], value)
         return {name: _without_nulls(content) for name, content in given.items() if content is not None}
