@@ -175,7 +175,8 @@ NOT_EXTENDED_IN: Final = frozenset({"ES", "FR", "IT", "PT"})
 
 
 def max_amount(operation: str, order: Order) -> int | None:
-    """The most that a capture or a refund may be, in minor units; None for other operations, or where Kustom is silent.
+    """Return the most that a capture or a refund may be, in minor units; None for other operations, or where Kustom is
+    silent.
 
     A capture is limited by the remaining authorization, a refund by what was captured and not refunded (K).
     """

@@ -83,10 +83,10 @@ HUNDREDS: Final[dict[int, Outcome]] = {
 
 
 def of_exception(error: Exception) -> Outcome:
-    """The class of an attempt that ended in an exception."""
+    """Return the class of an attempt that ended in an exception."""
     return EXCEPTIONS.get(type(error), Outcome.AMBIGUOUS)
 
 
 def of_status(status: int) -> Outcome:
-    """The class of an attempt that was answered."""
+    """Return the class of an attempt that was answered."""
     return STATUSES.get(status) or HUNDREDS.get(status // 100, Outcome.AMBIGUOUS)

@@ -170,24 +170,24 @@ def _found(needles: Iterable[_Needle], text: bytes, longer: int) -> bool:
 
 
 def _visible(text: str) -> bytes:
-    """What is visible of a text, in ASCII."""
+    """Return the visible characters of a text, in ASCII."""
     shown = text if text.isascii() else unicodedata.normalize("NFKC", text)
     return shown.encode("ascii", "ignore").translate(None, _UNSEEN)
 
 
 def _plain(text: str) -> bytes:
-    """The same in one case of letters."""
+    """Return the visible characters in one case of letters."""
     return _visible(text).lower()
 
 
 def _encoded(secret: bytes, offset: int = 0) -> bytes:
-    """The characters of its base64 that are its own when so many bytes stand before it."""
+    """Return the characters of the base64 of a secret that are its own when so many bytes stand before it."""
     whole = base64.b64encode(bytes(offset) + secret)
     return whole[-(-offset * 8 // 6) : (offset + len(secret)) * 8 // 6]
 
 
 def _readings(text: str, *, nested: bool) -> Iterator[str]:
-    """A text, and what it says once it is unescaped, or with `nested` decoded, again and again."""
+    """Return a text, and its texts once it is unescaped, or with `nested` decoded, again and again."""
     deepest = DEPTH if nested else DEPTH - 1
     level = [text, _visible(text).decode()]
     seen = set[str]()
@@ -227,7 +227,7 @@ _UNESCAPING: Final[tuple[Callable[[str], str], ...]] = (_percent, html.unescape,
 
 
 def _decoded(text: str) -> Iterator[str]:
-    """What stands in a text in base64, at each alignment, and in hexadecimal."""
+    """Return the texts in base64 in a text, at each alignment, and in hexadecimal."""
     runs = _BASE64_RUN.findall(text.replace("-", "+").replace("_", "/"))
     for offset in range(4) if runs else ():
         parts = [run[offset : offset + (len(run) - offset) // 4 * 4] for run in runs]

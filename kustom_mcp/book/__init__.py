@@ -115,7 +115,7 @@ class Book:
             self._announced[order_id] = None
 
     def announced(self) -> list[str]:
-        """The announced orders that have not been read."""
+        """Return the announced orders that have not been read."""
         return list(self._announced)
 
     def heard(self, order_ids: Iterable[str]) -> None:

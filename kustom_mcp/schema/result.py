@@ -220,7 +220,8 @@ class Result:
         return content
 
     def wire(self, environment: str) -> dict[str, Json]:
-        """A `tools/call` result as MCP puts it on the wire: structured content, and the same JSON as one text block."""
+        """Return a `tools/call` result as MCP puts it on the wire: structured content, and the same JSON as one text
+        block."""
         content = self.structured(environment)
         answer: dict[str, Json] = {
             "resultType": "complete",

@@ -303,7 +303,7 @@ class Settings(BaseModel):
         return self.api_url or _API[self.environment]
 
     def portal_url(self, order_id: str) -> str | None:
-        """The order's page in Kustom's portal (C); None in the sandbox."""
+        """Return the order's page in Kustom's portal (C); None in the sandbox."""
         if self.sandboxed:
             return None
         page = f"{_PORTAL[self.environment]}/orders/list/{quote(order_id, safe='')}"
@@ -322,7 +322,7 @@ class Settings(BaseModel):
 
 
 def fields_of(*kinds: type) -> frozenset[str]:
-    """The settings whose values are of one of these kinds, or hold some."""
+    """Return the settings whose values are of one of these kinds, or hold some."""
     names = [kind.__name__ for kind in kinds]
     return frozenset(
         name for name, field in Settings.model_fields.items() if any(kind in repr(field.annotation) for kind in names)

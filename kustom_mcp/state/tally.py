@@ -54,7 +54,7 @@ def reserve(connection: Connection, key: str, what: dict[str, str], amount: int,
 
 
 def give_back(connection: Connection, key: str) -> None:
-    """One attempt moved nothing. The reservation goes with its last holder."""
+    """Release one attempt, which moved nothing. The reservation goes with its last holder."""
     connection.execute(update(MOVED).where(MOVED.c.key == key).values(holders=MOVED.c.holders - 1))
     connection.execute(delete(MOVED).where(MOVED.c.key == key, MOVED.c.holders <= 0))
 

@@ -50,21 +50,22 @@ class Telemetry:
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
     ) -> AbstractContextManager[Activity]:
-        """A message of the protocol. `meta`: its `_meta`, from which the caller's trace is continued."""
+        """Note a message of the protocol. `meta`: its `_meta`, from which the caller's trace is continued."""
         return NOTHING
 
     def write_part(self, name: WritePart) -> AbstractContextManager[Activity]:
-        """A part of a call that changes something."""
+        """Note a part of a call that changes something."""
         return NOTHING
 
     def attempt(
         self, method: str, template: str, server: tuple[str, int], resends: int
     ) -> AbstractContextManager[Activity]:
-        """One request to Kustom. `template`: the path with its placeholders. `resends`: attempts before this one."""
+        """Note one request to Kustom. `template`: the path with its placeholders. `resends`: attempts before this
+        one."""
         return NOTHING
 
     def event(self, tool: str, event: str, *, outcome: str = "", means: str = "", error: str = "") -> None:
-        """A line of the audit, as far as it can be counted."""
+        """Note a line of the audit, as far as it can be counted."""
 
     def found(self, landed: str) -> None:
         """Note the answer of a check for the effect of a write in doubt."""

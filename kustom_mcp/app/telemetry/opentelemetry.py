@@ -198,7 +198,7 @@ class OpenTelemetry(Telemetry):
         context: Context | None = None,
         timed: Histogram | None = None,
     ) -> Generator[_OpenSpan]:
-        """A span that says how it ended; `timed` gets its duration, under `facts` but without `more`."""
+        """Open a span that says how it ended; `timed` gets its duration, under `facts` but without `more`."""
         attributes = facts | (more or {})
         begun = perf_counter()
         with self._tracer.start_as_current_span(

@@ -19,7 +19,7 @@ _NO_WORKBOOK = "it cannot be read as an Excel file (.xlsx): save it again in Exc
 
 
 def sheets(path: Path, name: str | None) -> list[Sheet]:
-    """The visible sheets, or the one of this name. Unreadable."""
+    """Return the visible sheets, or the one of this name. Unreadable."""
     book = _loaded(path)
     found = [sheet for sheet in book.worksheets if (sheet.sheet_state == "visible" if name is None else False)]
     if name is not None:

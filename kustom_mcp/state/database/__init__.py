@@ -94,7 +94,7 @@ class Store:
 
     @classmethod
     def file(cls, path: Path | None, *, patience: float = PATIENCE) -> Store:
-        """An SQLite file for the processes of one machine, in memory without a path."""
+        """Return an SQLite file for the processes of one machine, in memory without a path."""
 
         def make() -> Database:
             from kustom_mcp.state.database.sqlite import Sqlite
