@@ -58,10 +58,10 @@ class PostgresBook:
         return self._store.skew
 
     def read(self, work: Callable[[BookTransaction], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, snapshot=True), work)
+        return self._run(lambda run_in: self._store.run(run_in, snapshot=True), work)
 
     def write(self, work: Callable[[BookTransaction], T]) -> T:
-        return self._run(lambda leaf: self._store.run(leaf, locks=["book"]), work)
+        return self._run(lambda run_in: self._store.run(run_in, locks=["book"]), work)
 
     def exists(self) -> bool:
         return True

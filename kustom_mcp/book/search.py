@@ -42,11 +42,11 @@ class Coverage(NamedTuple):
 class Search:
     """The questions of one transaction. `scope`: the only order ids that exist for the caller; None is all."""
 
-    def __init__(self, tx: BookTransaction, account: int, wanted: Query, scope: Iterable[str] | None) -> None:
+    def __init__(self, tx: BookTransaction, account: int, query: Query, scope: Iterable[str] | None) -> None:
         self._tx = tx
-        self._wanted = wanted
+        self._query = query
         self._kinds = {number: kind for kind, number in kinds(tx).items()}
-        self._matching = [number for number, kind in self._kinds.items() if wanted.fits(kind)]
+        self._matching = [number for number, kind in self._kinds.items() if query.fits(kind)]
         self._values: dict[str, Any] = {"account": account}
         self._scope = self._scoped(scope)
         self._exact = ""
@@ -150,7 +150,7 @@ class Search:
         if not self._matching:
             return []
         groups: dict[tuple[str, str], list[int]] = {}
-        counted = self._by_sums() if self._wanted.of_kinds and self._scope is None else self._by_rows(self._which)
+        counted = self._by_sums() if self._query.of_kinds and self._scope is None else self._by_rows(self._which)
         for kind, orders, *sums in counted:
             key = (self._kinds[kind].currency, self._kinds[kind].status)
             group = groups.setdefault(key, [0] * (1 + len(AMOUNTS)))
@@ -218,12 +218,12 @@ class Search:
     @property
     def _direct(self) -> bool:
         """Return whether ids, names or refunds lead to the few orders that can match."""
-        return self._scope is not None or self._wanted.reference is not None or self._wanted.refunded_from is not None
+        return self._scope is not None or self._query.reference is not None or self._query.refunded_from is not None
 
     @property
     def _leading(self) -> str:
         """Return the index of refunds, where it leads; ids and names find their indexes themselves."""
-        refunds_alone = self._scope is None and self._wanted.reference is None
+        refunds_alone = self._scope is None and self._query.reference is None
         return self._tx.by("book_by_refunded") if refunds_alone else ""
 
     def _of(self, matching: Iterable[int]) -> str:
@@ -256,7 +256,7 @@ class Search:
 
     def _by_sums(self) -> list[tuple[Any, ...]]:
         """Add up whole days from the sums, and the orders of the days of which only a part is asked for."""
-        first, last = self._wanted.created_from, self._wanted.created_to
+        first, last = self._query.created_from, self._query.created_to
         if first is None and last is None:
             return self._summed(f"day = {ALL_DAYS}")
         first, last = max(first or 1, 1), 2**53 if last is None else last
@@ -294,7 +294,7 @@ class Search:
 
     def _conditions(self) -> list[str]:
         """Return the conditions of a row besides a kind that fits."""
-        wanted, found = self._wanted, list[str]()
+        query, found = self._query, list[str]()
 
         def hold(condition: str, **values: object) -> None:
             found.append(condition)
@@ -302,23 +302,23 @@ class Search:
 
         if self._scope is not None:
             hold(self._scope)
-        if wanted.reference is not None:
-            names = match_reference(self._tx, wanted.reference, self._values, self._scope)
+        if query.reference is not None:
+            names = match_reference(self._tx, query.reference, self._values, self._scope)
             hold(f"number IN ({names.found})", **names.values)
             self._exact = f"number IN ({names.exact})"
-        if wanted.expires_before is not None:
-            hold("expires_at > 0 AND expires_at < :expires_before", expires_before=wanted.expires_before)
-        if wanted.created_from is not None or wanted.created_to is not None:
-            hold("created_at >= :created_from", created_from=max(wanted.created_from or 1, 1))
-        if wanted.created_to is not None:
-            hold("created_at < :created_to", created_to=wanted.created_to)
-        if wanted.refunded_from is not None:
+        if query.expires_before is not None:
+            hold("expires_at > 0 AND expires_at < :expires_before", expires_before=query.expires_before)
+        if query.created_from is not None or query.created_to is not None:
+            hold("created_at >= :created_from", created_from=max(query.created_from or 1, 1))
+        if query.created_to is not None:
+            hold("created_at < :created_to", created_to=query.created_to)
+        if query.refunded_from is not None:
             refunded = "account = :account AND refunded_at <> 0 AND refunded_at >= :refunded_from"
-            hold(refunded, refunded_from=wanted.refunded_from)
-        if wanted.left and not self._direct:
+            hold(refunded, refunded_from=query.refunded_from)
+        if query.left and not self._direct:
             hold(_LEFT)
-        if wanted.min_remaining and wanted.min_remaining > 1:  # 1 is what kinds say already
-            hold("remaining_authorized_amount >= :least", least=wanted.min_remaining)
+        if query.min_remaining and query.min_remaining > 1:  # 1 is what kinds say already
+            hold("remaining_authorized_amount >= :least", least=query.min_remaining)
         return found
 
     def _scoped(self, scope: Iterable[str] | None) -> str | None:
@@ -345,17 +345,17 @@ def match_reference(
 
     `values` has the account, and the values of the condition `scope`: of orders out of scope nothing is told.
     """
-    asked = parse_reference(reference)
-    forms = {f"written{index}": form for index, form in enumerate(sorted(asked.written))}
-    more: dict[str, Any] = {"name": asked.name, "whole": asked.whole, **forms}
+    parsed = parse_reference(reference)
+    forms = {f"written{index}": form for index, form in enumerate(sorted(parsed.written))}
+    more: dict[str, Any] = {"name": parsed.name, "whole": parsed.whole, **forms}
     mine = "SELECT number FROM book {index} WHERE account = :account AND "
     found = "SELECT number FROM book_names WHERE name = :name"
-    for index, start in enumerate(asked.starts):
+    for index, start in enumerate(parsed.starts):
         found += f" UNION {mine.format(index='')}order_id >= :start{index} AND order_id < :beyond{index}"
         more |= {f"start{index}": start, f"beyond{index}": f"{start}~"}
-    if asked.part:
-        last = backwards(asked.part)
-        more |= {"last": last, "before_last": f"{last}~", "anywhere": f"%{asked.part}%"}
+    if parsed.part:
+        last = backwards(parsed.part)
+        more |= {"last": last, "before_last": f"{last}~", "anywhere": f"%{parsed.part}%"}
         anywhere = f"{mine}order_id LIKE :anywhere"
         ending = f"{anywhere} AND id_backwards >= :last AND id_backwards < :before_last"
         within = f" AND {scope}" if scope is not None else ""
