@@ -17,6 +17,7 @@ from kustom_mcp.orders.line_matching import inherit
 from kustom_mcp.orders.line_selection import Built, changed, from_lines, over
 from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.result import ToolError
+from tests.support.documentation_lines import TOMATOES
 
 Line = dict[str, Any]
 
@@ -384,16 +385,6 @@ def test_lines_that_look_alike_are_told_apart_by_their_other_fields() -> None:
 
 
 # Checks
-
-
-TOMATOES: Line = {
-    "type": "physical",
-    "reference": "123050",
-    "name": "Tomatoes",
-    "quantity": 10,
-    "quantity_unit": "kg",
-    "tax_rate": 2500,
-}
 
 
 def test_the_documented_short_form_is_passed_on_with_a_warning() -> None:

@@ -10,6 +10,7 @@ from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Response
 from tests.support.direct import ask
+from tests.support.documentation_lines import TOMATOES
 
 MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LINE = {"reference": "A", "name": "Thing", "quantity": 1, "unit_price": 1000, "total_amount": 1000}
@@ -54,21 +55,13 @@ def test_a_finished_order_cannot_be_acknowledged() -> None:
 
 def test_the_documented_change_of_an_authorization_is_accepted_as_it_stands() -> None:
     simulator, _, path = shop({"order_amount": 20000, "purchase_currency": "PLN"})
-    tomatoes = {
-        "type": "physical",
-        "reference": "123050",
-        "name": "Tomatoes",
-        "quantity": 10,
-        "quantity_unit": "kg",
-        "tax_rate": 2500,
-    }
-    body = {"order_amount": 6000, "description": "Added charger", "order_lines": [tomatoes]}
+    body = {"order_amount": 6000, "description": "Added charger", "order_lines": [TOMATOES]}
     before = ask(simulator, "GET", path).json()
     assert ask(simulator, "PATCH", f"{path}/authorization", body).status == 204
     assert ask(simulator, "GET", path).json() == before | {
         "order_amount": 6000,
         "remaining_authorized_amount": 6000,
-        "order_lines": [tomatoes],
+        "order_lines": [TOMATOES],
     }
 
 

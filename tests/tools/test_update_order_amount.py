@@ -6,20 +6,13 @@ from typing import Any
 
 import pytest
 
+from tests.support import documentation_lines
 from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("authorized-sek")
 TOMATOES = demo("documentation-tomatoes")
-TOMATO_LINE: dict[str, Any] = {
-    "type": "physical",
-    "reference": "123050",
-    "name": "Tomatoes",
-    "quantity": 10,
-    "quantity_unit": "kg",
-    "tax_rate": 2500,
-    "total_tax_amount": 1200,
-}
+TOMATO_LINE = documentation_lines.TOMATOES | {"total_tax_amount": 1200}
 """The line in Kustom's documentation: without prices."""
 
 BLANKET = {

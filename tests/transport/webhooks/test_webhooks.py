@@ -7,7 +7,6 @@ import signal
 import socket
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,18 +27,6 @@ TOWEL = demo("captured-sek")
 NOBODY = "00000000-0000-4000-8000-000000000404"
 CANARY = "Ingrid Canarysdotter"
 NEW_SECRET = "whsec_dGhlIHNlY3JldCBhZnRlciB0aGlzIG9uZQ=="
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Kustom]:
-    with simulating() as kustom:
-        yield kustom
-
-
-@pytest.fixture
-def kustom(simulator: Kustom) -> Kustom:
-    simulator.reset()
-    return simulator
 
 
 def said(served: Served) -> str:
