@@ -1,4 +1,4 @@
-"""Recognise the capture or refund that a request made, by what the entry says and never by a sum.
+"""Recognise the capture or refund that a request made by the fields of its entry, never by a sum.
 
 An entry is *ours* when its amount and every field that it gives back agree with what was sent, and at least one of the
 fields that tell wishes apart is among them: the reference, the description, the lines or the shipments. Kustom may trim
@@ -21,11 +21,11 @@ from kustom_mcp.api.models import Capture, Order, OrderLine, Refund, ShippingInf
 from kustom_mcp.text import alike, same_start
 
 OUR_REFERENCE = "km-"
-"""How a reference begins that this server gave, because the request had none."""
+"""The beginning of a reference that this server gave, because the request had none."""
 
 
 class EntryKind(Enum):
-    """Where an order keeps the entries of an operation."""
+    """The kinds of entries that an order lists."""
 
     CAPTURE = "capture"
     REFUND = "refund"
@@ -36,7 +36,7 @@ class EntryKind(Enum):
 
 
 class Likeness(Enum):
-    """What an entry says of itself, compared with what was sent."""
+    """The result of comparing an entry with a request."""
 
     OURS = "ours"
     UNCERTAIN = "uncertain"
@@ -46,7 +46,7 @@ class Likeness(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What a request for a capture or a refund carries, as far as its entry may give it back. `amount` in minor units.
+    """The fields of a request for a capture or a refund that its entry may give back. `amount` in minor units.
 
     `lines` is None where the request named none, or where they are not known any more.
     """
@@ -59,7 +59,7 @@ class Sent:
     shipments: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
 
     def likeness(self, entry: Capture | Refund) -> Likeness:
-        """Compare one entry with what was sent."""
+        """Compare one entry with the request."""
         if amount_of(entry) != self.amount:
             return Likeness.ANOTHER
         described = _text(self.description, entry.description)
@@ -108,7 +108,7 @@ def id_of(entry: Capture | Refund) -> str | None:
 
 
 def time_of(entry: Capture | Refund) -> str | None:
-    """When an entry was made, as Kustom says it."""
+    """The time of an entry, as Kustom gives it."""
     return entry.captured_at if isinstance(entry, Capture) else entry.refunded_at
 
 
@@ -118,7 +118,7 @@ def reference_of(key: UUID) -> str:
 
 
 def sent_by(kind: EntryKind, amount: int, key: UUID, body: Mapping[str, Any]) -> Sent:
-    """What a request with this key carries. `body`: the request, or the arguments of the call that makes it."""
+    """The fields of a request with this key. `body`: the request, or the arguments of the call that makes it."""
     return Sent(
         kind=kind,
         amount=amount,
@@ -130,7 +130,7 @@ def sent_by(kind: EntryKind, amount: int, key: UUID, body: Mapping[str, Any]) ->
 
 
 class _Told(Enum):
-    """What one field says."""
+    """The result of comparing one field."""
 
     AGREES = 1
     DIFFERS = 2
@@ -147,7 +147,7 @@ def _text(sent: str | None, given: str | None) -> _Told:
 
 
 def _same_line(sent: Mapping[str, Any], line: OrderLine) -> bool:
-    """Whether a line agrees with a line that was sent, in all fields that both have."""
+    """Return whether a line agrees with a line that was sent, in all fields that both have."""
     for name in ("quantity", "unit_price", "tax_rate", "total_amount", "total_tax_amount", "total_discount_amount"):
         figure = getattr(line, name)
         if figure is not None and sent.get(name) is not None and figure != sent[name]:
@@ -158,6 +158,6 @@ def _same_line(sent: Mapping[str, Any], line: OrderLine) -> bool:
 
 
 def _same_shipment(sent: Mapping[str, Any], given: ShippingInfo) -> bool:
-    """Whether a shipment agrees with one that was sent, in all fields that both have; one at least."""
+    """Return whether a shipment agrees with one that was sent, in all fields that both have; one at least."""
     told = [_text(text, getattr(given, name, None)) for name, text in sent.items()]
     return _Told.AGREES in told and _Told.DIFFERS not in told
