@@ -47,9 +47,10 @@ class Journal:
         self._entry = {"account": account.name, "tool": tool, **who, "arguments": without_text(arguments)}
         self.arguments = arguments
         self.binding = digest([account.name, tool, arguments])
-        self._digest = self.binding.hex()
+        wish = {name: value for name, value in arguments.items() if name != "currency"}  # that only checks the others
+        self._digest = digest([account.name, tool, wish]).hex()
         earlier = [digest([account.environment, name, tool, arguments]).hex() for name in account.earlier]
-        self._digests = (self._digest, *earlier)
+        self._digests = tuple(dict.fromkeys((self._digest, self.binding.hex(), *earlier)))
         """The digests of this call: the present one, and those of earlier versions, where several merchants may have
         shared the name of an account, but not the order: nothing that was sent for it may be sent again."""
         self._record = ""

@@ -25,7 +25,7 @@ from kustom_mcp.api.field_limits import (
     SHIPPING_METHODS,
 )
 from kustom_mcp.settings.links import host_of
-from kustom_mcp.text import has_url
+from kustom_mcp.text import clean, has_url
 
 AMOUNT_FIELDS = frozenset(
     {
@@ -72,6 +72,13 @@ def _no_url(value: str) -> str:
         raise PydanticCustomError(
             "INVALID_ARGUMENT", "the customer sees this text, so it may not contain a link or a web address"
         )
+    return value
+
+
+def _visible(value: str) -> str:
+    """Check that a text has a visible character: blanks would overwrite what is there, with nobody asked."""
+    if not clean(value).strip():
+        raise PydanticCustomError("INVALID_ARGUMENT", "has no visible character; to empty it, name it in clear")
     return value
 
 
@@ -127,7 +134,9 @@ Price = Annotated[int, Field(le=MAX_AMOUNT, ge=-MAX_AMOUNT)]
 Whole = Annotated[int, Field(ge=0, le=10_000_000)]
 Description = Annotated[str, _text("CaptureRequest", "description"), AfterValidator(_no_url)]
 Reference = Annotated[str, _text("CaptureRequest", "reference"), AfterValidator(_no_url)]
-OrderReference = Annotated[str, _text("UpdateMerchantReferences", "merchant_reference1"), AfterValidator(_no_url)]
+OrderReference = Annotated[
+    str, _text("UpdateMerchantReferences", "merchant_reference1"), AfterValidator(_no_url), AfterValidator(_visible)
+]
 ParcelText = Annotated[str, _text("ShippingInfo", "tracking_number"), AfterValidator(_no_link)]
 Link = Annotated[str, _text("ShippingInfo", "tracking_uri"), AfterValidator(_web_link)]
 
@@ -195,19 +204,19 @@ class ShipmentIn(InputObject):
 class AddressIn(InputObject):
     """The fields of a shipping address to change."""
 
-    given_name: Annotated[str, _text("Address", "given_name")] | None = None
-    family_name: Annotated[str, _text("Address", "family_name")] | None = None
-    title: Annotated[str, _text("Address", "title")] | None = None
-    organization_name: Annotated[str, _text("Address", "organization_name")] | None = None
-    attention: Annotated[str, _text("Address", "attention")] | None = None
-    street_address: Annotated[str, _text("Address", "street_address")] | None = None
-    street_address2: Annotated[str, _text("Address", "street_address2")] | None = None
-    postal_code: Annotated[str, _text("Address", "postal_code")] | None = None
-    city: Annotated[str, _text("Address", "city")] | None = None
-    region: Annotated[str, _text("Address", "region")] | None = None
+    given_name: Annotated[str, _text("Address", "given_name"), AfterValidator(_visible)] | None = None
+    family_name: Annotated[str, _text("Address", "family_name"), AfterValidator(_visible)] | None = None
+    title: Annotated[str, _text("Address", "title"), AfterValidator(_visible)] | None = None
+    organization_name: Annotated[str, _text("Address", "organization_name"), AfterValidator(_visible)] | None = None
+    attention: Annotated[str, _text("Address", "attention"), AfterValidator(_visible)] | None = None
+    street_address: Annotated[str, _text("Address", "street_address"), AfterValidator(_visible)] | None = None
+    street_address2: Annotated[str, _text("Address", "street_address2"), AfterValidator(_visible)] | None = None
+    postal_code: Annotated[str, _text("Address", "postal_code"), AfterValidator(_visible)] | None = None
+    city: Annotated[str, _text("Address", "city"), AfterValidator(_visible)] | None = None
+    region: Annotated[str, _text("Address", "region"), AfterValidator(_visible)] | None = None
     country: Annotated[str, Field(pattern="^[A-Za-z]{2}$")] | None = None
-    email: Annotated[str, _text("Address", "email")] | None = None
-    phone: Annotated[str, _text("Address", "phone")] | None = None
+    email: Annotated[str, _text("Address", "email"), AfterValidator(_visible)] | None = None
+    phone: Annotated[str, _text("Address", "phone"), AfterValidator(_visible)] | None = None
 
 
 def _in_order(names: list[str]) -> list[str]:

@@ -166,3 +166,12 @@ async def test_a_due_date_is_not_extended_twice_by_a_repeat() -> None:
         for _ in range(2):
             await talk.call(DUE_DATE.tool, given, confirm=True)
         assert talk.sent == DUE_DATE.sent(talk, order_id)
+
+
+async def test_the_currency_is_a_check_and_makes_no_other_call() -> None:
+    async with conversation(**only(REFUND, FLAG)) as talk:
+        _, given = REFUND.begin(talk)
+        calls = [given, {**given, "currency": "SEK"}, {**given, "currency": "sek"}]
+        answers = [await talk.call(REFUND.tool, call, confirm=True) for call in calls]
+        assert [answer["outcome"] for answer in answers] == ["applied", "already_applied", "already_applied"]
+        assert len(talk.sent) == 1

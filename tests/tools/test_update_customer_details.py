@@ -182,3 +182,12 @@ async def test_an_order_that_does_not_exist_has_no_address() -> None:
     async with steady() as talk:
         assert await talk.call("update_customer_details", order_id=NOBODY, shipping_address=NEW_YORK) == NOT_FOUND
         assert talk.sent == []
+
+
+@pytest.mark.parametrize("blank", [" ", "\u200b"], ids=["blank", "zero width"])
+async def test_an_address_field_without_a_visible_character_is_refused(blank: str) -> None:
+    async with steady() as talk:
+        given = {"order_id": ORDER, "shipping_address": {"city": blank}}
+        answer = await talk.call("update_customer_details", given)
+        assert (answer["error"]["code"], answer["error"]["field"]) == ("INVALID_ARGUMENT", "shipping_address.city")
+        assert "name it in clear" in answer["error"]["message"]

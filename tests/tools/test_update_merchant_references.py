@@ -105,3 +105,10 @@ async def test_an_order_that_does_not_exist_gets_no_reference() -> None:
     async with steady() as talk:
         assert await talk.call("update_merchant_references", DOCUMENTED, order_id=NOBODY) == NOT_FOUND
         assert talk.sent == []
+
+
+@pytest.mark.parametrize("blank", [" ", "\u200b", "\t \u00a0"], ids=["blank", "zero width", "other blanks"])
+async def test_a_reference_without_a_visible_character_overwrites_nothing(blank: str) -> None:
+    async with steady() as talk:
+        answer = await talk.call("update_merchant_references", order_id=ORDER, merchant_reference1=blank)
+        assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "INVALID_ARGUMENT", [])
