@@ -34,6 +34,7 @@ from kustom_mcp.settings.settings import Settings
 from kustom_mcp.simulator.behaviours import marked
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.states import PERMISSIONS
+from kustom_mcp.simulator.switches import ABOUT, VALUES
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
 from tests.support.transcripts import transcript
@@ -196,6 +197,12 @@ def _assumed() -> str:
     return "\n".join(f"- {item.sentence}" for item in [*others, *permissions])
 
 
+def _assumptions() -> str:
+    """The switches, each with its values, the assumed one first."""
+    rows = [(f"`{name}`", ", ".join(f"`{value}`" for value in VALUES[name]), about) for name, about in ABOUT.items()]
+    return _table(("name", "values", "what it decides"), rows)
+
+
 def _rooms() -> str:
     """The rooms from top to bottom as the contract has them, each with what it is for and the rooms that it imports."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -242,6 +249,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "codes": _codes,
     "demo-orders": _demo_orders,
     "assumed": _assumed,
+    "assumptions": _assumptions,
     "rooms": _rooms,
 }
 

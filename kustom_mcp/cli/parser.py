@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "simulate":
         from kustom_mcp.cli import simulate
 
-        return simulate.run(given.port, given.orders, given.hooks)
+        return simulate.run(given.port, given.orders, given.hooks, given.assume)
     if given.command == "demo":
         from kustom_mcp.cli.demo import command as demo
 
@@ -136,6 +136,13 @@ def parse(argv: Sequence[str]) -> Namespace:
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
     simulate.add_argument("--hooks", default=None, metavar="URL", help="send webhooks to this http URL on loopback")
+    simulate.add_argument(
+        "--assume",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="assume something else of Kustom than the sandbox does, such as keys=forgotten",
+    )
     for sandboxed in (serve, simulate):
         sandboxed.add_argument(
             "--orders", type=_orders, default=0, metavar="N", help="in the sandbox: so many more invented orders"

@@ -7,20 +7,24 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox
 from kustom_mcp.simulator.sending import WebhookTarget, send_events
 from kustom_mcp.simulator.serve import serve
+from kustom_mcp.simulator.switches import Switches
 
 DEFAULT_PORT = 8090
 HOST = "127.0.0.1"
 
 
-async def simulate(port: int, orders: int = 0, hooks: WebhookTarget | None = None) -> None:
+async def simulate(
+    port: int, orders: int = 0, hooks: WebhookTarget | None = None, switches: Switches | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM. Port 0 takes any free one. Raises OSError where the port cannot be had."""
-    simulator = crowded(orders)
+    simulator = crowded(orders, switches)
     sending = None
     if hooks is not None:
         simulator.outbox = Outbox()
@@ -45,24 +49,29 @@ async def simulate(port: int, orders: int = 0, hooks: WebhookTarget | None = Non
         return
 
 
-def crowded(orders: int) -> Simulator:
+def crowded(orders: int, switches: Switches | None = None) -> Simulator:
     """A simulator with its demo orders, and so many more."""
     from kustom_mcp.simulator.crowd import invented_orders
 
-    return Simulator(seeds=(*demo_orders(), *invented_orders(orders)))
+    return Simulator(switches=switches, seeds=(*demo_orders(), *invented_orders(orders)))
 
 
-def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> int:
+def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None, assumptions: Sequence[str] = ()) -> int:
     """The command: exit code 0 after a signal, 2 with one line on stderr where the port cannot be had."""
     try:
         address = WebhookTarget.of(hooks) if hooks else None
     except ValueError as error:
         print(f"kustom-mcp: --hooks: {error}", file=sys.stderr)
         return 2
+    try:
+        switches = assumed(assumptions)
+    except ValueError as error:
+        print(f"kustom-mcp: --assume: {error}", file=sys.stderr)
+        return 2
     if address is not None:
         print(f"webhooks are of merchant {MERCHANT}, signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
     try:
-        asyncio.run(simulate(port, orders, address))
+        asyncio.run(simulate(port, orders, address, switches))
     except BrokenPipeError:  # nobody waits for the port
         raise
     except (OSError, OverflowError) as problem:
@@ -71,6 +80,15 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None) -> 
         print(f"kustom-mcp: --port {port}: {reason}", file=sys.stderr)
         return 2
     return 0
+
+
+def assumed(given: Sequence[str]) -> Switches:
+    """Read assumptions, each NAME=VALUE. ValueError with what is possible."""
+    switches = Switches()
+    for text in given:
+        name, _, value = text.partition("=")
+        switches = switches.assume({name.strip(): value.strip()})
+    return switches
 
 
 def _announce(port: int) -> None:

@@ -8,12 +8,12 @@ a replay.
 import base64
 import binascii
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from kustom_mcp.simulator import payout_calls, states
+from kustom_mcp.simulator import payout_calls, reading, states
 from kustom_mcp.simulator.calls import ApiCall
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import Json, made_up_id
@@ -78,7 +78,7 @@ class Simulator:
             del self.requests[: MAX_LOG // 10]
 
     def reset(self) -> None:
-        """Return to the demo orders; keys, faults and the log are forgotten."""
+        """Return to the demo orders and the switches of the start; keys, faults and the log are forgotten."""
         self.store.reset()
         self.faults.clear()
         self.requests.clear()
@@ -86,6 +86,10 @@ class Simulator:
     def advance(self, seconds: float) -> None:
         """Move the clock on."""
         self.store.advance(seconds)
+
+    def assume(self, given: Mapping[str, str]) -> None:
+        """Assume something else from now on. ValueError with what is possible."""
+        self.store.switches = self.store.switches.assume(given)
 
     def add_order(self, given: Json, name: str | None = None) -> StoredOrder:
         """Add an order from any part of one."""
@@ -121,16 +125,31 @@ class Simulator:
             self.store.remember(merchant, key, response)
         return response, False
 
+    def by_hand(self, route: Route, ids: Mapping[str, str], body: Any) -> Response:
+        """Answer what somebody does in Kustom's portal: no request to the API, so neither key nor log."""
+        return self._guard(lambda: self._act(route, self._call(route, ids, _checked(route, body, self.store.switches))))
+
     def _perform(self, request: Request) -> Response:
-        try:
+        def answer() -> Response:
             if request.segments[: len(payout_calls.PREFIX)] == payout_calls.PREFIX:
                 return payout_calls.answer(self.store, request)
-            route, call = self._prepare(request)
-            response = route.perform(call)
-            if route.operation in CAUSED_BY:
-                kind, header, name = CAUSED_BY[route.operation]
-                self.tell(kind, call.record.order["order_id"], **{name: response.headers[header]})
-            return response
+            return self._act(*self._prepare(request))
+
+        return self._guard(answer)
+
+    def _act(self, route: Route, call: ApiCall) -> Response:
+        before = None if route.method == "GET" else reading.snapshot(self.store, call.record)
+        response = route.perform(call)
+        if before is not None:
+            reading.note_write(self.store, call.record, before)
+        if route.operation in CAUSED_BY:
+            kind, header, name = CAUSED_BY[route.operation]
+            self.tell(kind, call.record.order["order_id"], **{name: response.headers[header]})
+        return response
+
+    def _guard(self, answer: Callable[[], Response]) -> Response:
+        try:
+            return answer()
         except ErrorAnswer as problem:
             return self.error(problem.status, problem.code, *problem.messages)
         except states.OperationRefused as refusal:
@@ -144,15 +163,17 @@ class Simulator:
             raise ErrorAnswer(404, "RESOURCE_NOT_FOUND", ["The requested resource was not found."])
         route, ids = found
         body = self._body(route, request)
+        host = request.header("Host")
+        return route, self._call(route, ids, body, f"http://{host}" if host else "")
+
+    def _call(self, route: Route, ids: Mapping[str, str], body: Json, origin: str = "") -> ApiCall:
         order_id = ids["order_id"]
-        if self.store.switches.malformed_order_id_is_400 and not _UUID_SHAPE.fullmatch(order_id):
+        if self.store.switches.malformed_order_id == "400" and not _UUID_SHAPE.fullmatch(order_id):
             raise ErrorAnswer(400, "INVALID_REQUEST_PARAMETERS", ["order_id: must be a UUID"])
         record = self.store.find(order_id)
         if record is None:
             raise ErrorAnswer(404, route.lost, [f"Order {order_id} not found."])
-        host = request.header("Host")
-        origin = f"http://{host}" if host else ""
-        return route, ApiCall(route.operation, self.store, record, ids, body, origin)
+        return ApiCall(route.operation, self.store, record, ids, body, origin)
 
     def _body(self, route: Route, request: Request) -> Json:
         switches = self.store.switches
@@ -167,11 +188,18 @@ class Simulator:
             value = parse_json(request.body)
         except NotJson:
             raise ErrorAnswer(400, "BAD_REQUEST", ["The request body is not valid JSON."]) from None
-        problems = list(route.body.problems(value, ""))
-        if problems:
-            code = "INVALID_REQUEST_PARAMETERS" if switches.limits_status == 400 else "UNPROCESSABLE_ENTITY"
-            raise ErrorAnswer(switches.limits_status, code, problems)
-        return value
+        return _checked(route, value, switches)
+
+
+def _checked(route: Route, value: Any, switches: Switches) -> Json:
+    """Return the body of a call, held against its limits; an empty one where the call takes none."""
+    if route.body is None:
+        return {}
+    problems = list(route.body.problems(value, ""))
+    if problems:
+        code = "INVALID_REQUEST_PARAMETERS" if switches.limits == "400" else "UNPROCESSABLE_ENTITY"
+        raise ErrorAnswer(int(switches.limits), code, problems)
+    return value
 
 
 def merchant_of(request: Request) -> str | None:

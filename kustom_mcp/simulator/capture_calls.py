@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kustom_mcp.simulator import states
+from kustom_mcp.simulator import reading, states
 from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, created
 from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
 from kustom_mcp.simulator.store import PAY_LATER
@@ -13,7 +13,8 @@ DUE_DATE_FEES: Final = {14: 500, 30: 1000, 60: 2000}
 
 def list_captures(call: ApiCall) -> Response:
     """Return all captures."""
-    return json_response(200, call.record.order["captures"])
+    order = reading.visible(call.store, call.record)
+    return json_response(200, reading.shown_entries(call.store, order, "captures"))
 
 
 def capture_order(call: ApiCall) -> Response:
@@ -43,7 +44,10 @@ def capture_order(call: ApiCall) -> Response:
 
 def get_capture(call: ApiCall) -> Response:
     """Return one capture."""
-    return json_response(200, _capture(call))
+    for capture in reading.visible(call.store, call.record)["captures"]:
+        if capture["capture_id"] == call.ids["capture_id"]:
+            return json_response(200, reading.shown_entry(call.store, capture))
+    raise _no_capture(call)
 
 
 def append_capture_shipping_info(call: ApiCall) -> Response:
@@ -81,8 +85,12 @@ def extend_due_date(call: ApiCall) -> Response:
 def _capture(call: ApiCall) -> Json:
     capture = call.record.capture(call.ids["capture_id"])
     if capture is None:
-        raise ErrorAnswer(404, "NO_SUCH_CAPTURE", [f"Capture {call.ids['capture_id']} not found."])
+        raise _no_capture(call)
     return capture
+
+
+def _no_capture(call: ApiCall) -> ErrorAnswer:
+    return ErrorAnswer(404, "NO_SUCH_CAPTURE", [f"Capture {call.ids['capture_id']} not found."])
 
 
 def _need_captures(call: ApiCall) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoints under /sandbox: orders, clock, reset, faults, webhooks, the log.
+"""The sandbox's own endpoints under /sandbox: orders, clock, reset, faults, assumptions, the portal, webhooks, the log.
 
 They need no credentials, since the sandbox listens on loopback only.
 """
@@ -6,6 +6,7 @@ They need no credentials, since the sandbox listens on loopback only.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import made_up_id
 from kustom_mcp.simulator.faults import KINDS, Fault
 from kustom_mcp.simulator.limits import Items, Rule, Shape, Text, Whole
+from kustom_mcp.simulator.routes import ROUTES, Route
 from kustom_mcp.simulator.wire import NotJson, Request, Response, json_response, parse_json
 
 _ANY_OBJECT: Final = Shape({})
@@ -58,6 +60,12 @@ FAULT: Final = Shape(
 )
 
 
+PORTAL: Final = Shape(
+    {"order_id": Text(255), "operation": Text(100), "capture_id": Text(255), "body": _ANY_OBJECT},
+    required=("order_id", "operation"),
+)
+
+
 class _Wrong(Exception):
     """A request that the sandbox cannot follow, with the reasons."""
 
@@ -68,30 +76,81 @@ def handle(simulator: Simulator, request: Request) -> Response:
 
 
 def _answer(simulator: Simulator, request: Request) -> Response:
-    call = f"{request.method} {request.path}"
     if request.segments[:2] == ("sandbox", "hooks"):
         return _hooks(simulator, request)
+    follow = _CALLS.get(f"{request.method} {request.path}")
+    if follow is None:
+        return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
     try:
-        if call == "GET /sandbox/orders":
-            return json_response(200, _list(simulator))
-        if call == "POST /sandbox/orders":
-            return _add(simulator, _body(request, ORDER_PART))
-        if call == "GET /sandbox/requests":
-            return json_response(200, [asdict(seen) for seen in simulator.requests])
-        if call == "POST /sandbox/clock":
-            simulator.advance(_body(request, CLOCK)["advance_seconds"])
-            return Response(204)
-        if call == "GET /sandbox/faults":
-            return json_response(200, [asdict(fault) for fault in simulator.faults.waiting()])
-        if call == "POST /sandbox/faults":
-            simulator.faults.add(_fault(_body(request, FAULT)))
-            return Response(204)
+        return follow(simulator, request)
     except _Wrong as problem:
         return simulator.error(400, "INVALID_REQUEST_PARAMETERS", *map(str, problem.args))
-    if call == "POST /sandbox/reset":
-        simulator.reset()
-        return Response(204)
-    return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
+
+
+def _move_clock(simulator: Simulator, request: Request) -> Response:
+    simulator.advance(_body(request, CLOCK)["advance_seconds"])
+    return _DONE
+
+
+def _add_fault(simulator: Simulator, request: Request) -> Response:
+    simulator.faults.add(_fault(_body(request, FAULT)))
+    return _DONE
+
+
+def _reset(simulator: Simulator, _request: Request) -> Response:
+    simulator.reset()
+    return _DONE
+
+
+def _assume(simulator: Simulator, request: Request) -> Response:
+    """Follow a request such as {"keys": "forgotten"}, or {"name": "keys", "value": "forgotten"}."""
+    given = _body(request, _ANY_OBJECT)
+    if given.keys() == {"name", "value"}:
+        given = {str(given["name"]): given["value"]}
+    try:
+        simulator.assume({name: str(value) for name, value in given.items()})
+    except ValueError as problem:
+        raise _Wrong(str(problem)) from None
+    return _DONE
+
+
+def _portal(simulator: Simulator, request: Request) -> Response:
+    """Act on an order as somebody does in Kustom's portal: the answer is that of the API's call."""
+    given = _body(request, PORTAL)
+    route = PORTAL_NAMES.get(_plain(given["operation"]))
+    if route is None:
+        names = ", ".join(sorted({known.operation for known in PORTAL_NAMES.values()}))
+        raise _Wrong(f"operation: must be one of {names}")
+    body = dict(given.get("body", {}))
+    ids = {"order_id": given["order_id"], "capture_id": given.get("capture_id") or str(body.pop("capture_id", ""))}
+    return simulator.by_hand(route, ids, body)
+
+
+def _plain(name: str) -> str:
+    """Return an operation's name in small letters alone: refund_order and refundOrder are the same."""
+    return re.sub(r"[^a-z]", "", name.lower()).removeprefix("kustom")
+
+
+def _portal_names() -> dict[str, Route]:
+    """Return the writes of the API by every name that they have: Kustom's, a tool's, a verb."""
+    others = {
+        "acknowledgeOrder": ("acknowledge",),
+        "updateAuthorization": ("updateorderamount", "authorization", "amount"),
+        "updateMerchantReferences": ("merchantreferences", "references"),
+        "updateCustomerDetails": ("customerdetails", "address"),
+        "appendOrderShippingInfo": ("addshippinginfo", "shippinginfo"),
+        "cancelOrder": ("cancel",),
+        "extendAuthorizationTime": ("extendauthorization", "extend"),
+        "releaseRemainingAuthorization": ("release",),
+        "captureOrder": ("capture", "captures"),
+        "appendCaptureShippingInfo": ("addcaptureshippinginfo",),
+        "refundOrder": ("refund", "refunds"),
+    }
+    writes = [route for route in ROUTES if route.method != "GET"]
+    return {name: route for route in writes for name in (_plain(route.operation), *others.get(route.operation, ()))}
+
+
+PORTAL_NAMES: Final = _portal_names()
 
 
 def _hooks(simulator: Simulator, request: Request) -> Response:
@@ -127,7 +186,8 @@ def _list(simulator: Simulator) -> list[dict[str, str]]:
     ]
 
 
-def _add(simulator: Simulator, given: dict[str, Any]) -> Response:
+def _add(simulator: Simulator, request: Request) -> Response:
+    given = _body(request, ORDER_PART)
     name = given.pop("name", None)
     try:
         record = simulator.add_order(given, name)
@@ -172,3 +232,20 @@ def _headers(given: dict[str, Any]) -> dict[str, str]:
         if not _HEADER_NAME.fullmatch(name) or not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
             raise _Wrong("headers: must be names and printable texts")
     return given
+
+
+_DONE: Final = Response(204)
+_CALLS: Final[dict[str, Callable[[Simulator, Request], Response]]] = {
+    "GET /sandbox/orders": lambda simulator, _: json_response(200, _list(simulator)),
+    "POST /sandbox/orders": _add,
+    "GET /sandbox/requests": lambda simulator, _: json_response(200, [asdict(seen) for seen in simulator.requests]),
+    "POST /sandbox/clock": _move_clock,
+    "GET /sandbox/faults": lambda simulator, _: json_response(
+        200, [asdict(fault) for fault in simulator.faults.waiting()]
+    ),
+    "POST /sandbox/faults": _add_fault,
+    "GET /sandbox/assume": lambda simulator, _: json_response(200, simulator.store.switches.values()),
+    "POST /sandbox/assume": _assume,
+    "POST /sandbox/portal": _portal,
+    "POST /sandbox/reset": _reset,
+}

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from kustom_mcp.simulator import states
+from kustom_mcp.simulator import reading, states
 from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, invalid
 from kustom_mcp.simulator.drafts import Json, expiry_after, stamp
 from kustom_mcp.simulator.store import KLARNA_METHODS, StoredOrder, parse_time
@@ -19,7 +19,7 @@ MANDATORY_ADDRESS: Final = ("street_address", "postal_code", "city", "country")
 
 def get_order(call: ApiCall) -> Response:
     """Return the whole order."""
-    return json_response(200, call.record.order)
+    return json_response(200, reading.shown(call.store, call.record))
 
 
 def acknowledge_order(call: ApiCall) -> Response:
@@ -32,7 +32,7 @@ def acknowledge_order(call: ApiCall) -> Response:
 def update_authorization(call: ApiCall) -> Response:
     """Set a new total and a complete new list of lines."""
     record, body = call.record, call.body
-    if "order_lines" not in body and not call.store.switches.lines_optional:
+    if "order_lines" not in body and call.store.switches.order_lines == "required":
         raise invalid("order_lines: must not be null")
     check_sums(call, body["order_amount"])
     position = states.reprice(record.position, body["order_amount"], call.store.switches, may_raise=_may_raise(record))

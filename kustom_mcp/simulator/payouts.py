@@ -37,7 +37,7 @@ def transactions(store: OrderStore, origin: str, order_id: str | None = None) ->
     else:
         record = store.find(order_id)
         records = [record] if record else []
-    now, signed = store.now(), store.switches.signed_transactions
+    now, signed = store.now(), store.switches.transactions == "signed"
     return [_shown(entry, origin, now, signed=signed) for record in records for entry in _entries(record)]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kustom_mcp.simulator import states
+from kustom_mcp.simulator import reading, states
 from kustom_mcp.simulator.allocation import RETURN_FEE, allocate, line_total, of_capture
 from kustom_mcp.simulator.calls import ApiCall, check_sums, created
 from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
@@ -42,10 +42,10 @@ def refund_order(call: ApiCall) -> Response:
 
 def get_refund(call: ApiCall) -> Response:
     """Return one refund."""
-    refunds: list[Json] = call.record.order["refunds"]
+    refunds: list[Json] = reading.visible(call.store, call.record)["refunds"]
     for refund in refunds:
         if refund["refund_id"] == call.ids["refund_id"]:
-            return json_response(200, refund)
+            return json_response(200, reading.shown_entry(call.store, refund))
     raise ErrorAnswer(404, "NOT_FOUND", [f"Refund {call.ids['refund_id']} was not found for the order."])
 
 

@@ -128,11 +128,11 @@ def advance(status: str, event: OrderEvent, switches: Switches) -> str:
     after = TRANSITIONS.get((status, event))
     if after is None:
         raise IllegalEvent(f"{status}: no transition for {event}")
-    if event is OrderEvent.RELEASED and switches.release_closes:
+    if event is OrderEvent.RELEASED and switches.release == "CLOSED":
         return Status.CLOSED
-    if event is OrderEvent.REFUNDED_ALL and status == Status.CAPTURED and switches.full_refund_closes:
+    if event is OrderEvent.REFUNDED_ALL and status == Status.CAPTURED and switches.full_refund == "CLOSED":
         return Status.CLOSED
-    if event is OrderEvent.EXPIRED and status == Status.PART_CAPTURED and not switches.part_captured_expires:
+    if event is OrderEvent.EXPIRED and status == Status.PART_CAPTURED and switches.part_captured_expiry != "EXPIRED":
         return Status.PART_CAPTURED
     return after
 

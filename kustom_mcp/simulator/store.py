@@ -51,6 +51,8 @@ class StoredOrder:
     can_expire: bool = True
     acknowledged: bool = False
     extra_due_days: dict[str, int] = field(default_factory=dict[str, int])
+    before: list[tuple[datetime, Json]] = field(default_factory=list[tuple[datetime, Json]])
+    """The order as it was before each write that reads do not see yet, with the time of the write; see `reading`."""
 
     def move(self, position: Position) -> None:
         """Take over a new money side; the visible fields follow."""
@@ -95,7 +97,7 @@ class OrderStore:
     """Orders by id, a movable clock, and the answers that idempotency keys bring back."""
 
     def __init__(self, clock: Clock, switches: Switches, seeds: Iterable[Seed]) -> None:
-        self.switches = switches
+        self.switches = self._assumed = switches
         self.announce: Callable[[str], None] | None = None
         """Hears the id of every order that is added, as a webhook would tell it."""
         self._clock = clock
@@ -103,7 +105,8 @@ class OrderStore:
         self.reset()
 
     def reset(self) -> None:
-        """Return to the demo orders, the real time and no remembered keys."""
+        """Return to the demo orders, the real time, the switches of the start and no remembered keys."""
+        self.switches = self._assumed
         self._offset = timedelta()
         self._answers: dict[tuple[str, str], tuple[datetime, Response]] = {}
         self._records: dict[str, StoredOrder] = {}
@@ -159,7 +162,7 @@ class OrderStore:
 
     def remember(self, merchant: str, key: str, answer: Response) -> None:
         """Keep a successful answer; errors are not kept, so that a repeat is tried again."""
-        if not self.switches.forgets_keys and 200 <= answer.status < 300:
+        if self.switches.keys == "kept" and 200 <= answer.status < 300:
             self._answers[merchant, key] = (self.now(), answer)
 
     def _expire(self, record: StoredOrder) -> None:

@@ -64,7 +64,7 @@ async def _do(talk: Talk, case: Case, given: dict[str, Any]) -> dict[str, Any]:
 @EVERY
 @pytest.mark.parametrize("forgets_keys", [False, True], ids=["keeps keys", "forgets keys"])
 async def test_what_is_reported_agrees_with_what_happened(case: Case, forgets_keys: bool) -> None:
-    sandbox, now = Simulator(switches=Switches(forgets_keys=forgets_keys)), Time()
+    sandbox, now = Simulator(switches=Switches(keys="forgotten" if forgets_keys else "kept")), Time()
     async with conversation(simulator=sandbox, host=now.run, **only(case, FLAG)) as talk:
         for fault in (*BEFORE, *AFTER, "truncate", "status 429", "delay"):
             for times in (1, 9):
@@ -252,7 +252,7 @@ async def test_what_cannot_be_told_from_somebody_elses_change_stays_unknown() ->
 async def test_a_settled_approval_is_used_up_when_the_order_is_changed_back(case: Case, kind: str) -> None:
     """Even where Kustom would apply it again, and where it would answer with the stored success."""
     for forgets_keys in (False, True):
-        sandbox = Simulator(switches=Switches(forgets_keys=forgets_keys))
+        sandbox = Simulator(switches=Switches(keys="forgotten" if forgets_keys else "kept"))
         async with conversation(simulator=sandbox, host=quickly, **only(case)) as talk:
             order_id, given = case.begin(talk)
             before = dict(talk.stored(order_id)["shipping_address"])

@@ -26,12 +26,12 @@ ORDER = demo("authorized-sek")
 BEHAVIOURS = [experiment.behaviour for experiment in EXPERIMENTS]
 
 DIFFERENCES = [
-    (Switches(limits_status=422), ["body.zero"]),
-    (Switches(lines_optional=True), ["lines.required"]),
-    (Switches(strict_line_sums=True), ["lines.sums", "lines.prices"]),
-    (Switches(release_closes=True), ["release.status"]),
-    (Switches(full_refund_closes=True), ["refund.full"]),
-    (Switches(forgets_keys=True), ["keys.scope"]),
+    (Switches(limits="422"), ["body.zero"]),
+    (Switches(order_lines="optional"), ["lines.required"]),
+    (Switches(line_sums="refused"), ["lines.sums", "lines.prices"]),
+    (Switches(release="CLOSED"), ["release.status"]),
+    (Switches(full_refund="CLOSED"), ["refund.full"]),
+    (Switches(keys="forgotten"), ["keys.scope"]),
 ]
 
 

@@ -235,6 +235,6 @@ def reset(writer: asyncio.StreamWriter) -> None:
 @asynccontextmanager
 async def kustom(*, keys: bool = True, seeds: Iterable[Any] = ()) -> AsyncGenerator[Upstream]:
     """A scripted Kustom that remembers idempotency keys, or forgets them."""
-    simulator = Simulator(switches=Switches(forgets_keys=not keys), seeds=tuple(seeds))
+    simulator = Simulator(switches=Switches(keys="kept" if keys else "forgotten"), seeds=tuple(seeds))
     async with Upstream(simulator).running() as upstream:
         yield upstream

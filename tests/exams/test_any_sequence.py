@@ -249,7 +249,7 @@ def impatient(app: App) -> None:
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=14))
 def test_every_answer_is_true_and_no_wish_is_carried_out_twice(means: Means, keys: bool, actions: list[Action]) -> None:
-    simulator = Simulator(switches=Switches(forgets_keys=not keys), seeds=())
+    simulator = Simulator(switches=Switches(keys="kept" if keys else "forgotten"), seeds=())
     order_id = str(simulator.add_order(dict(ALL)).order["order_id"])
     with tempfile.TemporaryDirectory() as state:
         world = World(simulator, means, Path(state), order_id)

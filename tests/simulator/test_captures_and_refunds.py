@@ -213,7 +213,7 @@ def test_a_return_fee_has_its_conditions(given: dict[str, Any], fee: int, amount
 
 def test_a_full_refund_closes_the_order_where_the_switch_says_so() -> None:
     given = {"status": "CAPTURED", "order_amount": 1000}
-    for switches, status in ((Switches(), "CAPTURED"), (Switches(full_refund_closes=True), "CLOSED")):
+    for switches, status in ((Switches(), "CAPTURED"), (Switches(full_refund="CLOSED"), "CLOSED")):
         simulator, record, path = shop(given, switches)
         ask(simulator, "POST", f"{path}/refunds", {"refunded_amount": 1000})
         assert record.order["status"] == status

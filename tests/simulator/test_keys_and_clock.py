@@ -60,7 +60,7 @@ def test_a_key_is_forgotten_after_a_day() -> None:
 
 
 def test_a_simulator_that_forgets_keys_has_the_effect_again() -> None:
-    simulator, path = shop(switches=Switches(forgets_keys=True))
+    simulator, path = shop(switches=Switches(keys="forgotten"))
     for _ in range(2):
         ask(simulator, "POST", f"{path}/captures", {"captured_amount": 100}, key="k")
     assert captured(simulator, path) == 200
@@ -81,7 +81,7 @@ def test_an_order_expires_when_the_clock_passes_its_time() -> None:
 def test_a_part_captured_order_expires_unless_the_switch_says_otherwise() -> None:
     given = {"order_amount": 1000, "status": "PART_CAPTURED", "expires_at": "2026-03-03T00:00:00Z"}
     for expires, status, refunded in ((True, "EXPIRED", 403), (False, "PART_CAPTURED", 201)):
-        simulator, path = shop(given, Switches(part_captured_expires=expires))
+        simulator, path = shop(given, Switches(part_captured_expiry="EXPIRED" if expires else "PART_CAPTURED"))
         simulator.advance(DAY)
         order = ask(simulator, "GET", path).json()
         assert (order["status"], order["remaining_authorized_amount"]) == (status, 0)

@@ -35,7 +35,7 @@ def test_an_unknown_order_is_not_there() -> None:
 
 
 def test_a_malformed_order_id_is_400_where_the_switch_says_so() -> None:
-    simulator, _, path = shop({}, Switches(malformed_order_id_is_400=True))
+    simulator, _, path = shop({}, Switches(malformed_order_id="400"))
     assert error(ask(simulator, "GET", "/orders/not-a-uuid")) == (400, "INVALID_REQUEST_PARAMETERS")
     assert ask(simulator, "GET", path).status == 200
 
@@ -69,7 +69,7 @@ def test_a_change_without_lines_is_refused_or_wipes_them() -> None:
     simulator, _, path = shop({"order_amount": 1000})
     body = {"order_amount": 900}
     assert error(ask(simulator, "PATCH", f"{path}/authorization", body)) == (400, "INVALID_REQUEST_PARAMETERS")
-    simulator, record, path = shop({"order_amount": 1000}, Switches(lines_optional=True))
+    simulator, record, path = shop({"order_amount": 1000}, Switches(order_lines="optional"))
     assert ask(simulator, "PATCH", f"{path}/authorization", body).status == 204
     assert record.order["order_lines"] == []
 
@@ -78,7 +78,7 @@ def test_line_sums_are_enforced_only_by_the_strict_switch() -> None:
     body = {"order_amount": 999, "order_lines": [LINE]}
     simulator, _, path = shop({"order_amount": 1000})
     assert ask(simulator, "PATCH", f"{path}/authorization", body).status == 204
-    simulator, _, path = shop({"order_amount": 1000}, Switches(strict_line_sums=True))
+    simulator, _, path = shop({"order_amount": 1000}, Switches(line_sums="refused"))
     assert error(ask(simulator, "PATCH", f"{path}/authorization", body)) == (400, "INVALID_REQUEST_PARAMETERS")
 
 

@@ -205,7 +205,7 @@ def test_values_at_the_limit_and_unknown_fields_are_accepted() -> None:
 
 
 def test_a_broken_limit_is_422_where_the_switch_says_so() -> None:
-    refused = ask(shop(Switches(limits_status=422)), "POST", f"/orders/{ORDER}/captures", {"captured_amount": 0})
+    refused = ask(shop(Switches(limits="422")), "POST", f"/orders/{ORDER}/captures", {"captured_amount": 0})
     assert error(refused) == (422, "UNPROCESSABLE_ENTITY")
 
 

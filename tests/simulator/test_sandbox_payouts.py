@@ -28,7 +28,9 @@ Json = dict[str, Any]
 
 def simulator(*, orders: int = 0, signed: bool = False) -> Simulator:
     seeds = (*demo_orders(), *invented_orders(orders))
-    return Simulator(clock=lambda: NOON, switches=Switches(signed_transactions=signed), seeds=seeds)
+    return Simulator(
+        clock=lambda: NOON, switches=Switches(transactions="signed" if signed else "positive"), seeds=seeds
+    )
 
 
 def ask(server: Simulator, target: str, method: str = "GET") -> Response:
@@ -139,7 +141,7 @@ SHOPS = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(shop=SHOPS, signed=st.booleans())
 def test_transactions_add_up_to_the_totals_and_these_to_what_is_paid_out(shop: list[Any], signed: bool) -> None:
-    server = Simulator(clock=lambda: NOON, switches=Switches(signed_transactions=signed), seeds=())
+    server = Simulator(clock=lambda: NOON, switches=Switches(transactions="signed" if signed else "positive"), seeds=())
     for currency, captures, refunds in shop:
         server.add_order(
             {

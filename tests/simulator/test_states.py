@@ -107,7 +107,7 @@ def test_an_expired_order_is_not_refunded_even_where_captures_exist() -> None:
 
 
 def test_a_full_refund_closes_where_the_switch_says_so() -> None:
-    closing = Switches(full_refund_closes=True)
+    closing = Switches(full_refund="CLOSED")
     assert states.refund(FULL, 1000, PLAIN).status == Status.CAPTURED
     assert states.refund(FULL, 999, closing).status == Status.CAPTURED
     assert states.refund(FULL, 1000, closing).status == Status.CLOSED
@@ -152,12 +152,12 @@ def test_an_order_with_captures_is_not_cancelled_whatever_its_status_says() -> N
 def test_releasing_keeps_the_order_amount() -> None:
     released = states.release(PART, PLAIN)
     assert released == Position(Status.CAPTURED, ordered=1000, captured=400, released=600)
-    assert states.release(PART, Switches(release_closes=True)).status == Status.CLOSED
+    assert states.release(PART, Switches(release="CLOSED")).status == Status.CLOSED
     assert refusal(lambda: states.release(released, PLAIN)) == "NOT_ALLOWED"
 
 
 def test_nothing_is_released_where_nothing_remains() -> None:
-    waiting = states.expire(PART, Switches(part_captured_expires=False))
+    waiting = states.expire(PART, Switches(part_captured_expiry="PART_CAPTURED"))
     assert waiting == Position(Status.PART_CAPTURED, ordered=1000, captured=400, released=600)
     assert refusal(lambda: states.release(waiting, PLAIN)) == "NOT_ALLOWED"
 

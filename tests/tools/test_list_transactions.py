@@ -68,7 +68,7 @@ async def test_each_payout_is_read_once_and_the_ids_are_remembered_for_the_book(
 
 @pytest.mark.parametrize("signed", [False, True])
 async def test_an_order_comes_to_the_same_whichever_signs_are_sent(signed: bool) -> None:
-    simulator = Simulator(clock=lambda: NOW, switches=Switches(signed_transactions=signed))
+    simulator = Simulator(clock=lambda: NOW, switches=Switches(transactions="signed" if signed else "positive"))
     async with conversation(simulator=simulator, KUSTOM_TOOLS="settlements") as talk:
         (total,) = (await talk.call("list_transactions", order_id=RETURNED))["totals"]
         assert (total["sales"], total["returns"], total["fees"], total["net"]) == (33300, 15900, 1033, 16367)
