@@ -18,7 +18,9 @@ from kustom_mcp.state.account import Account
 
 _AT_ONCE = 500
 """Orders in one step: they have to fit into the patience of a shared store."""
-_PARTS = ("book_imports", "book_hints", "book_feeds", "book_listeners", "book_sums", "book_accounts")
+_PARTS = tuple(
+    f"book_{name}" for name in ("imports", "hints", "feeds", "silences", "listeners", "events", "sums", "accounts")
+)
 
 
 def others(tx: BookTransaction, belongs: Callable[[str], bool]) -> list[int]:

@@ -1,17 +1,18 @@
 """The time since when the book is complete: since when every new order was announced by a signed webhook and heard.
 
-Kustom tells of an order once, and again only to a server that did not answer well; missed ones cannot be asked for. So
-completeness begins with the first verified `order.created` that is heard while nothing is known to be missing, and ends
+Kustom sends an event again for hours where it was not answered well (KUSTOM_HOOKS_RETRY), and missed ones cannot be
+asked for. So completeness begins with the first verified `order.created` that is heard while nothing is known to be
+missing. While no server listens nothing is claimed; a silence that was shorter than Kustom's repeats ends nothing,
+since what was missed comes again. It ends
 
-- when no server listened for a moment. Every listening server renews a row with a lease. One that starts while others
-  hold leases cannot know whether they still live: it counts only once one of them has renewed after it started, or
-  begins anew once their leases have run out. A server that was frozen for longer than its lease starts like a new one;
+- when no server listened for longer than that. Every listening server renews a row with a lease;
 - when an event had to be turned away although its signature was good, or could not be understood;
 - when an event came to the secret path without a good signature: a secret that was changed at Kustom and not here turns
   every event away, unnoticed here. So a person who knows the secret path can end the claim with forged events; that is
   the lesser harm, and the next new order that is announced begins it anew;
 - when a hinted order could not be read for two days (`hints`);
-- when an order turns up by itself that is over an hour old and should have been announced;
+- when an order turns up by itself that is over an hour old and should have been announced; one from before the end of
+  a silence may still be announced for as long as Kustom repeats;
 - when an order is forgotten that was created since, or may have been, or one that was announced and not read yet.
 
 It moves on where all orders from before a time are forgotten, and is never earlier than the oldest order that is kept.
@@ -25,6 +26,7 @@ Times are unix milliseconds by the clock of the store.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from kustom_mcp.book.entry import BookEntry
 from kustom_mcp.book.sqlite import BookTransaction
@@ -45,9 +47,9 @@ def complete_since(
     `missed`: when it last missed something. `oldest`: the oldest creation that is kept."""
     mine = {"account": account}
     since = _since(tx, account)
-    live = {name: bool(proven) for name, proven in _live(tx, account, now).items()}
-    sure = live.get(listener, False) if listener else any(live.values())
-    if not since or not sure or since <= missed:
+    live = _live(tx, account, now)
+    listens = listener in live if listener else bool(live)
+    if not since or not listens or since <= missed:
         return None
     waiting = (
         "SELECT 1 FROM book_hints WHERE account = :account AND state = 1 AND verified = 1 AND (tries > 0 OR NOT EXISTS "
@@ -61,45 +63,40 @@ def has_listener(tx: BookTransaction, account: int, now: int) -> bool:
     return bool(_live(tx, account, now))
 
 
-def listen(tx: BookTransaction, account: int, name: str, now: int) -> None:
-    """Note that a server listens, for the length of a lease from now."""
+def listen(tx: BookTransaction, account: int, name: str, now: int, retry: int) -> None:
+    """Note that a server listens, for the length of a lease from now. `retry`: milliseconds for which Kustom sends
+    again what was not answered."""
     live = _live(tx, account, now)
-    mine = {"account": account, "name": name}
-    tx.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", {"account": account, "now": now})
-    others = {other: proven for other, proven in live.items() if other != name}
-    proven = live.get(name)
-    if proven:
-        tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", {"account": account})
-    elif not others or (proven is not None and not any(others.values())):  # whoever was there before is gone
-        interrupt(tx, account)
-        proven = 1
+    mine = {"account": account, "name": name, "now": now}
+    tx.rows("DELETE FROM book_listeners WHERE account = :account AND until <= :now", mine)
     tx.rows(
-        "INSERT INTO book_listeners VALUES (:account, :name, :until, :proven) ON CONFLICT (account, name) "
-        "DO UPDATE SET until = excluded.until, proven = excluded.proven",
-        mine | {"until": now + LEASE, "proven": int(bool(proven))},
+        "INSERT INTO book_listeners VALUES (:account, :name, :until) "
+        "ON CONFLICT (account, name) DO UPDATE SET until = excluded.until",
+        mine | {"until": now + LEASE},
     )
+    before = _silence(tx, account)
+    if not live and now - before.heard > retry:
+        interrupt(tx, account)
+    _keep(tx, account, before._replace(heard=now) if name in live else _Silence(now, now, now + retry))
 
 
 def leave(tx: BookTransaction, account: int, name: str, now: int) -> None:
     """Note that a server listens no more, but did until now."""
     mine = {"account": account, "name": name}
-    if _live(tx, account, now).get(name):
-        tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account", mine)
+    if name in _live(tx, account, now):
+        _keep(tx, account, _silence(tx, account)._replace(heard=now))
     tx.rows("DELETE FROM book_listeners WHERE account = :account AND name = :name", mine)
 
 
-def begin(tx: BookTransaction, account: int, name: str, now: int) -> None:
+def begin(tx: BookTransaction, account: int, name: str, now: int, retry: int) -> None:
     """Begin completeness with a verified `order.created`, unless it is claimed already."""
-    listen(tx, account, name, now)
-    if _since(tx, account):
-        return
-    mine = {"account": account, "name": name, "since": now}
-    tx.rows(
-        "INSERT INTO book_feeds VALUES (:account, :since, 0) "
-        "ON CONFLICT (account) DO UPDATE SET since = excluded.since",
-        mine,
-    )
-    tx.rows("UPDATE book_listeners SET proven = 1 WHERE account = :account AND name = :name", mine)
+    listen(tx, account, name, now, retry)
+    if not _since(tx, account):
+        tx.rows(
+            "INSERT INTO book_feeds VALUES (:account, :since, 0) "
+            "ON CONFLICT (account) DO UPDATE SET since = excluded.since",
+            {"account": account, "since": now},
+        )
 
 
 def interrupt(tx: BookTransaction, account: int) -> None:
@@ -122,9 +119,10 @@ def forgotten_before(tx: BookTransaction, account: int, moment: int) -> None:
 
 def unannounced(tx: BookTransaction, account: int, new: Iterable[BookEntry]) -> None:
     """Check orders that became known otherwise. One that should have been announced proves a gap."""
-    since = _since(tx, account)
+    since, silence = _since(tx, account), _silence(tx, account)
     for entry in new if since else ():
-        old = abs(entry.read_at) - entry.created_at > ANNOUNCED_WITHIN
+        due = silence.awaited if entry.created_at <= silence.resumed else 0
+        old = abs(entry.read_at) > max(due, entry.created_at + ANNOUNCED_WITHIN)
         if entry.kind.source != WEBHOOK and old and entry.created_at >= since:
             hint = {"account": account, "order_id": entry.order_id}
             announced = "account = :account AND order_id = :order_id AND source <> 'settlement'"
@@ -138,10 +136,31 @@ def _since(tx: BookTransaction, account: int) -> int:
     return int(found[0][0]) if found else 0
 
 
-def _live(tx: BookTransaction, account: int, now: int) -> dict[str, int]:
-    """Return the listeners, and whether it is proven that each missed nothing until then."""
-    rows = tx.rows(
-        "SELECT name, proven FROM book_listeners WHERE account = :account AND until > :now",
-        {"account": account, "now": now},
+class _Silence(NamedTuple):
+    """The last silence of the servers of one account: when one listened last, when one began to listen after it, and
+    until when Kustom may repeat what was missed in it."""
+
+    heard: int = 0
+    resumed: int = 0
+    awaited: int = 0
+
+
+def _silence(tx: BookTransaction, account: int) -> _Silence:
+    found = tx.rows("SELECT heard, resumed, awaited FROM book_silences WHERE account = :account", {"account": account})
+    return _Silence(*map(int, found[0])) if found else _Silence()
+
+
+def _keep(tx: BookTransaction, account: int, silence: _Silence) -> None:
+    tx.rows(
+        "INSERT INTO book_silences VALUES (:account, :heard, :resumed, :awaited) ON CONFLICT (account) DO UPDATE SET "
+        "heard = excluded.heard, resumed = excluded.resumed, awaited = excluded.awaited",
+        {"account": account, **silence._asdict()},
     )
-    return {str(name): int(proven) for name, proven in rows}
+
+
+def _live(tx: BookTransaction, account: int, now: int) -> set[str]:
+    """Return the names of those who listen."""
+    rows = tx.rows(
+        "SELECT name FROM book_listeners WHERE account = :account AND until > :now", {"account": account, "now": now}
+    )
+    return {str(name) for (name,) in rows}

@@ -28,7 +28,7 @@ async def simulate(
     sending = None
     if hooks is not None:
         simulator.outbox = Outbox()
-        sending = asyncio.create_task(send_events(simulator.outbox, hooks))
+        sending = asyncio.create_task(send_events(simulator, simulator.outbox, hooks))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

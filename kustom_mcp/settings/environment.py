@@ -30,7 +30,7 @@ _PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKIN
 _LATER = frozenset(
     f"{PREFIX}{name}"
     for name in (
-        *("SHOPS_FILE", "PEOPLE_FILE", "HOOKS_RETRY", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT"),
+        *("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT"),
         *("OAUTH_REQUIRE", "OAUTH_PERSON"),
     )
 )

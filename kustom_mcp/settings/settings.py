@@ -218,6 +218,13 @@ class Settings(BaseModel):
         default=None,
         description="File to read the secret from, instead of KUSTOM_HOOKS_SECRET; it is read again when it changes.",
     )
+    hooks_retry: int = Field(
+        default=12,
+        ge=1,
+        le=168,
+        description="Hours for which Kustom sends again what was not answered. After a shorter silence of this server "
+        "`complete_since` stays as it was.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -101,6 +101,11 @@ class Simulator:
         for record in self.store.records():
             hear(str(record.order["order_id"]).lower())
 
+    def is_acknowledged(self, order_id: str) -> bool:
+        """Return whether an order is acknowledged, so that it is pushed no more; also where it is gone."""
+        record = self.store.find(order_id)
+        return record is None or record.acknowledged
+
     def tell(self, kind: str, order_id: str, **data: str) -> None:
         """Send an event by webhook or push, if they are sent at all."""
         if self.outbox is not None:

@@ -139,9 +139,15 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _assumed("hooks.data", "The event of a refund has its `refund_id` in `data`, that of a dispute a `dispute_id`."),
     _documented("hooks.again", "A webhook that is not answered with 2xx is sent again."),
     _assumed(
-        "hooks.pauses", "A webhook is sent again after half a second, then after twice as long each time, 11 times."
+        "hooks.pauses",
+        "A webhook is sent again after 5 and 30 seconds, 5 and 30 minutes, 2, 4 and 5 hours, with the same id.",
     ),
     _assumed("hooks.push", "A push is sent on request, for an order that is not acknowledged."),
+    _observed(
+        "hooks.push_again",
+        "A push is sent again after 5, 15, 30 and 60 minutes, then every 4 hours for two days, until the order is "
+        "acknowledged.",
+    ),
     _documented("payouts.pages", "Payouts and transactions come 20 at a time, or as many as asked for, 500 at most."),
     _assumed("payouts.days", "What is captured or refunded is paid out on the second day after it, at 06:00 UTC."),
     _assumed("payouts.signs", "Every settlement transaction has a positive amount, fees and returns too."),

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import made_up_id
+from kustom_mcp.simulator.events import PUSH
 from kustom_mcp.simulator.faults import KINDS, Fault
 from kustom_mcp.simulator.limits import Items, Rule, Shape, Text, Whole
 from kustom_mcp.simulator.routes import ROUTES, Route
@@ -162,7 +163,7 @@ def _hooks(simulator: Simulator, request: Request) -> Response:
     if call == "GET /sandbox/hooks":
         names = ("id", "kind", "order_id", "attempts", "status")
         return json_response(200, [{name: getattr(event, name) for name in names} for event in outbox.events])
-    kind = {"POST /sandbox/hooks/disputes": "dispute.created", "POST /sandbox/hooks/pushes": "push"}.get(call)
+    kind = {"POST /sandbox/hooks/disputes": "dispute.created", "POST /sandbox/hooks/pushes": PUSH}.get(call)
     if kind is None:
         return simulator.error(404, "RESOURCE_NOT_FOUND", "The sandbox has no such endpoint.")
     try:
@@ -172,9 +173,9 @@ def _hooks(simulator: Simulator, request: Request) -> Response:
         return simulator.error(400, "INVALID_REQUEST_PARAMETERS", "order_id: must be given")
     if record is None:
         return simulator.error(404, "NO_SUCH_ORDER", "There is no such order.")
-    if kind == "push" and record.acknowledged:
+    if kind == PUSH and record.acknowledged:
         return simulator.error(403, "NOT_ALLOWED", "An acknowledged order is not pushed.")
-    more = {} if kind == "push" else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
+    more = {} if kind == PUSH else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
     simulator.tell(kind, str(record.order["order_id"]), **more)
     return Response(202)
 

@@ -22,6 +22,13 @@ from kustom_mcp.simulator.drafts import made_up_id
 SECRET: Final = "whsec_a3VzdG9tLW1jcC1zYW5kYm94LXdlYmhvb2tz"
 MERCHANT: Final = "PM00000"
 MAX_EVENTS: Final = 10_000
+PUSH: Final = "push"
+PAUSES: Final = {
+    False: (5, 30, 300, 1800, 7200, 14_400, 18_000),
+    True: (300, 900, 1800, 3600, *(14_400,) * 11),
+}
+"""Seconds between the attempts of an event, until it is answered with 2xx (assumed: within twelve hours), and, for a
+push, until the order is acknowledged (observed: after 5, 15, 30 and 60 minutes, then every four hours for two days)."""
 
 CAUSED_BY: Final[Mapping[str, tuple[str, str, str]]] = {
     "captureOrder": ("capture.created", "Capture-Id", "capture_id"),
@@ -46,11 +53,11 @@ class OutgoingEvent:
 
     @property
     def query(self) -> str:
-        return f"order_id={self.order_id}" if self.kind == "push" else ""
+        return f"order_id={self.order_id}" if self.kind == PUSH else ""
 
     def headers(self, now: datetime) -> dict[str, str]:
         """Return the headers of an attempt at this time of day, which the sandbox's own clock does not change."""
-        if self.kind == "push":
+        if self.kind == PUSH:
             return {}
         return {
             "Content-Type": "application/json",
@@ -73,7 +80,7 @@ class Outbox:
         self._told += 1
         number = f"kevt_{_short(made_up_id(kind, order_id, moment.isoformat(), self._told))}"
         told = {"id": number, "merchant_id": MERCHANT, "timestamp": _nanoseconds(moment), "type": kind}
-        body = b"" if kind == "push" else json.dumps(told | {"data": {"order_id": order_id, **data}}).encode()
+        body = b"" if kind == PUSH else json.dumps(told | {"data": {"order_id": order_id, **data}}).encode()
         event = OutgoingEvent(number, kind, order_id, body)
         self.events.append(event)
         if len(self.events) > MAX_EVENTS:

@@ -1,24 +1,24 @@
 """The sender of the sandbox's events: real HTTP to an address on loopback, again and again until the answer is 2xx.
 
+Repeats wait by the sandbox's clock, so that a test moves it on instead of waiting.
+
 Written on h11 like the port, so that the simulator needs no HTTP library of the server's.
 """
 
 import asyncio
+import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 import h11
 
-from kustom_mcp.simulator.events import Outbox, OutgoingEvent
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.events import PAUSES, PUSH, Outbox, OutgoingEvent
 
 AT_ONCE: Final = 4
-ATTEMPTS: Final = 12
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 60.0
 ANSWER_SECONDS: Final = 10.0
 
 
@@ -55,26 +55,34 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-async def send_events(
-    outbox: Outbox, address: WebhookTarget, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-) -> None:
-    """Send events until cancelled. `sleep` waits for a repetition."""
+async def send_events(simulator: Simulator, outbox: Outbox, address: WebhookTarget) -> None:
+    """Send events until cancelled."""
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def send(event: OutgoingEvent) -> None:
-        pause = FIRST_PAUSE
-        while event.attempts < ATTEMPTS:
+        for pause in (*PAUSES[event.kind == PUSH], None):
             async with slots:
                 event.status = await _post(event, address)
                 event.attempts += 1
-            if 200 <= event.status < 300:
+            if pause is None or (200 <= event.status < 300 and event.kind != PUSH):
                 return
-            await sleep(pause)
-            pause = min(LONGEST_PAUSE, 2 * pause)
+            await _wait(simulator, pause)
+            if event.kind == PUSH and simulator.is_acknowledged(event.order_id):
+                return
 
     async with asyncio.TaskGroup() as group:
         while True:
             group.create_task(send(await outbox.waiting.get()))
+
+
+async def _wait(simulator: Simulator, seconds: float) -> None:
+    """Wait by the sandbox's clock, which may be moved on meanwhile."""
+    until = simulator.store.now() + timedelta(seconds=seconds)
+    while (left := (until - simulator.store.now()).total_seconds()) > 0:
+        moved = simulator.store.moved
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await moved.wait()
 
 
 async def _post(event: OutgoingEvent, address: WebhookTarget) -> int:

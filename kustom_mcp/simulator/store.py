@@ -5,6 +5,7 @@ expires once the injected clock, moved on by `advance`, has passed its `expires_
 `expires_at` in the past never passes it and stays as it was made.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,8 @@ class OrderStore:
         self.switches = self._assumed = switches
         self.announce: Callable[[str], None] | None = None
         """Hears the id of every order that is added, as a webhook would tell it."""
+        self.moved = asyncio.Event()
+        """Set, and replaced by another, when the clock is moved on."""
         self._clock = clock
         self._seeds = tuple(seeds)
         self.reset()
@@ -121,6 +124,8 @@ class OrderStore:
     def advance(self, seconds: float) -> None:
         """Move the clock on."""
         self._offset += timedelta(seconds=seconds)
+        moved, self.moved = self.moved, asyncio.Event()
+        moved.set()
 
     def add(self, given: Json, name: str | None = None) -> StoredOrder:
         """Add an order from any part of one; an order of the same id is replaced."""

@@ -27,7 +27,7 @@ from tests.cli.conftest import Command
 from tests.cli.test_book_import import DEMO, FAST, asked, book_of, csv_of, shop, status
 from tests.support.conversation import conversation, demo
 from tests.support.unhurried import PATIENCE
-from tests.transport.kustom import API, PROGRAM, Kustom
+from tests.transport.kustom import API, MERCHANT, PROGRAM, Kustom
 
 __all__ = ["shop"]
 
@@ -85,7 +85,7 @@ def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp
     empty = command("book", "status", **shop)
     assert (empty.code, empty.err) == (0, "")
     assert empty.out.splitlines() == [
-        "The order book of playground, merchant PM10001: 0 orders, 0 open",
+        f"The order book of playground, merchant {MERCHANT}: 0 orders, 0 open",
         f"  place     {book_of(shop)}",
         "  kept      400 days after its creation (KUSTOM_BOOK_DAYS)",
     ]
@@ -198,7 +198,7 @@ def test_forgetting_everything_asks_on_a_terminal(
     )  # fmt: skip
     for end in (ours, theirs):
         os.close(end)
-    asked = "Forget all orders of playground, merchant PM10001 in book.sqlite3 in the state directory? [y/N]"
+    asked = f"Forget all orders of playground, merchant {MERCHANT} in book.sqlite3 in the state directory? [y/N]"
     assert asked in done.stdout
     assert done.returncode == left
     assert status(command, shop)["orders"] == left

@@ -393,7 +393,7 @@ def _two_books(tx: BookTransaction, new: str) -> None:
     hints.add(tx, mine, [Hint("a", "push")], 1)
     imports.keep(tx, other, "file", 7, 1, 1.0)
     for account in (one, mine):
-        completeness.begin(tx, account, "x", 10)
+        completeness.begin(tx, account, "x", 10, 1)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -457,7 +457,7 @@ async def test_a_single_book_is_renamed_as_it_stands(tmp_path: Path) -> None:
     def kept(tx: BookTransaction) -> None:
         number = account_number(tx, "production/PM777")
         put(tx, number, [_entry(1, 10)])
-        completeness.begin(tx, number, "x", 10)
+        completeness.begin(tx, number, "x", 10, 1)
 
     database.write(kept)
     book = Book.of(tmp_path, None, account_of(settings(username="PM777-x", api_key="kco_live_x")), 36_500, lambda: 2e9)

@@ -45,7 +45,10 @@ SANDBOX: dict[str, Any] = {"KUSTOM_CONFIRM": "flag", "KUSTOM_MAX_DAILY": "SEK:10
 
 BOOK = ", ".join(
     f"kustom_mcp.book{name}"
-    for name in ("", "_accounts", "_kinds", "_names", "_sums", "_imports", "_hints", "_feeds", "_listeners")
+    for name in (
+        *("", "_accounts", "_kinds", "_names", "_sums", "_imports"),
+        *("_hints", "_feeds", "_silences", "_listeners", "_events"),
+    )
 )
 
 

@@ -16,12 +16,12 @@ from typing import Any, Protocol
 import httpx2 as httpx
 
 from kustom_mcp.simulator.demo_orders import demo_orders
+from kustom_mcp.simulator.events import MERCHANT
 from tests.support.unhurried import PATIENCE
 
 PROGRAM = [sys.executable, "-m", "kustom_mcp"]
 PATIENT = [sys.executable, str(Path(__file__).with_name("patiently.py"))]
 """The server with all the time it needs to end; see there."""
-MERCHANT = "PM10001"
 USERNAME = f"{MERCHANT}-demo"
 API_KEY = "kco_test_api_sandbox"
 API = "/ordermanagement/v1"

@@ -60,4 +60,16 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE {}book_listeners (account INTEGER NOT NULL, name VARCHAR NOT NULL, until BIGINT NOT NULL, "
         "proven INTEGER NOT NULL, PRIMARY KEY (account, name))",
     ),
+    (
+        # When a server listened last, when one began after a silence, and until when Kustom may repeat what was missed
+        # in it: see `book.completeness`.
+        "CREATE TABLE {}book_silences (account INTEGER NOT NULL PRIMARY KEY, heard BIGINT NOT NULL, "
+        "resumed BIGINT NOT NULL, awaited BIGINT NOT NULL)",
+        "DROP TABLE IF EXISTS {}book_listeners",
+        "CREATE TABLE {}book_listeners (account INTEGER NOT NULL, name VARCHAR NOT NULL, until BIGINT NOT NULL, "
+        "PRIMARY KEY (account, name))",
+        # Webhooks that were kept, by a digest of their ids: see `book.repeats`.
+        "CREATE TABLE {}book_events (account INTEGER NOT NULL, event VARCHAR NOT NULL, at BIGINT NOT NULL, "
+        "PRIMARY KEY (account, event))",
+    ),
 )

@@ -35,6 +35,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE {}pauses (account VARCHAR NOT NULL PRIMARY KEY, until FLOAT NOT NULL)",
     ),
     BOOK_STEPS[0],  # 4: the order book
+    BOOK_STEPS[1],  # 5: silences of its webhooks, and their repeats
 )
 LATEST = len(STEPS)
 

@@ -1,4 +1,4 @@
-"""POST /hooks/kustom/<secret path>: the answer to each webhook and push.
+"""POST /hooks/kustom/<secret path>, with or without an order's id behind it: the answer to each webhook and push.
 
     404  another path: the same answer as for any unknown path
     405  another method
@@ -6,12 +6,13 @@
     400  neither an event nor a push, or an invalid order id
     401  a webhook without a good signature, where KUSTOM_HOOKS_SECRET is set
     503  it could not be stored; Kustom sends it again
-    200  it was stored, or names no order
+    200  it was stored, now or before, or is about no order of this merchant
 
 A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as a hint and followed
 after all signed ones: a forged one causes a read in the background. No answer tells whether an order exists. A signed
-event that was stored already is not stored again. An event that is refused for its signature may have been Kustom's all
-the same, so the book is incomplete from then on: see `book.completeness`.
+event whose `webhook-id` was stored already, by this replica or another, is not stored again. An event that is refused
+for its signature may have been Kustom's all the same, so the book is incomplete from then on, unless the event says
+that it is another merchant's: see `book.completeness`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book.completeness import WEBHOOK
 from kustom_mcp.settings.environment import HooksFile
 from kustom_mcp.transport.http.request_guard import RequestGuard
-from kustom_mcp.transport.webhooks.events import PUSH, UnreadableEvent, is_push, read_push, read_webhook
+from kustom_mcp.transport.webhooks.events import PUSH, UnreadableEvent, is_foreign, pushed, read_push, read_webhook
 from kustom_mcp.transport.webhooks.queue import EventQueue, QueueFull, RepeatedWarnings
-from kustom_mcp.transport.webhooks.signature import is_signed
+from kustom_mcp.transport.webhooks.signature import signed_id
 
-PATH = "/hooks/kustom/{path}"
+PATHS = ("/hooks/kustom/{path}", "/hooks/kustom/{path}/{rest:path}")
 BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
 REMEMBERED = 20_000  # signed events
@@ -71,18 +72,21 @@ def webhook_routes(
     guarded = RequestGuard(
         WebhookEndpoint(app, queue), hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS
     )
-    return [Route(PATH, SecretPath(guarded, secret.get_secret_value()))]
+    endpoint = SecretPath(guarded, secret.get_secret_value())
+    return [Route(path, endpoint) for path in PATHS]
 
 
 class SecretPath:
-    """An ASGI app in front of another, which answers 404 unless the request names the secret path."""
+    """An ASGI app in front of another, which answers 404 unless the request names the secret path, and not merely with
+    a slash behind it."""
 
     def __init__(self, inside: ASGIApp, path: str) -> None:
         self._inside = inside
         self._path = _digest(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not hmac.compare_digest(_digest(scope["path_params"]["path"]), self._path):
+        named = scope["path_params"]
+        if not hmac.compare_digest(_digest(named["path"]), self._path) or named.get("rest") == "":
             raise HTTPException(404)
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"allow": "POST"})
@@ -95,19 +99,20 @@ class WebhookEndpoint:
     def __init__(self, app: App, queue: EventQueue) -> None:
         self._telemetry = app.telemetry
         self._queue = queue
+        self._merchant = app.settings.merchant
         self._secrets = HooksFile(app.settings)
         self._warnings = RepeatedWarnings(app.clock)
-        self._kept: OrderedDict[bytes, None] = OrderedDict()
-        """Digests of the signed events that were stored, the oldest first."""
+        self._kept: OrderedDict[str, None] = OrderedDict()
+        """Signed events that were stored, the oldest first: what the store knows too, without asking it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        query = request.query_params.multi_items()
-        kind = PUSH if is_push(query) else WEBHOOK
+        ids = pushed(request.query_params.multi_items(), request.path_params.get("rest", ""))
+        kind = PUSH if ids else WEBHOOK
         try:
             body = await request.body()
             if kind == PUSH:
-                await self._queue.put(read_push(query))
+                await self._queue.put(read_push(ids))
                 result = "accepted"
             else:
                 result = await self._event(body, request.headers.items())
@@ -128,26 +133,26 @@ class WebhookEndpoint:
     async def _event(self, body: bytes, headers: Iterable[tuple[str, str]]) -> str:
         """Take a webhook and return a key of _ANSWERS. UnreadableEvent, QueueFull, _Unsigned."""
         secrets = [Webhook(secret.get_secret_value()) for secret in self._secrets()]
-        verified = is_signed(body, headers, secrets)
-        if secrets and not verified:
-            self._queue.note_gap()
+        name = signed_id(body, headers, secrets)
+        if secrets and name is None:
+            if not is_foreign(body, self._merchant):
+                self._queue.note_gap()
             raise _Unsigned
-        same = hashlib.sha256(body).digest()
-        if verified and same in self._kept:
-            return "repeated"
         try:
-            event = read_webhook(body, verified=verified)
+            event = read_webhook(body, name, self._merchant)
         except UnreadableEvent:
             self._queue.lose()
             raise
         if event.hint is None:
             return "ignored"
-        await self._queue.put(event)
-        if verified:
-            self._kept[same] = None
+        if event.repeat in self._kept:
+            return "repeated"
+        new = await self._queue.put(event)
+        if event.repeat is not None:
+            self._kept[event.repeat] = None
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
-        return "accepted"
+        return "accepted" if new else "repeated"
 
 
 def _digest(text: str) -> bytes:

@@ -20,7 +20,7 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError, ProtocolError, Refused
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import QueueTimeout
-from kustom_mcp.book import BookUnavailable, completeness, hints
+from kustom_mcp.book import BookUnavailable, completeness, hints, repeats
 from kustom_mcp.book.hints import ClaimedHint, Hint
 from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.transport.webhooks.events import WebhookEvent
@@ -37,6 +37,7 @@ AT_ONCE = 200
 MOST_WAITING = {True: 1_000, False: 100}
 """Requests that may wait for the store, by whether they are signed."""
 WARN_EVERY = 60.0  # seconds
+TIDY_EVERY = 3600.0  # seconds
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class _Waiting:
         self.event = event
         self.hint = hint
         self.kept = False
+        self.new = True
         self.done = anyio.Event()
 
 
@@ -83,6 +85,8 @@ class EventQueue:
         self._listens = bool(app.settings.hooks_secret)
         """Whether signatures are verified; without them the book is never complete."""
         self._name = secrets.token_hex(8)
+        self._retry = app.settings.hooks_retry * 3_600_000
+        self._tidied = float("-inf")
         self._waiting: list[_Waiting] = []
         self._arrived = anyio.Event()
         self._stored = anyio.Event()
@@ -92,12 +96,13 @@ class EventQueue:
         self._lost_reported = 0
         """How many of them the store has been told of."""
 
-    async def put(self, event: WebhookEvent) -> None:
-        """Store the hint of an event before returning. QueueFull when that is impossible."""
+    async def put(self, event: WebhookEvent) -> bool:
+        """Store the hint of an event before returning, and return whether the event is new. QueueFull when that is
+        impossible."""
         hint = event.hint
         scope = self._app.settings.order_scope
         if hint is None or (scope is not None and hint.order_id not in scope):
-            return
+            return True
         waiting = sum(waiting_event.hint.verified == hint.verified for waiting_event in self._waiting)
         if waiting >= MOST_WAITING[hint.verified]:
             self.lose(hint)
@@ -108,6 +113,7 @@ class EventQueue:
         await given.done.wait()
         if not given.kept:
             raise QueueFull
+        return given.new
 
     def lose(self, hint: Hint | None = None) -> None:
         """Note that an event was lost. The book is incomplete from now on, unless the event was unsigned."""
@@ -180,15 +186,24 @@ class EventQueue:
             self.note_gap()
 
     async def _add(self, batch: list[_Waiting], missed: bool) -> set[Hint]:
-        """Add the hints to the store; return those that found no room."""
+        """Add the hints of new events to the store; return those that found no room."""
 
         def work(tx: BookTransaction, account: int) -> set[Hint]:
             now = self._book.time()
-            refused = hints.add(tx, account, [given.hint for given in batch], now)
+            seen = repeats.known(tx, account, filter(None, (given.event.repeat for given in batch)))
+            new: list[_Waiting] = []
+            for given in batch:
+                given.new = given.event.repeat not in seen
+                if given.new:
+                    new.append(given)
+                    seen.update(filter(None, (given.event.repeat,)))
+            refused = hints.add(tx, account, [given.hint for given in new], now)
+            kept = [given.event.repeat for given in new if given.hint not in refused]
+            repeats.remember(tx, account, filter(None, kept), now)
             if missed or any(hint.verified for hint in refused):
                 completeness.interrupt(tx, account)
-            elif any(given.event.created and given.hint.verified for given in batch):
-                completeness.begin(tx, account, self._name, now)
+            elif any(given.event.created and given.hint.verified for given in new):
+                completeness.begin(tx, account, self._name, now, self._retry)
             return refused
 
         return await self._change(work)
@@ -196,12 +211,19 @@ class EventQueue:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._change(lambda tx, account: completeness.listen(tx, account, self._name, self._book.time()))
+                await self._change(self._renew)
             except BookUnavailable:
                 log.debug("the lease of this listener cannot be renewed now")
             if self._lost_count > self._lost_reported:
                 self._arrived.set()
             await anyio.sleep(completeness.RENEW_EVERY)
+
+    def _renew(self, tx: BookTransaction, account: int) -> None:
+        now = self._book.time()
+        completeness.listen(tx, account, self._name, now, self._retry)
+        if self._app.clock() - self._tidied > TIDY_EVERY:
+            self._tidied = self._app.clock()
+            repeats.forget_before(tx, account, now - self._retry - repeats.LEEWAY)
 
     async def _leave(self) -> None:
         self._note_lost(self._waiting)

@@ -85,9 +85,11 @@ def signature(body: bytes, secret: str, name: str, at: object) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-def signed(body: bytes, *secrets: str, name: str = "msg_1", late: int = 0) -> dict[str, str]:
-    """The headers of a webhook that left so many seconds ago, signed with each of the secrets."""
+def signed(body: bytes, *secrets: str, name: str = "", late: int = 0) -> dict[str, str]:
+    """The headers of a webhook that left so many seconds ago, signed with each of the secrets. Equal bodies are one
+    event, unless it has a name."""
     at = int(time.time()) - late
+    name = name or f"msg_{hashlib.sha256(body).hexdigest()[:22]}"
     signatures = " ".join(signature(body, secret, name, at) for secret in secrets or (SECRET,))
     return {"webhook-id": name, "webhook-timestamp": str(at), "webhook-signature": signatures}
 

@@ -1,6 +1,6 @@
 """Since when the book is complete: servers that start, end, crash and freeze, and what proves that something is gone.
 
-Times are milliseconds and given; 10,000 is a third of a lease.
+Times are milliseconds and given; 10,000 is a third of a lease. Kustom repeats for an hour.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.book.writers import SANDBOX
 T0 = 1_750_000_000_000
 ORDER = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
+HOUR = 3_600_000
 
 
 class Told:
@@ -34,13 +35,13 @@ class Told:
         return self._database.write(work)
 
     def listen(self, name: str, at: int) -> None:
-        self.do(lambda tx: completeness.listen(tx, self.account, name, T0 + at))
+        self.do(lambda tx: completeness.listen(tx, self.account, name, T0 + at, HOUR))
 
     def leave(self, name: str, at: int) -> None:
         self.do(lambda tx: completeness.leave(tx, self.account, name, T0 + at))
 
     def created(self, name: str, at: int) -> None:
-        self.do(lambda tx: completeness.begin(tx, self.account, name, T0 + at))
+        self.do(lambda tx: completeness.begin(tx, self.account, name, T0 + at, HOUR))
 
     def since(self, name: str | None, at: int) -> int | None:
         found = self.do(lambda tx: completeness.complete_since(tx, self.account, name, T0 + at))
@@ -72,53 +73,45 @@ def test_for_others_it_ends_with_the_lease_of_the_last_who_listens(told: Told) -
     assert told.since(None, 30_501) is None
 
 
-def test_an_orderly_end_of_the_only_one_is_a_gap(told: Told) -> None:
+@pytest.mark.parametrize("orderly", [True, False], ids=["stopped", "crashed"])
+@pytest.mark.parametrize(("silence", "kept"), [(100, True), (HOUR - 1, True), (HOUR, True), (HOUR + 1, False)])
+def test_a_silence_that_is_shorter_than_kustoms_repeats_ends_nothing(
+    told: Told, orderly: bool, silence: int, kept: bool
+) -> None:
     told.listen("one", 0)
     told.created("one", 500)
-    told.leave("one", 600)
-    told.listen("two", 601)
-    assert (told.since("two", 602), told.since(None, 602)) == (None, None)
-    told.created("two", 700)
-    assert told.since("two", 701) == 700
+    if orderly:
+        told.leave("one", 500)
+        assert told.since(None, 501) is None, "nobody listens"
+    told.listen("new", 500 + silence)
+    assert told.since("new", 501 + silence) == (500 if kept else None)
+    told.created("new", 600 + silence)
+    assert told.since(None, 601 + silence) == (500 if kept else 600 + silence)
 
 
-def test_one_that_starts_after_a_crash_claims_nothing_and_begins_anew(told: Told) -> None:
-    told.listen("crashed", 0)
-    told.created("crashed", 500)
-    told.listen("new", 5_000)
-    assert told.since("new", 5_001) is None
-    told.created("new", 6_000)
-    assert told.since("new", 6_001) is None, "the other may still live, and then nothing is lost"
-    told.listen("new", 15_000)
-    assert told.since("new", 15_001) is None
-    told.listen("new", 36_001)
-    assert told.since(None, 36_002) is None
-    told.created("new", 40_000)
-    assert told.since("new", 40_001) == 40_000
+def test_several_short_silences_are_no_long_one(told: Told) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    for number in range(1, 5):
+        told.listen(f"new {number}", number * HOUR - 1)
+    assert told.since("new 4", 4 * HOUR) == 500
 
 
 def test_a_replica_that_starts_beside_others_joins_them(told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
     told.listen("two", 5_000)
-    assert (told.since("one", 5_001), told.since("two", 5_001)) == (500, None)
-    told.listen("one", 10_000)
-    assert told.since("two", 10_001) == 500
-    told.listen("three", 10_500)
+    assert (told.since("one", 5_001), told.since("two", 5_001)) == (500, 500)
     told.leave("one", 11_000)
-    assert told.since("three", 11_001) == 500
-    told.leave("two", 12_000)
-    told.listen("three", 20_000)
-    assert told.since("three", 49_000) == 500
+    assert (told.since("one", 11_001), told.since("two", 11_001)) == (None, 500)
 
 
-def test_one_that_was_frozen_for_longer_than_its_lease_has_missed_something(told: Told) -> None:
+def test_one_that_was_frozen_for_longer_than_its_lease_claims_nothing_until_it_renews(told: Told) -> None:
     told.listen("one", 0)
     told.created("one", 500)
+    assert told.since("one", 31_000) is None
     told.listen("one", 31_000)
-    assert told.since("one", 31_001) is None
-    told.created("one", 32_000)
-    assert told.since("one", 32_001) == 32_000
+    assert told.since("one", 31_001) == 500
 
 
 def test_while_an_announced_order_is_not_in_the_book_nothing_is_claimed(told: Told) -> None:
@@ -166,8 +159,33 @@ def test_an_order_that_turns_up_by_itself_and_should_have_been_announced_is_a_ga
         told.listen("one", read)
         told.created("one", read)
         told.do(lambda tx: tx.rows("UPDATE book_feeds SET since = :since", {"since": T0}))
+        told.do(lambda tx: tx.rows("UPDATE book_silences SET resumed = 0, awaited = 0"))
         met(source, created, read)
         assert (told.since("one", read) is None) is gap, (source, created)
+
+
+@pytest.mark.parametrize(
+    ("created", "read", "gap"),
+    [
+        (20_000, HOUR + 30_000, False),  # announced in the silence, and to be announced again
+        (20_000, HOUR + 100_001, True),
+        (100_001, HOUR + 100_001, False),
+        (100_001, HOUR + 100_002, True),  # from after the silence
+    ],
+)
+def test_an_order_from_a_silence_may_be_announced_for_as_long_as_kustom_repeats(
+    created: int, read: int, gap: bool, told: Told
+) -> None:
+    told.listen("one", 0)
+    told.created("one", 500)
+    told.listen("one", 100_000)
+    entry = entry_of(order(created), "call", (T0 + read) / 1000)
+    assert entry is not None
+    for at in range(125_000, read, 25_000):
+        told.listen("one", at)
+    told.listen("one", read)
+    told.do(lambda tx: put(tx, told.account, [entry]))
+    assert told.since("one", read) == (None if gap else 500)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +237,7 @@ def test_where_all_from_before_a_time_are_forgotten_it_begins_there(told: Told) 
     told.leave("one", 800)
     told.listen("two", 900)
     told.do(lambda tx: forget_before(tx, told.account, T0 + 850))
-    assert told.since("two", 900) is None
+    assert told.since("two", 900) == 850
 
 
 async def test_it_is_never_earlier_than_what_is_kept() -> None:
@@ -229,8 +247,8 @@ async def test_it_is_never_earlier_than_what_is_kept() -> None:
     book.listening = "one"
 
     def begin(tx: BookTransaction, account: int) -> None:
-        completeness.begin(tx, account, "one", T0)
-        completeness.listen(tx, account, "one", now)
+        completeness.begin(tx, account, "one", T0, HOUR)
+        completeness.listen(tx, account, "one", now, HOUR)
         tx.rows("UPDATE book_feeds SET since = :since", {"since": T0})
 
     await book.change(begin)
