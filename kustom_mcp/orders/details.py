@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from kustom_mcp.api.field_limits import PARTS
 from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
 from kustom_mcp.orders.line_amounts import Line, stored_lines
+from kustom_mcp.orders.line_pairs import paired
 from kustom_mcp.orders.third_party import Pii, masked
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import shown_host
@@ -210,7 +211,7 @@ class _Finder:
 def _changed(lines: Sequence[Line], order: Order) -> Iterator[str]:
     """Every line that a new list changes, removes or adds."""
     held = stored_lines(order)
-    pairs = _paired(held, lines)
+    pairs = paired(held, lines)
     news = {old: new for new, old in pairs.items()}
     for number, stored in enumerate(held):
         if number not in news:
@@ -246,40 +247,6 @@ def _follows(line: Line) -> bool:
     """Return whether the tax of a line equals its rate of its total."""
     total, rate = line.get("total_amount"), line.get("tax_rate")
     return total is not None and rate is not None and rate >= 0 and line.get("total_tax_amount") == tax_of(total, rate)
-
-
-def _paired(held: Sequence[Line], lines: Sequence[Line]) -> dict[int, int]:
-    """For each new line the stored one that it comes from, both by index: those that are equal first, then those
-    with the same reference and name, the same reference, the same name."""
-    pairs: dict[int, int] = {}
-    for likeness in (_everything, _reference_and_name, _reference, _name):
-        waiting: defaultdict[Hashable, deque[int]] = defaultdict(deque)
-        taken = set(pairs.values())
-        for number, stored in enumerate(held):
-            key = likeness(stored)
-            if number not in taken and key is not None:
-                waiting[key].append(number)
-        for position, line in enumerate(lines):
-            key = likeness(line)
-            if position not in pairs and key is not None and waiting.get(key):
-                pairs[position] = waiting[key].popleft()
-    return dict(sorted(pairs.items()))
-
-
-def _everything(line: Line) -> Hashable:
-    return json.dumps(line, sort_keys=True)
-
-
-def _reference_and_name(line: Line) -> Hashable:
-    return (line.get("reference"), line["name"]) if line.get("name") else None
-
-
-def _reference(line: Line) -> Hashable:
-    return line.get("reference") or None
-
-
-def _name(line: Line) -> Hashable:
-    return line.get("name") or None
 
 
 # ---------------------------------------------------------------------------------------- words and the digest

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
+from kustom_mcp.orders.line_pairs import paired
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 Line = dict[str, Json]
@@ -210,16 +211,14 @@ def _lacks_prices(line: Mapping[str, Json]) -> bool:
 
 
 def _dropped(order: Order, lines: Sequence[Mapping[str, Json]]) -> list[str]:
-    sent = {line.get("reference") for line in lines}
-    gone = [
-        number
-        for number, line in enumerate(order.order_lines, start=1)
-        if line.reference and line.reference not in sent
-    ]
+    held = stored_lines(order)
+    kept = set(paired(held, lines).values())
+    gone = [number for number, _ in enumerate(held, start=1) if number - 1 not in kept]
     if not gone:
         return []
-    removed = "is removed" if len(gone) == 1 else "are removed"
-    return [f"{_named(gone, 'Line', 'Lines')} of the order {removed}: the new list does not have the reference."]
+    many = len(gone) > 1
+    removed, has = ("are removed", "them") if many else ("is removed", "it")
+    return [f"{_named(gone, 'Line', 'Lines')} of the order {removed}: the new list does not have {has}."]
 
 
 def _named(numbers: Sequence[int], one: str, many: str) -> str:

@@ -169,17 +169,12 @@ def over(order: Order, picks: Sequence[Pick], captured: Mapping[int, int]) -> li
     return sentences
 
 
-def overpaid(order: Order, order_lines: Sequence[Line]) -> list[str]:
-    """Warnings where lines of a refund in Kustom's own format, with those before, pay back more than was captured."""
-    known = Refundable(order)
-    before = {standing.number: standing.refunded for standing in known.lines}
-    known.pay_back(order_lines)
-    return [
-        f"Captures hold {standing.captured} of line {standing.number}; with this refund {standing.refunded} of it "
-        "would be refunded."
-        for standing in known.overdrawn()
-        if standing.refunded > before[standing.number]
-    ]
+def must_be_left(order: Order, order_lines: Sequence[Line]) -> list[str]:
+    """Refuse lines of a refund in Kustom's own format that are not captured or refunded already. ACTION_NOT_ALLOWED.
+
+    Returns warnings for lines that could not be compared.
+    """
+    return Refundable(order).must_be_left(order_lines, "order_lines")
 
 
 def _checked(held: Sequence[Line], picks: Sequence[Pick], argument: str) -> Sequence[Pick]:

@@ -167,9 +167,32 @@ class Refundable:
             for standing, part in _spread(line, found, lambda standing: standing.captured - standing.refunded):
                 standing.returned.append(part)
 
-    def overdrawn(self) -> list[LineState]:
-        """The lines of which more was refunded than captures are known to hold."""
-        return [] if self.silent else [one for one in self.lines if one.refunded > one.captured and not one.unclear]
+    def must_be_left(self, lines: Sequence[Line], argument: str) -> list[str]:
+        """Count these lines of a refund, and refuse goods that are not captured or are refunded already.
+
+        ACTION_NOT_ALLOWED with what is left. Returns warnings for lines that could not be compared. Discounts are
+        kept by amount: their quantity says nothing.
+        """
+        if self.silent:
+            return ["Captures of this order name no lines, so it was not checked what is refunded already."]
+        unchecked: list[int] = []
+        for position, line in enumerate(lines):
+            found = [] if line.get("type") == RETURN_FEE or (total_of(line) or 0) < 0 else self._fitting(line)
+            if found:
+                standing = self._with_twins(found[0].number)
+                if standing.unclear:
+                    unchecked.append(position + 1)
+                else:
+                    where = f"{argument}[{position}]"
+                    self._must_be_left(standing, line.get("quantity") or 0, where, f"{where}.quantity")
+            elif any(standing.unclear for standing, _ in self._akin(line)):
+                unchecked.append(position + 1)
+            self.pay_back([line])
+        return [
+            f"Order line {number} may be one of several lines of the order: it was not checked what is refunded of it "
+            "already."
+            for number in unchecked
+        ]
 
     def refund(self, number: int, quantity: int, where: str) -> tuple[Line, Line]:
         """All that is left of a line of the order, and the part that refunds so many; these count as refunded then.
@@ -178,7 +201,7 @@ class Refundable:
         error. Lines that are alike in everything are one: which of them came back makes no difference.
         """
         standing = self._with_twins(number)
-        self._must_be_left(standing, quantity, where)
+        self._must_be_left(standing, quantity, f"{where}.line", f"{where}.quantity")
         remainder = standing.remainder()
         if remainder is None:
             raise _refused(f"The captures say no price for line {number}.", f"{where}.line", BY_AMOUNT)
@@ -227,13 +250,13 @@ class Refundable:
                 numbers = [number for number, line in enumerate(self._lines, start=1) if _article(line) == article]
                 raise _kept(least, numbers, argument)
 
-    def _must_be_left(self, standing: LineState, quantity: int, where: str) -> None:
+    def _must_be_left(self, standing: LineState, quantity: int, line_at: str, quantity_at: str) -> None:
         number, captured, left = standing.number, standing.captured, standing.left
         if standing.unclear:
             raise _refused(
                 f"It cannot be told what was captured or refunded of line {number}: other lines have its reference "
                 "or name at another price.",
-                f"{where}.line",
+                line_at,
                 BY_AMOUNT,
             )
         if quantity <= left:
@@ -241,18 +264,18 @@ class Refundable:
         if self.silent and not captured:
             raise _refused(
                 f"Captures of this order name no lines, so what they hold of line {number} is not known.",
-                f"{where}.line",
+                line_at,
                 BY_AMOUNT,
             )
         if not captured:
             hint = UNCAPTURED if self._order.remaining_authorized_amount else BY_AMOUNT
-            raise _refused(f"No capture holds line {number}: 0 of it are left to refund.", f"{where}.line", hint)
+            raise _refused(f"No capture holds line {number}: 0 of it are left to refund.", line_at, hint)
         refunded = f"{standing.refunded} of them refunded already" if standing.refunded else "none of them refunded"
         more = ", and captures that name no lines may hold more" if self.silent else ""
         raise _refused(
             f"{left} of line {number} {'is' if left == 1 else 'are'} left to refund: {captured} captured, "
             f"{refunded}{more}.",
-            f"{where}.quantity",
+            quantity_at,
             BY_AMOUNT if self.silent else SECOND if standing.refunded else UNCAPTURED,
         )
 

@@ -58,7 +58,7 @@ def requested_amount(
         total = amount if amount is not None else _sum(full, field)
         warnings = line_amounts.check_entry(order, total, full)
         if refund:
-            warnings += line_selection.overpaid(order, full)
+            warnings += line_selection.must_be_left(order, full)
         return RequestedAmount(total, full, _times_hundred(order, total, field, warnings))
     if amount is None:
         raise ToolError(

@@ -447,7 +447,15 @@ def test_a_unit_per_piece_and_one_for_tax_are_rounding(change: Line) -> None:
 
 def test_a_line_with_the_stored_figures_is_taken_whatever_the_shop_rounded() -> None:
     assert check_change(order(ROUNDED, SHIPPING), 10007, [ROUNDED | {"name": "New name"}]) == [
-        "Line 2 of the order is removed: the new list does not have the reference."
+        "Line 2 of the order is removed: the new list does not have it."
+    ]
+
+
+def test_a_line_with_a_new_reference_is_changed_and_not_removed() -> None:
+    renamed = [MUG | {"reference": "MUG-2"}, SHIPPING, SHIPPING | {"reference": "R-2", "name": "Other"}]
+
+    assert check_change(order(MUG, SHIPPING, ROUNDED), 19800, renamed) == [
+        "Line 3 of the order is removed: the new list does not have it."
     ]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kustom_mcp.api import order_rules as rules
 from kustom_mcp.api.models import Order
-from kustom_mcp.orders.line_selection import Built, Pick, changed, from_lines, overpaid, refunded
+from kustom_mcp.orders.line_selection import Built, Pick, changed, from_lines, must_be_left, refunded
 from kustom_mcp.orders.refundable import BY_AMOUNT, SECOND, UNCAPTURED, WHOLE, Refundable
 from kustom_mcp.schema.result import ToolError
 from kustom_mcp.simulator.app import Simulator
@@ -331,15 +331,78 @@ def test_captures_without_lines_that_are_not_the_whole_unchanged_order_hold_noth
     assert refused(refunded, held, [(1, 1)])[2].startswith("Captures of this order name no lines")
 
 
-def test_lines_in_kustoms_own_format_that_pay_back_more_than_was_captured_are_warned_of() -> None:
-    held = order(MUG, SHIPPING, captures=[[MUG]], refunds=[[MUG | {"quantity": 3}]])
+VOUCHER = shirt(-1000, type="discount") | {"reference": "V", "name": "Voucher"}
+THREE_BACK = order(MUG, SHIPPING, VOUCHER, captures=[[MUG, VOUCHER]], refunds=[[MUG | {"quantity": 3}]])
+TWINS = order(shirt(500), shirt(500), shirt(500), captures=[[shirt(500, 3)]], refunds=[[shirt(500)]])
 
-    assert overpaid(held, [MUG | {"quantity": 1}]) == []
-    assert overpaid(held, [MUG | {"quantity": 2}, SHIPPING]) == [
-        "Captures hold 4 of line 1; with this refund 5 of it would be refunded.",
-        "Captures hold 0 of line 2; with this refund 1 of it would be refunded.",
-    ]
-    assert overpaid(order(MUG, captures=[[]], captured_amount=1), [MUG]) == []
+
+@pytest.mark.parametrize(
+    ("held", "lines", "field", "message", "hint"),
+    [
+        (
+            THREE_BACK,
+            [MUG | {"quantity": 2}],
+            "[0].quantity",
+            "1 of line 1 is left to refund: 4 captured, 3 of them refunded already.",
+            SECOND,
+        ),
+        (
+            THREE_BACK,
+            [MUG | {"quantity": 1}, MUG | {"quantity": 1}],
+            "[1].quantity",
+            "0 of line 1 are left to refund: 4 captured, 4 of them refunded already.",
+            SECOND,
+        ),
+        (THREE_BACK, [SHIPPING], "[0]", "No capture holds line 2: 0 of it are left to refund.", UNCAPTURED),
+        (
+            TWINS,
+            [shirt(500), shirt(500, 2)],
+            "[1].quantity",
+            "1 of line 1 is left to refund: 3 captured, 2 of them refunded already.",
+            SECOND,
+        ),
+        (
+            order(MUG, captured_amount=4000, captures=[[]], refunds=[[MUG | {"quantity": 3}]]),
+            [MUG],
+            "[0].quantity",
+            "1 of line 1 is left to refund: 4 captured, 3 of them refunded already.",
+            SECOND,
+        ),
+    ],
+)
+def test_goods_that_are_not_left_are_refused_in_kustoms_own_format_too(
+    held: Order, lines: list[Line], field: str, message: str, hint: str
+) -> None:
+    assert refused(must_be_left, held, lines) == ("ACTION_NOT_ALLOWED", f"order_lines{field}", message, hint)
+
+
+FEE = {"type": "return_fee", "name": "Mug", "quantity": 1, "unit_price": -500, "total_amount": -500}
+
+
+@pytest.mark.parametrize(
+    ("held", "lines", "warnings"),
+    [
+        (THREE_BACK, [MUG | {"quantity": 1}, VOUCHER, VOUCHER, FEE, shirt(700)], []),
+        (TWINS, [shirt(500), shirt(500)], []),
+        (
+            order(MUG, captures=[[]], captured_amount=1),
+            [MUG],
+            ["Captures of this order name no lines, so it was not checked what is refunded already."],
+        ),
+        (
+            order(shirt(500), shirt(900), MUG, captures=[[shirt(500), shirt(900), MUG]]),
+            [MUG, {"reference": "SHIRT", "quantity": 7}],
+            [
+                "Order line 2 may be one of several lines of the order: it was not checked what is refunded of it "
+                "already."
+            ],
+        ),
+    ],
+)
+def test_lines_in_kustoms_own_format_that_cannot_be_compared_are_warned_of(
+    held: Order, lines: list[Line], warnings: list[str]
+) -> None:
+    assert must_be_left(held, lines) == warnings
 
 
 # What an amount change must leave

@@ -197,14 +197,26 @@ async def test_lines_that_would_pay_more_than_is_left_of_the_order_are_refused_a
         assert len(talk.sent) == 1
 
 
-async def test_lines_in_kustoms_own_format_above_what_is_left_are_refused_or_warned_of() -> None:
-    async with steady() as talk:
-        await talk.confirmed("refund_order", order_id=ORDER, lines=[{"line": 2, "quantity": 2}])
-        again = await talk.call("refund_order", order_id=ORDER, refunded_amount=9800, order_lines=[SOAP])
-        assert "Captures hold 3 of line 2; with this refund 4 of it would be refunded." in again["warnings"]
-        dear = SOAP | {"quantity": 1, "unit_price": 80000, "total_amount": 80000, "total_tax_amount": 16000}
+@pytest.mark.parametrize("mode", MODES)
+async def test_goods_in_kustoms_own_format_are_refunded_once(mode: Mode) -> None:
+    async with steady(mode) as talk:
+        soaps = {"order_id": ORDER, "refunded_amount": 9800, "order_lines": [SOAP]}
+        assert (await talk.confirmed("refund_order", soaps))["outcome"] == "applied"
+        again = await talk.call("refund_order", soaps | {"reference": "RET-2"})
+        assert again["error"] == {
+            "code": "ACTION_NOT_ALLOWED",
+            "message": "1 of line 2 is left to refund: 3 captured, 2 of them refunded already. Nothing was sent.",
+            "field": "order_lines[0].quantity",
+            "retry": "never",
+        }
+        one = SOAP | {"quantity": 1, "total_amount": 4900, "total_tax_amount": 980}
+        twice = await talk.call("refund_order", order_id=ORDER, order_lines=[one, one])
+        assert (twice["outcome"], twice["error"]["field"]) == ("not_sent", "order_lines[1].quantity")
+        dear = one | {"unit_price": 80000, "total_amount": 80000, "total_tax_amount": 16000}
         above = await talk.call("refund_order", order_id=ORDER, order_lines=[dear])
         assert (above["outcome"], above["error"]["field"]) == ("not_sent", "refunded_amount")
+        assert len(talk.sent) == 1
+        assert talk.stored(ORDER)["refunded_amount"] == 9800
 
 
 async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_about() -> None:
