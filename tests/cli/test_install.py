@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -149,8 +150,9 @@ def test_removing_what_is_not_there_is_no_fault(host: str, desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"a": {', "// a remark\n{}", "[]", '{"mcpServers": []}', '{"a": 1, "a": 2}', '"text"', "\x00", "[" * 100_000],
-    ids=["cut", "remark", "list", "servers", "twice", "text", "zero", "deep"],
+    ['{"a": {', "// a remark\n{}", "[]", '{"mcpServers": []}', '{"mcpServers": {"kustom": "kustom-mcp", "x": NaN}}',
+     '"text"', "\x00", "[" * 100_000, f'{{"x": {"[" * 900}{"]" * 900}, "mcpServers": {{"kustom": "kustom-mcp"}}}}'],
+    ids=["cut", "remark", "list", "servers", "NaN", "text", "zero", "deep", "too deep to write"],
 )  # fmt: skip
 @pytest.mark.parametrize("remove", [False, True])
 def test_a_file_that_is_not_understood_is_left_alone(
@@ -175,17 +177,81 @@ def test_a_file_that_is_no_text_or_no_file_is_left_alone(desk: Desk) -> None:
     assert desk.run("cursor") == 2
 
 
-def test_what_another_program_wrote_meanwhile_is_not_overwritten(desk: Desk) -> None:
+class Meanwhile(list[str]):
+    """What is asked; another program writes the file before the answer comes."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self.text = path, text
+
+    def append(self, question: str) -> None:
+        self.path.write_text(self.text)
+
+
+def test_what_another_program_wrote_meanwhile_stays(desk: Desk) -> None:
     path = desk.write(".cursor/mcp.json", OTHERS)
-    newer = json.dumps({**OTHERS, "theme": "light"})
+    newer = {"theme": "light", "mcpServers": {"other": {"command": "x"}}}
+    desk.asked = Meanwhile(path, json.dumps(newer))
+    assert desk.run("cursor", environ=CREDENTIALS) == 0
+    after = desk.parsed(".cursor/mcp.json")
+    assert after["mcpServers"].pop("kustom")["env"]["KUSTOM_ENVIRONMENT"] == "playground"
+    assert after == newer
+    assert json.loads(path.with_name("mcp.json.backup").read_text()) == newer
 
-    class Slow(list[str]):
-        def append(self, question: str) -> None:
-            path.write_text(newer)
 
-    desk.asked = Slow()
-    assert desk.run("cursor") == 2
-    assert path.read_text() == newer
+@pytest.mark.parametrize(
+    "newer",
+    ['{"mcpServers": {"kustom": {"command": "other", "timeout": 1.50}}}', '{"mcpServers": []}', '{"a": {'],
+    ids=["entry", "servers", "cut"],
+)
+def test_an_entry_that_another_program_wrote_meanwhile_is_not_overwritten(newer: str, desk: Desk) -> None:
+    """The key that was written for it goes again, and one that was there before stays."""
+    path = desk.write(".cursor/mcp.json", OTHERS)
+    kept = desk.write(".config/kustom-mcp/cursor-kustom.key", "of before")
+    desk.asked = Meanwhile(path, newer)
+    assert desk.run("cursor", environ=CREDENTIALS) == 2
+    assert desk.files() == {".cursor/mcp.json": newer, ".config/kustom-mcp/cursor-kustom.key": kept.read_text()}
+
+
+NUMBERS = '"a": 1e999, "b": 1E5, "c": 12345678901234567890.50, "d": -0, "e": [1.0, 0.10, -1e-7, 7], "f": 9{}'.format(
+    "9" * 5000
+)
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_numbers_keep_their_spelling(remove: bool, desk: Desk) -> None:
+    ours = '"kustom": {"command": "kustom-mcp"}, ' if remove else ""
+    path = desk.write(
+        ".cursor/mcp.json", f'{{{NUMBERS}, "mcpServers": {{{ours}"other": {{"command": "x", "timeout": 1E1}}}}}}'
+    )
+    before = path.read_text()
+    assert desk.run("cursor", remove=remove) == 0
+
+    def spelled(text: str) -> Any:
+        return json.loads(text, parse_float=lambda of: f"number {of}", parse_int=lambda of: f"number {of}")
+
+    expected, after = spelled(before), spelled(path.read_text())
+    expected["mcpServers"].pop("kustom", None)
+    assert after["mcpServers"].pop("kustom", None) == (None if remove else SANDBOX)
+    assert after == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"x": NaN}', "NaN is no number there"),
+        ('{"x": [-Infinity]}', "-Infinity is no number there"),
+        ('{"a": 1, "a": 2}', "an object has a name twice"),
+        ('{\n"a": 1,\n}', "line 3"),
+    ],
+)
+def test_the_error_about_a_file_that_is_no_json_names_file_and_fault(
+    text: str, why: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = desk.write(".cursor/mcp.json", text)
+    assert desk.run("cursor", environ=CREDENTIALS) == 2
+    assert desk.files() == {".cursor/mcp.json": text}
+    sentence = f"{path} is not plain JSON ({why}). It was left alone: mend it, or edit it by hand."
+    assert capsys.readouterr().err == f"kustom-mcp: install: {sentence}\n"
 
 
 @POSIX

@@ -16,14 +16,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from kustom_mcp.cli import program
-from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, read, write_new
+from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, read, write_new
 from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError, Settings
@@ -144,14 +145,14 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
     old = file.servers(how.key).get(options.name)
     if plan is None and not there:
         return _say(DONE, f"{how.title} has no {options.name}: there is nothing to remove.")
-    if old and not _OURS.search(json.dumps(old)):
+    if old and not _OURS.search(json.dumps(old, default=str)):
         raise HostFileError(
             f"{options.name} in {file.path} is another program. It was left alone: give another --name."
         )
     if by_command:
         change = _by_command(how, machine, options.name, plan, there=there)
     else:
-        change = _by_file(file, file.changed(how.key, options.name, plan.entry if plan else None))
+        change = _by_file(file, how.key, options.name, plan.entry if plan else None)
     if not change.shown and plan and plan.key_in_place:
         return _say(DONE, f"{how.title} has exactly this already. Nothing was written.")
     if change.shown:
@@ -169,14 +170,17 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
 
 
 def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> int:
-    kept = f" The key is in {plan.key_file} now." if plan and not plan.key_in_place else ""
-    if plan:
-        _write_key(plan)
-    try:
-        code = change.apply()
-    except HostFileError as error:
-        raise HostFileError(f"{error}{kept}") from None
+    """Write the key and change the host. The file of a key that is in no entry in the end is taken away again."""
+    with _keeping_others_out(plan):
+        made = _write_key(plan) if plan else None
+        try:
+            code = change.apply()
+        except HostFileError:
+            if made:
+                made.unlink(missing_ok=True)
+            raise
     if code:
+        kept = f" The key is in {made} now." if made else ""
         return _say(NOT_DONE, f"{how.title}'s command failed with exit code {code}.{kept}")
     if plan:
         return _say(DONE, f"Installed into {how.title}. {how.after}")
@@ -184,6 +188,23 @@ def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> in
     if path and Path(path).is_file():
         print(f"Its API key is still in {path}: delete that file when no other entry uses it.")
     return _say(DONE, f"Removed from {how.title}.")
+
+
+@contextmanager
+def _keeping_others_out(plan: Plan | None) -> Generator[None]:
+    """Keep other processes off the folder of our key files: one may be about to use the file that another takes away.
+    HostFileError."""
+    folder = plan.key_file.parent if plan and plan.key_file else None
+    if folder is None:
+        yield
+        return
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            held.enter_context(alone(folder))
+        except OSError as error:
+            raise HostFileError(f"{folder} cannot be used ({error.strerror}). Nothing was installed.") from None
+        yield
 
 
 def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> HostChange:
@@ -207,11 +228,12 @@ def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, th
     return HostChange("\n  ".join(["This will be run:", *map(subprocess.list2cmdline, commands)]), apply)
 
 
-def _by_file(file: HostFile, content: dict[str, Any]) -> HostChange:
+def _by_file(file: HostFile, key: str, name: str, entry: HostEntry | None) -> HostChange:
     """The change by the host's file; nothing is shown where it stays as it is."""
+    content = file.changed(key, name, entry)
 
     def apply() -> int:
-        copy = None if content == file.content else file.write(content)
+        copy = file.put(key, name, entry)
         if copy:
             print(f"The file as it was: {copy}")
         return DONE
@@ -269,7 +291,7 @@ def _access_of(entry: Any) -> EntryAccess:
     """
     if not entry:
         return EntryAccess("sandbox")
-    if not isinstance(entry, dict) or _FILLED_IN_LATER.search(json.dumps(entry)):
+    if not isinstance(entry, dict) or _FILLED_IN_LATER.search(json.dumps(entry, default=str)):
         return UNKNOWN
     fields = cast("dict[str, Any]", entry)
     words = _own_words(fields.get("command"), fields.get("args", []))
@@ -337,19 +359,23 @@ def _exposed(path: Path) -> bool:
     return os.name == "posix" and path.is_file() and bool(path.stat().st_mode & 0o077)
 
 
-def _write_key(plan: Plan) -> None:
-    """Write the key file. HostFileError where it cannot be written."""
+def _write_key(plan: Plan) -> Path | None:
+    """Write the key file, and return it where it was made here. HostFileError where it cannot be written."""
     path = plan.key_file
     if path is None or plan.key_in_place:
-        return
+        return None
     try:
-        if path.exists():
+        if _holds(path, plan.access.key):
             path.chmod(PRIVATE)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_new(path, f"{plan.access.key}\n".encode())
+            return None
+        write_new(path, f"{plan.access.key}\n".encode())
+    except FileExistsError:
+        raise HostFileError(
+            f"{path} was made by another process just now. Nothing was installed: try again."
+        ) from None
     except OSError as error:
         raise HostFileError(f"{path} cannot be written ({error.strerror}). Nothing was installed.") from None
+    return path
 
 
 def _not_agreed(answer: bool | None, options: InstallOptions, *, replaces: bool) -> int:

@@ -1,8 +1,9 @@
 """A host's configuration file: read, changed in one place, compared, and written without ever being half there.
 
 It belongs to somebody else and may hold other servers' secrets. So it is left alone when it is not understood, its
-other keys and their order stay, only our own entry is shown, a copy of it is kept, and it keeps its mode. Another
-program may write to it at the same time: what changed since it was read is not overwritten.
+other keys, their order and the spelling of their numbers stay, only our own entry is shown, a copy of it is kept, and
+it keeps its mode. Another program may write to it at the same time: the file is read again right before it is written,
+and only our own entry is put into it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
 from stat import S_ISREG
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from kustom_mcp.settings.validators import hides_a_key
 
@@ -41,6 +42,16 @@ _COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
 class HostFileError(Exception):
     """The file cannot be used as it is. The text is a sentence; nothing was written."""
+
+
+@dataclass(frozen=True)
+class Numeral:
+    """A number as the file spells it: Python would write 1E5, 1e999 and -0 in other digits."""
+
+    spelling: str
+
+    def __str__(self) -> str:
+        return self.spelling
 
 
 @dataclass(frozen=True)
@@ -68,22 +79,33 @@ class HostFile:
         return {**self.content, key: servers}
 
     def difference(self, content: dict[str, Any]) -> str:
-        """The lines that would differ, secrets covered."""
-        before, after = (_shown(version) for version in (self.content, content))
+        """The lines that would differ, secrets covered. HostFileError where the file is nested too deeply to write."""
+        try:
+            before, after = (_shown(version) for version in (self.content, content))
+        except RecursionError:
+            raise HostFileError(f"{self.path} is nested too deeply. It was left alone: edit it by hand.") from None
         lines = unified_diff(before, after, lineterm="", n=0)
         return "\n".join(line for line in lines if not line.startswith(("---", "+++", "@@")))
 
-    def write(self, content: dict[str, Any]) -> Path | None:
-        """Put the content in the place of the file; where the copy of the old one is. HostFileError."""
-        mode = self.path.stat().st_mode & 0o777 if self.raw is not None else PRIVATE
+    def put(self, key: str, name: str, entry: dict[str, Any] | None) -> Path | None:
+        """Set one server in the file as it is now, or take it out with None; where the copy of the old file is.
+
+        None where the file has it so already. HostFileError, also where the entry is not the one that was read.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(self.path.parent):
-                if _bytes(self.path) != self.raw:
+            with alone(self.path.parent):
+                now = read(self.path)
+                content, there = now.changed(key, name, entry), now.servers(key).get(name)
+                if content == now.content:
+                    return None
+                if there != self.servers(key).get(name):
                     raise HostFileError(
-                        f"{self.path} was changed by another program meanwhile. Nothing was written to it: try again."
+                        f"{name} in {self.path} was changed by another program meanwhile. "
+                        "Nothing was written to it: try again."
                     )
-                copy = self._keep(mode)
+                mode = PRIVATE if now.raw is None else self.path.stat().st_mode & 0o777
+                copy = now._keep(mode)
                 write_whole(self.path, _text(content).encode(), mode)
         except OSError as error:
             raise HostFileError(f"{self.path} cannot be written ({error.strerror}). It is as it was.") from None
@@ -113,12 +135,11 @@ def read(path: Path, *, loosely: bool = False) -> HostFile:
         text = (raw or b"").decode("utf-8-sig")
         for extra in (_REMARK, _COMMA) if loosely else ():
             text = extra.sub(r"\1", text)
-        content: object = json.loads(text, object_pairs_hook=_pairs) if text.strip() else {}
+        content: object = _DECODER.decode(text) if text.strip() else {}
     except (ValueError, RecursionError) as error:
-        where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise HostFileError(
-            f"{path} is not plain JSON{where}. It was left alone: mend it, or edit it by hand."
-        ) from None
+        why = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
+        why = f" ({error})" if isinstance(error, _NotPlain) else why
+        raise HostFileError(f"{path} is not plain JSON{why}. It was left alone: mend it, or edit it by hand.") from None
     if not isinstance(content, dict):
         raise HostFileError(f"{path} holds no JSON object. It was left alone.")
     return HostFile(path, raw, cast("dict[str, Any]", content))
@@ -149,12 +170,12 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Generator[None]:
+def alone(folder: Path) -> Generator[None]:
     """Keep other processes that install into the same folder out, where the system has locks of folders."""
     if sys.platform == "win32":
         yield
         return
-    import fcntl
+    import fcntl  # it is not there on Windows
 
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -178,20 +199,46 @@ def _bytes(path: Path) -> bytes | None:
     return raw
 
 
+class _NotPlain(ValueError):
+    """Python's reader would take it, JSON does not."""
+
+
 def _pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose names are all different: of two equal ones one would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError
+        raise _NotPlain("an object has a name twice")
     return found
 
 
+def _constant(name: str) -> NoReturn:
+    raise _NotPlain(f"{name} is no number there")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_float=Numeral, parse_int=Numeral, parse_constant=_constant)
+
+
 def _text(content: dict[str, Any]) -> str:
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return f"{_written(content)}\n"
+
+
+def _written(value: Any, indent: str = "") -> str:
+    """A value as JSON. The json module writes numbers in its own way only."""
+    if isinstance(value, Numeral):
+        return value.spelling
+    inner = f"{indent}  "
+    if isinstance(value, dict) and value:
+        entries = cast("dict[str, Any]", value).items()
+        lines = [f"{inner}{_written(name)}: {_written(item, inner)}" for name, item in entries]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and value:
+        lines = [f"{inner}{_written(item, inner)}" for item in cast("list[Any]", value)]
+        return "[\n" + ",\n".join(lines) + f"\n{indent}]"
+    text = json.dumps(value, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:  # half a character, which JSON can only hold escaped
-        return json.dumps(content, indent=2) + "\n"
+        return json.dumps(value)
     return text
 
 
