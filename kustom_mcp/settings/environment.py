@@ -8,19 +8,22 @@ any other setting then counts as not set, and the operator is told. Any other em
 from __future__ import annotations
 
 import logging
+import os
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISFIFO, S_ISREG
 from typing import Generic, NamedTuple, TypeVar, cast
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from kustom_mcp.settings.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
-from kustom_mcp.settings.validators import hooks_secrets, merchant_id
+from kustom_mcp.settings.validators import hooks_secrets, merchant_id, plain
 
 PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
@@ -41,7 +44,11 @@ GONE: Mapping[str, str] = dict.fromkeys(
 )
 """Settings that there were, and why they are gone."""
 _NOT_SUCH_A_NUMBER = ("int_parsing", "int_parsing_size", "float_parsing", "greater_than_equal", "less_than_equal")
+_NEARLY_ALL = 0.85
+"""Share of equal letters from which a name in an env file is taken for a typing error: KUSTON_WRITE."""
 _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
+_ENV_FILE_LIMIT = 1024 * 1024  # bytes
+PIPE_PATIENCE = 10  # seconds for the other end of a pipe, such as a password manager that asks a person
 
 T = TypeVar("T")
 
@@ -61,6 +68,10 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
     """Load settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is
     wrong."""
     in_file = _read_env_file(env_file) if env_file else {}
+    for name in environ:
+        meant = _disguised(name)
+        if meant:
+            raise ConfigError(meant, "The environment has this name in other letters or signs: write it so.")
     values: dict[str, str] = {}
     unset: dict[str, str] = {}
     for source in (in_file, environ):
@@ -185,12 +196,40 @@ def _resembling(name: str, known: list[str]) -> str | None:
     """Return the setting that a name was probably meant to be: nearly the same letters, or the start of a name."""
     from difflib import get_close_matches  # only for a name that is not known
 
+    same = next((setting for setting in known if _letters(setting) == _letters(name)), None)
+    if same:
+        return same
     endings = {setting.removeprefix(PREFIX): setting for setting in known}
     ending = name.removeprefix(PREFIX)
     close = get_close_matches(ending, endings, n=1, cutoff=0.8)
     short = [full for full in endings if len(ending) >= 3 and full.startswith(ending)]
     found = close or short
     return endings[found[0]] if found else None
+
+
+def _letters(name: str) -> str:
+    """Return the letters and digits of a name, upper case, in the Latin alphabet."""
+    return re.sub("[^A-Z0-9]", "", plain(name).upper())
+
+
+def _disguised(name: str) -> str | None:
+    """Return the setting whose letters a name has that does not begin like one: KUSTOM-WRITES, KUSTOMWRITES."""
+    if name.isascii() and "KUSTOM" not in name.upper():  # nearly all of an environment
+        return None
+    letters = _letters(name)
+    names = () if _ours(name) else (*_names(), *_LATER, *GONE)
+    return next((known for known in names if _letters(known) == letters), None)
+
+
+def _mistyped(name: str) -> str | None:
+    """Return the setting that a name in an env file was probably meant to be, although it does not begin like one."""
+    from difflib import get_close_matches  # only where a file is given
+
+    if _ours(name) or name.startswith(TELEMETRY):
+        return None
+    known = {_letters(setting): setting for setting in (*_names(), *_LATER, *GONE)}
+    close = get_close_matches(_letters(name), known, n=1, cutoff=_NEARLY_ALL)
+    return known[close[0]] if close else None
 
 
 def _settings(values: dict[str, str]) -> Settings:
@@ -218,17 +257,45 @@ def _rule(kind: str, message: str, field: FieldInfo) -> str:
 
 def _read_secret(setting: str, name: str, path: Path) -> str:
     """Read the secret `name` from a file, without the line break at its end. ConfigError."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(_SECRET_LIMIT).decode("utf-8-sig").rstrip("\r\n\t ").lstrip("\t ")
-    except (OSError, ValueError):
-        text = None
-    if text is None:
-        raise ConfigError(setting, "The file cannot be read as text (UTF-8).")
+    text = _text_of(setting, path, _SECRET_LIMIT).rstrip("\r\n\t ").lstrip("\t ")
     if not text:
         raise ConfigError(setting, "The file is empty.")
     require_clean(setting, name, text)
     return text
+
+
+def _text_of(setting: str, path: Path, limit: int) -> str:
+    """Return the text of a file or a pipe, without the byte order mark at its start. ConfigError."""
+    try:
+        if S_ISFIFO(path.stat().st_mode):
+            data = _from_pipe(setting, path, limit)
+        else:
+            with path.open("rb") as file:
+                data = file.read(limit)
+        return data.decode("utf-8-sig")
+    except (OSError, ValueError):
+        problem = ConfigError(setting, "The file cannot be read as text (UTF-8).")
+    raise problem
+
+
+def _from_pipe(setting: str, path: Path, limit: int) -> bytes:
+    """Read a pipe to its end. ConfigError where it does not come: a plain read would wait for a writer forever."""
+    from select import select
+
+    end, data = time.monotonic() + PIPE_PATIENCE, b""
+    pipe = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while len(data) < limit:
+            ready, _, _ = select([pipe], [], [], max(0.0, end - time.monotonic()))
+            if not ready:
+                raise ConfigError(setting, f"It is a pipe, and nobody wrote all of it within {PIPE_PATIENCE} seconds.")
+            part = os.read(pipe, limit - len(data))
+            if not part:
+                break
+            data += part
+    finally:
+        os.close(pipe)
+    return data
 
 
 class _SecretFile(ABC, Generic[T]):
@@ -311,20 +378,23 @@ def _read_env_file(path: Path) -> dict[str, str]:
     from dotenv.parser import parse_stream  # only where a file is given
 
     found: dict[str, str] = {}
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            bindings = list(parse_stream(stream))
-    except (OSError, ValueError):
-        bindings = None
-    if bindings is None:
-        raise ConfigError("--env-file", "The file cannot be read as text.")
-    for binding in bindings:
+    text = _text_of("--env-file", path, _ENV_FILE_LIMIT)
+    for binding in parse_stream(StringIO(text, newline=None)):
+        written = binding.original.string  # with the empty lines before it
+        line = f"Line {binding.original.line + written[: len(written) - len(written.lstrip())].count(chr(10))}"
         if binding.error or (binding.key is not None and binding.value is None):
-            raise ConfigError("--env-file", f"Line {binding.original.line} is not NAME=value.")
+            raise ConfigError("--env-file", f"{line} is not NAME=value.")
         if binding.key is None or binding.value is None:
             continue
         if not binding.key.isprintable():
-            raise ConfigError("--env-file", f"Line {binding.original.line} has an invisible character in its name.")
+            raise ConfigError("--env-file", f"{line} has an invisible character in its name.")
+        meant = _mistyped(binding.key)
+        if meant:
+            raise ConfigError(
+                "--env-file",
+                f"{line} sets nothing that kustom-mcp knows. Did you mean {meant}? Then write it "
+                "so; if another program reads that line, move it to a file of that program's own.",
+            )
         value = binding.value.strip() if _field(binding.key) not in SECRETS else binding.value
         if binding.key in found and found[binding.key] != value and binding.key.upper().startswith((PREFIX, TELEMETRY)):
             raise ConfigError(binding.key, "It is twice in the file of --env-file, with different values: keep one.")

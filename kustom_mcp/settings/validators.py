@@ -79,10 +79,15 @@ def hides_a_key(text: str) -> bool:
     return any(_KEY_LETTERS.search(_SIGN.sub("", reading.lower())) for reading in _readings(text))
 
 
+def plain(text: str) -> str:
+    """Return a text in plain letters: letters of other alphabets that look like Latin ones are those."""
+    return unicodedata.normalize("NFKC", text).translate(_LOOK_ALIKES)
+
+
 def _readings(text: str) -> Iterator[str]:
     """Return a text in plain letters, unescaped, backwards, and decoded from base64 and hexadecimal."""
-    plain = unicodedata.normalize("NFKC", text).translate(_LOOK_ALIKES)
-    for shown in (plain, unquote(plain), html.unescape(plain)):
+    letters = plain(text)
+    for shown in (letters, unquote(letters), html.unescape(letters)):
         yield shown
         yield shown[::-1]
         for run in re.findall(r"[A-Za-z0-9+/]{8,}", shown.replace("-", "+").replace("_", "/")):

@@ -276,12 +276,60 @@ def test_plain_http_is_for_loopback(host: str) -> None:
         ("KUSTOM_ORDERSCOPE", "KUSTOM_ORDER_SCOPE"),
         ("kustom_tool", "KUSTOM_TOOLS"),
         ("KUSTOM_MAX_DAYLY", "KUSTOM_MAX_DAILY"),
+        ("KUSTOM_P\u0406\u0406", "KUSTOM_PII"),
     ],
 )
 def test_a_name_that_resembles_a_setting_is_refused(name: str, meant: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load({name: "CANARY"})
     assert str(caught.value) == f"{name}: There is no such setting. Did you mean {meant}?"
+
+
+MISTYPED = [
+    ("KUSTOM-WRITES", "KUSTOM_WRITES"),
+    ("KUSTOM.WRITES", "KUSTOM_WRITES"),
+    ("KUSTOMWRITES", "KUSTOM_WRITES"),
+    ("KUSTON_WRITES", "KUSTOM_WRITES"),
+    ("KUSTM_WRITES", "KUSTOM_WRITES"),
+    ("CUSTOM_MAX_AMOUNT", "KUSTOM_MAX_AMOUNT"),
+    ("custom-max-daily", "KUSTOM_MAX_DAILY"),
+    ("$env:KUSTOM_WRITES", "KUSTOM_WRITES"),
+    ('"KUSTOM_PII"', "KUSTOM_PII"),
+    (";KUSTOM_ORDER_SCOPE", "KUSTOM_ORDER_SCOPE"),
+    ("\u041aUSTOM_WRITES", "KUSTOM_WRITES"),
+    ("\u039aUST\u039fM_CONFIRM", "KUSTOM_CONFIRM"),
+    ("\uff2bUSTOM_WRITES", "KUSTOM_WRITES"),
+    ("KUSTOM-HOOKS_HEADER", "KUSTOM_HOOKS_HEADER"),
+]
+
+
+@pytest.mark.parametrize(("name", "meant"), MISTYPED)
+def test_a_name_that_begins_otherwise_than_a_setting_is_refused_in_an_env_file(
+    name: str, meant: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.env"
+    file.write_text(f"# settings\nKUSTOM_TIMEOUT=10\n\n{name}=CANARY\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load({}, file)
+    assert str(caught.value) == (
+        f"--env-file: Line 4 sets nothing that kustom-mcp knows. Did you mean {meant}? Then write it so; if another "
+        "program reads that line, move it to a file of that program's own."
+    )
+
+
+def test_names_of_other_programs_in_an_env_file_are_none_of_ours(tmp_path: Path) -> None:
+    others = ("HTTP_PROXY", "PATH", "TZ", "CUSTOMER_TOKEN", "COMPOSE_PROJECT_NAME", "DATABASE_URL", "LOG_LEVEL", "PORT")
+    file = tmp_path / "settings.env"
+    file.write_text("".join(f"{name}=x\n" for name in others))
+    assert load({}, file) == Loaded(Settings())
+
+
+@pytest.mark.parametrize("name", ["KUSTOM-WRITES", "KUSTOMWRITES", "\u041aUSTOM_WRITES"])
+def test_a_setting_in_other_letters_or_signs_is_refused_in_the_environment(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({name: "CANARY"})
+    assert str(caught.value) == "KUSTOM_WRITES: The environment has this name in other letters or signs: write it so."
+    assert load({"CUSTOM_WRITES": "x", "MY_KUSTOM_WRITES": "x", "OTHER": "x"}) == Loaded(Settings())
 
 
 @pytest.mark.parametrize("name", ["kustom_writes", "Kustom_Writes", "KUSTOM_writes", "kustom_max_daily"])
@@ -546,6 +594,27 @@ def test_a_key_that_comes_through_a_pipe_is_read_once(tmp_path: Path) -> None:
     assert [key().get_secret_value(), key().get_secret_value()] == [TEST_KEY, TEST_KEY]
 
 
+def test_a_pipe_that_nobody_writes_to_is_an_error_and_no_wait_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kustom_mcp.settings.environment.PIPE_PATIENCE", 0.1)
+    pipe = tmp_path / "key"
+    os.mkfifo(pipe)
+    sentence = "It is a pipe, and nobody wrote all of it within 0.1 seconds."
+    for file, setting in ((None, "KUSTOM_API_KEY_FILE"), (pipe, "--env-file")):
+        with pytest.raises(ConfigError) as caught:
+            load({} if file else {"KUSTOM_API_KEY_FILE": str(pipe)}, file)
+        assert str(caught.value) == f"{setting}: {sentence}"
+
+
+def test_an_env_file_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "settings"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as other:
+        other.submit(pipe.write_text, "KUSTOM_WRITES=deny\r\nKUSTOM_PII=masked\r\n")
+        assert load({}, pipe) == Loaded(Settings(writes="deny", pii="masked"))
+
+
 def test_the_sandbox_has_its_own_key_whatever_is_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(TEST_KEY)
@@ -586,8 +655,8 @@ def test_an_env_file_may_begin_with_a_byte_order_mark_and_have_none_elsewhere(tm
 @pytest.mark.parametrize("line", ["KUSTOM_WRITES deny", "KUSTOM_WRITES", "KUSTOM_WRITES='deny"])
 def test_a_line_that_is_no_assignment_is_refused(tmp_path: Path, line: str) -> None:
     file = tmp_path / "settings.env"
-    file.write_text(f"KUSTOM_PII=masked\n{line}\n")
-    with pytest.raises(ConfigError, match=r"^--env-file: Line 2 is not NAME=value"):
+    file.write_text(f"KUSTOM_PII=masked\n\n{line}\n")
+    with pytest.raises(ConfigError, match=r"^--env-file: Line 3 is not NAME=value"):
         load({}, file)
 
 
