@@ -10,8 +10,8 @@ import sys
 
 
 def main() -> int:
-    """Run the command that the arguments name; the exit code is 0, 1 (a problem was found) or 2 (usage, settings), and
-    141 where whoever read the output has left, as `head` does."""
+    """Run the command that the arguments name; the exit code is 0, 1 (a problem was found, or the output cannot be
+    written) or 2 (usage, settings), and 141 where whoever read the output has left, as `head` does."""
     gc.disable()
     from kustom_mcp.cli import stdout
 
@@ -29,9 +29,11 @@ def main() -> int:
         finally:
             stdout.flush()
     except BaseException as error:
-        if not stdout.is_broken_pipe(error):
-            raise
-        return stdout.unheard()
+        if stdout.is_broken_pipe(error):
+            return stdout.unheard()
+        if stdout.is_unwritten(error):
+            return stdout.unwritten(error)
+        raise
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from kustom_mcp.cli import stdout
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.events import MERCHANT, SECRET, Outbox
@@ -72,9 +73,9 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None, ass
         print(f"webhooks are of merchant {MERCHANT}, signed: KUSTOM_HOOKS_SECRET={SECRET}", file=sys.stderr, flush=True)
     try:
         asyncio.run(simulate(port, orders, address, switches))
-    except BrokenPipeError:  # nobody waits for the port
-        raise
     except (OSError, OverflowError) as problem:
+        if stdout.is_broken_pipe(problem) or stdout.is_unwritten(problem):  # nobody waits for the port
+            raise
         code = getattr(problem, "errno", None)
         reason = os.strerror(code) if code else str(problem)
         print(f"kustom-mcp: --port {port}: {reason}", file=sys.stderr)

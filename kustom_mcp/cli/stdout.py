@@ -6,12 +6,18 @@ process ends, is kept off here. Imported first of all, so it imports next to not
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
+UNHEARD = 141
+"""The exit code where the reader has left: what shells say where SIGPIPE ends a program."""
+UNWRITTEN = 1
+_NO_ROOM = frozenset(getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO") if hasattr(errno, name))
 _OPTION = "--env-file"
 _kept: list[int] = []
 """The real stdout, while descriptor 1 is stderr."""
@@ -62,34 +68,60 @@ def end() -> None:
 
 
 def flush() -> None:
-    """Flush stdout and stderr, so that the error for a reader who has left comes here. BrokenPipeError."""
+    """Flush stdout and stderr, so that the error for a reader who has left or a full disk comes here. OSError."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
-            raise
-        except (AttributeError, OSError, ValueError):  # none, closed, or a full disk, of which the interpreter tells
+        except (AttributeError, ValueError):  # none, or closed
             continue
 
 
 def is_broken_pipe(error: BaseException) -> bool:
     """Return whether an error means only that stdout or stderr has no reader any more."""
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).split(BrokenPipeError)[1] is None
-    return isinstance(error, BrokenPipeError)
+    return _is_all(error, lambda one: isinstance(one, BrokenPipeError))
+
+
+def is_unwritten(error: BaseException) -> bool:
+    """Return whether an error means only that stdout leads into a file that takes no more, such as on a full disk.
+
+    An error of another file has its name, or was put into words where that file is written.
+    """
+    return _is_all(error, lambda one: isinstance(one, OSError) and one.filename is None and one.errno in _NO_ROOM)
 
 
 def unheard() -> int:
-    """Let the interpreter's last words go nowhere too. The exit code: what shells say where SIGPIPE ends a program."""
+    """Let the interpreter's last words go nowhere too, and return the exit code."""
+    _discard_rest()
+    return UNHEARD
+
+
+def unwritten(error: BaseException) -> int:
+    """Report that the output could not be written, and return the exit code."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    reason = error.strerror if isinstance(error, OSError) else None
+    with suppress(AttributeError, OSError, ValueError):
+        print(f"kustom-mcp: The output cannot be written ({reason}).", file=sys.stderr, flush=True)
+    _discard_rest()
+    return UNWRITTEN
+
+
+def _is_all(error: BaseException, kind: Callable[[BaseException], bool]) -> bool:
+    """Return whether an error, or all that is in a group of them, is of a kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_all(one, kind) for one in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return kind(error)
+
+
+def _discard_rest() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-        except (AttributeError, OSError, ValueError):
+        except (AttributeError, ValueError):
             continue
-    return 141
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _to_stderr() -> None:

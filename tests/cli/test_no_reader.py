@@ -1,10 +1,12 @@
-"""What a command leaves when whoever read its output has gone, as `kustom-mcp check | head -1` does: nothing."""
+"""The end of a command whose output goes nowhere: its reader has left, as `head` does, or the disk is full."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -24,29 +26,49 @@ COMMANDS = (
     "install --help",
     "--version",
 )
-SOME_END_BY_THEMSELVES = {"demo": 0, "book status": 1}
+SOME_END_BY_THEMSELVES = {"demo": 0}
+FULL = Path("/dev/full")
 
 
-def left(words: list[str], home: Path, *, both: bool) -> tuple[int, str]:
-    """Exit code and stderr of a command on whose stdout, or on both, nobody has ever listened."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    with open(writing, "wb") as nobody:
-        ran = subprocess.run(
-            [*PROGRAM, *words],
-            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "KUSTOM_STATE_DIR": str(home / "state")},
-            stdin=subprocess.DEVNULL,
-            stdout=nobody,
-            stderr=nobody if both else subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-    return ran.returncode, ran.stderr or ""
+def ran(
+    words: Sequence[str], home: Path, stdout: IO[bytes], *, both: bool = False, unbuffered: str = ""
+) -> tuple[int, str]:
+    """Exit code and stderr of a command that prints into `stdout`, `both` with stderr."""
+    ended = subprocess.run(
+        [*PROGRAM, *words],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(home),
+            "KUSTOM_STATE_DIR": str(home / "state"),
+            "PYTHONUNBUFFERED": unbuffered,
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stdout if both else subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    return ended.returncode, ended.stderr or ""
 
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_a_command_that_nobody_reads_ends_without_a_word(words: str, tmp_path: Path) -> None:
     for both in (False, True):
-        code, said = left(words.split(), tmp_path, both=both)
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as nobody:
+            code, said = ran(words.split(), tmp_path, nobody, both=both)
         assert (said, code) == ("", SOME_END_BY_THEMSELVES.get(words, 141))
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("buffered", [pytest.param(True, marks=pytest.mark.exam), False])
+def test_a_command_whose_output_finds_no_room_says_so_in_one_line(buffered: bool, tmp_path: Path) -> None:
+    unbuffered = "" if buffered else "1"
+    for words in COMMANDS if buffered else ("check", "tools", "demo", "simulate --port 0"):
+        with FULL.open("wb") as full:
+            code, said = ran(words.split(), tmp_path, full, unbuffered=unbuffered)
+        assert (words, code) == (words, 1)
+        assert said.endswith("kustom-mcp: The output cannot be written (No space left on device).\n")
+        assert "Traceback" not in said

@@ -14,6 +14,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.book import BookUnavailable
 from kustom_mcp.book.sqlite import DAMAGED, BookBusy
+from kustom_mcp.cli.stdout import UNHEARD
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.transport.shutdown import end_on_signals
 
@@ -48,7 +49,7 @@ async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
         try:
             return await work(app)
         except NoReader:
-            return NOT_ALL
+            return UNHEARD
         except BookBusy:
             note("the order book cannot be used (busy): another process holds it; run the same command again")
             return UNUSABLE

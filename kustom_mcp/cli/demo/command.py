@@ -17,6 +17,7 @@ import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from kustom_mcp.cli import stdout
 from kustom_mcp.cli.demo import tour
 from kustom_mcp.cli.demo.tour import Guide, Person, Tally, Unexpected
 from kustom_mcp.cli.demo.transcript import Transcript
@@ -40,6 +41,8 @@ def run(command: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return PROBLEM
     except Exception as problem:
+        if stdout.is_unwritten(problem):
+            raise
         sys.stdout.flush()
         where = f'in scene "{seen.scene}"' if seen.scene else "at the start"
         print(f"kustom-mcp: the demo stopped {where}: {_reason(problem)}", file=sys.stderr)

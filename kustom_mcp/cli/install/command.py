@@ -370,9 +370,7 @@ def _write_key(plan: Plan) -> Path | None:
             return None
         write_new(path, f"{plan.access.key}\n".encode())
     except FileExistsError:
-        raise HostFileError(
-            f"{path} was made by another process just now. Nothing was installed: try again."
-        ) from None
+        raise HostFileError(f"{path} was made by another process just now. Nothing was installed: try again.") from None
     except OSError as error:
         raise HostFileError(f"{path} cannot be written ({error.strerror}). Nothing was installed.") from None
     return path
