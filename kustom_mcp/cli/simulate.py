@@ -95,5 +95,6 @@ def assumed(given: Sequence[str]) -> Switches:
 def _announce(port: int) -> None:
     url = f"http://{HOST}:{port}"
     print(f"listening on {url}", flush=True)
-    settings = f"KUSTOM_ENVIRONMENT=playground KUSTOM_API_URL={url} KUSTOM_USERNAME=demo KUSTOM_API_KEY={API_KEY}"
-    print(f"use it with {settings}", file=sys.stderr, flush=True)
+    settings = f"KUSTOM_ENVIRONMENT=playground KUSTOM_API_URL={url}"
+    credentials = f"KUSTOM_USERNAME={MERCHANT}-demo KUSTOM_API_KEY={API_KEY}"
+    print(f"use it with {settings} {credentials}", file=sys.stderr, flush=True)

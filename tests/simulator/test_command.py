@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator
 import httpx2 as httpx
 import pytest
 
+from kustom_mcp.settings.environment import load
+from kustom_mcp.simulator.app import API_KEY
 from kustom_mcp.simulator.events import MERCHANT, SECRET
 from tests.support.unhurried import PATIENCE
 
@@ -44,7 +46,10 @@ async def test_it_says_where_it_listens_and_stops_on_a_signal(number: signal.Sig
             process.send_signal(number)
             rest, told = await process.communicate()
         assert (process.returncode, rest) == (0, b"")
-        assert f"KUSTOM_API_URL={url} KUSTOM_USERNAME=demo KUSTOM_API_KEY=kco_test_api_sandbox" in told.decode()
+        _, _, printed = told.decode().partition("use it with ")
+        found = load(dict(setting.split("=", 1) for setting in printed.split())).settings
+        assert (found.environment, found.base_url, found.merchant) == ("playground", url, MERCHANT)
+        assert found.effective_api_key.get_secret_value() == API_KEY
 
 
 async def test_the_secret_that_webhooks_are_signed_with_is_said_first() -> None:
