@@ -41,9 +41,6 @@ class _PostgresTransaction:
     def by(self, index: str) -> str:
         return ""
 
-    def lower(self, text: str) -> str:
-        return f"lower({text})"
-
 
 class PostgresBook:
     """The tables beside the others of KUSTOM_STORE."""

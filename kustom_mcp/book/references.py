@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import pairwise
-from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 LONGEST = 255
@@ -26,7 +25,6 @@ _PART = re.compile(r"(?=.*[a-f-])[0-9a-f-]{6,35}")
 """A part that stands at the end or inside of an id hardly by chance. Digits alone are rather a number of the shop."""
 _BARE = re.compile(r"[0-9a-f]{9,32}")
 """An id, or the start of one, without its hyphens."""
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _AROUND = " .…\t\r\n\v\f\u00a0"
 
 
@@ -35,7 +33,7 @@ class ParsedReference(NamedTuple):
 
     name: str
     """A reference, as `folded` has it."""
-    written: frozenset[str]
+    written: str
     """The same reference, as `written` has it."""
     whole: str
     """A whole id."""
@@ -55,10 +53,9 @@ def folded(reference: str | None) -> str:
     return "".join(mark for mark in text.casefold() if mark.isalnum())[:LONGEST]
 
 
-def written(reference: str) -> frozenset[str]:
-    """Return the forms in which databases may lower a reference: they lower A to Z, and some the rest."""
-    text = reference[:LONGEST].strip()
-    return frozenset(form.translate(_LOWER) for form in (text, text.lower(), text.upper()))
+def written(reference: str | None) -> str:
+    """Return a reference as exact matches compare it: without blanks around it, without case, composed."""
+    return unicodedata.normalize("NFC", (reference or "")[:LONGEST].strip()).lower()
 
 
 def backwards(part: str) -> str:

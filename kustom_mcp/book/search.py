@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from kustom_mcp.api.models import AMOUNTS
 from kustom_mcp.book.entry import DAY, BookEntry
 from kustom_mcp.book.query import INDEXES, LEADS, MOST_COUNTED, PARTS, Place, Query, SortKey, beyond
-from kustom_mcp.book.references import backwards, parse_reference
+from kustom_mcp.book.references import backwards, parse_reference, written
 from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 
@@ -25,6 +25,7 @@ _COLUMNS = ", ".join(("order_id", "kind", *BookEntry._fields[2:]))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 _FEW = 1_000
 """The most orders that are found by a part of their ids."""
+_NAMED = "SELECT number FROM book_names WHERE name = :name"
 _REFERENCES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
@@ -346,10 +347,9 @@ def match_reference(
     `values` has the account, and the values of the condition `scope`: of orders out of scope nothing is told.
     """
     parsed = parse_reference(reference)
-    forms = {f"written{index}": form for index, form in enumerate(sorted(parsed.written))}
-    more: dict[str, Any] = {"name": parsed.name, "whole": parsed.whole, **forms}
+    more: dict[str, Any] = {"name": parsed.name, "whole": parsed.whole}
     mine = "SELECT number FROM book {index} WHERE account = :account AND "
-    found = "SELECT number FROM book_names WHERE name = :name"
+    found = _NAMED
     for index, start in enumerate(parsed.starts):
         found += f" UNION {mine.format(index='')}order_id >= :start{index} AND order_id < :beyond{index}"
         more |= {f"start{index}": start, f"beyond{index}": f"{start}~"}
@@ -365,12 +365,10 @@ def match_reference(
                 statement = f"{wider.format(index=tx.by(index))} LIMIT {_FEW}"
                 numbers = [str(number) for (number,) in tx.rows(statement, {**values, **more})]
                 found = ", ".join(numbers) or "NULL"
-    listed = ", ".join(f":{name}" for name in forms)
-    trimmed = [f"trim({name})" for name in _REFERENCES]
-    lowered = [f"lower({text})" if reference.isascii() else tx.lower(text) for text in trimmed]  # the first is faster
-    same = " OR ".join(f"{text} IN ({listed})" for text in lowered)
+    called = tx.rows(f"SELECT number, {', '.join(_REFERENCES)} FROM book WHERE number IN ({_NAMED})", more)
+    same = _list(number for number, *names in called if parsed.written in map(written, names))
     exact = (
-        f"SELECT number FROM book WHERE number IN (SELECT number FROM book_names WHERE name = :name) AND ({same}) "
+        f"SELECT number FROM book WHERE number IN ({same}) "
         "UNION SELECT number FROM book WHERE account = :account AND order_id = :whole"
     )
     return ReferenceMatch(found, exact, more)

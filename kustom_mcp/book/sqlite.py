@@ -61,10 +61,6 @@ class BookTransaction(Protocol):
         """Return the clause that insists on an index, where the database has to be told."""
         ...
 
-    def lower(self, text: str) -> str:
-        """Return the expression for a text in lower case, beyond A to Z as well."""
-        ...
-
 
 class BookDatabase(Protocol):
     """The database of a book."""
@@ -100,10 +96,6 @@ class BookDatabase(Protocol):
     def close(self) -> None: ...
 
 
-def _lower(text: Any) -> Any:
-    return text.lower() if isinstance(text, str) else text
-
-
 class _SqliteTransaction:
     """A transaction in SQLite."""
 
@@ -118,9 +110,6 @@ class _SqliteTransaction:
 
     def by(self, index: str) -> str:
         return f"INDEXED BY {index}"
-
-    def lower(self, text: str) -> str:
-        return f"lower_of_any({text})"
 
 
 class SqliteBook:
@@ -204,7 +193,6 @@ class SqliteBook:
             self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.create_function("lower_of_any", 1, _lower, deterministic=True)
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").close()
             _bring_up_to_date(connection)

@@ -77,8 +77,17 @@ def _no_url(value: str) -> str:
 
 def _visible(value: str) -> str:
     """Check that a text has a visible character: blanks would overwrite what is there, with nobody asked."""
+    return _not_blank(value, "to empty it, name it in clear")
+
+
+def _legible(value: str) -> str:
+    """Check that a text for the customer has a visible character."""
+    return _not_blank(value, "write what the customer shall read, or leave it out")
+
+
+def _not_blank(value: str, instead: str) -> str:
     if not clean(value).strip():
-        raise PydanticCustomError("INVALID_ARGUMENT", "has no visible character; to empty it, name it in clear")
+        raise PydanticCustomError("INVALID_ARGUMENT", "has no visible character; {instead}", {"instead": instead})
     return value
 
 
@@ -132,12 +141,14 @@ Money = Annotated[int, Field(ge=1, le=MAX_AMOUNT)]
 
 Price = Annotated[int, Field(le=MAX_AMOUNT, ge=-MAX_AMOUNT)]
 Whole = Annotated[int, Field(ge=0, le=10_000_000)]
-Description = Annotated[str, _text("CaptureRequest", "description"), AfterValidator(_no_url)]
-Reference = Annotated[str, _text("CaptureRequest", "reference"), AfterValidator(_no_url)]
+Description = Annotated[str, _text("CaptureRequest", "description"), AfterValidator(_no_url), AfterValidator(_legible)]
+Reference = Annotated[str, _text("CaptureRequest", "reference"), AfterValidator(_no_url), AfterValidator(_legible)]
 OrderReference = Annotated[
     str, _text("UpdateMerchantReferences", "merchant_reference1"), AfterValidator(_no_url), AfterValidator(_visible)
 ]
-ParcelText = Annotated[str, _text("ShippingInfo", "tracking_number"), AfterValidator(_no_link)]
+ParcelText = Annotated[
+    str, _text("ShippingInfo", "tracking_number"), AfterValidator(_no_link), AfterValidator(_legible)
+]
 Link = Annotated[str, _text("ShippingInfo", "tracking_uri"), AfterValidator(_web_link)]
 
 

@@ -114,8 +114,8 @@ def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
     known = {text for entry in entries for line in entry.order_lines for text in (line.name, line.reference)}
     links = {getattr(line, name) for line in order.order_lines for name in LINKS}
     for index, line in enumerate(lines):
-        for name, bare in (("name", True), ("reference", False)):
-            if line.get(name) and line[name] not in known and has_url(line[name], bare=bare):
+        for name in ("name", "reference"):
+            if line.get(name) and line[name] not in known and has_url(line[name]):
                 raise _bad_line(index, name, "is read by the customer and may not contain a link or a web address")
         for name in LINKS:
             if line.get(name) and line[name] not in links and not is_web_address(line[name]):

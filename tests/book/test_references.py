@@ -68,7 +68,13 @@ def test_a_reference_is_found_however_it_was_typed(books: Books) -> None:
 def test_case_is_no_difference_in_any_alphabet_and_everything_else_is(books: Books) -> None:
     books.add(1, merchant_reference1="Åsa-Ö1")
     books.add(2, merchant_reference1="ÅSA Ö1")
+    books.add(3, merchant_reference1="ß-1")
+    books.add(4, merchant_reference1="SS-1")
+    books.add(5, merchant_reference1="e\u0301-1")
     exact = {"Åsa-Ö1": 1, "åsa-ö1": 1, "ÅSA-Ö1": 1, " åSA-Ö1 ": 1, "åsa ö1": 2, "åsaö1": None}
+    others = {"ß-1": [3], "ss-1": [4], "sS-1": [4], "\u00c9-1": [5]}
+    for asked, numbers in others.items():
+        assert books.exactly(reference=asked) == numbers, asked
     for asked, number in exact.items():
         assert both(books, reference=asked) == [1, 2]
         assert books.exactly(reference=asked) == ([number] if number else []), asked

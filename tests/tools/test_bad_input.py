@@ -30,6 +30,10 @@ class Bad(NamedTuple):
     canary: str = CANARY
     says: str = ""
 
+    def on(self, field: str) -> Bad:
+        """Return the same call, refused for another field."""
+        return self._replace(field=field)
+
 
 def identifier(value: Any, says: str = "", canary: str = CANARY) -> Bad:
     return Bad("get_order", {"order_id": value}, "INVALID_IDENTIFIER", "order_id", canary, says)
@@ -208,6 +212,17 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
         Bad("get_orders", {"order_ids": [None, ""]}, "INVALID_ARGUMENT", "order_ids", says="it was sent empty"),
         Bad("get_orders", {"order_ids": [None, CANARY]}, "INVALID_IDENTIFIER", "order_ids[1]"),
         Bad("get_order", {"order_id": OPEN, CANARY * 1000: None}, "UNKNOWN_ARGUMENT", None),
+    ],
+    "blanks where the customer reads a text": [
+        captured(100, description=" \u200b", canary="200b").on("description"),
+        captured(100, reference="\u00a0", canary="a0").on("reference"),
+        Bad(
+            "add_shipping_info",
+            {"order_id": OPEN, "shipping_info": [{"shipping_company": " ", "tracking_number": "1"}]},
+            "INVALID_ARGUMENT",
+            "shipping_info[0].shipping_company",
+            says="no visible character; write what the customer shall read, or leave it out",
+        ),
     ],
     "a field that is set and cleared": [
         Bad(

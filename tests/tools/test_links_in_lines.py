@@ -34,6 +34,8 @@ EVERY = pytest.mark.parametrize("tool", CALLS)
         ("name", f"Chair, see {CANARY}.com"),
         ("name", f"Chair https://{CANARY}.example"),
         ("reference", f"https://{CANARY}.example/x"),
+        ("reference", f"{CANARY}.com"),
+        ("reference", f"WWW.{CANARY.upper()}.SE"),
         ("product_url", f"javascript:{CANARY}"),
         ("product_url", f"https://shop.example.com@{CANARY}.example/"),
         ("image_url", f"data:image/png;{CANARY}"),
@@ -54,7 +56,7 @@ async def test_a_new_line_brings_no_link(tool: str, field: str, text: str) -> No
 async def test_what_the_order_has_already_is_sent_as_it_stands(tool: str) -> None:
     order, given = CALLS[tool]
     new = {
-        "reference": "AB12.SE",
+        "reference": "AB12-SE.5",
         "name": "Sofa No.5",
         "quantity": 1,
         "unit_price": 30000,
