@@ -51,16 +51,22 @@ PRINCIPAL = "kustom.principal"
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller, and how far the call reaches: on stdio whoever runs the process, over HTTP what an access token says.
+    """A caller, and how far the call reaches: on stdio the user of the operating system, over HTTP what a token says.
 
-    `name` stands in the record and is what codes and counts are bound to; it is not a person's name or address.
-    `writes`: whether tools that change something may be called. `orders`: the order ids that exist for this caller,
-    None for all.
+    `name` is the one name of the caller for people, in the journal and nowhere else: that user, "token" for the static
+    token, the person claim of an access token. `identity`, the same as `name` where it is not given, is what codes,
+    sessions and counts are bound to: two ways in may know one name. `writes`: whether tools that change something may
+    be called. `orders`: the order ids that exist for this caller, None for all.
     """
 
     name: str
     writes: bool = True
     orders: frozenset[str] | None = None
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.identity:
+            object.__setattr__(self, "identity", self.name)
 
 
 class ToolFacts(NamedTuple):

@@ -32,7 +32,7 @@ class ReadCall:
         self.gate = gate
         self.app = gate.app
         self.policy = gate.policy.for_caller(principal)
-        self._caller = principal.name
+        self._caller = principal.identity
         self.context = context
         self.before: Order | None = None
         self._turn = AsyncExitStack()

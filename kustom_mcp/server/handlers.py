@@ -183,7 +183,7 @@ class Handlers:
 
     def _keep_pace(self, principal: Principal) -> None:
         """Raise RATE_LIMITED when calls come too fast."""
-        wait = self.app.rate_limiter.wait(principal.name) if self.app.rate_limiter else 0.0
+        wait = self.app.rate_limiter.wait(principal.identity) if self.app.rate_limiter else 0.0
         if wait:
             raise too_fast(ceil(wait))
 

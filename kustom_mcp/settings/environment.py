@@ -31,11 +31,7 @@ FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|HTTP_.+|OAUTH_.+)")
 _LATER = frozenset(
-    f"{PREFIX}{name}"
-    for name in (
-        *("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT"),
-        *("OAUTH_REQUIRE", "OAUTH_PERSON"),
-    )
+    f"{PREFIX}{name}" for name in ("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE", "REFUND_REASONS", "SCHEMAS", "TEXT")
 )
 """Settings that documents of later versions name."""
 GONE: Mapping[str, str] = dict.fromkeys(

@@ -187,6 +187,16 @@ class Settings(BaseModel):
         description="Where the issuer's keys are.",
         json_schema_extra={"shown": "found in the issuer's metadata"},
     )
+    oauth_require: Annotated[Literal["orders"] | None, Lower] = Field(
+        default=None,
+        description="`orders`: an access token without the claim `kustom_orders` is refused, so that none is for all "
+        "orders.",
+    )
+    oauth_person: Annotated[str, AfterValidator(validators.claim)] = Field(
+        default="",
+        description="The claim of an access token whose value the journal keeps as the person.",
+        json_schema_extra={"shown": "`oid`, else `sub`"},
+    )
     http_hosts: Annotated[tuple[str, ...], BeforeValidator(validators.http_hosts)] = Field(
         default=(),
         description="Comma list of exact Host header values that `serve --http` answers.",
@@ -248,6 +258,9 @@ class Settings(BaseModel):
     def _what_is_served_fits(self) -> Settings:
         if self.http_token and self.oauth_issuer:
             raise ConfigError("KUSTOM_HTTP_TOKEN", "Give either this or KUSTOM_OAUTH_ISSUER, not both.")
+        for name in ("oauth_require", "oauth_person"):
+            if getattr(self, name) and not self.oauth_issuer:
+                raise ConfigError(f"KUSTOM_{name.upper()}", "It means nothing without KUSTOM_OAUTH_ISSUER.")
         if bool(self.oauth_issuer) != bool(self.oauth_audience):
             missing = "KUSTOM_OAUTH_AUDIENCE" if self.oauth_issuer else "KUSTOM_OAUTH_ISSUER"
             raise ConfigError(missing, "KUSTOM_OAUTH_ISSUER and KUSTOM_OAUTH_AUDIENCE are needed together.")

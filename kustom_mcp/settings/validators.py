@@ -156,6 +156,13 @@ def token(value: SecretStr) -> SecretStr:
     return value
 
 
+def claim(value: str) -> str:
+    """Check the name of a claim in an access token; some issuers write it as a URL."""
+    if not re.fullmatch(r"[!-~]{1,200}", value):
+        raise ValueError("It is the name of one claim: printable ASCII without spaces.")
+    return value
+
+
 def hooks_path(value: SecretStr) -> SecretStr:
     """Check a part of a path that is to be unguessable."""
     path = value.get_secret_value()

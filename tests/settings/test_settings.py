@@ -30,7 +30,7 @@ PROTECTING = {
     for name in (
         *("WRITES", "TOOLS", "CONFIRM", "MAX_AMOUNT", "MAX_DAILY", "ORDER_SCOPE", "TRACKING_HOSTS", "PII"),
         *("HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_HOSTS", "HTTP_ORIGINS", "HTTP_SESSIONS"),
-        *("OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_JWKS_URL"),
+        *("OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_JWKS_URL", "OAUTH_REQUIRE", "OAUTH_PERSON"),
     )
 }
 
@@ -104,6 +104,8 @@ def test_every_setting_is_read() -> None:
         oauth_issuer="https://login.example/",
         oauth_audience="https://mcp.example/mcp",
         oauth_jwks_url="http://127.0.0.1:9000/keys",
+        oauth_require="Orders",
+        oauth_person="email",
         http_hosts="MCP.example, mcp.example:8443,[::1]:8080",
         http_origins="https://chat.example",
         http_sessions="Off",
@@ -134,6 +136,8 @@ def test_every_setting_is_read() -> None:
         oauth_issuer="https://login.example",
         oauth_audience="https://mcp.example/mcp",
         oauth_jwks_url="http://127.0.0.1:9000/keys",
+        oauth_require="orders",
+        oauth_person="email",
         http_hosts=("mcp.example", "mcp.example:8443", "[::1]:8080"),
         http_origins=("https://chat.example",),
         http_sessions="off",
@@ -226,6 +230,10 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
     ({"oauth_issuer": "https://login.example"}, "KUSTOM_OAUTH_AUDIENCE", "needed together"),
     ({"oauth_audience": "CANARY"}, "KUSTOM_OAUTH_ISSUER", "needed together"),
     ({"oauth_issuer": "http://CANARY.example", "oauth_audience": "CANARY"}, "KUSTOM_OAUTH_ISSUER", "must start with"),
+    ({"oauth_person": "CANARY claim"}, "KUSTOM_OAUTH_PERSON", "the name of one claim"),
+    ({"oauth_person": "CANARY"}, "KUSTOM_OAUTH_PERSON", "nothing without KUSTOM_OAUTH_ISSUER"),
+    ({"oauth_require": "CANARY"}, "KUSTOM_OAUTH_REQUIRE", "'orders'"),
+    ({"oauth_require": "orders"}, "KUSTOM_OAUTH_REQUIRE", "nothing without KUSTOM_OAUTH_ISSUER"),
     ({"oauth_jwks_url": "http://CANARY.example/keys"}, "KUSTOM_OAUTH_JWKS_URL", "must start with"),
     ({"http_hosts": "mcp.example,*"}, "KUSTOM_HTTP_HOSTS", "Entry 2 of the list is not a Host header"),
     ({"http_hosts": "https://CANARY.example"}, "KUSTOM_HTTP_HOSTS", "Entry 1 of the list is not a Host header"),
@@ -391,7 +399,7 @@ def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
         load({"KUSTOM_WRITE": "${WRITES}"})
 
 
-@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "KUSTOM_OAUTH_REQUIRE", "kustom_refund_reasons"])
+@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "kustom_refund_reasons"])
 def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: This version does not know it yet"):
         load({name: "CANARY"})

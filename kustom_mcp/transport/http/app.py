@@ -152,7 +152,8 @@ class _SessionPace:
         headers = Headers(scope=scope)
         if scope["method"] == "POST" and "mcp-session-id" not in headers:
             version = headers.get("mcp-protocol-version")
-            wait = self._pace.wait(scope[PRINCIPAL].name) if version in (None, *HANDSHAKE_PROTOCOL_VERSIONS) else 0.0
+            handshake = version in (None, *HANDSHAKE_PROTOCOL_VERSIONS)
+            wait = self._pace.wait(scope[PRINCIPAL].identity) if handshake else 0.0
             if wait:
                 refused = PlainTextResponse("Sessions are opened too fast.\n", 429, {"retry-after": str(ceil(wait))})
                 await refused(scope, receive, send)

@@ -115,7 +115,7 @@ def _admit(scope: Scope, grant: Grant) -> None:
             client_id=grant.client,
             scopes=list(grant.scopes),
             expires_at=grant.expires_at,
-            subject=grant.principal.name,
+            subject=grant.principal.identity,
             claims={"iss": grant.issuer} if grant.issuer else None,
         )
     )

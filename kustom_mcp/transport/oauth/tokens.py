@@ -4,8 +4,8 @@ Either one static token with all rights, or access tokens that the configured is
 token claims beyond that can only take rights away, and a claim that cannot be read refuses the whole token: narrowed to
 nothing it would look as if the merchant had no orders, and the misconfiguration behind it would stay.
 
-Neither tokens nor claims leave this module. A caller is known by a digest of issuer and subject: the subject may be an
-e-mail address, and the name goes into the record, into limits and into what codes are bound to.
+Of a token the journal keeps one claim, as the name of the person (KUSTOM_OAUTH_PERSON); nothing else of it leaves this
+module. Codes, sessions and limits are bound to a digest of issuer and subject, which no setting changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
@@ -25,6 +25,7 @@ from pydantic import SecretStr
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.settings import validators
 from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.text import clean
 from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, SigningKey
 from kustom_mcp.transport.oauth.issuer import Issuer, same_issuer
 from kustom_mcp.transport.oauth.jwks import KeySet
@@ -40,6 +41,10 @@ LONGEST_TOKEN: Final = 16 * 1024
 MOST_ORDERS: Final = 256
 """Order ids in one token. More would not fit into the longest token anyway."""
 LEEWAY_SECONDS: Final = 30
+PERSON: Final = ("oid", "sub", "client_id", "azp")
+"""The claims that may hold the person where no setting names one. The first is Entra's, whose `sub` differs from one
+application to the next; the last two are of a program that calls for itself."""
+LONGEST_NAME: Final = 200
 HASHES: Final = ("at_hash", "c_hash", "s_hash")
 """Claims that only an ID token has: it tells a client who somebody is, and gives no access to anything."""
 
@@ -96,7 +101,7 @@ class StaticToken:
     async def grant(self, token: str) -> Grant:
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
             raise TokenRefused("The token is not the one that this server expects.")
-        return Grant(Principal("http-token"), SCOPES, "http-token")
+        return Grant(Principal("token", identity="http-token"), SCOPES, "http-token")
 
     async def issuer(self) -> str:
         return ""
@@ -114,10 +119,13 @@ class IssuedTokens:
 
     issued = True
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+    def __init__(self, keys: Keys, *, issuer: str, audience: str, person: str = "", narrowed: bool = False) -> None:
+        """`person`: the claim with the name of the person. `narrowed`: a token must list the orders that it is for."""
         self._keys = keys
         self._issuer = issuer
         self._audience = audience
+        self._person = person
+        self._narrowed = narrowed
 
     async def issuer(self) -> str:
         return await self._keys.issuer() or self._issuer
@@ -145,15 +153,19 @@ class IssuedTokens:
         _require_access_token(header, claims)
         scopes = _scopes(claims)
         client = claims.get("client_id", claims.get("azp"))
-        by_client = self._name("client", client) if isinstance(client, str) and client else None
-        who = self._name("subject", claims["sub"]) if claims.get("sub") else by_client
+        by_client = self._digest("client", client) if isinstance(client, str) and client else None
+        who = self._digest("subject", claims["sub"]) if claims.get("sub") else by_client
         if who is None:
             raise TokenRefused("The access token names no subject.")
-        principal = Principal(who, writes=WRITE in scopes, orders=_orders(claims))
+        orders = _orders(claims)
+        if self._narrowed and orders is None:
+            raise TokenRefused("The access token lacks the claim kustom_orders, which KUSTOM_OAUTH_REQUIRE asks for.")
+        name = _person(claims, (self._person,) if self._person else PERSON)
+        principal = Principal(name, writes=WRITE in scopes, orders=orders, identity=who)
         return Grant(principal, scopes, by_client or who, self._issuer, int(claims["exp"]))
 
-    def _name(self, kind: str, value: str) -> str:
-        """A name for the record: the same for every token of a subject, in every process, and no longer a person's."""
+    def _digest(self, kind: str, value: str) -> str:
+        """An identity: the same for every token of a subject, in every process."""
         text = json.dumps([self._issuer.removesuffix("/"), kind, value])
         return f"token-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
@@ -182,7 +194,13 @@ async def access_for(
             Issuer(settings.oauth_issuer, keys_url=keys_url, transport=transport, proxy=proxy) as issuer,
             KeySet(issuer.read) as keys,
         ):
-            yield IssuedTokens(keys, issuer=settings.oauth_issuer, audience=settings.oauth_audience)
+            yield IssuedTokens(
+                keys,
+                issuer=settings.oauth_issuer,
+                audience=settings.oauth_audience,
+                person=settings.oauth_person,
+                narrowed=settings.oauth_require == "orders",
+            )
     else:
         yield None
 
@@ -226,6 +244,14 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
     if not isinstance(found, list) or not all(isinstance(scope, str) for scope in cast("list[object]", found)):
         raise TokenRefused("The scopes of the access token cannot be read.")
     return tuple(scope for scope in cast("list[str]", found) if scope)
+
+
+def _person(claims: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The name of the person: the first of these claims that the token has."""
+    given: object = next((claims[name] for name in names if claims.get(name)), None)
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_NAME or clean(given, LONGEST_NAME) != given:
+        raise TokenRefused("The claim with the name of the person (KUSTOM_OAUTH_PERSON) is missing or cannot be read.")
+    return given
 
 
 def _orders(claims: Mapping[str, Any]) -> frozenset[str] | None:

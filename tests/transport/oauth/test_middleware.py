@@ -264,7 +264,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         assert (await client.get("/mcp", headers=headers)).status_code == 200
     (scope,) = behind.scopes
     principal = scope[PRINCIPAL]
-    assert principal == Principal(principal.name, writes=False, orders=frozenset({ORDER}))
+    assert principal == Principal(SUBJECT, writes=False, orders=frozenset({ORDER}), identity=principal.identity)
     assert scope["auth"].scopes == ["openid", "orders:read"]
     user = scope["user"]
     assert isinstance(user, AuthenticatedUser)
@@ -274,10 +274,11 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         client_id=user.access_token.client_id,
         scopes=["openid", "orders:read"],
         expires_at=expires,
-        subject=principal.name,
+        subject=principal.identity,
         claims={"iss": ISSUER},
     )
     assert (b"x-other", b"kept") in scope["headers"]
+    assert scope.pop(PRINCIPAL) == principal  # the one place with the name of the person
     everything = repr(scope)
     assert not [part for part in (value, SUBJECT, "chat") if part in everything]
 
@@ -285,7 +286,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
 async def test_the_static_token_lets_its_callers_write() -> None:
     async with guarded(STATIC) as (client, behind):
         await client.post("/mcp", headers=bearer("letmein"), json=REFUND)
-    assert behind.scopes[0][PRINCIPAL] == Principal("http-token")
+    assert behind.scopes[0][PRINCIPAL] == Principal("token", identity="http-token")
     assert "letmein" not in repr(behind.scopes)
     assert get_access_token() is None
 

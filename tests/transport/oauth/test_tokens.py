@@ -69,6 +69,7 @@ ID_TOKEN = "This is an ID token; an access token is needed."
 BOUND = "The access token is bound to a key of its holder, which cannot be checked as a bearer token."
 BAD_SCOPES = "The scopes of the access token cannot be read."
 BAD_ORDERS = "The claim kustom_orders of the access token is not a list of at most 256 order ids."
+NO_PERSON = "The claim with the name of the person (KUSTOM_OAUTH_PERSON) is missing or cannot be read."
 NOBODY = "The access token names no subject."
 
 
@@ -213,7 +214,7 @@ async def test_a_good_token_gives_its_rights() -> None:
     grant = await granted(token(exp=expires))
     name = hashlib.sha256(json.dumps([ISSUER, "subject", SUBJECT]).encode()).hexdigest()[:20]
     client = hashlib.sha256(json.dumps([ISSUER, "client", "chat"]).encode()).hexdigest()[:20]
-    assert grant == Grant(Principal(f"token-{name}"), SCOPES, f"token-{client}", ISSUER, expires)
+    assert grant == Grant(Principal(SUBJECT, identity=f"token-{name}"), SCOPES, f"token-{client}", ISSUER, expires)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ async def test_a_token_may_be_narrowed_to_orders(given: list[str], orders: set[s
         assert (await access.grant(token(ec_key(), "ES256", kustom_orders=given))).principal.orders == orders
 
 
-async def test_a_name_is_a_subject_s_own_the_same_in_every_process_and_no_person_s() -> None:
+async def test_an_identity_is_a_subject_s_own_and_the_same_in_every_process() -> None:
     values = (
         token(),
         token(client_id="other", scope="orders:read", exp=now() + 290, iss=f"{ISSUER}/"),
@@ -296,13 +297,54 @@ async def test_a_name_is_a_subject_s_own_the_same_in_every_process_and_no_person
         token(sub="chat"),
         token(sub=None),
         token(sub=None, client_id=None, azp="chat"),
-        token(sub="\ud800"),
+        token(oid="00000000-0000-4000-8000-000000000001"),
     )
-    anna, again, *others = [(await granted(value)).principal.name for value in values]
+    anna, again, *others, in_entra = [(await granted(value)).principal.identity for value in values]
+    assert in_entra == anna
     assert anna == again
     assert others[2] == others[3]  # the client itself, by either claim
-    assert len({anna, *others}) == 5
+    assert len({anna, *others}) == 4
     assert all(re.fullmatch(r"token-[0-9a-f]{20}", name) for name in (anna, *others))
+
+
+@pytest.mark.parametrize(
+    ("setting", "given", "name"),
+    [
+        ("", {}, SUBJECT),
+        ("", {"oid": "a-guid"}, "a-guid"),
+        ("", {"sub": None}, "chat"),
+        ("", {"sub": None, "client_id": None, "azp": "chat"}, "chat"),
+        ("email", {"email": "anna@example.com", "sub": "7"}, "anna@example.com"),
+        ("https://example.com/name", {"https://example.com/name": "Anna Å."}, "Anna Å."),
+        ("email", {}, None),
+        ("email", {"email": ""}, None),
+        ("email", {"email": ["anna@example.com"]}, None),
+        ("email", {"email": "anna\n"}, None),
+        ("email", {"email": "an\u202ena"}, None),
+        ("email", {"email": "a" * 201}, None),
+        ("", {"sub": "\ud800"}, None),
+        ("", {"oid": 7}, None),
+    ],
+)
+async def test_the_person_is_the_claim_that_the_setting_names(
+    setting: str, given: dict[str, Any], name: str | None
+) -> None:
+    async with admitting(Site.of(jwk(ec_key())), **({"KUSTOM_OAUTH_PERSON": setting} if setting else {})) as access:
+        value = token(ec_key(), "ES256", **given)
+        if name is None:
+            assert await refusal(access, value) == NO_PERSON
+        else:
+            assert (await access.grant(value)).principal.name == name
+
+
+async def test_an_issuer_for_customers_gives_no_token_for_all_orders() -> None:
+    async with admitting(Site.of(jwk(ec_key())), KUSTOM_OAUTH_REQUIRE="orders") as access:
+        assert await refusal(access, token(ec_key(), "ES256")) == (
+            "The access token lacks the claim kustom_orders, which KUSTOM_OAUTH_REQUIRE asks for."
+        )
+        for orders in ([ORDER], []):
+            grant = await access.grant(token(ec_key(), "ES256", kustom_orders=orders))
+            assert grant.principal.orders == set(orders)
 
 
 async def test_two_issuers_may_have_the_same_subject() -> None:
@@ -346,7 +388,7 @@ async def test_the_issuer_s_own_spelling_is_told() -> None:
 async def test_the_static_token_gives_every_right() -> None:
     async with access_for(load({"KUSTOM_HTTP_TOKEN": "letmein"}).settings) as access:
         assert isinstance(access, StaticToken)
-        assert await access.grant("letmein") == Grant(Principal("http-token"), SCOPES, "http-token")
+        assert await access.grant("letmein") == Grant(Principal("token", identity="http-token"), SCOPES, "http-token")
         assert (access.issued, await access.issuer()) == (False, "")
         for wrong in ("", "letmei", "letmeinn", "LETMEIN", "létmein", "letmein\x00"):
             assert await refusal(access, wrong) == "The token is not the one that this server expects."
