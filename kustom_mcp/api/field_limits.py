@@ -31,8 +31,9 @@ LINE_TYPES: Final = (
     "digital",
     "surcharge",
     "return_fee",
+    "package",
 )
-"""Documented kinds of order lines."""
+"""The kinds of order lines in Kustom's description; `package` in a copy of it that one shop has (C)."""
 
 SHIPPING_METHODS: Final = (
     "PickUpStore",

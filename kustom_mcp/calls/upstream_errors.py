@@ -13,7 +13,10 @@ from kustom_mcp.schema.result import NOTHING_CHANGED, Code, ToolError, Upstream
 from kustom_mcp.text import clean
 
 NO_SUCH_ORDER = "There is no order with this id for these credentials."
-FIND_ORDER = "Check the order id in the Kustom portal or the shop; Kustom does not find orders by name or number."
+FIND_ORDER = (
+    "Check the order id in the Kustom portal or the shop; Kustom does not find orders by name or number. Right after a "
+    "purchase it can also mean that the order is not paid yet: read it again in a few minutes."
+)
 
 
 def order_not_found(*, sandboxed: bool, setting: str | None = None) -> ToolError:

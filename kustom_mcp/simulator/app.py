@@ -19,6 +19,7 @@ from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.drafts import Json, made_up_id
 from kustom_mcp.simulator.events import CAUSED_BY, Outbox
 from kustom_mcp.simulator.faults import Faults
+from kustom_mcp.simulator.limits import with_texts
 from kustom_mcp.simulator.routes import Route, find_route
 from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.store import OrderStore, StoredOrder, system_clock
@@ -121,6 +122,7 @@ class Simulator:
         if merchant is None:
             return Response(401, {"WWW-Authenticate": 'Basic realm="api"'}), False
         key = request.header(KEY_HEADER) if request.method in ("POST", "PATCH") else None
+        key = key or None  # an empty one is none
         if key is not None:
             earlier = self.store.recall(merchant, key)
             if earlier is not None:
@@ -130,9 +132,14 @@ class Simulator:
             self.store.remember(merchant, key, response)
         return response, False
 
-    def by_hand(self, route: Route, ids: Mapping[str, str], body: Any) -> Response:
+    def by_hand(self, route: Route, ids: Mapping[str, str], body: Any, request: Request) -> Response:
         """Answer what somebody does in Kustom's portal: no request to the API, so neither key nor log."""
-        return self._guard(lambda: self._act(route, self._call(route, ids, _checked(route, body, self.store.switches))))
+
+        def answer() -> Response:
+            checked = _checked(route, body, self.store.switches)
+            return self._act(route, self._call(route, ids, checked, _origin(request)))
+
+        return self._guard(answer)
 
     def _perform(self, request: Request) -> Response:
         def answer() -> Response:
@@ -168,10 +175,9 @@ class Simulator:
             raise ErrorAnswer(404, "RESOURCE_NOT_FOUND", ["The requested resource was not found."])
         route, ids = found
         body = self._body(route, request)
-        host = request.header("Host")
-        return route, self._call(route, ids, body, f"http://{host}" if host else "")
+        return route, self._call(route, ids, body, _origin(request))
 
-    def _call(self, route: Route, ids: Mapping[str, str], body: Json, origin: str = "") -> ApiCall:
+    def _call(self, route: Route, ids: Mapping[str, str], body: Json, origin: str) -> ApiCall:
         order_id = ids["order_id"]
         if self.store.switches.malformed_order_id == "400" and not _UUID_SHAPE.fullmatch(order_id):
             raise ErrorAnswer(400, "INVALID_REQUEST_PARAMETERS", ["order_id: must be a UUID"])
@@ -200,11 +206,18 @@ def _checked(route: Route, value: Any, switches: Switches) -> Json:
     """Return the body of a call, held against its limits; an empty one where the call takes none."""
     if route.body is None:
         return {}
+    if switches.numbers == "as_texts":
+        value = with_texts(route.body, value)
     problems = list(route.body.problems(value, ""))
     if problems:
         code = "INVALID_REQUEST_PARAMETERS" if switches.limits == "400" else "UNPROCESSABLE_ENTITY"
         raise ErrorAnswer(int(switches.limits), code, problems)
     return value
+
+
+def _origin(request: Request) -> str:
+    """Return the beginning of an absolute Location."""
+    return f"http://{request.header('Host') or 'sandbox.invalid'}"
 
 
 def merchant_of(request: Request) -> str | None:

@@ -76,7 +76,9 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
         "errors.no_captures", "A capture's shipment or message on an order without captures gets 403 NOT_ALLOWED."
     ),
     _assumed("body.nulls", "A null in a request body counts as a field left out; unknown fields are let through."),
-    _assumed("body.ignored", "Calls that take no body ignore one."),
+    _observed("body.ignored", "Calls that take no body ignore one, such as `[]`."),
+    _assumed("body.numbers", "A number where a text belongs gets 400 with the field's name."),
+    _observed("answers.location", "`Location` is an absolute URL."),
     _documented("body.amounts", "Amounts are whole minor units of at most 200000000."),
     _assumed(
         "body.zero", "An order amount of 0 is accepted while nothing is captured; 0 captures and refunds get 400."
@@ -89,6 +91,7 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
         "keys.replay", "A POST or PATCH with a known idempotency key gets the first answer; the body is not compared."
     ),
     _documented("keys.lifetime", "Idempotency keys are kept for 24 hours."),
+    _assumed("keys.empty", "An empty idempotency key counts as none."),
     _assumed("keys.scope", "Keys are kept per user name; neither path nor method is compared."),
     _assumed("keys.success", "Only 2xx answers are kept: after an error the same key is tried anew."),
     _documented("capture.amount", "A capture takes at most what remains authorized, else 403 CAPTURE_NOT_ALLOWED."),
@@ -105,6 +108,8 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _documented("refund.unmatched", "A refund without matching lines counts for the order and for no capture."),
     _assumed("refund.full", "A full refund leaves the status as it is: CAPTURED, not CLOSED."),
     _documented("refund.return_fee", "A return fee is a negative line, and only for one capture of the whole order."),
+    _observed("refund.zero_fee", "A return fee of 0 is accepted in countries with return fees, and refused elsewhere."),
+    _assumed("refund.zero_fee_parts", "That holds too where several captures or a part would allow no fee."),
     _assumed("refund.return_fee_code", "A return fee that is not possible gets 403 REFUND_NOT_ALLOWED."),
     _documented("amount.floor", "The order amount cannot go below what is captured: 403 NOT_ALLOWED."),
     _documented(

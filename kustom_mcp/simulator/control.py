@@ -124,7 +124,7 @@ def _portal(simulator: Simulator, request: Request) -> Response:
         raise _Wrong(f"operation: must be one of {names}")
     body = dict(given.get("body", {}))
     ids = {"order_id": given["order_id"], "capture_id": given.get("capture_id") or str(body.pop("capture_id", ""))}
-    return simulator.by_hand(route, ids, body)
+    return simulator.by_hand(route, ids, body, request)
 
 
 def _plain(name: str) -> str:

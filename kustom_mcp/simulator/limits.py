@@ -98,6 +98,21 @@ class Items:
             yield from self.of.problems(entry, f"{where}[{number}]")
 
 
+def with_texts(rule: Rule, value: Any) -> Any:
+    """Return a value with its numbers as texts, where the rule wants a text."""
+    if isinstance(rule, Text) and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(rule, Shape) and isinstance(value, dict):
+        given = cast(dict[str, Any], value)
+        return {
+            name: with_texts(rule.fields[name], content) if name in rule.fields else content
+            for name, content in given.items()
+        }
+    if isinstance(rule, Items) and isinstance(value, list):
+        return [with_texts(rule.of, entry) for entry in cast(list[Any], value)]
+    return value
+
+
 def _one_of(*words: str) -> Text:
     return Text(pattern=re.compile("|".join(words)))
 
@@ -112,7 +127,7 @@ LINE_TYPES: Final = (
     "digital",
     "surcharge",
     "return_fee",
-    "package",  # observed in one plugin, in no description
+    "package",  # observed in a shop's copy of Kustom's description
 )
 
 SHIPPING_METHODS: Final = (

@@ -44,6 +44,16 @@ class Switches:
     order_lines: Literal["required", "optional"] = _switch(
         "required", "A changed authorization without lines gets 400, or (Klarna) wipes the lines."
     )
+    numbers: Literal["refused", "as_texts"] = _switch(
+        "refused", "A number where a text belongs, such as merchant_reference1: 400, or taken as its digits."
+    )
+    return_fee_markets: Literal["15", "8"] = _switch(
+        "15", "The countries with return fees: those of Kustom's page, or the eight of its WooCommerce plugin."
+    )
+    zero_return_fee: Literal["accepted", "refused"] = _switch(
+        "accepted",
+        "A return fee of 0 where several captures or a part would allow no fee, in a country with return fees.",
+    )
     limits: Literal["400", "422"] = _switch(
         "400", "A body that breaks a limit: 400 INVALID_REQUEST_PARAMETERS or (Klarna) 422 UNPROCESSABLE_ENTITY."
     )
