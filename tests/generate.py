@@ -14,7 +14,7 @@ import json
 import re
 import tomllib
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +26,7 @@ import grimp
 from kustom_mcp.api import order_rules
 from kustom_mcp.api.models import STATUSES
 from kustom_mcp.calls import card
+from kustom_mcp.money import show
 from kustom_mcp.schema.result import MEANINGS
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.tool_list import FILE, encoded
@@ -38,6 +39,7 @@ from kustom_mcp.simulator.switches import ABOUT, VALUES
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
 from tests.support.transcripts import transcript
+from tests.support.worked_examples import EXAMPLES, Example
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "kustom_mcp"
@@ -130,6 +132,34 @@ def with_policy(page: str) -> str:
         found = b64encode(sha256(inside.encode()).digest()).decode()
         page = re.sub(rf"{element}-src 'sha256-[^']*'", f"{element}-src 'sha256-{found}'", page)
     return page
+
+
+def refund_rules() -> str:
+    """What refunds by lines pay, by rule, each with an order."""
+
+    def said(example: Example, total: int) -> str:
+        return show(total, example.currency).partition(" ")[0]
+
+    def refunds(example: Example) -> str:
+        steps: list[str] = []
+        for step in example.steps:
+            goods = ", ".join(_pieces(example.lines[number - 1], count) for number, count in step.quantities.items())
+            cut = "".join(f" for {said(example, total)}" for total in step.totals.values())
+            fee = f", fee {said(example, step.fee)}" if step.fee else ""
+            steps.append(f"{goods}{cut}{fee}: {said(example, step.pays)}")
+        return "; then ".join(steps)
+
+    def ordered(example: Example) -> str:
+        return ", ".join(
+            f"{_pieces(line, line['quantity'])} {said(example, line['total_amount'])}" for line in example.lines
+        )
+
+    rows = [(example.rule, f"{example.name}: {ordered(example)}", refunds(example)) for example in EXAMPLES]
+    return _table(("rule", "order", "refunds pay"), rows)
+
+
+def _pieces(line: Mapping[str, Any], count: int) -> str:
+    return line["name"] if count == line["quantity"] == 1 else f"{count} x {line['name']}"
 
 
 def _json(value: Any) -> str:
@@ -241,6 +271,7 @@ def _imported() -> dict[str, set[str]]:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "refund-rules": refund_rules,
     "first-settings": lambda: _settings(0, FIRST),
     "settings": lambda: _settings(FIRST, None),
     "tools": _tools,

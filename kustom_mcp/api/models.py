@@ -72,6 +72,18 @@ Amount = Annotated[int, Strict(), Field(ge=-(2**63), le=2**63 - 1)]
 """Minor units, int64, never coerced."""
 
 
+def _whole_if_it_is(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Quantity = Annotated[
+    Annotated[int, Strict()] | Annotated[float, Strict(), Field(allow_inf_nan=False)],
+    Field(ge=-(2**63), le=2**63 - 1),
+    BeforeValidator(_whole_if_it_is),
+]
+"""A number of pieces, int64 (KL). Shops that sell by weight may have stored 0.5: that must not hide the whole order."""
+
+
 def _none_as_empty(value: object) -> object:
     return [] if value is None else value
 
@@ -127,7 +139,7 @@ class OrderLine(ApiModel):
     reference: str | None = None
     type: str | None = None
     name: str | None = None
-    quantity: Amount | None = None
+    quantity: Quantity | None = None
     quantity_unit: str | None = None
     unit_price: Amount | None = None
     tax_rate: Amount | None = None

@@ -178,14 +178,21 @@ def max_amount(operation: str, order: Order) -> int | None:
     """Return the most that a capture or a refund may be, in minor units; None for other operations, or where Kustom is
     silent.
 
-    A capture is limited by the remaining authorization, a refund by what was captured and not refunded (K).
+    A capture is limited by the remaining authorization, a refund by what was captured and not refunded (K), less the
+    return fees that were kept: those are not owed to anybody.
     """
     given = order.model_fields_set
     if operation == "captureOrder" and "remaining_authorized_amount" in given:
         return max(0, order.remaining_authorized_amount)
     if operation == "refundOrder" and "captured_amount" in given:
-        return max(0, order.captured_amount - order.refunded_amount)
+        return max(0, order.captured_amount - order.refunded_amount - kept(order))
     return None
+
+
+def kept(order: Order) -> int:
+    """Return the return fees that refunds have kept back, in minor units."""
+    lines = (line for refund in order.refunds for line in refund.order_lines if line.type == "return_fee")
+    return -sum(min(0, line.total_amount or 0) for line in lines)
 
 
 def paid_at_once(order: Order) -> bool:
@@ -233,9 +240,14 @@ def _over_limit(operation: str, order: Order, amount: int | None, cell: StatusRu
     most = max_amount(operation, order)
     if most is None or (most > 0 if amount is None else amount <= most):
         return None
+    if operation == "refundOrder" and amount is not None and amount <= most + kept(order):
+        return None  # giving a fee back after all: not offered, and Kustom decides
     if operation == "captureOrder":
         why = "has less left to capture" if most else "has nothing left to capture"
-        return Verdict(operation, False, "CAPTURE_NOT_ALLOWED", cell.mark, why, ("updateAuthorization",))
+        # With a discount or a gift card in the order the amount is mostly right, and lines are missing in the capture.
+        takes_off = any((line.total_amount or 0) < 0 for line in order.order_lines)
+        instead = () if takes_off else ("updateAuthorization",)
+        return Verdict(operation, False, "CAPTURE_NOT_ALLOWED", cell.mark, why, instead)
     why = "has less left to refund" if most else "has nothing left to refund"
     return Verdict(operation, False, "REFUND_NOT_ALLOWED", cell.mark, why)
 

@@ -68,7 +68,7 @@ class Proposal:
 
     `action` is the first word of a code. `amount` in minor units. `effect` and `afterwards` are our own sentences.
     `expects` is what `Watch.shows` gives once it has happened. `details`: all that `body` would send, in sentences
-    (`kustom_mcp.orders.details`); they are made where the question is, never by a tool.
+    (`kustom_mcp.orders.details`), made where the question is; a tool gives what is told and not sent, such as a reason.
     """
 
     action: str

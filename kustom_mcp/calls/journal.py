@@ -34,7 +34,9 @@ RECORD_SECONDS = 4.0
 USED_SECONDS = 24 * 3600
 """Seconds that an approval counts as used: as long as a code that resolves it, and as Kustom keeps its key (KL)."""
 
-_KEPT = frozenset({"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type"})
+_KEPT = frozenset(
+    {"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type", "reason"}
+)
 _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
 
 
@@ -47,7 +49,8 @@ class Journal:
         self._entry = {"account": account.name, "tool": tool, **who, "arguments": without_text(arguments)}
         self.arguments = arguments
         self.binding = digest([account.name, tool, arguments])
-        wish = {name: value for name, value in arguments.items() if name != "currency"}  # that only checks the others
+        # A currency only checks the others, and a reason is never sent.
+        wish = {name: value for name, value in arguments.items() if name not in ("currency", "reason")}
         self._digest = digest([account.name, tool, wish]).hex()
         earlier = [digest([account.environment, name, tool, arguments]).hex() for name in account.earlier]
         self._digests = tuple(dict.fromkeys((self._digest, self.binding.hex(), *earlier)))

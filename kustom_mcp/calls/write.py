@@ -136,6 +136,7 @@ class Call(ReadCall):
         body = self._marked(proposal.body or {}, self._new_claims(proposal, Purpose.CODE).key)
         ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
         told = details(tool, proposal.action, ids, body, order, self.app.settings.pii)
+        told[1:1] = proposal.details  # what is for the approver, and not sent
         return replace(proposal, details=told, warnings=few(proposal.warnings))
 
     def _marked(self, body: Mapping[str, Json], key: UUID) -> Mapping[str, Json]:

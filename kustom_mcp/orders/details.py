@@ -19,6 +19,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
 from kustom_mcp.orders.line_amounts import Line, stored_lines
 from kustom_mcp.orders.line_pairs import paired
+from kustom_mcp.orders.shares import GIVEN_BACK_ELSEWHERE, is_of_the_order
 from kustom_mcp.orders.third_party import Pii, masked
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import shown_host
@@ -153,6 +154,8 @@ def _taken(lines: Sequence[Line], order: Order) -> Iterator[str]:
 def _part(line: Line, numbers: Sequence[int], held: Sequence[Line], currency: str) -> str:
     """One line that is captured or refunded, and how it differs from the line of the order that it belongs to."""
     name = quoted(line.get("name") or "")
+    if numbers and is_of_the_order(line) and line.get("total_amount") != held[numbers[0] - 1].get("total_amount"):
+        return f"{_share(line, numbers[0], held[numbers[0] - 1], currency)}."
     if not numbers:
         return f"Not in the order: {', '.join(_figures(line, currency))}, {name}."
     stored = held[numbers[0] - 1]
@@ -165,7 +168,18 @@ def _part(line: Line, numbers: Sequence[int], held: Sequence[Line], currency: st
         figures.append(f"unit price {prices[0]} instead of {prices[1]}")
     figures += _links(line, stored)
     several = " or ".join(map(str, numbers[:3])) + (" or another" if len(numbers) > 3 else "")
-    return f"Line {several}: {', '.join(figures)}, {_renamed(line, stored)}."
+    said = f"Line {several}: {', '.join(figures)}, {_renamed(line, stored)}"
+    return f"{said}{_elsewhere(line)}."
+
+
+def _share(line: Line, number: int, stored: Line, currency: str) -> str:
+    """A share of a line of the whole order, and of what."""
+    figures = f"{_money(line, 'total_amount', currency)} of {_money(stored, 'total_amount', currency)}"
+    return f"Share of line {number}: {figures}, {_renamed(line, stored)}{_elsewhere(line)}"
+
+
+def _elsewhere(line: Line) -> str:
+    return ", to be given back in the shop" if line.get("type") in GIVEN_BACK_ELSEWHERE else ""
 
 
 def _is_part_of(line: Line, stored: Line) -> bool:

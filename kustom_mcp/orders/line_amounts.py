@@ -19,6 +19,24 @@ from kustom_mcp.schema.result import Code, Json, ToolError
 Line = dict[str, Json]
 """An order line as Kustom's JSON has it."""
 
+WRITABLE = (
+    "reference",
+    "type",
+    "name",
+    "quantity",
+    "quantity_unit",
+    "unit_price",
+    "tax_rate",
+    "total_amount",
+    "total_discount_amount",
+    "total_tax_amount",
+    "merchant_data",
+    "product_url",
+    "image_url",
+    "product_identifiers",
+)
+"""The fields of a line that a capture or a refund may carry (KL)."""
+
 _FIGURES = ("quantity", "unit_price", "tax_rate", "total_amount", "total_discount_amount", "total_tax_amount")
 _MOST_SENTENCES = 5
 
@@ -39,6 +57,12 @@ def total_of(line: Mapping[str, Json]) -> int | None:
     return quantity * price - (line.get("total_discount_amount") or 0)
 
 
+def share_of(amount: int, part: int, whole: int) -> int:
+    """`amount` x `part` / `whole`, half a minor unit away from zero."""
+    size = (2 * abs(amount) * part + whole) // (2 * whole)
+    return -size if amount < 0 else size
+
+
 def part_of(line: Mapping[str, Json], start: int, end: int) -> Line:
     """The line's units `start` + 1 to `end`, as a line of its own. The whole line has its stored amounts.
 
@@ -50,21 +74,21 @@ def part_of(line: Mapping[str, Json], start: int, end: int) -> Line:
     total = total_of(line)
     assert total is not None  # callers ask total_of first
     count = end - start
-    part: Line = {**line, "quantity": count, "total_amount": _span(lambda n: _share(total, n, whole), start, end)}
+    part: Line = {**line, "quantity": count, "total_amount": _span(lambda n: share_of(total, n, whole), start, end)}
     discount: int | None = line.get("total_discount_amount")
     if discount is not None:
         price: int | None = line.get("unit_price")
         if price is not None and whole * price - discount == total:
             part["total_discount_amount"] = count * price - part["total_amount"]
         else:
-            part["total_discount_amount"] = _span(lambda n: _share(discount, n, whole), start, end)
+            part["total_discount_amount"] = _span(lambda n: share_of(discount, n, whole), start, end)
     tax: int | None = line.get("total_tax_amount")
     if tax is not None:
         rate = line.get("tax_rate")
         if tax == _tax(total, rate):
-            part["total_tax_amount"] = _span(lambda n: tax_of(_share(total, n, whole), rate or 0), start, end)
+            part["total_tax_amount"] = _span(lambda n: tax_of(share_of(total, n, whole), rate or 0), start, end)
         else:
-            part["total_tax_amount"] = _span(lambda n: _share(tax, n, whole), start, end)
+            part["total_tax_amount"] = _span(lambda n: share_of(tax, n, whole), start, end)
     return part
 
 
@@ -105,7 +129,8 @@ def check_change(order: Order, order_amount: int, order_lines: Sequence[Mapping[
             Code.LINES_MISMATCH,
             f"The order lines add up to {show(total, currency)}, but order_amount is {show(order_amount, currency)}.",
             field="order_lines",
-            next_step=f"Send {total} as order_amount or correct the lines; with line_changes the server computes both.",
+            next_step="Kustom replaces the whole list, so a line that is left out is gone. Use line_changes instead: "
+            "the server keeps the other lines and computes the total. Or correct the complete order_lines.",
         )
     for number, sentence in _wrong_lines(order, order_lines):
         raise ToolError(
@@ -138,11 +163,6 @@ def check_entry(order: Order, amount: int, order_lines: Sequence[Mapping[str, Js
                 f"Order line {number} has no reference that is in the order: Kustom cannot allocate it to an item."
             )
     return warnings + _first(sentences)
-
-
-def _share(amount: int, part: int, whole: int) -> int:
-    size = (2 * abs(amount) * part + whole) // (2 * whole)
-    return -size if amount < 0 else size
 
 
 def _span(running: Callable[[int], int], start: int, end: int) -> int:

@@ -37,11 +37,12 @@ AMOUNT_FIELDS = frozenset(
         "total_discount_amount",
         "total_tax_amount",
         "min_remaining",
+        "return_fee",
     }
 )
 """Fields that hold minor units: a value outside their limits is AMOUNT_OUT_OF_RANGE."""
 
-Include = Literal["lines", "customer", "shipping", "captures", "refunds", "merchant_data"]
+Include = Literal["lines", "refundable", "customer", "shipping", "captures", "refunds", "merchant_data"]
 
 
 class InputObject(BaseModel):
@@ -143,6 +144,11 @@ Price = Annotated[int, Field(le=MAX_AMOUNT, ge=-MAX_AMOUNT)]
 Whole = Annotated[int, Field(ge=0, le=10_000_000)]
 Description = Annotated[str, _text("CaptureRequest", "description"), AfterValidator(_no_url), AfterValidator(_legible)]
 Reference = Annotated[str, _text("CaptureRequest", "reference"), AfterValidator(_no_url), AfterValidator(_legible)]
+Reason = Annotated[
+    str,
+    Field(max_length=200, description="Why; for the journal and who approves."),
+    AfterValidator(lambda value: _not_blank(value, "write the reason")),
+]
 OrderReference = Annotated[
     str, _text("UpdateMerchantReferences", "merchant_reference1"), AfterValidator(_no_url), AfterValidator(_visible)
 ]
@@ -163,11 +169,20 @@ class Pick(InputObject):
     quantity: Annotated[int, Field(ge=1, le=10_000_000)]
 
 
+class RefundPick(Pick):
+    """A line of the order by its number, how many of it come back, and what is paid for them, where that is less."""
+
+    total_amount: (
+        Annotated[int, Field(ge=1, le=MAX_AMOUNT, description="Paid for this line in all; less is a price cut.")] | None
+    ) = None
+
+
 class LineChange(InputObject):
-    """A line of the order by its number, and its new quantity; 0 removes it."""
+    """A line of the order by its number, and its new quantity (0 removes it), its new unit price, or both."""
 
     line: Annotated[int, Field(ge=1, le=MAX_LINES)]
-    quantity: Whole
+    quantity: Whole | None = None
+    unit_price: Annotated[Price, Field(description="New price of one, minor units.")] | None = None
 
 
 class ProductIdentifiersIn(InputObject):
@@ -256,12 +271,20 @@ Picks = Annotated[
         description="Lines by number in kustom_get_order; the amount is computed.",
     ),
 ]
+RefundPicks = Annotated[
+    list[RefundPick],
+    Field(
+        min_length=1,
+        max_length=MAX_LINES,
+        description="Lines by number in kustom_get_order; the amount is computed, shares of discounts too.",
+    ),
+]
 LineChanges = Annotated[
     list[LineChange],
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="New quantity of lines by number in kustom_get_order; 0 removes. The rest stays.",
+        description="New quantity (0 removes) or unit_price of lines by number in kustom_get_order. The rest stays.",
     ),
 ]
 OrderLines = Annotated[

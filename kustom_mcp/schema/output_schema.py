@@ -64,6 +64,9 @@ PAYLOADS: dict[str, Json] = {
         }
     ),
     "refund": _object({"refund_id": _STRING, "refunded_at": _STRING, "refunded_amount": _INTEGER}),
+    "refundable": _list_of(
+        _object({**dict.fromkeys(("line", "unit_price", "share", "amount"), _INTEGER)}, ["line"]),
+    ),
     "options": _list_of(_object({"number_of_days": _INTEGER, "amount": _INTEGER, "currency": _STRING})),
     "orders": _list_of(
         _object(

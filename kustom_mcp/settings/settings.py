@@ -139,6 +139,11 @@ class Settings(BaseModel):
         description="Another file for the audit, or `-` for stderr.",
         json_schema_extra={"shown": "in the state directory"},
     )
+    refund_reasons: Annotated[Literal["required"] | None, Lower] = Field(
+        default=None,
+        description="`required`: a refund needs a `reason`, for the journal and for whoever approves it.",
+        json_schema_extra={"shown": "none needed"},
+    )
     keys: Annotated[tuple[SecretStr, ...], BeforeValidator(validators.seal_keys)] = Field(
         default=(),
         description="Keys that seal codes and state, newest first: a comma list of at least 32 bytes each.",

@@ -10,7 +10,7 @@ from kustom_mcp.api.endpoints import UPDATE_AUTHORIZATION
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Facts
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import line_amounts, line_matching, line_selection
+from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineChange, LineIn, sent
 from kustom_mcp.schema.result import Code, Json, ToolError
@@ -57,9 +57,11 @@ def amount_change(
     """Work out the new total and the new lines. ToolError when it does not say it, or does not add up."""
     if line_changes is not None and order_lines is None:
         with _state_first(call, order):
-            built = line_selection.changed(order, [(change.line, change.quantity) for change in line_changes])
+            prices = {change.line: change.unit_price for change in line_changes if change.unit_price is not None}
+            built = line_selection.changed(order, _quantities(order, line_changes), prices)
             line_amounts.agree(order_amount, built.amount, order.currency, field="order_amount")
-        total, lines, warnings = built.amount, built.order_lines, list(built.notes)
+        asked = [hint for number, price in prices.items() for hint in slips.new_price(order, number, price)]
+        total, lines, warnings = built.amount, built.order_lines, [*asked, *built.notes]
     elif line_changes is None and order_lines is not None and order_amount is not None:
         total = order_amount
         with _state_first(call, order):
@@ -67,7 +69,10 @@ def amount_change(
         require_whole(order, lines)
         with _state_first(call, order):
             Refundable(order).must_keep_all(lines, "order_lines")
-            warnings = line_amounts.check_change(order, total, lines)
+            warnings = [
+                *slips.new_total(order, "order_amount", total),
+                *line_amounts.check_change(order, total, lines),
+            ]
     else:
         raise ToolError(
             Code.INVALID_ARGUMENT,
@@ -80,6 +85,25 @@ def amount_change(
         warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
     changed = line_changes or ()
     return AmountChange(total, lines, warnings, _changes(order, total, lines, changed))
+
+
+def _quantities(order: Order, changes: Sequence[LineChange]) -> list[tuple[int, int | float]]:
+    """The new quantity of each changed line; the stored one where only the price changes. ToolError where neither."""
+    quantities: list[tuple[int, int | float]] = []
+    for position, change in enumerate(changes):
+        quantity: int | float | None = change.quantity
+        if quantity is None:
+            if change.unit_price is None:
+                raise ToolError(
+                    Code.INVALID_ARGUMENT,
+                    f"line_changes[{position}] changes nothing: it has neither quantity nor unit_price.",
+                    field=f"line_changes[{position}]",
+                    next_step="Send the new quantity of the line (0 removes it), its new unit_price, or both.",
+                )
+            there = change.line <= len(order.order_lines)
+            quantity = order.order_lines[change.line - 1].quantity if there else 1
+        quantities.append((change.line, quantity or 0))
+    return quantities
 
 
 def shown(order: Order) -> Facts:
@@ -126,11 +150,13 @@ def _changes(
         {"field": "order_lines", "before": len(order.order_lines), "after": len(lines)},
         *(
             {
-                "field": f"line {change.line} quantity",
-                "before": order.order_lines[change.line - 1].quantity,
-                "after": change.quantity,
+                "field": f"line {change.line} {name}",
+                "before": getattr(order.order_lines[change.line - 1], name),
+                "after": getattr(change, name),
             }
             for change in changed[:LINES_SHOWN]
+            for name in ("quantity", "unit_price")
+            if getattr(change, name) is not None
         ),
     ]
     return [change for change in changes if change["before"] != change["after"]]

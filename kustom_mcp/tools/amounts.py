@@ -13,9 +13,9 @@ from typing import Any
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Contradicted
 from kustom_mcp.money import show
-from kustom_mcp.orders import line_amounts, line_matching, line_selection
-from kustom_mcp.orders.refundable import Refundable
-from kustom_mcp.schema.arguments import LineIn, Pick, sent
+from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
+from kustom_mcp.orders.refundable import Built, Refundable
+from kustom_mcp.schema.arguments import LineIn, Pick, RefundPick, sent
 from kustom_mcp.schema.parsing import CORRECT
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import is_web_address
@@ -23,6 +23,10 @@ from kustom_mcp.text import has_url
 
 SHORT_ID = 8
 LINKS = ("product_url", "image_url")
+FEE_MARKETS_IN_DOUBT = frozenset({"AU", "CZ", "ES", "GR", "IE", "IT", "PT"})
+"""Countries in which Klarna's description has a return fee (KL), and a live plugin has none (C)."""
+FEE_MARKETS = frozenset({"AT", "DE", "DK", "FI", "FR", "NL", "NO", "SE"}) | FEE_MARKETS_IN_DOUBT
+"""Countries in which a refund may keep back a return fee (K/KL)."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,67 @@ class RequestedAmount:
     warnings: list[str]
 
 
-def requested_amount(
-    order: Order,
-    field: str,
-    amount: int | None,
-    picks: Sequence[Pick] | None,
-    order_lines: Sequence[LineIn] | None,
+def capture_amount(
+    order: Order, amount: int | None, picks: Sequence[Pick] | None, order_lines: Sequence[LineIn] | None
 ) -> RequestedAmount:
-    """Work out the amount to capture or refund. `field`: `captured_amount` or `refunded_amount`. ToolError."""
-    refund = field == "refunded_amount"
+    """Work out the amount to capture. ToolError."""
+    field = "captured_amount"
+    _one_way(picks, order_lines)
+    if picks is not None:
+        built = line_selection.from_lines(order, [(pick.line, pick.quantity) for pick in picks])
+        line_amounts.agree(amount, built.amount, order.currency, field=field)
+        _must_fit(order, built, [(pick.line, pick.quantity) for pick in picks])
+        return RequestedAmount(built.amount, built.order_lines, built.notes)
+    if order_lines is not None:
+        return _own_format(order, amount, order_lines, field)
+    return _bare(order, amount, field)
+
+
+def _must_fit(order: Order, built: Built, picks: Sequence[tuple[int, int]]) -> None:
+    """Refuse lines above what is left to capture because the discount that goes with them is missing."""
+    missing = Refundable(order).left_behind(picks) if built.amount > order.remaining_authorized_amount else []
+    if missing and order.remaining_authorized_amount > 0:
+        left = show(order.remaining_authorized_amount, order.currency)
+        raise ToolError(
+            Code.ACTION_NOT_ALLOWED,
+            f"The lines come to {show(built.amount, order.currency)}, and {left} are left to capture.",
+            field="lines",
+            next_step=" ".join(missing),
+        )
+
+
+def refund_amount(
+    order: Order,
+    amount: int | None,
+    picks: Sequence[RefundPick] | None,
+    order_lines: Sequence[LineIn] | None,
+    return_fee: int | None,
+) -> RequestedAmount:
+    """Work out the amount to refund. ToolError."""
+    field = "refunded_amount"
+    _one_way(picks, order_lines)
+    if return_fee is not None and picks is None:
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
+            "A return fee is kept back of goods, so it needs lines.",
+            next_step="Name the goods that came back in lines, or send what is paid as refunded_amount without a fee.",
+            field="return_fee",
+        )
+    if picks is not None:
+        chosen = [(pick.line, pick.quantity) for pick in picks]
+        totals = {pick.line: pick.total_amount for pick in picks if pick.total_amount is not None}
+        built = line_selection.refunded(order, chosen, totals, return_fee or 0)
+        line_amounts.agree(amount, built.amount, order.currency, field=field)
+        fee_warnings = require_fee(order, built.amount) if return_fee else []
+        return RequestedAmount(built.amount, built.order_lines, [*fee_warnings, *built.notes])
+    if order_lines is not None:
+        found = _own_format(order, amount, order_lines, field)
+        unclear = line_selection.must_be_left(order, found.order_lines or [])
+        return RequestedAmount(found.amount, found.order_lines, [*found.warnings, *unclear])
+    return _bare(order, amount, field)
+
+
+def _one_way(picks: Sequence[Pick] | None, order_lines: Sequence[LineIn] | None) -> None:
     if picks is not None and order_lines is not None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
@@ -50,16 +106,18 @@ def requested_amount(
             next_step="Call again with lines alone: the server fills in the rest from the order.",
             field="lines",
         )
-    if picks is not None:
-        return _picked(order, field, amount, [(pick.line, pick.quantity) for pick in picks], refund=refund)
-    if order_lines is not None:
-        full = line_matching.inherit(order, [sent(line) for line in order_lines])
-        require_whole(order, full)
-        total = amount if amount is not None else _sum(full, field)
-        warnings = line_amounts.check_entry(order, total, full)
-        if refund:
-            warnings += line_selection.must_be_left(order, full)
-        return RequestedAmount(total, full, _times_hundred(order, total, field, warnings))
+
+
+def _own_format(order: Order, amount: int | None, order_lines: Sequence[LineIn], field: str) -> RequestedAmount:
+    full = line_matching.inherit(order, [sent(line) for line in order_lines])
+    require_whole(order, full)
+    total = amount if amount is not None else _sum(full, field)
+    return RequestedAmount(
+        total, full, [*slips.amount(order, field, total), *line_amounts.check_entry(order, total, full)]
+    )
+
+
+def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
     if amount is None:
         raise ToolError(
             Code.INVALID_ARGUMENT,
@@ -67,21 +125,34 @@ def requested_amount(
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
-    return RequestedAmount(amount, None, _times_hundred(order, amount, field, []))
+    return RequestedAmount(amount, None, slips.amount(order, field, amount))
 
 
-def _picked(
-    order: Order, field: str, amount: int | None, chosen: Sequence[tuple[int, int]], *, refund: bool
-) -> RequestedAmount:
-    if refund:
-        built = line_selection.refunded(order, chosen)
-        warnings = list(built.notes)
-    else:
-        captured = Refundable(order).captured()
-        built = line_selection.from_lines(order, chosen, already=captured)
-        warnings = [*built.notes, *line_selection.over(order, chosen, captured)]
-    line_amounts.agree(amount, built.amount, order.currency, field=field)
-    return RequestedAmount(built.amount, built.order_lines, _times_hundred(order, built.amount, field, warnings))
+def require_fee(order: Order, paid: int) -> list[str]:
+    """Refuse a return fee where Kustom has none. ACTION_NOT_ALLOWED. `paid`: what would be paid, in minor units.
+
+    Returns a warning for the markets that only some sources name.
+    """
+    country = (order.purchase_country or "").upper()
+    captured = sum(1 for capture in order.captures if capture.captured_amount) or (1 if order.captured_amount else 0)
+    why = ""
+    if captured != 1:
+        why = "the order has several captures"
+    elif order.captured_amount != order.order_amount:
+        why = "the order is captured in part"
+    elif country and country not in FEE_MARKETS:
+        why = "there is none in the country of this order"
+    if why:
+        raise ToolError(
+            Code.ACTION_NOT_ALLOWED,
+            f"Kustom takes no return fee here: {why}.",
+            field="return_fee",
+            next_step=f"Without lines, refunded_amount {paid} pays the same, not allocated to goods. Ask the person "
+            "first.",
+        )
+    if country in FEE_MARKETS_IN_DOUBT:
+        return ["Not every description of Kustom's return fee names this country: Kustom may refuse it."]
+    return [] if country else ["The country of this order is not known: Kustom may refuse a return fee."]
 
 
 def unbooked(before: Order, field: str, amount: int) -> Contradicted:
@@ -155,19 +226,3 @@ def _sum(full: Sequence[Mapping[str, Json]], field: str) -> int:
             field=field,
         )
     return total
-
-
-def _times_hundred(order: Order, amount: int, field: str, warnings: list[str]) -> list[str]:
-    """The most common slip with minor units: 1000 meant as 1,000.00."""
-    larger = amount * 100
-    known = {
-        order.captured_amount,
-        order.captured_amount - order.refunded_amount,
-        order.remaining_authorized_amount,
-        order.order_amount,
-        *(line.total_amount or 0 for line in order.order_lines),
-    }
-    if larger not in known:
-        return warnings
-    meant, is_now = show(larger, order.currency), show(amount, order.currency)
-    return [f"{field} {amount} is {is_now}. Did you mean {meant}? That would be {larger}.", *warnings]

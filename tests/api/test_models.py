@@ -68,10 +68,22 @@ def test_an_amount_that_is_not_a_whole_number_makes_the_order_unreadable(field: 
         read(f'{{"order_id": "a", "status": "S", "{field}": {amount}}}')
 
 
-@pytest.mark.parametrize("field", ["unit_price", "total_amount", "quantity", "tax_rate"])
+@pytest.mark.parametrize("field", ["unit_price", "total_amount", "tax_rate"])
 def test_a_line_amount_that_is_a_fraction_makes_the_order_unreadable(field: str) -> None:
     with pytest.raises(ValidationError):
         read(f'{{"order_id": "a", "status": "S", "order_lines": [{{"{field}": 99.90}}]}}')
+
+
+@pytest.mark.parametrize(("sent", "read_as"), [("0.5", 0.5), ("2.0", 2), ("3", 3), ("-1", -1)])
+def test_a_quantity_may_be_a_fraction(sent: str, read_as: float) -> None:
+    order = read(f'{{"order_id": "a", "status": "S", "order_lines": [{{"quantity": {sent}}}]}}')
+    assert repr(order.order_lines[0].quantity) == repr(read_as)
+
+
+@pytest.mark.parametrize("sent", ['"1"', "true", "NaN", "1e400", "[]", "9223372036854775808"])
+def test_a_quantity_that_is_no_number_makes_the_order_unreadable(sent: str) -> None:
+    with pytest.raises(ValidationError):
+        read(f'{{"order_id": "a", "status": "S", "order_lines": [{{"quantity": {sent}}}]}}')
 
 
 def test_negative_line_amounts_are_read() -> None:

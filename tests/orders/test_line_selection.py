@@ -14,7 +14,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import tax_of
 from kustom_mcp.orders.line_amounts import agree, check_change, check_entry, part_of
 from kustom_mcp.orders.line_matching import inherit
-from kustom_mcp.orders.line_selection import Built, changed, from_lines, over
+from kustom_mcp.orders.line_selection import Built, changed, from_lines
 from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.result import ToolError
 from tests.support.documentation_lines import TOMATOES
@@ -81,6 +81,15 @@ def order(*lines: Line, amount: int | None = None, **fields: Any) -> Order:
     )
 
 
+def captured(line: Line, *quantities: int) -> dict[str, Any]:
+    """The fields of an order of which a line was captured in parts, one after another."""
+    captures: list[dict[str, Any]] = []
+    for quantity in quantities:
+        before = order(line, captures=captures)
+        captures.append({"order_lines": from_lines(before, [(1, quantity)]).order_lines})
+    return {"captures": captures}
+
+
 def without(line: Line, *names: str) -> Line:
     return {name: value for name, value in line.items() if name not in names}
 
@@ -127,16 +136,13 @@ def test_half_a_unit_of_discount_is_rounded_so_that_the_part_still_adds_up() -> 
 
 
 def test_parts_taken_one_after_another_add_up_to_the_stored_line() -> None:
-    whole = order(MUG)
-
-    amounts = [from_lines(whole, [(1, 1)], already={1: before}).amount for before in range(3)]
+    amounts = [from_lines(order(MUG, **captured(MUG, *[1] * before)), [(1, 1)]).amount for before in range(3)]
 
     assert amounts == [3333, 3334, 3333]
 
 
 def test_a_part_beyond_what_is_left_costs_what_the_last_units_cost() -> None:
-    assert from_lines(order(MUG), [(1, 2)], already={1: 2}).amount == 6667
-    assert from_lines(order(MUG), [(1, 1)], already={1: -1}).amount == 3333
+    assert from_lines(order(MUG, **captured(MUG, 2)), [(1, 2)]).amount == 6667
 
 
 def test_a_whole_line_with_rounding_by_the_shop_is_sent_as_it_is() -> None:
@@ -264,7 +270,7 @@ def test_an_enlarged_line_has_the_tax_of_its_new_total_not_a_multiple_of_a_round
             (
                 "INVALID_ARGUMENT",
                 "line_changes[0].quantity",
-                "A quantity cannot be negative.",
+                "A quantity cannot be negative or a fraction.",
                 "Send the new quantity of the line, or 0 to remove it.",
             ),
         ),
@@ -290,9 +296,9 @@ def test_changes_that_cannot_be_computed_are_refused(
 
 
 def test_a_quantity_beyond_what_is_left_to_capture_is_a_warning() -> None:
-    assert over(order(MUG, SHIPPING), [(1, 2), (2, 1)], {1: 2}) == [
-        "Line 1: 2 asked for, but the captures so far leave 1 to capture."
-    ]
+    built = from_lines(order(MUG, SHIPPING, **captured(MUG, 2)), [(1, 2), (2, 1)])
+
+    assert built.notes[-1] == "Line 1: 2 asked for, but the captures so far leave 1 to capture."
 
 
 def test_an_amount_given_as_well_must_be_what_the_lines_come_to() -> None:
@@ -400,7 +406,8 @@ def test_lines_of_an_amount_change_must_add_up_exactly() -> None:
         "LINES_MISMATCH",
         "order_lines",
         "The order lines add up to 149.00 SEK, but order_amount is 148.99 SEK.",
-        "Send 14900 as order_amount or correct the lines; with line_changes the server computes both.",
+        "Kustom replaces the whole list, so a line that is left out is gone. Use line_changes instead: the server "
+        "keeps the other lines and computes the total. Or correct the complete order_lines.",
     )
 
 
@@ -539,7 +546,8 @@ def test_a_part_of_an_exact_line_is_exact(line: Line, some: int, more: int) -> N
     line |= {"total_amount": exact, "total_tax_amount": tax_of(exact, line["tax_rate"])}
     goods = SHIPPING | {"reference": "goods", "unit_price": 10**8, "total_amount": 10**8}
 
-    part = from_lines(order(line, goods), [(1, size), (2, 1)], already={1: done}).order_lines[0]
+    before = [{"order_lines": [part_of(line, 0, done)]}] if done else []
+    part = from_lines(order(line, goods, captures=before), [(1, size), (2, 1)]).order_lines[0]
 
     discount = part.get("total_discount_amount", 0)
     assert part["total_amount"] == size * line["unit_price"] - discount

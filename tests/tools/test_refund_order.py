@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.conversation import MODES, OURS, Mode, demo, write
+from tests.support.worked_examples import line
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")
@@ -225,6 +228,136 @@ async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_abou
         assert preview["warnings"][0] == (
             "refunded_amount 199 is 1.99 SEK. Did you mean 199.00 SEK? That would be 19900."
         )
+
+
+COAT, SHIRT = line("Coat", 50000), line("Shirt", 30000, quantity=2)
+CARD = line("Gift card", -16000, 0, type="gift_card")
+HALF_CARD = CARD | {"unit_price": -10000, "total_amount": -10000, "total_discount_amount": 0}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_goods_go_back_with_their_share_less_a_fee_and_with_a_reason(mode: Mode, tmp_path: Path) -> None:
+    audit = tmp_path / "audit"
+    async with steady(mode, KUSTOM_REFUND_REASONS="required", KUSTOM_AUDIT_LOG=str(audit)) as talk:
+        captured = [{"captured_amount": 64000, "order_lines": [COAT, SHIRT, CARD]}]
+        order_id = talk.order(order_lines=[COAT, SHIRT, CARD], captures=captured, status="CAPTURED")
+        given: dict[str, Any] = {"order_id": order_id, "lines": [{"line": 1, "quantity": 1}], "return_fee": 4900}
+        unasked = await talk.call("refund_order", given)
+        assert (unasked["error"]["code"], unasked["error"]["field"]) == ("INVALID_ARGUMENT", "reason")
+        given |= {"reason": "Wrong size, says 199 kronor are missing", "reference": "RET-1"}
+        preview = await talk.call("refund_order", given | {"refunded_amount": 35100})
+        number = talk.stored(order_id)["merchant_reference1"]
+        assert preview["details"][:-1] == [
+            f'Order "{number}", id {order_id}: refund 351.00 SEK.',
+            'Reason: "Wrong size, says 199 kronor are missing".',
+            'Line 1: 1 of 1, total 500.00 SEK, "Coat".',
+            'Share of line 3: -100.00 SEK of -160.00 SEK, "Gift card", to be given back in the shop.',
+            'Not in the order: quantity 1, total -49.00 SEK, type return_fee, "Return fee".',
+            'Reference: "RET-1".',
+        ]
+        answer = await talk.confirmed("refund_order", given)
+        assert (answer["outcome"], answer["order"]["refunded_amount"]) == ("applied", 35100)
+        fee = {"type": "return_fee", "reference": "return-fee", "name": "Return fee", "quantity": 1, "tax_rate": 2500}
+        fee |= {"unit_price": -4900, "total_amount": -4900, "total_discount_amount": 0, "total_tax_amount": -980}
+        body = {
+            "refunded_amount": 35100,
+            "reference": "RET-1",
+            "order_lines": [COAT | {"total_discount_amount": 0}, HALF_CARD, fee],
+        }
+        assert talk.sent == [write("POST", f"/orders/{order_id}/refunds", body)]
+        (can,) = [one for one in answer["order"]["can"] if one["tool"] == "kustom_refund_order"]
+        assert can["max_amount"] == 64000 - 35100 - 4900
+        seen = await talk.call("get_order", order_id=order_id, include=["refundable"])
+        assert seen["refundable"] == [
+            {"line": 1, "captured": 1, "refunded": 1, "left": 0},
+            {
+                "line": 2,
+                "captured": 2,
+                "refunded": 0,
+                "left": 2,
+                "unit_price": 15000,
+                "share": -6000,
+                "amount": 24000,
+            },
+            {
+                "line": 3,
+                "by_share": True,
+                "captured_amount": -16000,
+                "refunded_amount": -10000,
+                "left_amount": -6000,
+            },
+        ]
+        again = await talk.call("refund_order", given | {"reason": "Said again", "reference": "RET-2"})
+        assert (again["outcome"], again["error"]["code"]) == ("not_sent", "ACTION_NOT_ALLOWED")
+        records = [json.loads(record) for record in audit.read_text().splitlines()]
+        assert {record["arguments"].get("reason") for record in records} == {
+            "Wrong size, says 199 kronor are missing",
+            "Said again",
+        }
+
+
+@pytest.mark.parametrize(
+    ("fields", "given", "field", "message", "hint"),
+    [
+        ({}, {"return_fee": 50000}, "return_fee", "The fee must be less than the 500.00 SEK", "a lower fee"),
+        ({}, {"return_fee": 4900, "refunded_amount": 50000}, "refunded_amount", "The lines come to 451.00", "45100"),
+        (
+            {"purchase_country": "US"},
+            {"return_fee": 4900},
+            "return_fee",
+            "none in the country",
+            "refunded_amount 45100",
+        ),
+        ({"order_amount": 90000}, {"return_fee": 4900}, "return_fee", "captured in part", "amount 45100"),
+        ({"captures": 2}, {"return_fee": 4900}, "return_fee", "several captures", "amount 45100"),
+        ({}, {"lines": None, "refunded_amount": 900, "return_fee": 9}, "return_fee", "needs lines", "Name the goods"),
+        (
+            {},
+            {"lines": [{"line": 1, "quantity": 1, "total_amount": 50001}]},
+            "lines[0].total_amount",
+            "500.00",
+            "50000",
+        ),
+        ({}, {"return_fee": 0}, "return_fee", "at least 1", ""),
+        ({}, {"lines": [{"line": 1, "quantity": 0.5}]}, "lines[0].quantity", "a whole number", ""),
+    ],
+)
+async def test_what_cannot_be_kept_back_or_paid_is_refused_with_what_can(
+    fields: dict[str, Any], given: dict[str, Any], field: str, message: str, hint: str
+) -> None:
+    async with steady() as talk:
+        captures: list[dict[str, Any]] = [{"captured_amount": 50000, "order_lines": [COAT]}]
+        if fields.pop("captures", 0):
+            captures = [{"captured_amount": 20000, "order_lines": [COAT]}, {"captured_amount": 30000}]
+        ordered = {"order_lines": [COAT], "captures": captures, "status": "CAPTURED", "order_amount": 50000}
+        order_id = talk.order(**{**ordered, **fields})
+        coat = {"order_id": order_id, "lines": [{"line": 1, "quantity": 1}]}
+        answer = await talk.call("refund_order", coat | given)
+        assert (answer["outcome"], answer["error"]["field"]) == ("not_sent", field)
+        assert message in answer["error"]["message"]
+        assert hint in answer["next_step"]
+        assert talk.sent == []
+
+
+async def test_half_a_kilo_does_not_hide_an_order_and_is_refunded_by_amount() -> None:
+    async with steady() as talk:
+        cheese = line("Cheese", 6250) | {"quantity": 0.5, "unit_price": 12500}
+        captured = [{"captured_amount": 56250, "order_lines": [COAT, cheese]}]
+        order_id = talk.order(order_lines=[COAT, cheese], captures=captured, status="CAPTURED")
+        seen = await talk.call("get_order", order_id=order_id, include=["refundable"])
+        assert seen["third_party"]["order_lines"][1]["quantity"] == 0.5
+        assert seen["refundable"][1] == {"line": 2, "captured": 0.5, "refunded": 0, "by_lines": False}
+        answer = await talk.call("refund_order", order_id=order_id, lines=[{"line": 2, "quantity": 1}])
+        assert answer["error"]["code"] == "ACTION_NOT_ALLOWED"
+        assert answer["next_step"].startswith("Up to 62.50 SEK of it are left.")
+        assert (await talk.confirmed("refund_order", order_id=order_id, refunded_amount=6250))["outcome"] == "applied"
+
+
+async def test_another_currency_in_words_is_pointed_out() -> None:
+    async with steady() as talk:
+        given = {"order_id": demo("part-captured-eur"), "refunded_amount": 199, "reason": "wants 199 kronor back"}
+        preview = await talk.call("refund_order", given)
+        assert preview["warnings"][-1].startswith("A text speaks of SEK, and this order is in EUR")
 
 
 async def test_a_return_fee_is_taken_off_in_kustoms_own_format() -> None:

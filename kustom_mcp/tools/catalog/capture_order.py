@@ -9,7 +9,7 @@ from kustom_mcp.api.models import ACCEPTED, Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import third_party
+from kustom_mcp.orders import slips, third_party
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import (
     Currency,
@@ -23,7 +23,7 @@ from kustom_mcp.schema.arguments import (
     sent,
 )
 from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.amounts import RequestedAmount, line_facts, requested_amount, short, unbooked
+from kustom_mcp.tools.amounts import RequestedAmount, capture_amount, line_facts, short, unbooked
 from kustom_mcp.tools.tool import Effect, operation
 
 Captured = Annotated[Money, Field(description="Minor units (100 = 1.00), tax included. Never means everything.")]
@@ -70,7 +70,7 @@ async def capture_order(
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     call.require(CAPTURE_ORDER, order)
-    taken = requested_amount(order, "captured_amount", captured_amount, lines, order_lines)
+    taken = capture_amount(order, captured_amount, lines, order_lines)
     call.require(CAPTURE_ORDER, order, taken.amount, field="captured_amount")
     call.policy.within_ceiling(taken.amount, order.currency, "captured_amount")
     optional: dict[str, Json] = {
@@ -82,7 +82,7 @@ async def capture_order(
     }
     body: dict[str, Json] = {"captured_amount": taken.amount}
     body |= {name: value for name, value in optional.items() if value is not None}
-    warnings = _warnings(order, taken, shipped=bool(shipments))
+    warnings = [*_warnings(order, taken, shipped=bool(shipments)), *slips.currencies(order, (description,))]
     approved = await call.approval(_proposal(order, taken, body, warnings))
     written = await call.write(
         CAPTURE_ORDER,

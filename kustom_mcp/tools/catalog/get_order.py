@@ -7,21 +7,26 @@ from pydantic import Field
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as order_facts
+from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.arguments import Include, OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.tool import Effect, operation
 
 Parts = Annotated[
-    list[Include], Field(max_length=6, description="More to show: full lines, addresses, shipments, captures, refunds.")
+    list[Include],
+    Field(max_length=7, description="More to show: full lines, what is refundable of each, addresses."),
 ]
 
 
-@operation(GET_ORDER, Effect.READS, toolset="orders")
+@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("refundable",))
 async def get_order(call: Call, order_id: OrderId, include: Parts | None = None) -> Result:
     """Show an order to answer a customer: where it is, status, details, a summary of items, how much money was
     paid, sent back or is left, fraud check, delivery address and phone, when it expires, what is possible now. Use
     it first, or to check if something went through."""
     order = await call.order(order_id)
     typed = third_party(order, frozenset(include or ()), call.app.settings.pii)
-    return Result("ok", order_facts.summary(order, call.app.now()), call.facts(order), typed)
+    result = Result("ok", order_facts.summary(order, call.app.now()), call.facts(order), typed)
+    if "refundable" in (include or ()):
+        result.payload = {"refundable": Refundable(order).view()}
+    return result

@@ -9,11 +9,21 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import third_party
+from kustom_mcp.orders import slips, third_party
 from kustom_mcp.orders.entries import EntryKind
-from kustom_mcp.schema.arguments import Currency, Description, Money, OrderId, OrderLines, Picks, Reference
-from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.amounts import RequestedAmount, line_facts, requested_amount, short, unbooked
+from kustom_mcp.schema.arguments import (
+    Currency,
+    Description,
+    Money,
+    OrderId,
+    OrderLines,
+    Reason,
+    Reference,
+    RefundPicks,
+)
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.text import quoted
+from kustom_mcp.tools.amounts import RequestedAmount, line_facts, refund_amount, short, unbooked
 from kustom_mcp.tools.tool import Effect, operation
 
 Refunded = Annotated[Money, Field(description="Minor units (100 = 1.00), tax included. Never means everything.")]
@@ -21,6 +31,7 @@ Text = Annotated[Description, Field(description="Shown to the customer. No links
 Mark = Annotated[
     Reference, Field(description="Shop's own reference, for settlement files; another one is another refund.")
 ]
+Kept = Annotated[Money, Field(description="Fee kept back, minor units; needs lines.")]
 LISTED = 5
 
 
@@ -46,18 +57,27 @@ async def refund_order(
     call: Call,
     order_id: OrderId,
     refunded_amount: Refunded | None = None,
-    lines: Picks | None = None,
+    lines: RefundPicks | None = None,
     order_lines: OrderLines | None = None,
+    return_fee: Kept | None = None,
+    reason: Reason | None = None,
     currency: Currency | None = None,
     description: Text | None = None,
     reference: Mark | None = None,
 ) -> Result:
     """Refund an order: pay, reimburse or give money back for a return or complaint, lost or broken goods, credit or
     agreed compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
+    if reason is None and call.app.settings.refund_reasons == "required":
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
+            "The operator of this server wants a reason for every refund.",
+            next_step="Ask the person why this is refunded, and call again with reason.",
+            field="reason",
+        )
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     call.require(REFUND_ORDER, order)
-    given = requested_amount(order, "refunded_amount", refunded_amount, lines, order_lines)
+    given = refund_amount(order, refunded_amount, lines, order_lines, return_fee)
     named = "refunded_amount" if refunded_amount is not None or lines is None else "lines"
     call.require(REFUND_ORDER, order, given.amount, field=named)
     call.policy.within_ceiling(given.amount, order.currency, "refunded_amount")
@@ -68,8 +88,8 @@ async def refund_order(
     }
     body: dict[str, Json] = {"refunded_amount": given.amount}
     body |= {name: value for name, value in optional.items() if value is not None}
-    warnings = _warnings(order, given)
-    approved = await call.approval(_proposal(order, given, body, warnings))
+    warnings = [*_warnings(order, given), *slips.currencies(order, (description, reason))]
+    approved = await call.approval(_proposal(order, given, body, warnings, reason))
     written = await call.write(
         REFUND_ORDER,
         approved,
@@ -84,7 +104,9 @@ async def refund_order(
     return result
 
 
-def _proposal(order: Order, given: RequestedAmount, body: dict[str, Json], warnings: list[str]) -> Proposal:
+def _proposal(
+    order: Order, given: RequestedAmount, body: dict[str, Json], warnings: list[str], reason: str | None
+) -> Proposal:
     refunded = order.refunded_amount + given.amount
     return Proposal(
         action="refund",
@@ -96,6 +118,7 @@ def _proposal(order: Order, given: RequestedAmount, body: dict[str, Json], warni
         body=body,
         changes=[{"field": "refunded_amount", "before": order.refunded_amount, "after": refunded}],
         warnings=warnings,
+        details=[f"Reason: {quoted(reason, 200)}."] if reason else [],
     )
 
 

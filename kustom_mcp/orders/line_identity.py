@@ -1,0 +1,108 @@
+"""Which line of the order a line of a capture or a refund is: recognised by what it is, never by its reference alone.
+
+Captures and refunds repeat the lines of the order in the words of whoever made them, and one article may stand on two
+lines. So a line is compared by reference or name, then by type, price and tax. Lines that are alike in everything but
+quantity are one. Where lines at different prices fit, nothing is guessed: all of them are `unclear`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+from kustom_mcp.orders.line_amounts import Line, total_of
+from kustom_mcp.schema.result import Json
+
+_TELLING = ("type", "name", "unit_price", "tax_rate")
+
+
+class Identity:
+    """The lines of an order by number, and every form of them that captures have shown. `lines` are not changed."""
+
+    def __init__(self, lines: Mapping[int, Line]) -> None:
+        self._lines = lines
+        self._by_reference: dict[str, list[tuple[int, Line]]] = {}
+        self._by_name: dict[str, list[tuple[int, Line]]] = {}
+        self.twins = _twins(lines)
+        """For each number those of the lines that are alike in everything but quantity, its own among them."""
+        self.unclear: set[int] = set()
+        """Lines that some line may be, or another one at another price."""
+        for number, line in lines.items():
+            self.learn(number, line)
+
+    def learn(self, number: int, line: Line) -> None:
+        """Remember another form of a line: it may have been captured at another price."""
+        for name, known in (("reference", self._by_reference), ("name", self._by_name)):
+            if line.get(name):
+                known.setdefault(line[name], []).append((number, line))
+
+    def find(self, line: Line) -> list[int]:
+        """The lines that `line` may be: one, or several that are alike; none where it is unknown or unclear."""
+        agreed: dict[int, int] = {}
+        kin: set[int] = set()
+        for number, form in self._akin(line):
+            kin.add(number)
+            agreement = _agreement(form, line)
+            if agreement is not None:
+                agreed[number] = max(agreement, agreed.get(number, 0))
+        best = max(agreed.values(), default=0)
+        found = [number for number, agreement in sorted(agreed.items()) if agreement == best] or sorted(kin)
+        if found and not set(found) <= set(self.twins[found[0]]):
+            self.unclear.update(found)
+            return []
+        return found
+
+    def is_doubtful(self, line: Line) -> bool:
+        """Whether `line` may be a line of the order of which nothing is certain."""
+        return any(number in self.unclear for number, _ in self._akin(line))
+
+    def _akin(self, line: Line) -> Iterator[tuple[int, Line]]:
+        """Every known form of a line that has the reference of `line`, or its name where one of the two has none."""
+        reference, name = line.get("reference"), line.get("name")
+        if reference:
+            yield from self._by_reference.get(reference, ())
+        if name:
+            for number, form in self._by_name.get(name, ()):
+                if not (reference and form.get("reference")):
+                    yield number, form
+
+
+def _twins(lines: Mapping[int, Line]) -> dict[int, list[int]]:
+    groups: dict[tuple[Json, ...], list[list[int]]] = {}
+    belongs: dict[int, list[int]] = {}
+    group: list[int] | None
+    for number, line in lines.items():
+        alike = groups.setdefault((line.get("reference"), *(line.get(name) for name in _TELLING)), [])
+        group = next((group for group in alike if _near(_cost(lines[group[0]]), _cost(line))), None)
+        if group is None:
+            group = []
+            alike.append(group)
+        group.append(number)
+        belongs[number] = group
+    return belongs
+
+
+def _agreement(form: Line, line: Line) -> int | None:
+    """Count the equal distinguishing fields of two lines; None where one differs. An absent field fits.
+
+    The same unit price at a lower cost may be a part of it, paid back as a price reduction: it fits, and counts less.
+    """
+    said = [(form[name], line[name]) for name in _TELLING if name in form and name in line]
+    if any(one != other for one, other in said):
+        return None
+    costs = _cost(form), _cost(line)
+    if _near(*costs):
+        return len(said) + (None not in costs)
+    priced = "unit_price" in form and "unit_price" in line and None not in costs
+    return len(said) if priced and abs(costs[1] or 0) < abs(costs[0] or 0) else None
+
+
+def _cost(line: Line) -> Fraction | None:
+    """The price of a unit, less discount; None where the line does not tell."""
+    total, quantity = total_of(line), line.get("quantity")
+    return Fraction(total) / Fraction(quantity) if total is not None and quantity else None
+
+
+def _near(one: Fraction | None, other: Fraction | None) -> bool:
+    """Compare to a minor unit, which rounding may make of a part. An absent value is near to every other."""
+    return one is None or other is None or abs(one - other) <= 1

@@ -1,0 +1,76 @@
+"""The units of one line that may still come back, and what is left to pay for them.
+
+A price reduction pays a part of some units and leaves them where they are: they lie on top then, worth what is left,
+and come back before the others. So no unit is ever paid more than it cost, and all of them together exactly that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kustom_mcp.orders.line_amounts import share_of
+
+
+@dataclass(slots=True)
+class _Pile:
+    quantity: int
+    base: int
+    worth: int
+
+
+class Units:
+    """Units in piles: a quantity, what it was captured for (`base`) and what is left of that (`worth`), minor units."""
+
+    def __init__(self) -> None:
+        self._piles: list[_Pile] = []
+
+    @property
+    def left(self) -> int:
+        """How many there are."""
+        return sum(pile.quantity for pile in self._piles)
+
+    @property
+    def worth(self) -> int:
+        """What is left to pay for all of them."""
+        return sum(pile.worth for pile in self._piles)
+
+    @property
+    def base(self) -> int:
+        """What all of them were captured for."""
+        return sum(pile.base for pile in self._piles)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the cost of some of them can be told: all were captured at one price, to a minor unit."""
+        prices = [pile.base / pile.quantity for pile in self._piles]
+        return not prices or max(prices) - min(prices) <= 1
+
+    def put(self, quantity: int, base: int, worth: int) -> None:
+        """Put units on top."""
+        if quantity:
+            self._piles.append(_Pile(quantity, base, worth))
+
+    def take(self, quantity: int) -> tuple[int, int]:
+        """Take units from the top. Returns what they were captured for, and what is left of that."""
+        base = worth = 0
+        while quantity and self._piles:
+            pile = self._piles[-1]
+            count = min(quantity, pile.quantity)
+            shares = share_of(pile.base, count, pile.quantity), share_of(pile.worth, count, pile.quantity)
+            base, worth, quantity = base + shares[0], worth + shares[1], quantity - count
+            if count == pile.quantity:
+                self._piles.pop()
+            else:
+                pile.quantity, pile.base, pile.worth = (
+                    pile.quantity - count,
+                    pile.base - shares[0],
+                    pile.worth - shares[1],
+                )
+        return base, worth
+
+    def pay(self, amount: int) -> None:
+        """Pay more for units that came back than was left of them, or less (below 0): the next ones bear it."""
+        for pile in reversed(self._piles):
+            paid = min(amount, pile.worth)
+            pile.worth -= paid
+            amount -= paid
