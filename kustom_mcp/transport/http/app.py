@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
@@ -72,6 +73,15 @@ _SHOWN_TO_BROWSERS = ["Mcp-Session-Id", "Retry-After", "WWW-Authenticate"]
 log = logging.getLogger(__name__)
 
 
+class LoopbackOrigins:
+    """The origins of this machine's own pages: a program that serves one can call this server anyway."""
+
+    PATTERN = re.compile(rf"http://(?:{'|'.join(map(re.escape, LOOPBACK))})(?::[0-9]{{1,5}})?")
+
+    def __contains__(self, origin: object) -> bool:
+        return isinstance(origin, str) and self.PATTERN.fullmatch(origin) is not None
+
+
 def web_app(app: App, port: int, access: Access | None, server: Server[App] | None = None) -> Starlette:
     """The ASGI app of a server that listens on this port. `access`: who may call; `server`: one built already."""
     settings = app.settings
@@ -83,13 +93,14 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
         session_idle_timeout=IDLE_SECONDS,
         max_sessions=MAX_SESSIONS,
     )
-    origins = frozenset(settings.http_origins or (f"http://{host}:{port}" for host in LOOPBACK))
+    origins = frozenset(settings.http_origins) or LoopbackOrigins()
     hosts = frozenset(settings.http_hosts or (f"{host}:{port}" for host in LOOPBACK))
 
     def guarded(endpoint: ASGIApp) -> ASGIApp:
         shared = CORSMiddleware(
             endpoint,
-            allow_origins=sorted(origins),
+            allow_origins=settings.http_origins,
+            allow_origin_regex=None if settings.http_origins else LoopbackOrigins.PATTERN.pattern,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=_ASKED_BY_BROWSERS,
             expose_headers=_SHOWN_TO_BROWSERS,

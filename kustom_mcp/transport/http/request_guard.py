@@ -7,7 +7,7 @@ name and a colon. The limit in seconds ends a body that comes as a trickle to ho
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any
 
 import anyio
@@ -34,7 +34,7 @@ class RequestGuard:
         app: ASGIApp,
         *,
         hosts: frozenset[str],
-        origins: frozenset[str],
+        origins: Container[str],
         body_bytes: int = BODY_BYTES,
         body_seconds: float = BODY_SECONDS,
     ) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from standardwebhooks import Webhook
 from starlette.exceptions import HTTPException
@@ -63,7 +63,7 @@ class _Unsigned(Exception):
 
 
 def webhook_routes(
-    app: App, queue: EventQueue | None, *, hosts: frozenset[str], origins: frozenset[str]
+    app: App, queue: EventQueue | None, *, hosts: frozenset[str], origins: Container[str]
 ) -> list[Route]:
     """The route, where there is a secret path. The caller opens the queue."""
     secret = app.settings.hooks_path

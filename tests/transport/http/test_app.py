@@ -65,6 +65,11 @@ WRONG: list[tuple[dict[str, str], int]] = [
     ({"host": "evil.example"}, 421),
     ({"host": "127.0.0.1"}, 421),
     ({"origin": "http://evil.example"}, 403),
+    ({"origin": "http://localhost:8080.evil.example"}, 403),
+    ({"origin": "http://localhost.evil.example:8080"}, 403),
+    ({"origin": "http://127.0.0.1x1:8080"}, 403),
+    ({"origin": "http://evil.example@localhost:8080"}, 403),
+    ({"origin": "https://localhost:8080"}, 403),
     ({"origin": "null"}, 403),
     ({"content-type": "text/plain"}, 400),
     ({"accept": "application/json"}, 406),
@@ -83,12 +88,13 @@ def test_headers_that_do_not_fit_are_refused_before_anything_is_done(
     assert "outcome" not in answer.text
 
 
-def test_a_browser_of_a_listed_origin_may_read_the_answers_and_no_other(server: Served, http: httpx.Client) -> None:
+def test_a_browser_on_this_machine_may_read_the_answers_and_no_other(server: Served, http: httpx.Client) -> None:
     asked = {"access-control-request-method": "POST", "access-control-request-headers": "mcp-session-id,content-type"}
-    good = http.options("/mcp", headers={"origin": server.base, **asked})
-    assert (good.status_code, good.headers["access-control-allow-origin"]) == (200, server.base)
-    answer = http.post("/mcp", headers={**MODERN, "origin": server.base}, json=GET_ORDER)
-    assert answer.headers["access-control-allow-origin"] == server.base
+    for page in (server.base, "http://localhost:8080", "http://[::1]:6274", "http://127.0.0.1"):
+        good = http.options("/mcp", headers={"origin": page, **asked})
+        assert (good.status_code, good.headers["access-control-allow-origin"]) == (200, page)
+        answer = http.post("/mcp", headers={**MODERN, "origin": page}, json=GET_ORDER)
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, page)
     assert http.options("/mcp", headers={"origin": "https://evil.example", **asked}).status_code == 403
 
 
