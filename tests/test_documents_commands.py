@@ -21,6 +21,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
+from kustom_mcp.cli.account import ABOUT_ORDERS
 from kustom_mcp.cli.install.hosts import HOSTS
 from kustom_mcp.cli.parser import parse
 from tests.generate import DOCUMENTS as PEOPLE
@@ -169,7 +170,8 @@ def test_a_printed_command_works_in_a_clone_with_an_empty_home(line: str, home: 
     if given[:2] == ["book", "import"]:
         given[2] = str(tmp_path / "orders.csv")
         Path(given[2]).write_text(f"order id\n{EXAMPLES['ORDER_ID']}\n")
-    done = run([*words[: words.index("kustom-mcp") + 1], *given], ROOT, home)
+    invented = {"KUSTOM_ENVIRONMENT": "sandbox"} if given[0] in ABOUT_ORDERS else {}
+    done = run([*words[: words.index("kustom-mcp") + 1], *given], ROOT, {**home, **invented})
     assert (done.returncode, done.stdout == "") == (0, False), done.stderr
 
 

@@ -25,7 +25,6 @@ def run(loaded: Loaded) -> int:
     """Print the findings. 0: everything works; 1: something does not."""
     settings = loaded.settings
     policy = Policy(settings, TOOL_FACTS)
-    print(f"Environment: {settings.environment}")
     print(f"Kustom's API: {settings.base_url or 'the embedded sandbox, nothing leaves this machine'}")
     app = App.of(settings)
     print(f"Merchant: {_merchant(app)}")

@@ -3,7 +3,6 @@ for."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
@@ -11,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kustom_mcp.cli import program
+from kustom_mcp.cli import account, program
 from kustom_mcp.cli.book import parser as book
 from kustom_mcp.cli.install.hosts import HOSTS, NAME
-from kustom_mcp.settings.environment import Loaded, load
+from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.settings.settings import ConfigError
 
 USAGE_ERROR = 2
@@ -53,8 +52,7 @@ def run(argv: Sequence[str]) -> int:
             machine = install.this_machine()
             wish = install.InstallOptions(given.name, given.remove, given.yes, given.replace_key, given.env_file)
             return install.run(given.host, machine, wish)
-        loaded = load(os.environ, given.env_file)
-        return _with_settings(given, loaded)
+        return _with_settings(given, account.settings_for(given))
     except ConfigError as error:
         print(f"kustom-mcp: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -63,6 +61,7 @@ def run(argv: Sequence[str]) -> int:
 def _with_settings(given: Namespace, loaded: Loaded) -> int:
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
+    account.announce(given, loaded)
     if given.command == "check" and given.playground is not None:
         from kustom_mcp.cli import check_playground
 
@@ -112,6 +111,19 @@ def _install(commands: Any, after: _Parser) -> None:
     )
 
 
+def _of_host() -> _Parser:
+    """The options of the commands that can work with a host's settings."""
+    parser = _Parser(add_help=False)
+    hosts = ", ".join(HOSTS)
+    parser.add_argument(
+        "--host", dest="of_host", choices=HOSTS, default=SUPPRESS, metavar="HOST",
+        help=f"with the settings that a host was given: {hosts}",
+    )  # fmt: skip
+    name = f"with --host: the entry's name, default {NAME}"
+    parser.add_argument("--name", dest="entry", type=_name, default=SUPPRESS, metavar="NAME", help=name)
+    return parser
+
+
 def parse(argv: Sequence[str]) -> Namespace:
     """The command that the arguments name, and its options. SystemExit with code 2 for wrong ones, 0 after --help."""
     common = _Parser(add_help=False)
@@ -147,7 +159,8 @@ def parse(argv: Sequence[str]) -> Namespace:
         sandboxed.add_argument(
             "--orders", type=_orders, default=0, metavar="N", help="in the sandbox: so many more invented orders"
         )
-    check = commands.add_parser("check", parents=[after], help="try the settings and the credentials")
+    of_host = _of_host()
+    check = commands.add_parser("check", parents=[after, of_host], help="try the settings and the credentials")
     check.add_argument(
         "--playground",
         metavar="ORDER_ID",
@@ -156,16 +169,20 @@ def parse(argv: Sequence[str]) -> Namespace:
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
     _install(commands, after)
-    audit = commands.add_parser("audit", parents=[after], help="writes without an outcome, and how to settle them")
+    audit = commands.add_parser(
+        "audit", parents=[after, of_host], help="writes without an outcome, and how to settle them"
+    )
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
-    book.add(commands, _Parser, after)
+    book.add(commands, _Parser, after, of_host)
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")
+    if getattr(given, "path", None) is not None and hasattr(given, "of_host"):
+        parser.error("give either a path or --host")
     return given
 
 

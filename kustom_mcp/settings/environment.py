@@ -51,11 +51,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, and sentences for the operator. `telemetry`: the OTEL_ variables that are set."""
+    """The settings, and sentences for the operator. `telemetry`: the OTEL_ variables that are set. `by_default`:
+    whether it is the sandbox because neither credentials nor an environment were given."""
 
     settings: Settings
     warnings: tuple[str, ...] = ()
     telemetry: Mapping[str, str] = field(default_factory=dict[str, str])
+    by_default: bool = field(default=False, compare=False)
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
@@ -83,7 +85,8 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
     if merchant_id(settings.username) not in ("", settings.merchant):
         warnings.append("KUSTOM_MERCHANT is not the merchant that KUSTOM_USERNAME begins with; KUSTOM_MERCHANT counts.")
-    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ))
+    by_default = settings.sandboxed and f"{PREFIX}ENVIRONMENT" not in values
+    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ), by_default)
 
 
 class SettingRow(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,15 @@ class Ran:
     code: int | str | None
     out: str
     err: str
+
+    @property
+    def told(self) -> str:
+        """Stdout after its first line, which names the account; "" where nothing was said at all."""
+        first, _, rest = self.out.partition("\n")
+        assert not self.out or re.fullmatch("Environment: (sandbox|(playground|production), merchant .+)", first), (
+            self.out
+        )
+        return rest
 
 
 Command = Callable[..., Ran]

@@ -86,9 +86,10 @@ async def lost_refund(talk: Talk, order: str) -> tuple[dict[str, Any], dict[str,
 
 
 def test_nothing_is_open_in_the_sandbox_that_keeps_nothing() -> None:
-    done = command("audit")
+    done = command("audit", KUSTOM_ENVIRONMENT="sandbox")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
+        "Environment: sandbox\n"
         "The embedded sandbox keeps its records in memory, so nothing is open. KUSTOM_STATE_DIR is not set.\n"
     )
 
@@ -96,7 +97,8 @@ def test_nothing_is_open_in_the_sandbox_that_keeps_nothing() -> None:
 def test_nothing_is_open_where_no_server_has_run(tmp_path: Path) -> None:
     state = tmp_path / "state"
     done = command("audit", KUSTOM_STATE_DIR=str(state))
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"No write is without an outcome in {state}.\n", "")
+    told = f"Environment: sandbox\nNo write is without an outcome in {state}.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
     assert not state.exists()
 
 

@@ -56,10 +56,10 @@ def test_sync_reads_again_what_is_open_and_old(
     filled(command, shop, tmp_path, opened, ended, gone)
     kustom.reset()
     kustom.change("POST", f"/orders/{opened}/cancel")
-    assert command("book", "sync", *FAST, **shop).out == "Done. 0 read.\n"
+    assert command("book", "sync", *FAST, **shop).told == "Done. 0 read.\n"
     ran = command("book", "sync", "--max-age", "0", *FAST, **shop)
     assert (ran.code, ran.err) == (1, "")
-    assert ran.out == (
+    assert ran.told == (
         f"order {gone}: Kustom has no such order for these credentials: it does not exist, or is another merchant's\n"
         "Done. 1 read, 1 could not be read.\n"
     )
@@ -67,7 +67,7 @@ def test_sync_reads_again_what_is_open_and_old(
     assert reads == {opened: 1, gone: 1}
     assert status(command, shop)["by_status"] == {"AUTHORIZED": 1, "CANCELLED": 1, "CAPTURED": 1}
     assert command("book", "forget", gone, **shop).code == 0
-    assert command("book", "sync", "--max-age", "0", **shop).out == "Done. 0 read.\n"
+    assert command("book", "sync", "--max-age", "0", **shop).told == "Done. 0 read.\n"
 
 
 def test_sync_keeps_to_the_scope(command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_sync_keeps_to_the_scope(command: Command, kustom: Kustom, shop: dict[st
     filled(command, shop, tmp_path, *ids)
     kustom.reset()
     ran = command("book", "sync", "--max-age", "0", *FAST, **shop, KUSTOM_ORDER_SCOPE=ids[1])
-    assert (ran.out, asked(kustom)) == ("Done. 1 read.\n", Counter([ids[1]]))
+    assert (ran.told, asked(kustom)) == ("Done. 1 read.\n", Counter([ids[1]]))
     assert (
         "1 order within KUSTOM_ORDER_SCOPE, 1 open" in command("book", "status", KUSTOM_ORDER_SCOPE=ids[1], **shop).out
     )
@@ -84,7 +84,7 @@ def test_sync_keeps_to_the_scope(command: Command, kustom: Kustom, shop: dict[st
 def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp_path: Path) -> None:
     empty = command("book", "status", **shop)
     assert (empty.code, empty.err) == (0, "")
-    assert empty.out.splitlines() == [
+    assert empty.told.splitlines() == [
         f"The order book of playground, merchant {MERCHANT}: 0 orders, 0 open",
         f"  place     {book_of(shop)}",
         "  kept      400 days after its creation (KUSTOM_BOOK_DAYS)",
@@ -106,7 +106,7 @@ def test_status_counts_what_there_is(command: Command, shop: dict[str, str], tmp
     old = len([seed for seed in demo_orders() if seed.order["status"] in ("AUTHORIZED", "PART_CAPTURED")])
     text = command("book", "status", "--max-age", "0", **shop).out
     assert f"  stale     {old} open orders read more than 0 seconds ago, 1 order that may have changed: " in text
-    assert command("book", "sync", *FAST, **shop).out == "Done. 1 read.\n"
+    assert command("book", "sync", *FAST, **shop).told == "Done. 1 read.\n"
     assert status(command, shop)["stale"] == 0
 
 
@@ -120,17 +120,17 @@ def test_what_is_forgotten_is_gone_from_the_files_too(
         assert beside.execute("SELECT count(*) FROM book").fetchone() == (6,)
         link = f"https://portal.playground.kustom.co/orders/list/{ids[1]}"
         ran = command("book", "forget", ids[0].upper(), link, **shop)
-        assert (ran.code, ran.out, ran.err) == (0, "Forgot 2 orders.\n", "")
+        assert (ran.code, ran.told, ran.err) == (0, "Forgot 2 orders.\n", "")
         left = everything(shop)
         for one, words in zip(ids, (f"CANARY-{number}".encode() for number in range(6)), strict=True):
             assert (one.encode() in left, words in left) == ((one not in ids[:2]),) * 2
         again = command("book", "forget", ids[0], ids[2], **shop)
-        assert (again.code, again.out) == (1, "Forgot 1 order; 1 was not in the book.\n")
-        assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 3 orders.\n"
+        assert (again.code, again.told) == (1, "Forgot 1 order; 1 was not in the book.\n")
+        assert command("book", "forget", "--all", "--yes", **shop).told == "Forgot 3 orders.\n"
     left = everything(shop)
     assert [one for one in ids if one.encode() in left] == []
     assert b"CANARY" not in left.upper()
-    assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 0 orders.\n"
+    assert command("book", "forget", "--all", "--yes", **shop).told == "Forgot 0 orders.\n"
 
 
 def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_back(
@@ -143,11 +143,11 @@ def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_b
     database.write(lambda tx: hints.add(tx, account_number(tx, kustom.account), given, 1))
     database.close()
     ran = command("book", "forget", DEMO[0], DEMO[1], **shop)
-    assert (ran.code, ran.out) == (0, "Forgot 1 order and 1 that was announced and not read yet.\n")
+    assert (ran.code, ran.told) == (0, "Forgot 1 order and 1 that was announced and not read yet.\n")
     ran = command("book", "forget", DEMO[1], DEMO[2], **shop)
-    assert ran.out == "Forgot 0 orders and 1 that was announced and not read yet; 1 was not in the book.\n"
+    assert ran.told == "Forgot 0 orders and 1 that was announced and not read yet; 1 was not in the book.\n"
     assert ran.code == 1
-    assert command("book", "sync", *FAST, **shop).out == "Done. 1 read.\n"
+    assert command("book", "sync", *FAST, **shop).told == "Done. 1 read.\n"
     assert asked(kustom) == Counter([DEMO[3]])
 
 
@@ -158,8 +158,8 @@ def test_forgetting_by_date_takes_what_was_created_before(
     ids = [kustom.add(status="CAPTURED", created_at=moment) for moment in created]
     shop["KUSTOM_BOOK_DAYS"] = "3650"
     filled(command, shop, tmp_path, *ids)
-    assert command("book", "forget", "--before", "2026-03-02", **shop).out == "Forgot 1 order.\n"
-    assert command("book", "forget", "--before", "2026-03-02T00:00:01Z", **shop).out == "Forgot 1 order.\n"
+    assert command("book", "forget", "--before", "2026-03-02", **shop).told == "Forgot 1 order.\n"
+    assert command("book", "forget", "--before", "2026-03-02T00:00:01Z", **shop).told == "Forgot 1 order.\n"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_forgetting_says_what_is_missing(
 ) -> None:
     filled(command, shop, tmp_path, DEMO[0])
     ran = command("book", "forget", *argv, **shop)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert (ran.code, ran.told, ran.err.count("\n")) == (2, "", 1)
     assert ran.err.startswith(f"kustom-mcp: {why}")
     assert status(command, shop)["orders"] == 1
 
@@ -243,7 +243,7 @@ def test_a_book_that_cannot_be_used_is_one_line(
     book_of(shop).parent.mkdir(parents=True)
     harm(book_of(shop))
     ran = command("book", *argv, **shop)
-    assert (ran.code, ran.out, ran.err) == (3, "", f"kustom-mcp: the order book cannot be used {why}\n")
+    assert (ran.code, ran.told, ran.err) == (3, "", f"kustom-mcp: the order book cannot be used {why}\n")
     assert kustom.requests == []
 
 
@@ -254,7 +254,7 @@ def test_a_book_that_another_process_holds_is_waited_for_and_that_is_said(
     with closing(sqlite3.connect(book_of(shop), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ran = command("book", "forget", DEMO[0], **shop)
-    assert (ran.code, ran.out) == (3, "")
+    assert (ran.code, ran.told) == (3, "")
     assert ran.err.splitlines() == [
         "kustom-mcp: another process holds the order book (busy): waiting for it",
         "kustom-mcp: the order book cannot be used (busy): another process holds it; run the same command again",
@@ -264,7 +264,7 @@ def test_a_book_that_another_process_holds_is_waited_for_and_that_is_said(
 @pytest.mark.parametrize("argv", EVERY, ids=lambda argv: argv[0])
 def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, shop: dict[str, str]) -> None:
     ran = command("book", *argv, **shop, KUSTOM_BOOK_DAYS="0")
-    assert (ran.code, ran.out, ran.err) == (
+    assert (ran.code, ran.told, ran.err) == (
         2,
         "",
         "kustom-mcp: KUSTOM_BOOK_DAYS: It is 0, so there is no order book.\n",
@@ -279,7 +279,7 @@ def test_without_a_book_that_is_said(argv: tuple[str, ...], command: Command, sh
 )  # fmt: skip
 def test_a_wrong_command_line_is_one_line_that_says_where_help_is(argv: tuple[str, ...], command: Command) -> None:
     ran = command(*argv)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert (ran.code, ran.told, ran.err.count("\n")) == (2, "", 1)
     where = argv[:2] if len(argv) > 2 or "import" in argv else argv[:1]
     assert ran.err.endswith(f"(see {shown(*where, '--help')})\n")
 
@@ -295,9 +295,10 @@ async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path)
         assert (await talk.call("find_orders"))["coverage"]["sources"] == {"call": 1}
         done = subprocess.run(  # noqa: ASYNC221 - the server shall wait
             [*PROGRAM, "book", "import", file, "--max-age", "0"],
-            env={"KUSTOM_STATE_DIR": str(tmp_path)}, capture_output=True, text=True, timeout=PATIENCE, check=False,
+            env={"KUSTOM_STATE_DIR": str(tmp_path), "KUSTOM_ENVIRONMENT": "sandbox"}, capture_output=True,
+            text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
-        assert (done.returncode, done.stdout) == (
+        assert (done.returncode, done.stdout.removeprefix("Environment: sandbox\n")) == (
             0,
             f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n",
         )
@@ -317,21 +318,21 @@ def test_sync_reads_what_was_paid_out_and_the_book_does_not_know(
     kustom.reset()
     ran = command("book", *PAID_OUT, *FAST, **shop)
     read = {seen["path"].removeprefix(f"{API}/orders/") for seen in kustom.requests if seen["path"].startswith(API)}
-    assert (ran.code, ran.out) == (0, f"Done. {len(read)} read.\n")
+    assert (ran.code, ran.told) == (0, f"Done. {len(read)} read.\n")
     assert unknown in read
     assert known not in read
     assert demo("authorized-sek") not in read
     assert {seen["method"] for seen in kustom.requests} == {"GET"}
     assert status(command, shop)["by_source"] == {"import": 1, "settlement": len(read)}
-    assert command("book", *PAID_OUT, *FAST, **shop).out == "Done. 0 read.\n"
+    assert command("book", *PAID_OUT, *FAST, **shop).told == "Done. 0 read.\n"
 
 
 def test_sync_reads_nothing_that_was_paid_out_before_or_is_out_of_scope(
     command: Command, kustom: Kustom, shop: dict[str, str]
 ) -> None:
-    assert command("book", "sync", "--settlements-from", "2100-01-01", *FAST, **shop).out == "Done. 0 read.\n"
+    assert command("book", "sync", "--settlements-from", "2100-01-01", *FAST, **shop).told == "Done. 0 read.\n"
     ran = command("book", *PAID_OUT, *FAST, **shop, KUSTOM_ORDER_SCOPE=demo("captured-sek"))
-    assert (ran.code, ran.out) == (0, "Done. 1 read.\n")
+    assert (ran.code, ran.told) == (0, "Done. 1 read.\n")
 
 
 def test_sync_without_the_permission_for_settlements_says_so(
@@ -340,8 +341,8 @@ def test_sync_without_the_permission_for_settlements_says_so(
     kustom.fault("GET", "/settlements/v1/payouts", "status", status=403)
     ran = command("book", *PAID_OUT, *FAST, **shop)
     assert ran.code == 1
-    assert ran.out.startswith("Stopped (Kustom does not let these credentials read settlements (HTTP 403).")
-    assert "needs its own permission" in ran.out
+    assert ran.told.startswith("Stopped (Kustom does not let these credentials read settlements (HTTP 403).")
+    assert "needs its own permission" in ran.told
 
 
 def test_sync_follows_what_was_hinted_and_settles_the_hints(
@@ -366,7 +367,7 @@ def test_sync_follows_what_was_hinted_and_settles_the_hints(
     anyio.run(book.ask, nothing)
     scope = {"KUSTOM_ORDER_SCOPE": ",".join([known, signed, paid, missing])}
     ran = command("book", "sync", *FAST, **shop, **scope)
-    assert ran.out.splitlines()[-1] == "Done. 2 read, 1 could not be read."
+    assert ran.told.splitlines()[-1] == "Done. 2 read, 1 could not be read."
     assert asked(kustom) == Counter([signed, paid, missing])
     assert status(command, shop)["by_source"] == {"import": 1, "webhook": 1, "settlement": 1}
     with closing(sqlite3.connect(book_of(shop))) as stored:
@@ -374,4 +375,4 @@ def test_sync_follows_what_was_hinted_and_settles_the_hints(
         assert stored.execute("SELECT order_id FROM book JOIN book_kinds USING (kind) WHERE disputed").fetchall() == [
             (signed,)
         ]
-    assert command("book", "sync", *FAST, **shop, **scope).out == "Done. 0 read.\n"
+    assert command("book", "sync", *FAST, **shop, **scope).told == "Done. 0 read.\n"

@@ -24,7 +24,7 @@ from tests.book.writers import SANDBOX
 from tests.cli.conftest import Command
 from tests.exams.hostile.test_personal_data import PERSONAL
 from tests.support.unhurried import PATIENCE
-from tests.transport.kustom import API, PROGRAM, Kustom
+from tests.transport.kustom import API, MERCHANT, PROGRAM, Kustom
 
 DEMO = [seed.order_id for seed in demo_orders()]
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
@@ -77,15 +77,15 @@ def test_each_order_of_a_file_is_read_once_and_kept(
 ) -> None:
     file = csv_of(tmp_path / "orders.csv", "name,order_id", *(f"x,{one}" for one in [*DEMO[:6], DEMO[0]]))
     ran = command("book", "import", file, *FAST, **shop)
-    assert (ran.code, ran.out) == (0, "Done. 7 rows: 6 read, 0 already fresh, 1 repeated, 0 rejected.\n")
+    assert (ran.code, ran.told) == (0, "Done. 7 rows: 6 read, 0 already fresh, 1 repeated, 0 rejected.\n")
     assert ran.err == "kustom-mcp: order ids are in column 2, headers in line 1\n"
     assert asked(kustom) == Counter(DEMO[:6])
     assert {seen["method"] for seen in kustom.requests} == {"GET"}
     standing = status(command, shop)
     assert (standing["orders"], standing["by_source"], standing["unfinished_imports"]) == (6, {"import": 6}, [])
     again = command("book", "import", file, *FAST, **shop)
-    assert (again.code, again.out) == (0, "Done. 7 rows: 0 read, 6 already fresh, 1 repeated, 0 rejected.\n")
-    assert command("book", "import", file, "--max-age", "0", *FAST, **shop).out.startswith("Done. 7 rows: 6 read, 0")
+    assert (again.code, again.told) == (0, "Done. 7 rows: 0 read, 6 already fresh, 1 repeated, 0 rejected.\n")
+    assert command("book", "import", file, "--max-age", "0", *FAST, **shop).told.startswith("Done. 7 rows: 6 read, 0")
     assert asked(kustom) == Counter(DEMO[:6] * 2)
 
 
@@ -95,7 +95,7 @@ def test_an_order_that_kustom_no_longer_knows_is_doubted(
     file = csv_of(tmp_path / "orders.csv", "order_id", *DEMO[:2])
     assert command("book", "import", file, *FAST, **shop).code == 0
     kustom.fault("GET", f"/orders/{DEMO[0]}", "status", status=404)
-    assert command("book", "import", file, "--max-age", "0", *FAST, **shop).out.startswith(f"line 2: {MISSING}\n")
+    assert command("book", "import", file, "--max-age", "0", *FAST, **shop).told.startswith(f"line 2: {MISSING}\n")
     with closing(sqlite3.connect(book_of(shop))) as stored:
         assert stored.execute("SELECT order_id FROM book WHERE read_at < 0").fetchall() == [(DEMO[0],)]
 
@@ -109,7 +109,7 @@ def test_rejected_rows_are_reported_in_order_with_lines_and_reasons(
     shop["KUSTOM_ORDER_SCOPE"] = ",".join([DEMO[0], DEMO[1], DEMO[3], NO_SUCH, old])
     ran = command("book", "import", file, *FAST, **shop)
     assert ran.code == 1
-    assert ran.out.splitlines() == [
+    assert ran.told.splitlines() == [
         f"line 3: {MISSING}",
         "line 4: there is no order id in this row",
         "line 5: this is not an order id: this looks like a merchant reference or an order number of the shop",
@@ -132,13 +132,13 @@ def test_ten_thousand_lines_with_bad_ones_among_them(
     lines = [bad.get(number, DEMO[number % len(DEMO)]) for number in range(2, 10_001)]
     file = csv_of(tmp_path / "big.csv", "Order ID;Name", *(f"{one};Å;" for one in lines))
     ran = command("book", "import", file, *FAST, **shop)
-    assert [line.partition(":")[0] for line in ran.out.splitlines()] == [
+    assert [line.partition(":")[0] for line in ran.told.splitlines()] == [
         "line 4711",
         "line 9998",
         "line 10000",
         "Done. 9,999 rows",
     ]
-    assert ran.out.endswith(f": {len(DEMO)} read, 0 already fresh, {9_996 - len(DEMO):,} repeated, 3 rejected.\n")
+    assert ran.told.endswith(f": {len(DEMO)} read, 0 already fresh, {9_996 - len(DEMO):,} repeated, 3 rejected.\n")
     assert asked(kustom) == Counter(DEMO)
 
 
@@ -155,8 +155,8 @@ def test_an_excel_file_is_imported_from_the_sheet_with_order_ids(
     workbook.save(tmp_path / "orders.xlsx")
     ran = command("book", "import", str(tmp_path / "orders.xlsx"), *FAST, **shop)
     assert ran.code == 1
-    assert ran.out.startswith("line 3: this is not an order id")
-    assert ran.out.endswith("Done. 3 rows: 2 read, 0 already fresh, 1 rejected.\n")
+    assert ran.told.startswith("line 3: this is not an order id")
+    assert ran.told.endswith("Done. 3 rows: 2 read, 0 already fresh, 1 rejected.\n")
     assert asked(kustom) == Counter(DEMO[:2])
 
 
@@ -178,7 +178,7 @@ def test_a_file_that_is_no_use_is_one_line_and_nothing_is_read(
     if content is not None:
         (tmp_path / "x.csv").write_bytes(content)
     ran = command("book", "import", str(tmp_path / "x.csv"), *options, **shop)
-    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert (ran.code, ran.told, ran.err.count("\n")) == (2, "", 1)
     assert ran.err.startswith(f"kustom-mcp: FILE: {why}")
     assert kustom.requests == []
     assert not book_of(shop).exists()
@@ -194,7 +194,7 @@ def test_nothing_but_ids_is_taken_from_the_file(
     for options in ((), ("--column", "Pii header"), ("--column", "Pii other")):
         ran = command("book", "import", file, *FAST, *options, **shop, KUSTOM_LOG_LEVEL="debug")
         assert ran.code in (1, 2)
-        assert "pii" not in (ran.out + ran.err).casefold()
+        assert "pii" not in (ran.told + ran.err).casefold()
     assert "pii" not in json.dumps(kustom.requests).casefold()
     stored = b"".join(path.read_bytes() for path in book_of(shop).parent.iterdir())
     assert order.encode() in stored
@@ -207,7 +207,7 @@ def test_a_pause_that_kustom_asks_for_is_kept_and_no_order_is_lost(
 ) -> None:
     kustom.fault("GET", "/orders/{order_id}", "status", status=429, times=times, headers={"Retry-After": seconds})
     ran = command("book", "import", csv_of(tmp_path / "x.csv", *DEMO[:8]), *FAST, **shop)
-    assert (ran.code, ran.out) == (0, "Done. 8 rows: 8 read, 0 already fresh, 0 rejected.\n")
+    assert (ran.code, ran.told) == (0, "Done. 8 rows: 8 read, 0 already fresh, 0 rejected.\n")
     seen = Counter(seen["status"] for seen in kustom.requests)
     assert seen == {200: 8, 429: times}
 
@@ -220,7 +220,7 @@ def test_an_order_that_cannot_be_read_now_is_asked_for_by_the_next_run(
     kustom.fault("GET", f"/orders/{lost}", "status", status=503, times=3)
     ran = command("book", "import", file, *FAST, **shop)
     assert ran.code == 1
-    assert ran.out.splitlines() == [
+    assert ran.told.splitlines() == [
         "line 5: not read: Kustom did not give an answer to the read (HTTP 503).",
         "line 9: this is not an order id: this looks like a merchant reference or an order number of the shop",
         "8 rows: 6 read, 0 already fresh, 1 rejected, 1 not read. The same command goes on after line 4.",
@@ -253,7 +253,7 @@ def test_what_was_rejected_before_a_stop_counts_in_the_end_and_once(
     bad_first = csv_of(tmp_path / "y.csv", "id", "x", DEMO[3])
     assert command("book", "import", bad_first, *FAST, **shop).code == 1
     last = command("book", "import", bad_first, *FAST, **shop)
-    assert last.out == "Done. 1 row after line 2: 1 read, 0 already fresh, 0 rejected; 1 rejected before that.\n"
+    assert last.told == "Done. 1 row after line 2: 1 read, 0 already fresh, 0 rejected; 1 rejected before that.\n"
     assert (ended.code, last.code) == (1, 1)
 
 
@@ -322,6 +322,7 @@ def test_after_ctrl_c_the_next_run_reads_no_order_twice(
     ids = [*DEMO[:8], NO_SUCH, *DEMO[8:], *(kustom.add(status="CAPTURED") for _ in range(10))]
     process = running(csv_of(tmp_path / "x.csv", "id", *ids), *FAST)
     assert process.stdout is not None
+    assert process.stdout.readline() == f"Environment: playground, merchant {MERCHANT}\n"
     assert process.stdout.readline() == f"line 10: {MISSING}\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
@@ -371,10 +372,10 @@ def test_restart_begins_at_the_first_line(
 ) -> None:
     file = csv_of(tmp_path / "x.csv", "id", "x", DEMO[0], DEMO[1])
     kustom.fault("GET", f"/orders/{DEMO[1]}", "status", status=503, times=6)
-    assert command("book", "import", file, *FAST, **shop).out.startswith("line 2: ")
-    assert command("book", "import", file, *FAST, **shop).out.startswith("line 4: not read")
+    assert command("book", "import", file, *FAST, **shop).told.startswith("line 2: ")
+    assert command("book", "import", file, *FAST, **shop).told.startswith("line 4: not read")
     ran = command("book", "import", file, *FAST, "--restart", **shop)
-    assert ran.out.endswith("Done. 3 rows: 1 read, 1 already fresh, 1 rejected.\n")
+    assert ran.told.endswith("Done. 3 rows: 1 read, 1 already fresh, 1 rejected.\n")
 
 
 def test_others_write_to_the_book_meanwhile(
@@ -382,7 +383,7 @@ def test_others_write_to_the_book_meanwhile(
 ) -> None:
     other = subprocess.Popen([sys.executable, "-c", ANOTHER_WRITER, str(book_of(shop))])
     ran = command("book", "import", csv_of(tmp_path / "x.csv", *DEMO), *FAST, **shop)
-    assert ran.out == f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n"
+    assert ran.told == f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n"
     assert other.wait(PATIENCE) == 0
     counts = {kustom.account: len(DEMO), SANDBOX: 200}
     with closing(sqlite3.connect(book_of(shop))) as book:
@@ -397,7 +398,7 @@ def test_on_a_terminal_a_bar_shows_progress_and_results_stay_on_stdout(tmp_path:
     file = csv_of(tmp_path / "x.csv", "id", *DEMO, "x")
     process = subprocess.Popen(
         [*PROGRAM, "book", "import", file],
-        env={"TERM": "xterm", "COLUMNS": "100"},
+        env={"TERM": "xterm", "COLUMNS": "100", "KUSTOM_ENVIRONMENT": "sandbox"},
         stdout=subprocess.PIPE,
         stderr=theirs,
     )
@@ -411,6 +412,7 @@ def test_on_a_terminal_a_bar_shows_progress_and_results_stay_on_stdout(tmp_path:
             pass
     out, _ = process.communicate(timeout=PATIENCE)
     assert out.decode().splitlines() == [
+        "Environment: sandbox",
         f"line {len(DEMO) + 2}: this is not an order id: this looks like a merchant reference or an order number of "
         "the shop",
         f"Done. {len(DEMO) + 1} rows: {len(DEMO)} read, 0 already fresh, 1 rejected.",
@@ -426,17 +428,17 @@ def test_the_book_may_be_shared_in_postgresql(
     shop["KUSTOM_STORE"] = shared_database
     kustom.fault("GET", f"/orders/{DEMO[2]}", "status", status=503, times=3)
     file = csv_of(tmp_path / "x.csv", *DEMO[:5])
-    assert "goes on after line 2" in command("book", "import", file, *FAST, **shop).out
+    assert "goes on after line 2" in command("book", "import", file, *FAST, **shop).told
     standing = status(command, shop)
     assert (standing["orders"], standing["place"]) == (4, "the database of KUSTOM_STORE")
     assert standing["bytes"] > 0
     assert [one["done_to_line"] for one in standing["unfinished_imports"]] == [2]
-    assert command("book", "import", file, *FAST, **shop).out == (
+    assert command("book", "import", file, *FAST, **shop).told == (
         "Done. 3 rows after line 2: 1 read, 2 already fresh, 0 rejected.\n"
     )
-    assert command("book", "sync", "--max-age", "0", *FAST, **shop).out.startswith("Done. ")
+    assert command("book", "sync", "--max-age", "0", *FAST, **shop).told.startswith("Done. ")
     gone = command("book", "forget", DEMO[0], **shop)
-    assert (gone.code, gone.out) == (0, "Forgot 1 order.\n")
+    assert (gone.code, gone.told) == (0, "Forgot 1 order.\n")
     assert "next VACUUM" in gone.err
-    assert command("book", "forget", "--all", "--yes", **shop).out == "Forgot 4 orders.\n"
+    assert command("book", "forget", "--all", "--yes", **shop).told == "Forgot 4 orders.\n"
     assert not book_of(shop).exists()

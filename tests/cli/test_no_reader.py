@@ -40,6 +40,7 @@ def ran(
             "PATH": "/usr/bin:/bin",
             "HOME": str(home),
             "KUSTOM_STATE_DIR": str(home / "state"),
+            "KUSTOM_ENVIRONMENT": "sandbox",
             "PYTHONUNBUFFERED": unbuffered,
         },
         stdin=subprocess.DEVNULL,

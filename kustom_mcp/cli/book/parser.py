@@ -16,15 +16,15 @@ FASTEST = 20
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 
-def add(commands: Any, parser: type[ArgumentParser], settings_file: ArgumentParser) -> None:
-    """Add `book` to the commands."""
+def add(commands: Any, parser: type[ArgumentParser], *shared: ArgumentParser) -> None:
+    """Add `book` to the commands. `shared`: the options that all of them take."""
     book: ArgumentParser = commands.add_parser(
-        "book", parents=[settings_file], help="the order book: import, sync, status, forget"
+        "book", parents=[*shared], help="the order book: import, sync, status, forget"
     )
     parts = book.add_subparsers(dest="part", metavar="import|sync|status|forget", required=True, parser_class=parser)
 
     def part(name: str, help: str) -> ArgumentParser:
-        made: ArgumentParser = parts.add_parser(name, parents=[settings_file], help=help)
+        made: ArgumentParser = parts.add_parser(name, parents=[*shared], help=help)
         made.set_defaults(parser=made)  # who says what is wrong with further arguments
         return made
 

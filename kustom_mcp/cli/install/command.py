@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,34 +20,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from kustom_mcp.cli import program
-from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, read, write_new
+from kustom_mcp.cli.install.entries import KEY, OURS, EntryAccess, access, access_of, environment_of, host_file
+from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, write_new
 from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
 from kustom_mcp.settings.environment import load, table
-from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError, Settings
+from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError
 
 DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130
-ENVIRONMENT, KEY, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY", "KUSTOM_API_KEY_FILE"
+ENVIRONMENT, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY_FILE"
 SECRET = ("KUSTOM_STORE", "KUSTOM_KEYS", "KUSTOM_PROXY")
 PATHS = (KEY_FILE, "KUSTOM_STORE_FILE", "KUSTOM_STATE_DIR", "KUSTOM_AUDIT_LOG")
-
-_OURS = re.compile(r'kustom[-_]mcp|"KUSTOM_')
-_FILLED_IN_LATER = re.compile(rf'"envFile"|"{KEY}(_FILE)?": "[^"]*\$\{{')
-
-
-_FIELDS = frozenset({"name", "type", "command", "args", "env", "disabled", "timeout", "description"})
-"""What an entry may have and still be told: anything else may hold variables or a place where they are."""
-_STARTERS = {
-    "uvx": re.compile(r"(?:--from\0[^\0]+\0)?kustom-mcp(?:@[^\0]*)?\0"),
-    "uv": re.compile(
-        r"(?:tool\0run\0(?:--from\0[^\0]+\0)?|run\0(?:--(?:project|directory)\0[^\0]+\0|--(?:frozen|no-sync)\0)*)"
-        r"kustom-mcp(?:@[^\0]*)?\0"
-    ),
-    "python": re.compile(r"-m\0kustom_mcp\0"),
-}
-"""What may start this program, and the words that it takes before ours."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +44,6 @@ class InstallOptions:
     yes: bool = False
     replace_key: bool = False
     env_file: Path | None = None
-
-
-class EntryAccess(NamedTuple):
-    """The environment and the key of an entry. Without a key it is the sandbox."""
-
-    environment: str
-    key: str = ""
-
-
-UNKNOWN = EntryAccess("an environment that cannot be told from here", "?")
 
 
 @dataclass(frozen=True)
@@ -115,7 +89,7 @@ def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
     loaded = load(machine.environ, options.env_file)
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
-    settings, access = loaded.settings, _access(loaded.settings)
+    settings, allowed = loaded.settings, access(loaded.settings)
     environ = {**machine.environ, ENVIRONMENT: settings.environment}
     names = [row.name for row in table() if row.name.removeprefix("KUSTOM_").lower() not in HTTP_ONLY]
     env = {name: environ[name].strip() for name in names if _is_set(environ.get(name, ""))}
@@ -125,7 +99,7 @@ def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
     key = env.pop(KEY, None)
     if key and options.env_file:
         raise ConfigError(KEY, "With --env-file it belongs into that file: unset it here.")
-    key_file = _key_file(machine, f"{host}-{options.name}", access.key) if key and access.key else None
+    key_file = _key_file(machine, f"{host}-{options.name}", allowed.key) if key and allowed.key else None
     if key_file:
         env[KEY_FILE] = str(key_file)
     env = {name: _absolute(value) if name in PATHS and value != "-" else value for name, value in env.items()}
@@ -135,17 +109,17 @@ def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
         given.append(_absolute(str(options.env_file)))
         words += ["--env-file", given[-1]]
     entry = {"command": command, "args": words, "env": env}
-    return Plan(entry, access, settings.writes_allowed, key_file, given)
+    return Plan(entry, allowed, settings.writes_allowed, key_file, given)
 
 
 def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | None) -> int:
     by_command = bool(how.remove if plan is None else how.add)
-    file = _file(how, machine, loosely=by_command)
+    file = host_file(how, machine, loosely=by_command)
     there = options.name in file.servers(how.key)
     old = file.servers(how.key).get(options.name)
     if plan is None and not there:
         return _say(DONE, f"{how.title} has no {options.name}: there is nothing to remove.")
-    if old and not _OURS.search(json.dumps(old, default=str)):
+    if old and not OURS.search(json.dumps(old, default=str)):
         raise HostFileError(
             f"{options.name} in {file.path} is another program. It was left alone: give another --name."
         )
@@ -157,7 +131,7 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
         return _say(DONE, f"{how.title} has exactly this already. Nothing was written.")
     if change.shown:
         print(change.shown)
-    replaces = _tell(options.name, plan, _access_of(old)) if plan else False
+    replaces = _tell(options.name, plan, access_of(old)) if plan else False
     question = f"Replace the key of {options.name}? [y/N] " if replaces else "Do it? [y/N] "
     try:
         answer = (options.yes and (options.replace_key or not replaces)) or machine.ask(question)
@@ -184,7 +158,7 @@ def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> in
         return _say(NOT_DONE, f"{how.title}'s command failed with exit code {code}.{kept}")
     if plan:
         return _say(DONE, f"Installed into {how.title}. {how.after}")
-    path = _environment_of(old).get(KEY_FILE, "")
+    path = environment_of(old).get(KEY_FILE, "")
     if path and Path(path).is_file():
         print(f"Its API key is still in {path}: delete that file when no other entry uses it.")
     return _say(DONE, f"Removed from {how.title}.")
@@ -244,18 +218,6 @@ def _by_file(file: HostFile, key: str, name: str, entry: HostEntry | None) -> Ho
     return HostChange(f"{file.path} {what}:\n{file.difference(content)}", apply)
 
 
-def _file(how: Host, machine: Machine, *, loosely: bool) -> HostFile:
-    """The host's file: the one that is there, else the first place. HostFileError where that cannot be told.
-
-    `loosely`: it is only looked into, so that remarks do not matter.
-    """
-    places = list(how.files(machine))
-    packaged = [path for path in places[:-1] if path.exists()] or places[:-1]
-    if len(packaged) > 1:
-        raise HostFileError("Several versions are installed side by side, so it is not clear which one is meant.")
-    return read(packaged[0] if packaged else places[-1], loosely=loosely)
-
-
 def _tell(name: str, plan: Plan, old: EntryAccess) -> bool:
     """Print the new and the old access of the entry. True when a key goes out of use."""
     new = plan.access
@@ -275,70 +237,6 @@ def _tell(name: str, plan: Plan, old: EntryAccess) -> bool:
     key = "the same key" if old.key == new.key else "another key" if new.key else "no key"
     print(f"{name} is there already, with a key for {old.environment}. It gets {key}, for {new.environment}.")
     return True
-
-
-def _environment_of(entry: Any) -> dict[str, str]:
-    """The variables of an entry as it stands in the host's file; none where it has no such thing."""
-    env: Any = cast("dict[str, Any]", entry).get("env") if isinstance(entry, dict) else None
-    return {name: str(value) for name, value in cast("dict[str, Any]", env).items()} if isinstance(env, dict) else {}
-
-
-def _access_of(entry: Any) -> EntryAccess:
-    """The access of an entry in the host's file, as this program would read it.
-
-    UNKNOWN for whatever is not plainly this program with its own options and variables: a shell, a container or a
-    script in between may give it any key.
-    """
-    if not entry:
-        return EntryAccess("sandbox")
-    if not isinstance(entry, dict) or _FILLED_IN_LATER.search(json.dumps(entry, default=str)):
-        return UNKNOWN
-    fields = cast("dict[str, Any]", entry)
-    words = _own_words(fields.get("command"), fields.get("args", []))
-    if words is None or not fields.keys() <= _FIELDS or not isinstance(fields.get("env") or {}, dict):
-        return UNKNOWN
-    variables = cast("dict[str, Any]", fields.get("env") or {})
-    if "UV_ENV_FILE" in variables or any(isinstance(value, dict | list) for value in variables.values()):
-        return UNKNOWN
-    env_file = _env_file(words)
-    if env_file is None or (env_file and not Path(env_file).is_absolute()):  # relative to wherever the host is
-        return UNKNOWN
-    env = {"KUSTOM_MERCHANT": "ANY", **_environment_of(entry)}  # which one it is changes nothing here
-    try:
-        return _access(load(env, Path(env_file) if env_file else None).settings)
-    except ConfigError:
-        return UNKNOWN
-
-
-def _own_words(command: Any, args: Any) -> list[str] | None:
-    """The arguments that this program gets from an entry; None where that cannot be told."""
-    if not isinstance(command, str) or not isinstance(args, list):
-        return None
-    words = [str(word) for word in cast("list[Any]", args)]
-    started = re.split(r"[/\\]", command)[-1].removesuffix(".exe")
-    if started == program.NAME:
-        return words
-    before = _STARTERS.get(re.sub(r"[0-9.]+$", "", started))
-    found = before.match("".join(f"{word}\0" for word in words)) if before else None
-    return words[found[0].count("\0") :] if found else None
-
-
-def _env_file(words: Sequence[str]) -> str | None:
-    """The env file that arguments of this program name, "" for none; None where there is anything else in them."""
-    found, left = "", iter(words)
-    for word in left:
-        if word == "--env-file":
-            found = next(left, "")
-        elif word.startswith("--env-file="):
-            found = word.partition("=")[2]
-        elif word != "serve":
-            return None
-    return found
-
-
-def _access(settings: Settings) -> EntryAccess:
-    key = settings.effective_api_key.get_secret_value()
-    return EntryAccess(settings.environment, "" if settings.sandboxed else key)
 
 
 def _key_file(machine: Machine, entry: str, key: str) -> Path:

@@ -133,6 +133,6 @@ async def test_waiting_for_a_client_to_leave_is_not_timed() -> None:
     async def send(message: Any) -> None:
         raise AssertionError(message)
 
-    guard = RequestGuard(app, hosts=frozenset({"mcp.example:8443"}), origins=frozenset(), body_seconds=0.02)
+    guard = RequestGuard(app, hosts=frozenset({"mcp.example:8443"}), origins=frozenset[str](), body_seconds=0.02)
     await guard({"type": "http", "headers": [HOST]}, receive, send)
     assert left == ["body", "http.disconnect"]
