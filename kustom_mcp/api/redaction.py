@@ -6,7 +6,8 @@ alignments, in hexadecimal, and in these again escaped, encoded once more, in ot
 characters. RUN characters of it in a row are enough, since a text may have been cut. The form of Kustom's keys
 (`kco_live_api_`) is public and no secret.
 
-Errors are searched like that. A good answer may be large and has no reason to repeat anything: it is searched for a
+Errors are searched like that, and what then remains of their texts must be plain words besides (`plain_words`), since
+no list of encodings is complete. A good answer may be large and has no reason to repeat anything: it is searched for a
 long run, unescaped, and treated like an error only where that is found.
 """
 
@@ -210,11 +211,16 @@ def _backslashed(text: str) -> str:
             return "" if found[4] in "bfnrt" else found[4]
         return chr(int(found[3], 8) if found[3] else int(found[1] or found[2], 16))
 
-    return _BACKSLASHED.sub(shown, text) if "\\" in text else text
+    return _whole(_BACKSLASHED.sub(shown, text)) if "\\" in text else text
 
 
 def _percent(text: str) -> str:
-    return unquote(_PERCENT_U.sub(lambda found: chr(int(found[1], 16)), text)) if "%" in text else text
+    return unquote(_whole(_PERCENT_U.sub(lambda found: chr(int(found[1], 16)), text))) if "%" in text else text
+
+
+def _whole(text: str) -> str:
+    """Return a text in which the halves of characters beyond 16 bits are joined, and single halves are left out."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
 
 
 def _quoted_printable(text: str) -> str:

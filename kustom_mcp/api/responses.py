@@ -30,6 +30,7 @@ from kustom_mcp.api.errors import (
 )
 from kustom_mcp.api.models import ApiModel, ErrorBody
 from kustom_mcp.api.outcome import Outcome
+from kustom_mcp.api.plain_words import is_id, is_plain
 from kustom_mcp.api.reconcile import Written
 from kustom_mcp.api.send import AttemptResult
 from kustom_mcp.api.settlements import ListPage
@@ -38,6 +39,10 @@ T = TypeVar("T")
 
 MESSAGE_LENGTH: Final = 255
 MESSAGES: Final = 10
+WITHHELD: Final = (
+    "[withheld: this text of Kustom's is not only plain words, and what is not could be this server's credentials in "
+    "another form]"
+)
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[^!-~]+", re.ASCII)
 
@@ -54,18 +59,29 @@ class ErrorFacts:
 
 def error_facts(attempt: AttemptResult) -> ErrorFacts:
     """Read an error body. Anything that is not the API's JSON gives nothing but the correlation id of the headers."""
-    header = attempt.headers.get("klarna-correlation-id")
+    header = clean_id(attempt.headers.get("klarna-correlation-id"))
     try:
         body = ErrorBody.model_validate_json(attempt.body)
     except (ValidationError, RecursionError):
-        return ErrorFacts(correlation_id=clean_id(header))
+        return ErrorFacts(correlation_id=header)
     code = body.error_code or ""
+    code = code if _CODE.fullmatch(code) and is_plain(code) else ""
+    correlation_id = clean_id(body.correlation_id) or header
     return ErrorFacts(
-        error_code=code if _CODE.fullmatch(code) else None,
-        correlation_id=clean_id(body.correlation_id) or clean_id(header),
-        messages=tuple(text[:MESSAGE_LENGTH] for text in body.error_messages[:MESSAGES]),
+        error_code=code or None,
+        correlation_id=correlation_id,
+        messages=_plain_messages(body.error_messages, code, correlation_id or ""),
         spoken=True,
     )
+
+
+def _plain_messages(said: Sequence[str], *beside: str) -> tuple[str, ...]:
+    """Return the messages that are plain words, cut, and WITHHELD for each other one; one WITHHELD for all that are
+    plain one by one and not together with each other and with what is said `beside` them."""
+    messages = [text if is_plain(text) else WITHHELD for text in said]
+    if not is_plain(*(text for text in messages if text != WITHHELD), *beside):
+        return (WITHHELD,)
+    return tuple(text if text == WITHHELD else text[:MESSAGE_LENGTH] for text in messages[:MESSAGES])
 
 
 class _Known(TypedDict):
@@ -79,8 +95,10 @@ def _known(facts: ErrorFacts) -> _Known:
 
 
 def clean_id(text: str | None) -> str | None:
-    """Return an opaque id as short printable text, None when nothing of it is left."""
-    return _UNPRINTABLE.sub("", text or "")[:100] or None
+    """Return an id for support, which is opaque, without blanks and signs that are not seen; None for what is in no
+    form of an id, since 40 characters hold a key in many an encoding."""
+    shown = _UNPRINTABLE.sub("", text or "")
+    return shown if shown and is_id(shown) else None
 
 
 def refusal(attempt: AttemptResult) -> Refused:

@@ -45,6 +45,8 @@ def _between(separator: str, each: int = 1) -> Writing:
     return lambda text: separator.join(text[at : at + each] for at in range(0, len(text), each))
 
 
+_BOLD = {chr(at + 65): chr(0x1D400 + at) for at in range(26)} | {chr(at + 97): chr(0x1D41A + at) for at in range(26)}
+
 WRITINGS: dict[str, Writing] = {
     "as it is": str,
     "upper case": str.upper,
@@ -75,6 +77,7 @@ WRITINGS: dict[str, Writing] = {
     "hex of base64": lambda text: _hex(_base64(text)),
     "JSON": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
     "JSON twice": lambda text: json.dumps("".join(f"\\u{ord(char):04X}" for char in text)),
+    "JSON, bold letters": lambda text: json.dumps("".join(_BOLD.get(char, char) for char in text)),
     "octal": lambda text: "".join(f"\\{ord(char):03o}" for char in text),
     "backslashes": lambda text: "".join(char if char.isalnum() else f"\\{char}" for char in text),
     "HTML": lambda text: html.escape(f"<b>{text}</b>"),
@@ -162,7 +165,7 @@ def test_a_part_that_a_cut_has_left_is_left_out_too(writing: str, data: st.DataO
 
 def test_what_begins_before_the_limit_of_a_message_and_ends_behind_it_is_left_out() -> None:
     for place in range(200, 260, 5):
-        error = refusal_of(refused(400, "BAD_VALUE", "x" * place + " " + HEADER))
+        error = refusal_of(refused(400, "BAD_VALUE", "plain words " * (place // 12) + " " + HEADER))
         assert isinstance(error, Refused)
         assert error.messages == (LEFT_OUT,)
 
@@ -179,9 +182,7 @@ HARMLESS = [
     "Merchant M1-abc may not do this.",
     "Captured amount 100000 is higher than remaining authorized amount 5000.",
     f"Order {ORDER_ID} not found.",
-    'Value "' + "A" * 200 + '" is too long',
-    base64.b64encode(b"nothing of ours, but long enough to be looked into").decode(),
-    "%%%% &amp;&#; \\u12 \\x =ZZ \\",
+    "Not allowed in this field are 100 %, \\u12, \\x and &#; or =Z at the end \\",
 ]
 
 
