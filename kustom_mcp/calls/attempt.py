@@ -25,10 +25,12 @@ from kustom_mcp.api.reconcile import Landed
 from kustom_mcp.calls.card import CardAnswer
 from kustom_mcp.calls.confirmation import (
     ANSWER,
+    QUICKEST,
     RESOLVING_SECONDS,
     Gate,
     Proposal,
     Watch,
+    asked_before,
     figures,
     head,
     is_yes,
@@ -62,7 +64,11 @@ class CallRequest:
 
 
 class Declined(Exception):
-    """The person's answer is not a yes."""
+    """The answer is not a yes. `by_person`: False where it came faster than a person can give one."""
+
+    def __init__(self, *, by_person: bool = True) -> None:
+        super().__init__()
+        self.by_person = by_person
 
 
 class Done(Exception):
@@ -95,6 +101,8 @@ class Attempt:
         self.means: Means = "code"
         self.commits = False
         self.objection: ToolError | None = None
+        self.unanswered = False
+        """Whether the host came back from a question without any answer: it cannot ask."""
         self._journal = journal
         self._request = request
         self._gated = request.gated
@@ -114,10 +122,14 @@ class Attempt:
             await self._admit_flag(confirm)
         elif self.gate.mode == "card":
             await self._admit_card(confirm, request.card)
+        elif params.request_state is not None and ANSWER not in (params.input_responses or {}):
+            self.unanswered = True
+            await self._resolve_open_intent()
         elif params.request_state is not None:
-            await self._redeem(params.request_state, frozenset({Purpose.FORM}), "form")
+            state, asked_at = asked_before(params.request_state)
+            await self._redeem(state, frozenset({Purpose.FORM}), "form")
             if self.claims is not None and not is_yes((params.input_responses or {}).get(ANSWER)):
-                raise Declined
+                raise Declined(by_person=self.gate.app.wall() - asked_at > QUICKEST)
         elif confirm is not None:
             codes = {Purpose.RESOLVE} if self.gate.mode == "form" else {Purpose.RESOLVE, Purpose.CODE}
             await self._redeem(confirm, frozenset(codes), "code")

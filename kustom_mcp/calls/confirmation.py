@@ -21,7 +21,7 @@ from typing import Any, Literal
 import anyio
 from mcp import MCPError
 from mcp.server import ServerRequestContext
-from mcp.types import ElicitResult
+from mcp.types import INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, ElicitResult
 from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
@@ -43,7 +43,13 @@ Contradicted = Callable[[Order], bool]
 
 Mode = Literal["auto", "code", "form", "card", "flag"]
 ANSWER = "approve"
+_NO_FORMS = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR, 0})
+"""The errors by which a host says that it cannot show a form. Any other may have been a person's doing."""
+QUICKEST = 0.5
+"""Seconds within which no person reads a question and answers it."""
 RESOLVING_SECONDS = 24 * 3600
+SANDBOX_SECRET = b"kustom-mcp's embedded sandbox, where no money moves"
+"""The secret of every embedded sandbox, so that a client that starts a process for each call can still confirm."""
 SEE_CODE_MODE = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
 
 
@@ -112,6 +118,10 @@ class Answer(Exception):
 
     def __init__(self, result: Result) -> None:
         self.result = result
+
+
+class CannotAsk(Exception):
+    """The host declared forms and cannot show one: nobody was asked."""
 
 
 class Ask(Exception):
@@ -187,14 +197,30 @@ def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str
 
 
 async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float) -> bool:
-    """Ask the person over a handshake connection and wait for `seconds`. False too when the host fails or is late."""
+    """Ask the person over a handshake connection and wait for `seconds`. False too when the host is late or answers
+    with nonsense. CannotAsk when it cannot show the form after all."""
     with anyio.move_on_after(seconds):
         try:
             answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
-        except (MCPError, ValidationError):
+        except MCPError as error:
+            if error.code in _NO_FORMS:
+                raise CannotAsk from None
+            return False
+        except ValidationError:
             return False
         return is_yes(answer)
     return False
+
+
+def asked(code: str, at: float) -> str:
+    """The state of a question that comes back with its answer. `at`: unix seconds."""
+    return f"{at:.3f} {code}"
+
+
+def asked_before(state: str) -> tuple[str, float]:
+    """The code in the state of a question, and when it was asked, in unix seconds."""
+    at, _, code = state.rpartition(" ")
+    return code, float(at or 0)  # the version before wrote no time
 
 
 def operating_user() -> str:
@@ -217,7 +243,7 @@ class Gate:
         if settings.keys:
             self.secrets = [key.get_secret_value().encode() for key in settings.keys]
         elif settings.sandboxed:
-            self.secrets = [secrets.token_bytes(32)]
+            self.secrets = [SANDBOX_SECRET]
         else:
             self.secrets = [settings.effective_api_key.get_secret_value().encode()]
         self._sealer = TokenSealer(self.secrets, bound_to=app.account.name)

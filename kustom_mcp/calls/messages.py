@@ -84,8 +84,9 @@ def few(warnings: Sequence[str]) -> Sequence[str]:
     return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
 
 
-def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool) -> Result:
-    """The answer without an explicit yes. `in_doubt`: the same was sent before, with an unknown outcome."""
+def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool, by_person: bool) -> Result:
+    """The answer without an explicit yes. `in_doubt`: the same was sent before, with an unknown outcome; `by_person`:
+    False where the answer came faster than a person can give one."""
     if in_doubt:
         return Result(
             "declined",
@@ -93,6 +94,14 @@ def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool)
             "it happened.",
             order,
             next_step="Read the order to see whether it happened, and tell the person that it is not certain yet.",
+        )
+    if not by_person:
+        return Result(
+            "declined",
+            "The question was answered with no within half a second, which no person does: the host answered by "
+            "itself. Nothing was sent.",
+            order,
+            next_step=f"Ask the person whether a question was shown. {SEE_CODE_MODE} Do not try again before.",
         )
     return Result(
         "declined",

@@ -30,14 +30,17 @@ from kustom_mcp.app.app import Busy
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
 from kustom_mcp.calls.confirmation import (
+    QUICKEST,
     RESOLVING_SECONDS,
     Answer,
     Ask,
+    CannotAsk,
     Contradicted,
     Gate,
     Proposal,
     Watch,
     ask,
+    asked,
     can_ask,
     is_modern,
     judge,
@@ -107,8 +110,8 @@ class Call(ReadCall):
         self._attempt = Attempt(self.gate, self._journal, self._caller, self._request)
         try:
             await self._attempt.admit()
-        except Declined:
-            await self._decline()
+        except Declined as declined:
+            await self._decline(by_person=declined.by_person)
         if self._attempt.commits:
             await self._take_turn(order_id)
         return await self._compared(self._attempt, order_id, watch)
@@ -150,7 +153,7 @@ class Call(ReadCall):
 
     @traced("preview")
     async def _preview(self, attempt: Attempt, order: Order, proposal: Proposal) -> Approved:
-        asks = self.gate.mode in ("auto", "form") and can_ask(self.context)
+        asks = self.gate.mode in ("auto", "form") and can_ask(self.context) and not attempt.unanswered
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise nobody_to_ask(self.gate.mode)
         overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
@@ -169,7 +172,7 @@ class Call(ReadCall):
         self._journal.note("question", means="form")
         claims = self._new_claims(proposal, Purpose.FORM)
         if is_modern(self.context):
-            raise Ask(proposal, attempt.code(claims)["code"])
+            raise Ask(proposal, asked(attempt.code(claims)["code"], self.app.wall()))
         return await self._ask_and_wait(order, proposal, claims)
 
     def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
@@ -401,7 +404,8 @@ class Call(ReadCall):
         confirm: dict[str, Json] | None = (
             {"tool": self._request.tool, "state": attempt.state(order)} if mode == "card" else None
         )
-        if card or mode == "code" or (mode == "auto" and not can_ask(self.context)):
+        asks = can_ask(self.context) and not attempt.unanswered
+        if card or mode == "code" or (mode == "auto" and not asks):
             confirm = attempt.code(self._new_claims(proposal, Purpose.CARD if card else Purpose.CODE))
         self._journal.note("preview", error=objection.code.value if objection else None, means=mode)
         raise Answer(preview(proposal, self.facts(order), confirm, objection, mode, by_card=card is not None))
@@ -410,10 +414,17 @@ class Call(ReadCall):
         """Ask the person within this call, in the handshake era, and read the order again in its turn."""
         attempt, _ = self._current()
         asked_at = self.app.clock()
-        yes = await ask(self.context, proposal, self.gate.ttl)
-        self._deadline += self.app.clock() - asked_at
+        try:
+            yes = await ask(self.context, proposal, self.gate.ttl)
+        except CannotAsk:
+            if self.gate.mode == "form":
+                raise nobody_to_ask("form") from None
+            attempt.unanswered = True
+            self._end_with_preview(proposal, None)
+        waited = self.app.clock() - asked_at
+        self._deadline += waited
         if not yes:
-            await self._decline()
+            await self._decline(by_person=waited > QUICKEST)
         self.policy.require(self._request.tool)
         await self._take_turn(order.order_id)
         attempt.claims = claims
@@ -423,11 +434,12 @@ class Call(ReadCall):
         self._claims = claims
         return Approved(claims.key, "form")
 
-    async def _decline(self) -> NoReturn:
+    async def _decline(self, *, by_person: bool) -> NoReturn:
         self._journal.note("declined", means="card" if self._request.card else "form")
         order = self.facts(self.before) if self.before else None
         in_doubt = self._attempt is not None and await self._attempt.in_doubt() is not None
-        raise Answer(declined(order, by_card=self._request.card is not None, in_doubt=in_doubt))
+        by_card = self._request.card is not None
+        raise Answer(declined(order, by_card=by_card, in_doubt=in_doubt, by_person=by_person))
 
     @traced("settle")
     async def _look(self) -> Landed:

@@ -15,7 +15,7 @@ def run(settings: Settings, *, as_json: bool) -> int:
     """Print the catalogue: as a list for people, or as `tools/list` gives it."""
     policy = Policy(settings, TOOL_FACTS)
     if as_json:
-        listed = listing(policy.listed, settings.confirm)
+        listed = listing(policy.listed, settings.confirm, settings.schemas)
         print(json.dumps(list(listed.values()), indent=2, ensure_ascii=False))
         return 0
     width = max(map(len, CATALOG))

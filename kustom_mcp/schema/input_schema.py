@@ -1,7 +1,8 @@
 """Input schemas that every host accepts, made from the argument models.
 
 Hosts refuse or lose more than JSON Schema allows: no `$ref`, `$defs`, `anyOf`, `oneOf`, `allOf`, type arrays, `format`
-or `$schema`; every object closed; an optional argument is one that is left out, so `null` is never offered.
+or `$schema`; every object closed; an optional argument is one that is left out, so `null` is never offered. That is the
+standard dialect; two others are for hosts that refuse just this.
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+from kustom_mcp.settings.settings import Dialect
+
 _DROPPED = frozenset({"title", "default", "$defs"})
+_NOT_STRICT = frozenset({"minLength", "maxLength"})
+_NOT_OPEN = frozenset({"additionalProperties"})
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -19,6 +24,33 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     definitions = cast("dict[str, Any]", schema.get("$defs", {}))
     return cast("dict[str, Any]", _slim(schema, definitions))
+
+
+def in_dialect(schema: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
+    """Return a portable schema in another dialect. The parsing of arguments knows no dialects.
+
+    `nullable`: OpenAI's strict mode takes no optional argument and no length of a text, so every argument is required,
+    and null stands for one that is not given. `open`: Google's Python SDK takes no `additionalProperties`.
+    """
+    if dialect == "standard":
+        return dict(schema)
+    dropped = _NOT_STRICT if dialect == "nullable" else _NOT_OPEN
+    told = {key: value for key, value in schema.items() if key not in dropped}
+    if "items" in told:
+        told["items"] = in_dialect(told["items"], dialect)
+    if "properties" in told:
+        fields = {name: in_dialect(field, dialect) for name, field in told["properties"].items()}
+        if dialect == "nullable":
+            needed = told.get("required", ())
+            fields = {name: field if name in needed else _or_null(field) for name, field in fields.items()}
+            told["required"] = list(fields)
+        told["properties"] = fields
+    return told
+
+
+def _or_null(field: dict[str, Any]) -> dict[str, Any]:
+    allowed = {"enum": [*field["enum"], None]} if "enum" in field else {}
+    return {**field, "type": [field["type"], "null"], **allowed}
 
 
 def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:

@@ -101,6 +101,8 @@ NOTHING_CHANGED = "Nothing was changed."
 _CLOSINGS: dict[Outcome, str] = {"not_sent": "Nothing was sent.", "rejected": NOTHING_CHANGED, "unknown": ""}
 """The sentence at the end of an error, by its outcome."""
 ERROR_OUTCOMES = frozenset(_CLOSINGS)
+_GOOD = frozenset[Outcome](("ok", "applied", "already_applied"))
+_SHORT = ("summary", "next_step")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +221,19 @@ class Result:
         content.update((name, value) for name, value in parts if value)
         return content
 
-    def wire(self, environment: str) -> dict[str, Json]:
+    def wire(self, environment: str, *, short: bool = False) -> dict[str, Json]:
         """Return a `tools/call` result as MCP puts it on the wire: structured content, and the same JSON as one text
-        block."""
+        block.
+
+        `short`: the block has summary and next step only, but for previews and errors, of which some hosts pass on
+        nothing else.
+        """
         content = self.structured(environment)
+        short = short and self.outcome in _GOOD
+        told = {part: content[part] for part in _SHORT if part in content} if short else content
         answer: dict[str, Json] = {
             "resultType": "complete",
-            "content": [{"type": "text", "text": compact(content)}],
+            "content": [{"type": "text", "text": compact(told)}],
             "structuredContent": content,
         }
         if self.outcome in ERROR_OUTCOMES:

@@ -91,7 +91,7 @@ class Handlers:
     @cached_property
     def tools(self) -> dict[str, dict[str, Json]]:
         """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
-        return listing(self.policy.listed, self.gate.mode)
+        return listing(self.policy.listed, self.gate.mode, self.app.settings.schemas)
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
@@ -115,7 +115,8 @@ class Handlers:
             return _question(ask)
         if result.error is not None and result.error.setting is not None:
             self.app.telemetry.refused(params.name, result.error.setting)
-        return cast("CallToolResult", result.wire(self.app.settings.environment))
+        settings = self.app.settings
+        return cast("CallToolResult", result.wire(settings.environment, short=settings.text == "short"))
 
     async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
         """Carry out `kustom_approve`: the preview of a call for the card, or the call with the person's answer."""

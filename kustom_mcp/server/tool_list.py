@@ -14,6 +14,8 @@ from typing import Any
 
 from kustom_mcp.calls.card import APPROVE, approve_tool
 from kustom_mcp.calls.confirmation import Mode
+from kustom_mcp.schema.input_schema import in_dialect
+from kustom_mcp.settings.settings import Dialect
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import with_means
 
@@ -25,7 +27,7 @@ def encoded() -> str:
     return json.dumps([tool.wire() for tool in CATALOG.values()], ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def listing(listed: Callable[[str], bool], mode: Mode) -> dict[str, dict[str, Any]]:
+def listing(listed: Callable[[str], bool], mode: Mode, dialect: Dialect = "standard") -> dict[str, dict[str, Any]]:
     """The tools that are `listed`, by name, in the order of the catalogue, with `confirm` as the gate's means has it.
 
     In the mode `card` the order card's own tool comes last, as far as there is anything to approve.
@@ -34,4 +36,4 @@ def listing(listed: Callable[[str], bool], mode: Mode) -> dict[str, dict[str, An
     tools = {tool["name"]: with_means(tool, mode) for tool in read if listed(tool["name"])}
     if mode == "card" and any(CATALOG[name].effect.gated for name in tools):
         tools[APPROVE] = approve_tool()
-    return tools
+    return {name: {**tool, "inputSchema": in_dialect(tool["inputSchema"], dialect)} for name, tool in tools.items()}

@@ -30,7 +30,7 @@ TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|HTTP_.+|OAUTH_.+)")
-_LATER = frozenset(f"{PREFIX}{name}" for name in ("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE", "SCHEMAS", "TEXT"))
+_LATER = frozenset(f"{PREFIX}{name}" for name in ("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE"))
 """Settings that documents of later versions name."""
 GONE: Mapping[str, str] = dict.fromkeys(
     ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),

@@ -19,6 +19,7 @@ from kustom_mcp.settings import validators
 SANDBOX_KEY = "kco_test_api_sandbox"
 PRODUCTION_HOST = "api.kustom.co"
 Environment = Literal["sandbox", "playground", "production"]
+Dialect = Literal["standard", "nullable", "open"]
 
 _API = {"sandbox": "", "playground": "https://api.playground.kustom.co", "production": f"https://{PRODUCTION_HOST}"}
 _PORTAL = {"playground": "https://portal.playground.kustom.co", "production": "https://portal.kustom.co"}
@@ -133,6 +134,17 @@ class Settings(BaseModel):
         le=3650,
         description="Days after its creation that an order stays in the order book, which remembers states, amounts "
         "and references of the orders that this server has met. 0: no book.",
+    )
+    schemas: Annotated[Dialect, Lower] = Field(
+        default="standard",
+        description="Dialect of the tools' input schemas: `standard`; `nullable` (every argument is required, and null "
+        "stands for one that is not given) for OpenAI's strict mode; `open` (without `additionalProperties`) for "
+        "Google's Python SDK. The same arguments are accepted in all three.",
+    )
+    text: Annotated[Literal["full", "short"], Lower] = Field(
+        default="full",
+        description="How much the text block of a result repeats of its structured content: `full`, or `short` "
+        "(summary and next step, where nothing went wrong and nobody is asked), for hosts that hand both to the model.",
     )
     audit_log: str | None = Field(
         default=None,

@@ -13,6 +13,7 @@ from mcp.server import Server
 from mcp.types import ElicitResult
 
 from kustom_mcp.app.app import App
+from kustom_mcp.calls.messages import SHOW_AND_REPEAT
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
@@ -48,6 +49,10 @@ def _server(sandbox: Simulator) -> Server[App]:
 
 
 DECLINED = "This was not approved, so nothing was sent."
+BY_ITSELF = (
+    "The question was answered with no within half a second, which no person does: the host answered by itself. "
+    "Nothing was sent."
+)
 IF_NOT_SHOWN = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
 
 
@@ -77,12 +82,34 @@ ANSWERS: dict[str, ElicitResult] = {
 @BOTH
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 async def test_anything_but_an_explicit_yes_is_a_no(mode: Mode, answer: ElicitResult) -> None:
-    async with conversation(mode, lambda _: answer, **only(REFUND)) as talk:
+    now = Time()
+
+    def person(_: str) -> ElicitResult:
+        now.pass_by(0.6)
+        return answer
+
+    async with conversation(mode, person, host=now.run, **only(REFUND)) as talk:
         _, given = REFUND.begin(talk)
         answered = await talk.call(REFUND.tool, given)
         assert (answered["outcome"], answered["summary"], talk.sent) == ("declined", DECLINED, [])
         assert "confirm" not in answered
         assert answered["next_step"].endswith(IF_NOT_SHOWN)
+
+
+@BOTH
+async def test_a_no_that_no_person_can_have_given_is_named(mode: Mode) -> None:
+    now = Time()
+
+    def host(_: str) -> ElicitResult:
+        now.pass_by(0.4)
+        return NO
+
+    async with conversation(mode, host, host=now.run, **only(REFUND)) as talk:
+        _, given = REFUND.begin(talk)
+        answered = await talk.call(REFUND.tool, given)
+        assert (answered["outcome"], answered["summary"], talk.sent) == ("declined", BY_ITSELF, [])
+        assert "confirm" not in answered
+        assert IF_NOT_SHOWN in answered["next_step"]
 
 
 async def test_a_person_who_does_not_answer_in_time_has_not_approved() -> None:
@@ -102,14 +129,40 @@ async def test_a_person_who_does_not_answer_in_time_has_not_approved() -> None:
         assert talk.sent == []
 
 
-async def test_a_host_that_fails_to_ask_has_not_approved() -> None:
-    def broken(_: str) -> ElicitResult:
-        raise RuntimeError("This host's forms are broken.")
-
-    async with conversation("legacy", broken, **only(REFUND)) as talk:
+async def answered_with(code: int, **settings: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The result of a refund whose form a host answers with this error, and of the second call with its code."""
+    sandbox = Simulator()
+    server = build_server(App.of(load({**SERVER, **settings}).settings, simulator=sandbox))
+    async with by_hand(server, {"elicitation": {}}) as wire, conversation(simulator=sandbox) as talk:
         _, given = REFUND.begin(talk)
-        assert (await talk.call(REFUND.tool, given))["outcome"] == "declined"
+        asked = await wire.call("refund_order", given)
+        assert asked["method"] == "elicitation/create"
+        await wire.send(id=asked["id"], error={"code": code, "message": "no forms after all"})
+        first = (await wire.next())["result"]["structuredContent"]
         assert talk.sent == []
+        if "confirm" not in first:
+            return first, None
+        second = await wire.call("refund_order", {**given, "confirm": first["confirm"]["code"]}, id=3)
+        return first, second["result"]["structuredContent"]
+
+
+@pytest.mark.parametrize("code", [-32601, -32602, -32603, 0])
+async def test_a_host_that_cannot_ask_after_all_gets_a_code(code: int) -> None:
+    first, second = await answered_with(code)
+    assert (first["outcome"], first["next_step"]) == ("confirmation_required", SHOW_AND_REPEAT)
+    assert second is not None
+    assert second["outcome"] == "applied"
+
+
+@pytest.mark.parametrize("code", [-32600, -32000, -32001, 1])
+async def test_an_error_that_may_be_a_persons_doing_is_a_no(code: int) -> None:
+    first, second = await answered_with(code)
+    assert (first["outcome"], second) == ("declined", None)
+
+
+async def test_where_a_person_must_answer_a_form_there_is_no_code_instead() -> None:
+    first, second = await answered_with(-32603, KUSTOM_CONFIRM="form")
+    assert (first["outcome"], first["error"]["code"], second) == ("not_sent", "HUMAN_APPROVAL_UNAVAILABLE", None)
 
 
 NONSENSE: tuple[dict[str, Any], ...] = (
@@ -136,10 +189,7 @@ async def test_a_host_that_declares_forms_is_asked(elicitation: dict[str, Any]) 
     sandbox = Simulator()
     async with by_hand(_server(sandbox), {"elicitation": elicitation}) as wire, conversation(simulator=sandbox) as talk:
         _, given = REFUND.begin(talk)
-        asked = await wire.call("refund_order", given)
-        assert asked["method"] == "elicitation/create"
-        await wire.send(id=asked["id"], error={"code": -32603, "message": "no forms after all"})
-        assert (await wire.next())["result"]["structuredContent"]["outcome"] == "declined"
+        assert (await wire.call("refund_order", given))["method"] == "elicitation/create"
         assert talk.sent == []
 
 
@@ -170,12 +220,22 @@ async def test_a_no_leaves_nothing_behind() -> None:
         assert [line["event"] for line in talk.app.audit.memory] == ["question", "declined"]
 
 
-async def test_a_returned_state_without_an_answer_is_a_no() -> None:
+async def test_a_host_that_returns_the_state_without_an_answer_gets_a_code() -> None:
     async with conversation(person=yes, **only(REFUND)) as talk:
+        order_id, given = REFUND.begin(talk)
+        asked = await question(talk, REFUND.tool, given)
+        preview = await asked.answered(talk, None)
+        assert (preview["outcome"], preview["next_step"], talk.sent) == ("confirmation_required", SHOW_AND_REPEAT, [])
+        done = await talk.call(REFUND.tool, given, confirm=preview["confirm"]["code"])
+        assert (done["outcome"], talk.sent) == ("applied", REFUND.sent(talk, order_id))
+
+
+async def test_such_a_host_is_told_that_a_person_must_answer() -> None:
+    async with conversation(person=yes, KUSTOM_CONFIRM="form", **only(REFUND)) as talk:
         _, given = REFUND.begin(talk)
         asked = await question(talk, REFUND.tool, given)
-        assert (await asked.answered(talk, None))["outcome"] == "declined"
-        assert talk.sent == []
+        answer = await asked.answered(talk, None)
+        assert (answer["error"]["code"], talk.sent) == ("HUMAN_APPROVAL_UNAVAILABLE", [])
 
 
 @EVERY

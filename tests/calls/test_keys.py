@@ -28,11 +28,19 @@ from tests.calls.gated_operations import (
 )
 from tests.calls.quick import ALL as SERVER
 from tests.calls.quick import KEYS, quickly
-from tests.support.conversation import Person, Talk, conversation, yes
+from tests.support.conversation import Person, Talk, conversation, demo, yes
 
 SAME_KEY = (CANCEL, RELEASE, CAPTURE, REFUND, EXTENSION, SHIPMENT, CAPTURE_SHIPMENT)
 NEW_KEY = (AMOUNT, ADDRESS, REFERENCES, SEND_OUT, DUE_DATE)
 ORDER_ID = "7849fd84-0000-4000-8000-00000000abcd"
+IN_THE_SANDBOX: list[tuple[str, str, dict[str, Any]]] = [
+    ("update_order_amount", "authorized-sek", {"line_changes": [{"line": 1, "quantity": 1}]}),
+    ("update_customer_details", "authorized-sek", {"shipping_address": {"city": "Lund"}}),
+    ("cancel_order", "authorized-sek", {}),
+    ("release_remaining_authorization", "part-captured-eur", {}),
+    ("capture_order", "authorized-sek", {"lines": [{"line": 1, "quantity": 1}]}),
+    ("refund_order", "captured-sek", {"lines": [{"line": 1, "quantity": 1}]}),
+]
 ANNA: dict[str, Any] = {
     **SERVER,
     "KUSTOM_CONFIRM": "flag",
@@ -179,3 +187,18 @@ async def test_a_refusal_does_not_change_the_key_and_says_how_to_ask_anew() -> N
         assert len({seen.key for seen in talk.writes}) == 1
         assert (await talk.call(REFUND.tool, given, confirm=True, reference="R-2"))["outcome"] == "applied"
         assert len({seen.key for seen in talk.writes}) == 2
+
+
+@pytest.mark.parametrize(("tool", "order", "arguments"), IN_THE_SANDBOX, ids=[tool for tool, *_ in IN_THE_SANDBOX])
+async def test_a_code_of_the_sandbox_is_good_in_the_next_process(
+    tool: str, order: str, arguments: dict[str, Any]
+) -> None:
+    """Some frameworks start a server for each call, and each has a sandbox of its own with the same orders."""
+    call = {"order_id": demo(order), **arguments}
+    async with conversation() as first:
+        code = (await first.call(tool, call))["confirm"]["code"]
+    async with conversation() as second:
+        assert (await second.call(tool, call, confirm=code))["outcome"] == "applied"
+        assert len(second.sent) == 1
+    async with conversation(KUSTOM_KEYS=KEYS) as other:
+        assert (await other.call(tool, call, confirm=code))["error"]["code"] == "CONFIRMATION_INVALID"
