@@ -399,7 +399,7 @@ def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
         load({"KUSTOM_WRITE": "${WRITES}"})
 
 
-@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "kustom_schemas"])
+@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "kustom_shops_file"])
 def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: This version does not know it yet"):
         load({name: "CANARY"})
