@@ -181,7 +181,7 @@ def _emoji(char: str) -> bool:
 
 
 def _styled(kept: list[str]) -> bool:
-    """Whether an emoji with a skin tone or a variation selector has just ended."""
+    """Return whether an emoji with a skin tone or a variation selector has just ended."""
     return len(kept) > 1 and (kept[-1] in _SKIN_TONES or kept[-1] in _VARIATIONS) and _emoji(kept[-2])
 
 
@@ -242,12 +242,12 @@ _WORD = re.compile(r"[\w.-]+(?::\d|/|[?#]\w)?")
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two texts differ in nothing that a system may change when it stores them: Unicode forms and blanks."""
+    """Return whether two texts are equal but for what a system may change in storing: Unicode forms and blanks."""
     return _plain(one) == _plain(other)
 
 
 def same_start(whole: str, cut: str) -> bool:
-    """Whether the second text is the first, cut short when it was stored."""
+    """Return whether the second text is the first, cut short when it was stored."""
     return bool(_plain(cut)) and _plain(whole).startswith(_plain(cut))
 
 
@@ -256,7 +256,7 @@ def _plain(text: str) -> str:
 
 
 def has_url(text: str, *, bare: bool = True) -> bool:
-    """Whether a text holds something that a reader or a mail program could take for a link.
+    """Return whether a text holds something that a reader or a mail program could take for a link.
 
     Schemes (`https:`, `hxxp:`), `www.`, addresses of four numbers, mail addresses, and host names: with a path, port
     or query any name of letters counts (`evil.example/x`); alone it must end in a known top-level domain. The text is

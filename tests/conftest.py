@@ -1,4 +1,4 @@
-"""What tests of many folders are given: a real PostgreSQL, where there is one; and compiled code."""
+"""Fixtures for tests of many folders: a real PostgreSQL, where there is one; and compiled code."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.support.unhurried import Unhurried
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Where no process may write bytecode, the hundreds of servers that the tests start would each compile everything
-    that they import, for half a second and more. So it is compiled here, once, by the first of the processes."""
+    """Compile the packages once, by the first of the processes, where no process may write bytecode. Else hundreds of
+    servers would each compile everything that they import, for half a second and more."""
     if sys.dont_write_bytecode and sys.prefix != sys.base_prefix and not hasattr(config, "workerinput"):
         for folder in (sysconfig.get_path("purelib"), str(Path(kustom_mcp.__file__).parent)):
             compileall.compile_dir(folder, quiet=2, workers=0)

@@ -61,7 +61,7 @@ QUALIFIED = {
     ("refundOrder", "CAPTURED"): "up to captured less refunded",
     ("refundOrder", "CLOSED"): "while captured exceeds refunded",
 }
-"""What a yes of the lifecycle's table depends on, by operation and state."""
+"""Conditions for a yes in the lifecycle's table, by operation and state."""
 
 TELEMETRY = SettingRow("OTEL_*", "-", "Standard OpenTelemetry settings, when the extra `otel` is installed.")
 
@@ -72,7 +72,7 @@ _TRANSCRIPT = re.compile(r"(<!-- transcript: ([a-z-]+) -->\n).*?(<!-- end -->)",
 
 
 def kind(tool: Operation) -> str:
-    """What a tool does to an order, in a word."""
+    """Effect of a tool on an order, in a word."""
     return "confirmed" if tool.effect.gated else "writes" if tool.writes else "reads"
 
 

@@ -82,7 +82,7 @@ def anchor(heading: str) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """What can be linked to in a document."""
+    """Places that can be linked to in a document."""
     prose = re.sub(r"^ *```.*?^ *```$", "", TEXTS[path], flags=re.MULTILINE | re.DOTALL)
     return {anchor(heading) for heading in re.findall(r"^#+ (.+)$", prose, re.MULTILINE)}
 

@@ -58,7 +58,7 @@ def relative(path: Path) -> str:
 
 
 def code(text: str) -> Iterator[str]:
-    """What stands as code in a document: in the line, or as lines of a block, without a prompt."""
+    """Code in a document: in the line, or as lines of a block, without a prompt."""
     yield from re.findall(r"`([^`\n]+)`", text)
     for language, block in re.findall(r"^[ ]*```(\w*)\n(.*?)^[ ]*```$", text, re.MULTILINE | re.DOTALL):
         if language == "shell":
@@ -97,13 +97,13 @@ def of_a_clone(path: Path) -> list[list[str]]:
 
 
 def arguments(words: Sequence[str]) -> list[str]:
-    """What this program is given, with examples in the place of names in capitals."""
+    """Arguments of this program, with examples in the place of names in capitals."""
     return [EXAMPLES.get(word, word) for word in words[words.index("kustom-mcp") + 1 :]]
 
 
 @pytest.fixture(scope="session")
 def cache() -> str:
-    """What uv has fetched before."""
+    """Distributions that uv has fetched before."""
     return subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
 
 

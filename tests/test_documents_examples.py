@@ -34,7 +34,7 @@ def chatbot() -> ModuleType:
 async def chat(
     chatbot: ModuleType, *said: str, order_id: str = MINE, agrees: bool = True, **claims: Any
 ) -> tuple[list[str], list[str], Any]:
-    """What the chatbot answers, what the colleague was asked, and the order's status afterwards."""
+    """The chatbot's answers, the colleague's questions, and the order's status afterwards."""
     questions: list[str] = []
 
     async def colleague(question: str) -> bool:

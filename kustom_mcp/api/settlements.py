@@ -48,7 +48,7 @@ class Payout(ApiModel):
     payout_date: str | None = None
     currency_code: str | None = None
     merchant_settlement_type: str | None = None
-    """Whether fees are taken off: NET, GROSS, GROSS_FEE."""
+    """The settlement's way with fees: NET, GROSS, GROSS_FEE."""
     totals: PayoutTotals = Field(default_factory=PayoutTotals)
 
     @property

@@ -86,7 +86,7 @@ LEADS: Mapping[SortKey, Callable[[OrderKind], bool]] = {
     "expires_at": lambda kind: kind.open,
     "remaining_authorized_amount": lambda kind: kind.remains,
 }
-"""Whether a sort order means anything for a kind: such kinds come first."""
+"""Tests of whether a sort order has a meaning for a kind: such kinds come first."""
 
 
 PARTS = 2

@@ -42,7 +42,7 @@ class ParsedReference(NamedTuple):
     part: str
     """A part of an id, for where no reference and no beginning matches."""
     too_short: bool
-    """Whether it looks like the start of an id that is too short to look for."""
+    """Return whether it looks like the start of an id that is too short to look for."""
 
 
 def folded(reference: str | None) -> str:

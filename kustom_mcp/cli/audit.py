@@ -63,7 +63,7 @@ class Open:
     account: str = ""
 
     def advice(self, now: float) -> str:
-        """How to settle it, in words."""
+        """The way to resolve it, in words."""
         end = f" Then delete {self.record}." if self.record else ""
         if not self.tool:
             return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"

@@ -24,7 +24,7 @@ _kept: list[int] = []
 
 
 def serves_stdio(argv: Sequence[str]) -> bool:
-    """Whether these arguments ask for MCP over stdio: no command or `serve`, and no option but the settings file."""
+    """Tell whether arguments ask for MCP over stdio: no command or `serve`, and no option but the settings file."""
     words = iter(argv)
     for word in words:
         name, given, _ = word.partition("=")

@@ -183,7 +183,7 @@ def _elsewhere(line: Line) -> str:
 
 
 def _is_part_of(line: Line, stored: Line) -> bool:
-    """Whether a line says nothing that the stored one does not, and all of its quantity and total."""
+    """Return whether a line says nothing that the stored one does not, and all of its quantity and total."""
     told = all(name in line for name in ("quantity", "total_amount"))
     return told and all(name in stored and stored[name] == value for name, value in line.items())
 
@@ -298,7 +298,7 @@ def _arrow(what: str, before: str, after: str) -> str:
 
 
 def _is_exact(value: Json) -> bool:
-    """Whether the sentences tell every field of a request, and every text as it is."""
+    """Return whether the sentences tell every field of a request, and every text as it is."""
     if isinstance(value, Mapping):
         fields = cast("Mapping[str, Json]", value)
         return fields != {} and fields.keys() <= _EXACT and all(map(_is_exact, fields.values()))

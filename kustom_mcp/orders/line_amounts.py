@@ -93,7 +93,7 @@ def part_of(line: Mapping[str, Json], start: int, end: int) -> Line:
 
 
 def divides_evenly(line: Mapping[str, Json]) -> bool:
-    """Whether each unit of the line costs the same whole number of minor units."""
+    """Return whether each unit of the line costs the same whole number of minor units."""
     return (total_of(line) or 0) % (line.get("quantity") or 1) == 0
 
 

@@ -92,7 +92,7 @@ class _Held:
         return self._views[index]
 
     def _named(self, line: Line, index: int) -> bool:
-        """Whether `line` has the stored line's name and reference, uncut."""
+        """Return whether `line` has the stored line's name and reference, uncut."""
         view, stored = self._view(index), self.lines[index]
         return all(_text(line, name) in (_text(view, name), _text(stored, name)) for name in _IDENTIFYING)
 

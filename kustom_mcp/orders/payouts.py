@@ -121,8 +121,8 @@ def payout_totals(rows: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
 
 
 def transaction_rows(transactions: Sequence[Transaction], *, of_order: bool) -> tuple[list[Json], dict[str, Json]]:
-    """What Kustom computes of each transaction, and in `third_party` what somebody typed into it; then, once, what was
-    typed into all of them."""
+    """Amounts that Kustom computes of each transaction, and in `third_party` what somebody typed into it; then, once,
+    what was typed into all of them."""
     typed = [_typed(entry) for entry in transactions]
     first = typed[0] if typed else {}
     shared = {name: text for name, text in first.items() if all(own.get(name) == text for own in typed)}
@@ -224,7 +224,7 @@ def _counted(transactions: int) -> str:
 
 
 def _reached(net: int, whole: int) -> bool:
-    """Whether a payout that came to `whole` can have brought, or taken off, all of this."""
+    """Return whether a payout that came to `whole` can have brought, or taken off, all of this."""
     return whole >= net if net >= 0 else whole > 0
 
 

@@ -46,7 +46,7 @@ _REFUND = ("refund_id", "refunded_amount", "refunded_at", "description", "refere
 
 
 def third_party(order: Order, include: Set[str], pii: Pii) -> dict[str, Json]:
-    """What somebody typed into the order, in the API's own shape. Absent is what Kustom does not have.
+    """Texts that somebody typed into the order, in the API's own shape. Absent is what Kustom does not have.
 
     Always the references, and of each of the first lines its number, reference, name, quantity and total;
     `lines_left_out` counts the others. `include` adds `lines` (every field of every line, uncut), `customer`,

@@ -136,7 +136,7 @@ class PromptBook:
 
 
 def find_folder(package: Traversable) -> Traversable:
-    """Where the prompts are: inside the installed package, or beside it in a source checkout.
+    """The folder of the prompts: inside the installed package, or beside it in a source checkout.
 
     The inside comes first, because beside an installed package there is only what other packages put there.
     """

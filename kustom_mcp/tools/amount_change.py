@@ -119,8 +119,8 @@ def expected(order: Order, wanted: AmountChange) -> Facts:
 
 
 def unchanged(before: Order, wanted: AmountChange, now: Order) -> bool:
-    """Whether total and lines are as they were, although the change would show: a total, a line more or less, or a
-    field that Kustom returns, in another way than a text is trimmed."""
+    """Return whether total and lines are as they were, although the change would show: a total, a line more or less, or
+    a field that Kustom returns, in another way than a text is trimmed."""
     held = line_facts(before)
     telling = wanted.total != before.order_amount or len(wanted.lines) != len(held)
     telling = telling or any(map(_differs, wanted.lines, held))
@@ -128,8 +128,8 @@ def unchanged(before: Order, wanted: AmountChange, now: Order) -> bool:
 
 
 def _differs(wanted: dict[str, Json], held: dict[str, Json]) -> bool:
-    """Whether a line has a field that would read otherwise than the stored one. What is left out, or is not returned,
-    tells nothing."""
+    """Return whether a line has a field that would read otherwise than the stored one. A field that is left out, or is
+    not returned, tells nothing."""
     return any(
         not alike(value, held[name]) if isinstance(value, str) and isinstance(held[name], str) else value != held[name]
         for name, value in wanted.items()

@@ -195,7 +195,7 @@ class BookSearch:
         return {"known": known.orders} | complete | {"sources": known.sources, "stale": known.stale} | oldest
 
     def summary(self, found: SearchResult) -> str:
-        """How many match of how many that are known; never that there are no others."""
+        """Say how many match of how many that are known; never that there are no others."""
         shown, wanted = found.entries[: self.limit], self.wanted
         matching = sum(group["orders"] for group in found.totals)
         known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
@@ -239,7 +239,7 @@ def _unanswerable(found: SearchResult, wanted: Query) -> list[str]:
 
 
 def _matching(found: SearchResult, wanted: Query, matching: int, known: str) -> str:
-    """How many match, and how many of them are called exactly as was asked for."""
+    """Count what matches, and how many of them are called exactly as was asked for."""
     counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
     alike = matching - found.exactly
     if wanted.reference is None or not alike:

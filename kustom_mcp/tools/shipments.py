@@ -48,7 +48,7 @@ async def add_shipments(
     entry = "capture" if "capture_id" in ids else None
 
     def missing(now: Order) -> bool:
-        """Whether the list is as it was, although what was sent is not in it: a number that it has may be kept once."""
+        """Return whether the list is as it was, without what was sent: a number that it has may be kept once."""
         before, after = held(order), held(now)
         return bool(before is not None and after == before and not all(_listed(one, facts(order)) for one in added))
 

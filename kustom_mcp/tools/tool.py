@@ -76,7 +76,7 @@ class Operation:
     label: str
     """The words of the order card for this tool."""
     offered: bool
-    """Whether `can` names this tool where it is possible."""
+    """Return whether `can` names this tool where it is possible."""
     run: Callable[..., Awaitable[Result]]
 
     @property
@@ -85,7 +85,7 @@ class Operation:
 
     @property
     def in_card(self) -> bool:
-        """Whether the order card shows its answers: an order, and what passes the gate."""
+        """True if the order card shows its answers: an order, and what passes the gate."""
         return self.effect.gated or (self.endpoint is GET_ORDER and "order_id" in self.arguments.model_fields)
 
     @cached_property

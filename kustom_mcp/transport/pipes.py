@@ -149,8 +149,8 @@ def _taken(standard: int, stream: TextIO | None, other: Callable[[], int]) -> Ge
 
 
 def _is_pipe(standard: int, stream: TextIO | None) -> bool:
-    """Whether Python's stream is this descriptor, and that a pipe or socket. A standard stream that was closed at the
-    start has no Python stream, and its number may have become anything."""
+    """Return whether Python's stream is this descriptor, and that a pipe or socket. A standard stream that was closed
+    at the start has no Python stream, and its number may have become anything."""
     if sys.platform == "win32":
         return False
     try:

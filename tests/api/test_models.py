@@ -1,4 +1,4 @@
-"""What Kustom sends is read kindly, but for amounts."""
+"""Models read what Kustom sends kindly, but for amounts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is refused without asking is exactly what the documentation refuses."""
+"""Rules by which a call is refused without asking: exactly those of the documentation."""
 
 from __future__ import annotations
 

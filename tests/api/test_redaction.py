@@ -110,7 +110,7 @@ async def capturing(world: World) -> Written:
 
 
 def refusal_of(*steps: Any) -> OmsError:
-    """What a read ends in."""
+    """The error or answer that a read ends in."""
     with pytest.raises(OmsError) as caught:
         anyio.run(reading, World(*steps, api_key=KEY))
     return caught.value

@@ -1,4 +1,4 @@
-"""Whether to try again, and when."""
+"""Decisions to try again, and their delays."""
 
 from __future__ import annotations
 

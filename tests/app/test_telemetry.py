@@ -1,4 +1,4 @@
-"""What an operator sees: whole trees of spans and whole metrics of a call; and what nobody sees, whatever happens.
+"""Telemetry of a call for an operator: whole trees of spans, whole metrics; and the secrets that never get there.
 
 The SDK's in-memory exporter and reader are given to the server at its seam, so that no provider is global. Two tests
 start a real process with a collector on loopback.

@@ -78,7 +78,7 @@ def number_of(order_id: str) -> int:
 
 
 def both(books: Books, **wanted: Any) -> list[int]:
-    """What a page shows, which must be what the totals count."""
+    """Count the orders that a page shows, as the totals must."""
     shown = books.numbers(**wanted)
     assert books.counted(**wanted) == len(shown)
     return sorted(shown)

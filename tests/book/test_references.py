@@ -1,4 +1,4 @@
-"""What an order is found by: references however they were typed, ids in their disguises; and times at their edges."""
+"""Finding an order: by references however they were typed, ids in their disguises; and times at their edges."""
 
 from __future__ import annotations
 

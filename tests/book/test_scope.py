@@ -1,4 +1,4 @@
-"""Who sees a part of the orders sees no trace of others: the answers are those of a book that has nothing else."""
+"""Answers to a caller who may see a part of the orders: those of a book that has nothing else."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ NAMES = ("merchant_reference1", "merchant_reference2", "klarna_reference")
 
 
 def exact(order: Json, reference: str) -> bool:
-    """Whether it is called so as it is written, but for case and blanks around it."""
+    """Return whether it is called so as it is written, but for case and blanks around it."""
     return any(as_written(order.get(name) or "") == as_written(reference) for name in NAMES)
 
 

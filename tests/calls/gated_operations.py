@@ -38,7 +38,7 @@ class Case:
     change: Request = ("", "", None)
     says: str = ""
     readable: bool = True
-    """Whether the order shows the effect."""
+    """Return whether the order shows the effect."""
 
     def begin(self, talk: Talk) -> tuple[str, dict[str, Any]]:
         """An order, and the arguments of the call on it."""
@@ -49,7 +49,7 @@ class Case:
         return order_id, given
 
     def sent(self, talk: Talk, order_id: str) -> list[Request]:
-        """What `Talk.sent` shows when it has been sent once."""
+        """The requests that `Talk.sent` shows when it has been sent once."""
         method, path, body = self.request
         if self.tool in ENTRIES_OF and "reference" not in body:
             body = {**body, "reference": OURS}
@@ -205,7 +205,7 @@ UNGATED = (ACKNOWLEDGE, REFERENCES, SHIPMENT, CAPTURE_SHIPMENT, EXTENSION, SEND_
 
 
 def applications(talk: Talk) -> int:
-    """How many writes since the mark had an effect of their own at Kustom."""
+    """Number of writes since the mark that had an effect of their own at Kustom."""
     return sum(
         seen.status is not None and seen.status < 300 and not seen.replayed and seen.fault is None
         for seen in talk.writes

@@ -16,7 +16,7 @@ NO = ElicitResult(action="decline")
 
 @dataclass(frozen=True)
 class Question:
-    """What the server asked, and the state that must come back with the answer."""
+    """The server's question, and the state that must come back with the answer."""
 
     tool: str
     arguments: Mapping[str, Any]

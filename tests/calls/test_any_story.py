@@ -133,7 +133,7 @@ class Story:
         self._hold()
 
     def _remember(self, call: str, answer: dict[str, Any]) -> None:
-        """Whatever stops a call, it does not undo what was sent before."""
+        """Check that a call, however stopped, does not undo what was sent before."""
         outcome = answer["outcome"]
         assert not (call in self.unknown and outcome in ("not_sent", "rejected")), answer
         if outcome == "unknown":
@@ -142,7 +142,7 @@ class Story:
             self.unknown.discard(call)
 
     def _hold(self) -> None:
-        """What was told agrees with what the sandbox has."""
+        """Check that what was told agrees with what the sandbox has."""
         had_effect = Counter(
             str(seen.key)
             for seen in self.talk.writes

@@ -1,4 +1,4 @@
-"""What a tool must be to become one, and what is told about errors that only this process can make."""
+"""Conditions under which a function becomes a tool, and answers to errors that only this process can make."""
 
 from __future__ import annotations
 

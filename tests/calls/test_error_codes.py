@@ -29,7 +29,7 @@ Told = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Story:
-    """How a code comes about: a refund of 50.00 SEK with these arguments, settings and mishaps."""
+    """A way to each code: a refund of 50.00 SEK with these arguments, settings and mishaps."""
 
     told: Told
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])

@@ -57,8 +57,8 @@ async def _nothing(_: Talk, __: str) -> None:
 
 @dataclass(frozen=True)
 class Stop:
-    """What stops a call. `says`: how the message names it. `settings` differ after a restart, `host` as well; `faults`
-    are what Kustom does, `before` is what happens first. `resent`: whether the write goes out again. `code`: whether
+    """A way to stop a call. `says`: its name in the message. `settings` differ after a restart, `host` as well;
+    `faults` are what Kustom does, `before` is what happens first. `resent`: whether the write goes out again. `code`: whether
     the answer has a code to settle it with."""
 
     says: str
@@ -345,7 +345,7 @@ async def test_an_expired_code_of_a_write_in_doubt(doubt: Callable[..., Doubt]) 
 
 
 def sent_last(talk: Talk) -> Request:
-    """What was sent last, as somebody may send it again."""
+    """The request sent last, as somebody may send it again."""
     method, path, body = talk.sent[-1]
     return method, "/" + path.rpartition("/")[2], body
 

@@ -1,4 +1,4 @@
-"""What the operator allows is asked at every call, the confirming one too, and by the HTTP client itself."""
+"""The operator's permissions, asked for at every call, the confirming one too, and by the HTTP client itself."""
 
 from __future__ import annotations
 

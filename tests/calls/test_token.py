@@ -107,7 +107,7 @@ def test_a_caller_with_a_broken_name_is_a_caller() -> None:
 
 
 def test_a_code_of_another_version_is_no_code() -> None:
-    """What an older release has sealed with the same ring: a first byte that this one does not know."""
+    """A code of an older release, sealed with the same ring: a first byte that this one does not know."""
     key = AESGCM(derive(SECRET, "confirmation"))
     context = b"\x00".join((HEAD.encode(), b"sandbox\x00M100", b"a"))
     for packed in (b"\x63" + bytes(80), b"short", b""):

@@ -17,7 +17,7 @@ from tests.transport.kustom import Kustom, simulating
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command left: exit code, stdout, stderr."""
+    """Traces of a command: exit code, stdout, stderr."""
 
     code: int | str | None
     out: str

@@ -362,7 +362,7 @@ def test_sync_follows_what_was_hinted_and_settles_the_hints(
         book.hint(named.upper(), "settlement")
 
     def nothing(tx: BookTransaction, account: int) -> None:
-        """What was named is written before anything is asked."""
+        """Orders that were named are written before anything is asked."""
 
     anyio.run(book.ask, nothing)
     scope = {"KUSTOM_ORDER_SCOPE": ",".join([known, signed, paid, missing])}

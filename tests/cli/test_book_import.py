@@ -63,7 +63,7 @@ def status(command: Command, shop: dict[str, str]) -> dict[str, Any]:
 
 
 def asked(kustom: Kustom) -> Counter[str]:
-    """How often each order was asked for."""
+    """Number of reads of each order."""
     return Counter(seen["path"].removeprefix(f"{API}/orders/") for seen in kustom.requests)
 
 

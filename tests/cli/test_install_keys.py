@@ -55,7 +55,7 @@ class Home(Desk):
         return 0
 
     def servers(self, host: str) -> dict[str, Any]:
-        """What stands in a host's file."""
+        """The contents of a host's file."""
         if not (self.home / FILES[host]).exists():
             return {}
         return self.parsed(FILES[host])["servers" if host == "vscode" else "mcpServers"]

@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its answer, each sorted by what it means for a write.
+"""Faults between a request and its answer, each sorted by what it means for a write.
 
 REFUSED        answered that it was not done, and it was not
 NOT_ARRIVED    answered that it may be sent again at once, and it was not done
@@ -26,7 +26,7 @@ OTHER = "00000000-0000-4000-8000-00000000dead"
 
 
 class Means(Enum):
-    """What a mishap means for a write."""
+    """Meaning of a mishap for a write."""
 
     REFUSED = auto()
     NOT_ARRIVED = auto()

@@ -101,7 +101,7 @@ class Exchange:
 
 
 Step = Callable[[Exchange], Awaitable[None]]
-"""What happens to one request."""
+"""The plan for one request."""
 
 
 async def well(exchange: Exchange) -> None:
@@ -135,7 +135,7 @@ class Upstream:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What makes a server take this for the playground."""
+        """Settings that make a server take this for the playground."""
         return {
             "KUSTOM_ENVIRONMENT": "playground",
             "KUSTOM_API_URL": self.url,
@@ -144,19 +144,19 @@ class Upstream:
         }
 
     def writes(self, order_id: str, *steps: Step) -> None:
-        """What happens to the next writes to this order, instead of anything planned before."""
+        """Plan the next writes to this order, instead of anything planned before."""
         self._scripts[order_id, True] = deque(steps)
 
     def reads(self, order_id: str, *steps: Step) -> None:
-        """What happens to the next reads of this order, instead of anything planned before."""
+        """Plan the next reads of this order, instead of anything planned before."""
         self._scripts[order_id, False] = deque(steps)
 
     def sent(self, order_id: str) -> int:
-        """How many writes to this order have arrived, applied or not."""
+        """Number of writes to this order that have arrived, applied or not."""
         return sum(method != "GET" and order_id in target for method, target, _ in self.arrived)
 
     def applied(self, order_id: str) -> int:
-        """How many writes to this order had an effect of their own: no replays, no refusals."""
+        """Number of writes to this order that had an effect of their own: no replays, no refusals."""
         return sum(
             seen.method != "GET" and order_id in seen.path and not seen.replayed and 200 <= (seen.status or 0) < 300
             for seen in self.simulator.requests

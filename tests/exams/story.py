@@ -103,12 +103,12 @@ class Story:
 
     @property
     def applied(self) -> int:
-        """How often it was really done so far."""
+        """Number of times it was really done so far."""
         return self.upstream.applied(self.order_id)
 
     @property
     def seen(self) -> tuple[list[str], int]:
-        """What was said, and what was done."""
+        """The answers, and what was done."""
         return self.told, self.applied
 
     async def act(self, talk: Server, *writes: Step, reads: tuple[Step, ...] = ()) -> str:
@@ -126,7 +126,7 @@ class Story:
         return self.told[-1]
 
     def lies(self) -> list[str]:
-        """Where what was said and what is true disagree."""
+        """Disagreements between what was said and what is true."""
         found: list[str] = []
         if self.told[-1] in EFFECTIVE and not self.applied:
             found.append(f"{self}: said {self.told}, but nothing was applied")

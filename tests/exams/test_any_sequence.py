@@ -131,7 +131,7 @@ class World:
         return sorted(refund["refunded_amount"] for refund in record.order["refunds"])
 
     def times(self, wish: Wish) -> int:
-        """How often it was carried out."""
+        """Number of times it was carried out."""
         return sum(
             seen.method == "POST"
             and not seen.replayed

@@ -36,9 +36,9 @@ from tests.support.conversation import Talk
 from tests.support.direct import ask
 
 ENTRIES = {CAPTURE.tool: ("Capture-Id", "captures", "capture_id"), REFUND.tool: ("Refund-Id", "refunds", "refund_id")}
-"""What makes an entry: the header that names it, the list that it is in, and its id there."""
+"""Parts of an entry: the header that names it, the list that it is in, and its id there."""
 SHOWN = tuple(operation for operation in OPERATIONS if operation.shows and not operation.harmless)
-"""What the order shows once it is done."""
+"""Facts that the order shows once it is done."""
 LOOKING = 5.0
 """Seconds for which an order that still shows the old value is read again."""
 CONTRADICTED = "Kustom answered that this was done"
@@ -54,7 +54,7 @@ EVERY_ENTRY = pytest.mark.parametrize(
 )
 
 Seen = Callable[[bytes], Step]
-"""What a read gets, given the order as it was before the write."""
+"""Answers to a read, given the order as it was before the write."""
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Case:
 
     @property
     def reads_after(self) -> int:
-        """How often the order was read after the write."""
+        """Number of reads of the order after the write."""
         methods = [method for method, _, _ in self.upstream.arrived]
         return len(methods) - 1 - max(number for number, method in enumerate(methods) if method != "GET")
 

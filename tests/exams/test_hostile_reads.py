@@ -35,7 +35,7 @@ from tests.exams.scripted_upstream import Exchange, Step, kustom, well
 from tests.exams.story import begin, server
 
 READS = 3
-"""How often a read is tried."""
+"""Attempts of a read."""
 
 
 def but(change: Callable[[dict[str, Any]], Any]) -> Step:
@@ -160,7 +160,7 @@ async def test_a_kept_connection_that_was_closed_in_the_meantime_is_not_used_aga
 
 
 async def test_a_body_that_is_longer_than_it_says_leaves_nothing_that_is_taken_for_an_answer() -> None:
-    """What is left over on the connection must not be taken for the answer to the next request."""
+    """Bytes left over on the connection must not be taken for the answer to the next request."""
 
     async def with_more(exchange: Exchange) -> None:
         body = (await exchange.apply()).body

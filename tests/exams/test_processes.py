@@ -1,4 +1,4 @@
-"""What holds across processes: the key, and reading again before sending. And what a process leaves that is killed."""
+"""Guarantees across processes: the key, and reading again before sending. And the remains of a killed process."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ async def test_a_process_that_is_killed_while_it_writes_leaves_what_the_next_one
 
 
 def arrived(story: Story) -> tuple[int, int]:
-    """How many writes have arrived, and have been applied."""
+    """Numbers of writes that have arrived, and that have been applied."""
     return story.upstream.sent(story.order_id), story.applied
 
 

@@ -1,4 +1,4 @@
-"""What whoever approves reads of a request: all of it, and never the same of two that differ."""
+"""Details of a request as the person who approves reads them: all of it, and never the same of two that differ."""
 
 from __future__ import annotations
 

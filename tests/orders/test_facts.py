@@ -1,4 +1,4 @@
-"""What a model sees of an order: facts, possibilities, texts, sums; what it never sees; and how large it may get."""
+"""Facts of an order for a model: possibilities, texts, sums; those it never sees; and the size of it all."""
 
 from __future__ import annotations
 

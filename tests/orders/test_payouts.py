@@ -1,4 +1,4 @@
-"""What transactions come to: which take away whatever their sign, and when no net is claimed."""
+"""Sums of transactions: which take away whatever their sign, and when no net is claimed."""
 
 from __future__ import annotations
 

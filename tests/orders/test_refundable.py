@@ -1,4 +1,4 @@
-"""What captures hold of a line and refunds have left of it: lines recognised, quantities counted, prices, refusals."""
+"""Quantities of a line in captures, less refunds: lines recognised, quantities counted, prices, refusals."""
 
 from __future__ import annotations
 
@@ -561,7 +561,7 @@ STEPS = st.one_of(
     st.tuples(st.sampled_from(["captures", "refunds"]), st.none() | st.integers(1, 2000)),
     st.tuples(st.just("reprice"), st.integers(1, 4)),
 )
-"""What we do by lines; what others do by lines of theirs, by an amount or by all that is left, and to a price."""
+"""Our steps by lines; steps of others by lines of theirs, by an amount, by all that is left, and to a price."""
 
 
 def do(books: Books, step: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What is published beside the package says the same as the package: names, version, variables, descriptions.
+"""Files published beside the package say the same as it: names, version, variables, descriptions.
 
 The rules of the MCP registry's `server.json` (schema 2025-12-11 and the registry's own requirements) are stated here,
 because the schema itself is not ours to ship; the desktop bundle's manifest is validated by its own tool when it is

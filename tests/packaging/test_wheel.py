@@ -38,7 +38,7 @@ pytestmark = [
 
 
 def run(command: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """What a command prints; an assertion with its complaints when it fails."""
+    """Return a command's output; an assertion with its complaints when it fails."""
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, f"{command} gave {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout

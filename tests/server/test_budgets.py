@@ -38,7 +38,7 @@ def size(value: Any) -> int:
 
 
 def model_view(name: str) -> int:
-    """What a model reads of a tool."""
+    """The text of a tool that a model reads."""
     tool = CATALOG[name].wire()
     return size({part: tool[part] for part in MODEL_SEES})
 
@@ -113,7 +113,7 @@ def test_starting_imports_no_more_modules() -> None:
 
 
 def packages(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
-    """What installing a distribution brings on this machine, itself included."""
+    """Distributions that installing one brings on this machine, itself included."""
     found: set[str] = {canonicalize_name(name)}
     for needed in map(Requirement, metadata.requires(name) or ()):
         wanted = [needed.marker is None or needed.marker.evaluate({"extra": extra}) for extra in extras or {""}]

@@ -1,4 +1,4 @@
-"""What hosts and the models behind them refuse in a tool's name or schema: each published rule, held by every tool.
+"""Published rules of hosts and models for a tool's name and schema, each held by every tool.
 
 A tool that one host drops, or that makes a model's API refuse the whole request, is found by a user and nobody before.
 Each rule is also shown a tool that breaks it, so that a rule that finds nothing is known to look.
@@ -63,7 +63,7 @@ def lengths(tool: Tool) -> list[str]:
 
 
 def names(tool: Tool) -> list[str]:
-    """What every host takes: Gemini (FunctionDeclaration.name: a letter or underscore first, at most 64), OpenAI
+    """Names that every host takes: Gemini (FunctionDeclaration.name: a letter or underscore first, at most 64), OpenAI
     (function name: `^[a-zA-Z0-9_-]{1,64}$`), Claude (Tool use: the same), VS Code (`[a-z0-9_-]`), Cursor (letters,
     digits and underscores)."""
     return [] if re.fullmatch(r"[a-z_][a-z0-9_]{0,63}", tool["name"]) else ["name"]

@@ -52,7 +52,7 @@ LOOKING = (
     "knows names, e-mail addresses and order numbers) and copy the link, or look on the order's page in the shop's "
     "admin. Never make up an id."
 )
-"""How every job that is about one order finds it, in the same words."""
+"""The words in which every job about one order finds it."""
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
 
 CATALOGUE: Mapping[str, set[str]] = {

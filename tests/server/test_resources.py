@@ -1,4 +1,4 @@
-"""What is listed can be read, the texts agree with the code, and only one exact address leads to an order."""
+"""Resources: those listed can be read, the texts agree with the code, and only one exact address leads to an order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model sees of each tool is in the diff: one snapshot a tool, compared with what `tools/list` really gives."""
+"""Snapshots of each tool as a model sees it, compared with what `tools/list` really gives: a change is in the diff."""
 
 from __future__ import annotations
 

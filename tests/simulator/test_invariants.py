@@ -1,4 +1,4 @@
-"""What holds for every order after any sequence of calls, refused ones and repeats included."""
+"""Invariants of every order after any sequence of calls, refused ones and repeats included."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a request must look like before anybody looks at the order: credentials, paths, bodies, limits."""
+"""Checks of a request before the order is looked at: credentials, paths, bodies, limits."""
 
 import base64
 from collections.abc import Mapping

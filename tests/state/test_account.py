@@ -184,7 +184,7 @@ async def _refunded(talk: Talk, amount: int) -> str:
 
 
 async def _knows(talk: Talk, reference: str = MINE) -> bool:
-    """Whether the order book does; what is not in the sandbox any more is not read again."""
+    """True if the order book does; what is not in the sandbox any more is not read again."""
     return bool((await talk.call("find_orders", reference=reference, max_age=10**8))["orders"])
 
 
@@ -382,7 +382,7 @@ def _entry(number: int, read_at: int, *, disputed: bool = False, amount: int = 1
 
 
 def _two_books(tx: BookTransaction, new: str) -> None:
-    """What two user names of one merchant, and the merchant since, have kept."""
+    """Files that two user names of one merchant, and the merchant since, have kept."""
     one, other, mine = (account_number(tx, name) for name in ("production/PK777_x", "production/PK777_y", new))
     stranger = account_number(tx, "production/PK778_x")
     put(tx, one, [_entry(number, 1000 + number) for number in range(1200)])

@@ -156,7 +156,7 @@ def test_processes_that_share_a_file_do_not_tear_lines(tmp_path: Path) -> None:
 
 @pytest.fixture(params=["disk", "memory", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[dict[str, Any]]:
-    """Where records can be kept."""
+    """Places where records can be kept."""
     if request.param != "postgres":
         yield {"state": tmp_path / "state" if request.param == "disk" else None}
         return

@@ -198,7 +198,7 @@ def test_waiting_for_ones_turn_is_busy_after_a_while(shared_database: str) -> No
 
 
 def at_last(look: Callable[[], T]) -> T:
-    """What a hasty store gives: on a busy machine it may not be fast enough each time."""
+    """The result of a hasty store: on a busy machine it may not be fast enough each time."""
     for _ in range(1000):
         with suppress(LimitsBusy, LimitsUnavailable, AuditUnavailable):
             return look()

@@ -52,7 +52,7 @@ def limits(request: pytest.FixtureRequest) -> Generator[SpendingLimits]:
 
 @pytest.fixture(params=["file", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where processes count together."""
+    """The store in which processes count together."""
     return str(tmp_path / "state") if request.param == "file" else request.getfixturevalue("shared_database")
 
 
@@ -86,7 +86,7 @@ def refund(
 
 
 def left(limits: SpendingLimits, now: float, ceiling: int = 1000) -> int:
-    """What refunds in SEK may still come to."""
+    """The sum that refunds in SEK may still come to."""
     with pytest.raises(LimitReached) as refused:
         limits.look(refund("asked", ceiling + 1, ceiling), now)
     return refused.value.left
@@ -392,7 +392,7 @@ print("and again")
 
 @contextmanager
 def statements() -> Generator[list[str]]:
-    """What is asked of any database meanwhile."""
+    """The statements that any database is asked meanwhile."""
     seen = list[str]()
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:

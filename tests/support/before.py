@@ -135,7 +135,7 @@ def left(state: Path, merchant: str, environment: str = "playground", now: float
 
 
 def digest(environment: str, merchant: str, tool: str, arguments: dict[str, Any]) -> str:
-    """What stood for a call."""
+    """The requests that stood for a call."""
     text = json.dumps([environment, merchant, tool, arguments], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()[:16].hex()
 
@@ -167,7 +167,7 @@ def as_before(app: App, merchant: str, calls: Iterable[tuple[str, dict[str, Any]
 
 
 def digest_now(app: App, tool: str, arguments: dict[str, Any]) -> str:
-    """What stands for a call today."""
+    """The requests that stand for a call today."""
     text = json.dumps([app.account.name, tool, arguments], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).digest()[:16].hex()
 

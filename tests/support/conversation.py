@@ -38,11 +38,11 @@ MODES: tuple[Mode, ...] = ("auto", "legacy")
 """`auto` speaks 2026-07-28, `legacy` the handshake era."""
 
 Person = Callable[[str], ElicitResult | Awaitable[ElicitResult]]
-"""Who answers a form: gets the question, returns the answer."""
+"""A person who answers a form: gets the question, returns the answer."""
 
 API = "/ordermanagement/v1"
 CARDS = (advertise(EXTENSION, {"mimeTypes": [PAGE_TYPE]}),)
-"""What a host declares that shows the order card."""
+"""The capability of a host that shows the order card."""
 ERRORS = frozenset({"not_sent", "rejected", "unknown"})
 
 
@@ -87,7 +87,7 @@ class Talk:
     simulator: Simulator
     schemas: Mapping[str, Any]
     questions: list[str] = field(default_factory=list[str])
-    """What the person was asked."""
+    """The questions that the person was asked."""
     _from: int = 0
 
     def mark(self) -> None:
@@ -140,7 +140,7 @@ class Talk:
         return await self.call(tool, given, confirm=preview["confirm"]["code"])
 
     def checked(self, tool: str, answer: CallToolResult) -> dict[str, Any]:
-        """What holds for every answer; its structured content."""
+        """Check what holds for every answer; return its structured content."""
         content: Any = answer.structured_content
         assert isinstance(content, dict)
         content = cast("dict[str, Any]", content)

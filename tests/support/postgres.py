@@ -86,7 +86,7 @@ class Postgres:
 
 
 def binaries() -> Path | None:
-    """Where initdb and its companions are; the newest version."""
+    """The folder of initdb and its companions; the newest version."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
     beside = shutil.which("initdb")
     return found[-1].parent if found else Path(beside).parent if beside else None

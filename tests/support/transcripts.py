@@ -208,7 +208,7 @@ def _arguments(step: Calls) -> dict[str, Any]:
 
 
 def _form(talk: Talk, asked: int) -> list[str]:
-    """What a person was shown, if somebody was asked."""
+    """The question that a person was shown, if somebody was asked."""
     lines: list[str] = []
     for question in talk.questions[asked:]:
         lines += _said("Form", question.splitlines()[0])

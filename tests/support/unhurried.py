@@ -56,7 +56,7 @@ class Unhurried(asyncio.SelectorEventLoop):
 
     @property
     def threads_work(self) -> bool:
-        """Whether a thread works whose result this loop waits for."""
+        """Return whether a thread works whose result this loop waits for."""
         return self._lent > 0 or any(
             isinstance(thread, WorkerThread) and thread.loop is self and thread not in thread.idle_workers
             for thread in threading.enumerate()

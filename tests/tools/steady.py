@@ -16,7 +16,7 @@ STATUSES = ("AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 Verdict = Literal["applied", "already", "here", "there"]
-"""What an operation gets in a state: refused `here` without sending, or `there` by Kustom, or done."""
+"""The fate of an operation in a state: refused `here` without sending, or `there` by Kustom, or done."""
 
 TEN_CUPS = {"reference": "CUP", "name": "Cup", "quantity": 10, "unit_price": 1000, "tax_rate": 2500}
 DHL = {
@@ -74,7 +74,7 @@ def first_capture(talk: Talk, order_id: str) -> str:
 
 
 async def facts(talk: Talk, order_id: str) -> dict[str, Any]:
-    """What kustom_get_order says of an order now."""
+    """The answer of kustom_get_order about an order now."""
     return (await talk.call("get_order", order_id=order_id))["order"]
 
 

@@ -1,4 +1,4 @@
-"""What bad input gets: a code, the field, what to do next; nothing sent, and never an echo of the value."""
+"""Answers to bad input: a code, the field, what to do next; nothing sent, and never an echo of the value."""
 
 from __future__ import annotations
 

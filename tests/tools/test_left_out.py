@@ -1,4 +1,4 @@
-"""What hosts and frameworks do to every call: fill in what nobody gave, wrap values, unwrap them, widen numbers.
+"""Habits of hosts and frameworks in every call: they fill in what nobody gave, wrap values, unwrap them, widen numbers.
 
 None of it may change what a call means. The places are those of the schemas that a host sees, at any depth, so that a
 new argument is tried as well.
@@ -46,7 +46,7 @@ class Spot(NamedTuple):
 
     @property
     def as_written(self) -> bool:
-        """Whether an empty text is a value here."""
+        """Return whether an empty text is a value here."""
         return AS_WRITTEN in self.place[:-1]
 
 

@@ -1,4 +1,4 @@
-"""What the operator's settings do to every tool: nothing that an order or a model says gets around them."""
+"""The operator's settings, in force for every tool: nothing that an order or a model says gets around them."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ WAYS: tuple[tuple[Wire, Mode], ...] = (("stdio", "auto"), ("stdio", "legacy"), (
 """Every way to talk to the server. What is said must not depend on it."""
 
 Person = Callable[[str], ElicitResult]
-"""Who answers a form: gets the question, returns the answer."""
+"""A person who answers a form: gets the question, returns the answer."""
 
 ERRORS = frozenset({"not_sent", "rejected", "unknown"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)")

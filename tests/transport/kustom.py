@@ -35,7 +35,7 @@ def demo(name: str) -> str:
 
 
 class Playground(Protocol):
-    """What a server takes for the playground."""
+    """The address that a server takes for the playground."""
 
     @property
     def settings(self) -> dict[str, str]: ...
@@ -50,7 +50,7 @@ class Kustom:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What makes a server believe that this is the playground."""
+        """Settings that make a server take this for the playground."""
         return {
             "KUSTOM_ENVIRONMENT": "playground",
             "KUSTOM_API_URL": self.url,
@@ -74,7 +74,7 @@ class Kustom:
 
     @property
     def met(self) -> bool:
-        """Whether every fault has been met by a request: one with a delay is on its way."""
+        """Return whether every fault has been met by a request: one with a delay is on its way."""
         return self._http.get("/sandbox/faults").json() == []
 
     def add(self, **given: Json) -> str:

@@ -92,7 +92,7 @@ async def _capture_and_refund(talk: Talk, kustom: Kustom) -> list[str]:
 
 
 def _as_expected(kustom: Kustom) -> None:
-    """What must be so at Kustom afterwards."""
+    """Facts that must hold at Kustom afterwards."""
     blankets = kustom.order(BLANKETS)
     assert [line["quantity"] for line in blankets["order_lines"]] == [2, 3, 1, 1, 1]
     assert blankets["order_amount"] == sum(line["total_amount"] for line in blankets["order_lines"]) == 159200 - 12900

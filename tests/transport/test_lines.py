@@ -1,4 +1,4 @@
-"""What a pipe can carry besides good requests: none of it ends the server, none of it gets anything done."""
+"""Lines that a pipe can carry besides good requests: none ends the server, none gets anything done."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ KINDS = ["pipe", "socket"]
 
 @contextmanager
 def ends(kind: str) -> Generator[tuple[int, int]]:
-    """Where to read and where to write: the two ends of a pipe, or two sockets."""
+    """The places to read and to write: the two ends of a pipe, or two sockets."""
     if kind == "pipe":
         both = os.pipe()
     elif kind == "socket":

@@ -45,7 +45,7 @@ def echoes(key: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def traces(key: str) -> list[str]:
-    """What a secret looks like: as it is, in hexadecimal, and as Basic auth encodes it, whole or in part."""
+    """Forms of a secret: as it is, in hexadecimal, and as Basic auth encodes it, whole or in part."""
     return [
         key,
         key.encode().hex(),

@@ -1,4 +1,4 @@
-"""How a server ends: by the end of its stdin, or by a signal, with and without a write in flight.
+"""The end of a server: by the end of its stdin, or by a signal, with and without a write in flight.
 
 Kustom answers when the test lets it. A server that has ten minutes (`PATIENT`) and a call of ten minutes ends within a
 test only because it was told to; and one that was told to, and still waits, does not end.
@@ -48,7 +48,7 @@ class Refunding:
 
     @property
     def refunds(self) -> list[int]:
-        """What was really refunded."""
+        """The amount that was really refunded."""
         record = self.upstream.simulator.store.find(self.order_id)
         assert record is not None
         return [refund["refunded_amount"] for refund in record.order["refunds"]]
@@ -60,12 +60,12 @@ class Refunding:
 
     @property
     def handled(self) -> int:
-        """How many writes Kustom has come to, replays included."""
+        """Number of writes that reached Kustom, replays included."""
         return sum(seen.method == "POST" for seen in self.upstream.simulator.requests)
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What was said of the refund."""
+        """The answer about the refund."""
         return self.pipe.answers["refund"]["result"]["structuredContent"]
 
     def end(self, how: signal.Signals | None) -> None:

@@ -204,7 +204,7 @@ ORDER = "/orders/{order_id}"
 REFUNDS = f"{ORDER}/refunds"
 READS = {"limits the rate": (429, 3), "did not accept the credentials": (401, 1), "There is no order": (404, 1)}
 RESENDS = {"limits the rate": (429, 4), "refused the request (HTTP 400)": (400, 1), "There is no order": (404, 1)}
-"""What the message says, and what Kustom answers, so many times that no attempt of one call gets another answer."""
+"""The message, and Kustom's answer, so many times that no attempt of one call gets another answer."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "There is no order": {"KUSTOM_ORDER_SCOPE": BLANKETS},
     "KUSTOM_WRITES": {"KUSTOM_WRITES": "deny"},
@@ -217,7 +217,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 async def test_whatever_stops_the_repeat_of_a_write_in_doubt_it_stays_unknown(
     mode: Mode, fault: str, ends: str, kustom: Kustom, tmp_path: Path
 ) -> None:
-    """What was refunded without an answer, and what was not: in the process that sent it, and in others after it."""
+    """Refunds made without an answer, and those not made: in the process that sent it, and in others after it."""
     async with hosting(kustom, tmp_path, mode) as talk:
         code = (await talk.call("refund_order", ONE_TOWEL))["confirm"]["code"]
         kustom.fault("POST", REFUNDS, fault)

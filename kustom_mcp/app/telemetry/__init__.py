@@ -45,7 +45,7 @@ class Telemetry:
     """The reports that can be made. This class ignores them."""
 
     on = False
-    """Whether reports are exported."""
+    """True if reports are exported."""
 
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""

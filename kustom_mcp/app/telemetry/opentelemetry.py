@@ -41,7 +41,7 @@ class _OpenSpan(Activity):
         self._span = span
         self.facts = facts
         self.open = True
-        """Whether nothing has been said about its end."""
+        """True if nothing has been said about its end."""
 
     def ended(self, outcome: str, code: str | None = None) -> None:
         facts: Attributes = {"kustom.outcome": outcome}

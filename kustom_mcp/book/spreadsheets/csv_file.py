@@ -46,7 +46,7 @@ class Dialect(NamedTuple):
     encoding: str
     delimiter: str
     named: bool = False
-    """Whether the first line does nothing but name the delimiter, as Excel understands it."""
+    """Return whether the first line only names the delimiter, as Excel understands it."""
 
 
 def dialect_of(head: bytes) -> Dialect:

@@ -33,7 +33,7 @@ WRITE_EVERY = 1.0  # seconds
 GRACE = 5.0
 """Seconds that reads in flight have when it is told to stop."""
 TRIES = 10
-"""How often an order is asked for that meets Kustom's rate limit."""
+"""Attempts to read an order while Kustom's rate limit refuses it."""
 GIVE_UP = 5
 """Reads that fail one after the other for reasons that have nothing to do with the order."""
 

@@ -82,7 +82,7 @@ class ImportProgress:
 
     @property
     def rejected(self) -> int:
-        """How many rows up to the line that is done were rejected."""
+        """Number of rows rejected up to the line that is done."""
         done = self.done
         while self._rejected and self._rejected[0] <= done:
             heapq.heappop(self._rejected)
@@ -91,7 +91,7 @@ class ImportProgress:
 
     @property
     def all_read(self) -> bool:
-        """Whether every row of the file led to an order that the book knows."""
+        """True if every row of the file led to an order that the book knows."""
         return not self._before and not self._counts["rejected"] and not self._counts["unread"]
 
     @property

@@ -24,7 +24,7 @@ NOT_ALL = 1
 UNUSABLE = 3
 """The book can be neither read nor written, so nothing was done, or not everything."""
 BOOK_TRIES = 3
-"""How often a book is used that others hold; each time that takes as long as the store is patient."""
+"""Attempts to use a book that others hold; each time that takes as long as the store is patient."""
 TRY_EVERY = 1.0  # seconds
 _FAREWELL = 1.5  # seconds
 INTERRUPTED = "interrupted"

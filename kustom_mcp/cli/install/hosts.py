@@ -37,7 +37,7 @@ class Machine:
 
     @property
     def settings_folder(self) -> Path:
-        """Where programs of this user keep their settings."""
+        """The folder in which programs of this user keep their settings."""
         if self.system == "windows":
             return self._folder("APPDATA", self.home / "AppData" / "Roaming")
         if self.system == "macos":
@@ -46,12 +46,12 @@ class Machine:
 
     @property
     def packages(self) -> Path:
-        """Where Windows keeps what packaged apps see as their own folders."""
+        """The folder in which Windows keeps what packaged apps see as their own."""
         return self._folder("LOCALAPPDATA", self.home / "AppData" / "Local") / "Packages"
 
     @property
     def own_folder(self) -> Path:
-        """Where our own key files go."""
+        """The folder of our own key files."""
         return self.settings_folder / "kustom-mcp"
 
     def _folder(self, variable: str, default: Path) -> Path:

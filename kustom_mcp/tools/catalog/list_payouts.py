@@ -79,7 +79,7 @@ async def list_payouts(
 
 
 def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
-    """What Kustom is asked for. ToolError INVALID_ARGUMENT for a period that ends before it begins."""
+    """The query that is sent. ToolError INVALID_ARGUMENT for a period that ends before it begins."""
     first, last = period_start(start_date), period_end(end_date)
     if first is None:
         until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now

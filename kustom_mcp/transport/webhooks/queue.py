@@ -83,7 +83,7 @@ class EventQueue:
         self._app = app
         self._book = app.book
         self._listens = bool(app.settings.hooks_secret)
-        """Whether signatures are verified; without them the book is never complete."""
+        """True if signatures are verified; without them the book is never complete."""
         self._name = secrets.token_hex(8)
         self._retry = app.settings.hooks_retry * 3_600_000
         self._tidied = float("-inf")
@@ -92,9 +92,9 @@ class EventQueue:
         self._stored = anyio.Event()
         self._warnings = RepeatedWarnings(app.clock)
         self._lost_count = 0
-        """How many events were lost."""
+        """Number of events that were lost."""
         self._lost_reported = 0
-        """How many of them the store has been told of."""
+        """Number of them that the store has been told of."""
 
     async def put(self, event: WebhookEvent) -> bool:
         """Store the hint of an event before returning, and return whether the event is new. QueueFull when that is

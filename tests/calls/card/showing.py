@@ -44,10 +44,10 @@ class Browser:
         self._lines = queue.Queue[str]()
         self._last = 0
         self.asked: list[tuple[str, dict[str, Any]]] = []
-        """What the card has called since it was opened: tool and arguments."""
+        """Calls of the card since it was opened: tool and arguments."""
         self.talk: Talk | None = None
         self.deaf = False
-        """Whether calls of the card are lost."""
+        """True if calls of the card are lost."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -134,11 +134,11 @@ class Browser:
         await self.do("press", key=key)
 
     async def text(self) -> str:
-        """What a person reads, with plain spaces."""
+        """The text that a person reads, with plain spaces."""
         return (await self.do("text")).replace("\u00a0", " ")
 
     async def tree(self) -> str:
-        """What a screen reader reads."""
+        """The text that a screen reader reads."""
         return await self.do("tree")
 
     async def run(self, script: str, arg: Any = None) -> Any:

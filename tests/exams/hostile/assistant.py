@@ -40,7 +40,7 @@ def texts(value: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Order:
-    """What a text asks for."""
+    """The call that a text asks for."""
 
     tool: str
     order_id: str
@@ -61,7 +61,7 @@ class Order:
 
 
 def orders_in(answer: Json, about: str) -> list[Order]:
-    """What an answer's texts ask for. `about`: the order that it is about, where a text names none."""
+    """The calls that an answer's texts ask for. `about`: the order that it is about, where a text names none."""
     found: dict[Order, None] = {}
     for raw in texts(answer):
         text = out_of_tags(_INVISIBLE.sub("", raw))

@@ -1,4 +1,4 @@
-"""What somebody typed stays where it belongs: in `third_party`, or quoted in a question, never in a sentence of ours.
+"""Typed texts stay where they belong: in `third_party`, or quoted in a question, never in a sentence of ours.
 
 Every text of an order that is not Kustom's own is replaced by one with a canary in it, and every tool is called.
 """
@@ -40,7 +40,7 @@ OWN = re.compile(
 
 NO_ENTRIES: Json = {"captures": [], "refunds": []}
 THEIRS = frozenset({"third_party", "changes", "details"})
-"""Where something may stand that somebody typed, in an answer and in a row of one."""
+"""Places in an answer, and in a row of one, for what somebody typed."""
 
 QUESTION = re.compile(
     r'(?:Line|Order|New line) [^"]*"[^"\n]{1,40}"(?: instead of "[^"\n]{1,40}"|, id [0-9a-f-]{36}: [^"]*)?\.'
@@ -113,7 +113,7 @@ def ours(value: Any) -> Any:
 
 
 def strays(answer: Json, mark: str = CANARY) -> list[str]:
-    """What is ours and has the mark in it: sentences, facts and rows."""
+    """Our own texts that have the mark in them: sentences, facts and rows."""
     return [text for text in texts(ours(answer)) if mark in text]
 
 

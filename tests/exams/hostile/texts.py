@@ -41,7 +41,7 @@ def in_tags(text: str) -> str:
 
 
 def out_of_tags(text: str) -> str:
-    """What a model that reads such characters would see."""
+    """The text that a model would see which reads such characters."""
     return text if text.isascii() else text.translate(_TAGS)
 
 

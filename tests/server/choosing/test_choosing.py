@@ -27,7 +27,7 @@ DONE = {"applied", "already_applied"}
 
 
 def requests() -> list[Request]:
-    """What people ask for: the tool, the words, the arguments; ids in the place of the names of demo orders."""
+    """Requests of people: the tool, the words, the arguments; ids in the place of the names of demo orders."""
     text = (FOLDER / "requests.yaml").read_text(encoding="utf-8")
     filled = re.sub(r"\{([a-z-]+)\}", lambda found: demo(found[1]), text)
     groups = cast("dict[str, list[tuple[str, dict[str, Any]]]]", yaml.safe_load(filled))

@@ -1,4 +1,4 @@
-"""What a caller over HTTP may do: scopes and order ids narrow what the operator allows, and nothing widens it."""
+"""Permissions of a caller over HTTP: scopes and order ids narrow what the operator allows, and nothing widens it."""
 
 from __future__ import annotations
 

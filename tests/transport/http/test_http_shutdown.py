@@ -1,4 +1,4 @@
-"""How a server over HTTP ends: readiness off, writes in flight settled, then it goes; a second signal is the end.
+"""The end of a server over HTTP: readiness off, writes in flight settled, then it goes; a second signal is the end.
 
 Kustom answers when the test lets it, and the server has ten minutes for what it waits for: it ends within a test only
 because it was told to.
@@ -36,7 +36,7 @@ def intents(state: Path) -> list[str]:
 
 
 def refunds(upstream: Upstream, order_id: str) -> list[int]:
-    """What was really refunded."""
+    """The amount that was really refunded."""
     record = upstream.simulator.store.find(order_id)
     assert record is not None
     return [refund["refunded_amount"] for refund in record.order["refunds"]]

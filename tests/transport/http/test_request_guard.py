@@ -116,7 +116,7 @@ async def test_a_body_that_never_ends_does_not_hold_a_connection() -> None:
 
 
 async def test_waiting_for_a_client_to_leave_is_not_timed() -> None:
-    """What comes after the body is the end of the connection, minutes later."""
+    """Receive, after the body, the end of the connection, minutes later."""
     left = list[str]()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

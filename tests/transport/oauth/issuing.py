@@ -59,7 +59,7 @@ def jwk(key: PrivateKey, kid: str | None = "k1", **more: Any) -> dict[str, Any]:
 
 
 def claims(**more: Any) -> dict[str, Any]:
-    """What a good access token claims. None leaves a claim out."""
+    """Claims of a good access token. None leaves a claim out."""
     now = int(time.time())
     usual = {
         "iss": ISSUER,
@@ -98,7 +98,7 @@ def encoded(raw: bytes) -> str:
 
 @dataclass
 class Site:
-    """What answers at the issuer's addresses: a JSON value, raw bytes, a status, or an error of the line."""
+    """Answers at the issuer's addresses: a JSON value, raw bytes, a status, or an error of the line."""
 
     answers: dict[str, object] = field(default_factory=dict[str, object])
     asked: list[str] = field(default_factory=list[str])

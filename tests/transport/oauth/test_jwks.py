@@ -1,4 +1,4 @@
-"""How long keys are kept, when they are asked for again, and what happens while the issuer is down."""
+"""The life of keys: how long they are kept, when they are asked for again, and an issuer that is down."""
 
 from __future__ import annotations
 

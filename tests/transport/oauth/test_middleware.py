@@ -43,7 +43,7 @@ Headers = list[tuple[str, str]]
 
 
 class Behind:
-    """What stands behind bearer authentication: keeps what it was given, and says that it was reached."""
+    """An app behind bearer authentication: keeps what it was given, and says that it was reached."""
 
     def __init__(self) -> None:
         self.scopes: list[Scope] = []

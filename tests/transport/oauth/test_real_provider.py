@@ -33,7 +33,7 @@ SCRIPT = Path(__file__).parent / "provider.mjs"
 
 @pytest.fixture(scope="module")
 def listening() -> Iterator[socket.socket]:
-    """Where our server will listen: the resource has to be known to the provider before."""
+    """The address at which our server will listen: the resource has to be known to the provider before."""
     with bound() as found:
         yield found
 
@@ -76,7 +76,7 @@ async def issued(issuer: str, client: str, **more: str) -> str:
 
 
 class Memory:
-    """Where the SDK's client keeps its tokens."""
+    """The store of tokens of the SDK's client."""
 
     tokens: OAuthToken | None = None
     info: OAuthClientInformationFull | None = None

@@ -94,7 +94,7 @@ def unsigned(header: dict[str, Any], signature: str = "") -> str:
 
 
 def hmac_with_the_public_key() -> str:
-    """What a verifier takes for RS256 that lets the header choose the algorithm."""
+    """A token that a verifier takes for RS256 which lets the header choose the algorithm."""
     pem = rsa_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signed = f"{part({'alg': 'HS256', 'kid': 'k1', 'typ': 'at+jwt'})}.{part(claims())}"
     return f"{signed}.{encoded(hmac.digest(pem, signed.encode(), 'sha256'))}"

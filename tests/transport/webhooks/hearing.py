@@ -79,7 +79,7 @@ def told(kind: str, order_id: object, **more: Any) -> bytes:
 
 
 def signature(body: bytes, secret: str, name: str, at: object) -> str:
-    """What Kustom writes in `webhook-signature`, made with nothing of the server's: see test_signature."""
+    """The value that Kustom writes in `webhook-signature`, made with nothing of the server's: see test_signature."""
     text = b".".join([name.encode(), str(at).encode(), body])
     digest = hmac.digest(base64.b64decode(secret.removeprefix("whsec_")), text, hashlib.sha256)
     return f"v1,{base64.b64encode(digest).decode()}"

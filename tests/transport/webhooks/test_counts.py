@@ -1,4 +1,4 @@
-"""What an operator sees of webhooks in the metrics: kinds and what became of them, and nothing that was sent."""
+"""Metrics of webhooks: kinds and what became of them, and nothing that was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a webhook is signed: by the example of the specification and plain HMAC, never by what the server signs."""
+"""Signatures of webhooks: by the example of the specification and plain HMAC, never by what the server signs."""
 
 from __future__ import annotations
 
