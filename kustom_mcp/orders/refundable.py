@@ -777,7 +777,7 @@ def _article(line: Mapping[str, Json]) -> str:
 
 
 def _articles(lines: Iterable[Mapping[str, Json]]) -> dict[str, int | float]:
-    """How many of each article there are."""
+    """Number of units of each article."""
     counted: dict[str, int | float] = {}
     for line in lines:
         counted[_article(line)] = counted.get(_article(line), 0) + (line.get("quantity") or 0)

@@ -63,7 +63,7 @@ class Code(StrEnum):
 
 
 class Meaning(NamedTuple):
-    """The outcome that a code has unless the failure says otherwise, and the advice to retry."""
+    """The outcome that a code has unless the error says otherwise, and the advice to retry."""
 
     outcome: Outcome
     retry: Retry
@@ -97,8 +97,9 @@ MEANINGS: dict[Code, Meaning] = {
 }
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
+NOTHING_SENT = "Nothing was sent."
 NOTHING_CHANGED = "Nothing was changed."
-_CLOSINGS: dict[Outcome, str] = {"not_sent": "Nothing was sent.", "rejected": NOTHING_CHANGED, "unknown": ""}
+_CLOSINGS: dict[Outcome, str] = {"not_sent": NOTHING_SENT, "rejected": NOTHING_CHANGED, "unknown": ""}
 """The sentence at the end of an error, by its outcome."""
 ERROR_OUTCOMES = frozenset(_CLOSINGS)
 _GOOD = frozenset[Outcome](("ok", "applied", "already_applied"))

@@ -128,8 +128,8 @@ class Handlers:
                 raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
             if not shows_cards(ctx):
                 raise nobody_to_ask("card")
-        except ToolError as failure:
-            return failure.result()
+        except ToolError as error:
+            return error.result()
         return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
 
     async def _result(
@@ -157,8 +157,8 @@ class Handlers:
                     sent, code = call.sent, call.in_doubt()
         except Ask:
             raise
-        except ToolError as failure:
-            stopped = failure
+        except ToolError as error:
+            stopped = error
         except Exception:
             log.exception("the tool %s failed", tool.name)
             stopped = _internal(sent=sent)
@@ -168,15 +168,15 @@ class Handlers:
             return result
         return await self._stopped(ctx, request, stopped)
 
-    async def _stopped(self, ctx: Context, asked: Callable[[], CallRequest], failure: ToolError) -> Result:
+    async def _stopped(self, ctx: Context, asked: Callable[[], CallRequest], error: ToolError) -> Result:
         """The answer of a write that was stopped before it ran, or by a fault of this server."""
         try:
-            return await Call(self.gate, ctx, asked()).stopped(failure)
+            return await Call(self.gate, ctx, asked()).stopped(error)
         except ToolError:
-            return failure.result()  # arguments that are not in order are no call that was made before
+            return error.result()  # arguments that are not in order are no call that was made before
         except Exception:
             log.exception("nothing can be said about an earlier sending of this call")
-            return failure.result()
+            return error.result()
 
     def _principal(self, ctx: Context) -> Principal:
         """The caller: the operator on stdio, over HTTP the principal of the request."""
@@ -276,17 +276,15 @@ def _question(ask: Ask) -> InputRequiredResult:
 
 
 async def _run(call: Call, tool: Operation) -> Result:
-    """Run a tool to its answer. A failure carries the order's facts where it was read: they say what is possible."""
+    """Run a tool to its answer. An error carries the order's facts where it was read: they say what is possible."""
     try:
         return await tool.run(call, **call.arguments)
     except Answer as answer:
         return answer.result
     except ToolError as error:
-        failure = error
-    if failure.code in UNFIT and call.change is not None:
-        failure = call.change
-    call.note_refusal(failure)
-    result = await call.stopped(failure) if tool.writes else failure.result()
+        stopped = call.change if error.code in UNFIT and call.change is not None else error
+    call.note_refusal(stopped)
+    result = await call.stopped(stopped) if tool.writes else stopped.result()
     if call.before is not None:
         result.order = call.facts(call.before)
     return result

@@ -146,9 +146,9 @@ class BookSearch:
             nonlocal done, failed, stopped
             try:
                 await self.call.order(order_id)
-            except ToolError as failure:
-                failed += failure.code not in _OF_ONE_ORDER
-                stopped = stopped or failed >= _PATIENCE or _concerns_all(failure)
+            except ToolError as error:
+                failed += error.code not in _OF_ONE_ORDER
+                stopped = stopped or failed >= _PATIENCE or _concerns_all(error)
             else:
                 failed = 0
             done += 1
@@ -291,10 +291,10 @@ def _hint(wanted: Query) -> str:
     return f"{hint}.{short}"
 
 
-def _concerns_all(failure: ToolError) -> bool:
+def _concerns_all(error: ToolError) -> bool:
     """Return whether the next read would fail for the same cause: surely not about one order alone."""
-    status = failure.upstream.status if failure.upstream else 0
-    return failure.code not in _OF_ONE_ORDER and status != 403 and status < 500
+    status = error.upstream.status if error.upstream else 0
+    return error.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
 def cursor_at(arguments: Mapping[str, Any], entry: BookEntry, order_by: SortKey, *, alike: bool) -> str:

@@ -503,10 +503,7 @@ async def test_spans_and_metrics_have_arrived_when_the_process_has_ended(
         async with spawned(kustom, tmp_path, **settings) as pipe:
             await pipe.send(*HANDSHAKE, *made_up)
             await pipe.result(call("CanaryCall", "get_order", {"order_id": demo(OPEN)}))
-            if how is None:
-                pipe.close()
-            else:
-                pipe.signal(how)
+            pipe.end(how)
             code = await pipe.ended()
     assert (code, pipe.stderr) == (0, "")
     assert {path for path, _ in received} == {"/v1/traces", "/v1/metrics"}

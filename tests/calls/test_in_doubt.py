@@ -58,8 +58,8 @@ async def _nothing(_: Talk, __: str) -> None:
 @dataclass(frozen=True)
 class Stop:
     """A way to stop a call. `says`: its name in the message. `settings` differ after a restart, `host` as well;
-    `faults` are what Kustom does, `before` is what happens first. `resent`: whether the write goes out again. `code`: whether
-    the answer has a code to settle it with."""
+    `faults` are what Kustom does, `before` is what happens first. `resent`: whether the write goes out again. `code`:
+    whether the answer has a code to resolve it with."""
 
     says: str
     settings: Mapping[str, str] = field(default_factory=dict[str, str])

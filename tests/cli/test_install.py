@@ -178,7 +178,7 @@ def test_a_file_that_is_no_text_or_no_file_is_left_alone(desk: Desk) -> None:
 
 
 class Meanwhile(list[str]):
-    """What is asked; another program writes the file before the answer comes."""
+    """The question; another program writes the file before the answer comes."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path, self.text = path, text

@@ -16,11 +16,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Request, Response, json_response
 from tests.support.unhurried import PATIENCE
-from tests.transport.kustom import USERNAME
+from tests.transport.kustom import playground
 
 _ORDER = re.compile(r"/orders/([^/?]+)")
 
@@ -136,12 +136,7 @@ class Upstream:
     @property
     def settings(self) -> dict[str, str]:
         """Settings that make a server take this for the playground."""
-        return {
-            "KUSTOM_ENVIRONMENT": "playground",
-            "KUSTOM_API_URL": self.url,
-            "KUSTOM_USERNAME": USERNAME,
-            "KUSTOM_API_KEY": API_KEY,
-        }
+        return playground(self.url)
 
     def writes(self, order_id: str, *steps: Step) -> None:
         """Plan the next writes to this order, instead of anything planned before."""

@@ -1,17 +1,13 @@
 """Money taken and given back: headers, arithmetic, and which capture a refund belongs to."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import Response
-from tests.support.direct import ask
-
-MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+from tests.support.direct import ask, error, shop
 
 
 def line(reference: str, amount: int, **more: Any) -> dict[str, Any]:
@@ -22,16 +18,6 @@ def line(reference: str, amount: int, **more: Any) -> dict[str, Any]:
         "unit_price": amount,
         "total_amount": amount,
     } | more
-
-
-def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:
-    simulator = Simulator(clock=lambda: MORNING, seeds=(), switches=switches)
-    record = simulator.add_order(given)
-    return simulator, record, f"/orders/{record.order['order_id']}"
-
-
-def error(response: Response) -> tuple[int, str]:
-    return response.status, response.json()["error_code"]
 
 
 def booked(record: StoredOrder) -> list[int]:

@@ -1,29 +1,14 @@
 """The calls about an order as a whole, as a client sees them."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from kustom_mcp.simulator.app import Simulator
-from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
-from kustom_mcp.simulator.wire import Response
-from tests.support.direct import ask
+from tests.support.direct import ask, error, shop
 from tests.support.documentation_lines import TOMATOES
 
-MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 LINE = {"reference": "A", "name": "Thing", "quantity": 1, "unit_price": 1000, "total_amount": 1000}
-
-
-def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:
-    simulator = Simulator(clock=lambda: MORNING, seeds=(), switches=switches)
-    record = simulator.add_order(given)
-    return simulator, record, f"/orders/{record.order['order_id']}"
-
-
-def error(response: Response) -> tuple[int, str]:
-    return response.status, response.json()["error_code"]
 
 
 def test_an_unknown_order_is_not_there() -> None:

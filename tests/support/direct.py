@@ -2,11 +2,16 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 from kustom_mcp.simulator.app import API_KEY, KEY_HEADER, Simulator
 from kustom_mcp.simulator.control import handle
+from kustom_mcp.simulator.store import StoredOrder
+from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import JSON_TYPE, Request, Response
+
+MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
 
 def credentials(user: str = "demo", key: str = API_KEY) -> str:
@@ -27,3 +32,15 @@ def ask(
         content = json.dumps(body).encode()
     target = path if path.startswith("/sandbox") else "/ordermanagement/v1" + path
     return handle(simulator, Request(method, target, headers, content))
+
+
+def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:
+    """A simulator of one order on that morning, the order, and its path."""
+    simulator = Simulator(clock=lambda: MORNING, seeds=(), switches=switches)
+    record = simulator.add_order(given)
+    return simulator, record, f"/orders/{record.order['order_id']}"
+
+
+def error(response: Response) -> tuple[int, str]:
+    """The status and the error code of a refusal."""
+    return response.status, response.json()["error_code"]

@@ -18,6 +18,16 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 Verdict = Literal["applied", "already", "here", "there"]
 """The fate of an operation in a state: refused `here` without sending, or `there` by Kustom, or done."""
 
+OF_A_CAPTURE: dict[str, Verdict] = {
+    "AUTHORIZED": "here",
+    "PART_CAPTURED": "applied",
+    "CAPTURED": "applied",
+    "CANCELLED": "here",
+    "EXPIRED": "there",
+    "CLOSED": "applied",
+}
+"""Verdicts of what is done to a capture, also of an order that has none."""
+
 TEN_CUPS = {"reference": "CUP", "name": "Cup", "quantity": 10, "unit_price": 1000, "tax_rate": 2500}
 DHL = {
     "shipping_company": "DHL US",

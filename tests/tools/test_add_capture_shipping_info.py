@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.conversation import MODES, Mode, demo, write
-from tests.tools.steady import DHL, facts, first_capture, in_every_state, steady, summed_up, without
+from tests.tools.steady import DHL, OF_A_CAPTURE, facts, first_capture, in_every_state, steady, summed_up, without
 
 ORDER = demo("captured-sek")
 
@@ -46,14 +46,7 @@ async def test_an_order_without_captures_has_no_place_for_it() -> None:
         await in_every_state(
             talk,
             "add_capture_shipping_info",
-            {
-                "AUTHORIZED": "here",
-                "PART_CAPTURED": "applied",
-                "CAPTURED": "applied",
-                "CANCELLED": "here",
-                "EXPIRED": "there",
-                "CLOSED": "applied",
-            },
+            OF_A_CAPTURE,
             capture=True,
             shipping_info=[DHL],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.conversation import MODES, Mode, demo, write
-from tests.tools.steady import NOBODY, NOT_FOUND, facts, first_capture, in_every_state, steady, summed_up
+from tests.tools.steady import NOBODY, NOT_FOUND, OF_A_CAPTURE, facts, first_capture, in_every_state, steady, summed_up
 
 ORDER = demo("captured-sek")
 
@@ -49,14 +49,7 @@ async def test_an_order_without_captures_has_no_message() -> None:
         await in_every_state(
             talk,
             "trigger_send_out",
-            {
-                "AUTHORIZED": "here",
-                "PART_CAPTURED": "applied",
-                "CAPTURED": "applied",
-                "CANCELLED": "here",
-                "EXPIRED": "there",
-                "CLOSED": "applied",
-            },
+            OF_A_CAPTURE,
             capture=True,
         )
 

@@ -34,6 +34,16 @@ def demo(name: str) -> str:
     return next(seed.order_id for seed in demo_orders() if seed.name == name)
 
 
+def playground(url: str) -> dict[str, str]:
+    """Settings that make a server take the simulator at an address for the playground."""
+    return {
+        "KUSTOM_ENVIRONMENT": "playground",
+        "KUSTOM_API_URL": url,
+        "KUSTOM_USERNAME": USERNAME,
+        "KUSTOM_API_KEY": API_KEY,
+    }
+
+
 class Playground(Protocol):
     """The address that a server takes for the playground."""
 
@@ -51,12 +61,7 @@ class Kustom:
     @property
     def settings(self) -> dict[str, str]:
         """Settings that make a server take this for the playground."""
-        return {
-            "KUSTOM_ENVIRONMENT": "playground",
-            "KUSTOM_API_URL": self.url,
-            "KUSTOM_USERNAME": USERNAME,
-            "KUSTOM_API_KEY": API_KEY,
-        }
+        return playground(self.url)
 
     @property
     def account(self) -> str:

@@ -109,6 +109,13 @@ class Pipe:
         answer = await self.answer(messages[-1]["id"])
         return answer["result"]["structuredContent"]
 
+    def end(self, how: signal.Signals | None) -> None:
+        """End the server by a signal, or without one by the end of its stdin."""
+        if how is None:
+            self.close()
+        else:
+            self.signal(how)
+
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 

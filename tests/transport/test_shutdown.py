@@ -69,11 +69,7 @@ class Refunding:
         return self.pipe.answers["refund"]["result"]["structuredContent"]
 
     def end(self, how: signal.Signals | None) -> None:
-        """By a signal, or by closing stdin."""
-        if how is None:
-            self.pipe.close()
-        else:
-            self.pipe.signal(how)
+        self.pipe.end(how)
 
     async def begun(self) -> None:
         """Wait until the server has begun to end."""
@@ -113,10 +109,7 @@ async def test_an_idle_server_ends(how: signal.Signals | None, kustom: Kustom, t
     async with spawned(kustom, tmp_path) as pipe:
         await pipe.send(*HANDSHAKE)
         await pipe.answer("hello")
-        if how is None:
-            pipe.close()
-        else:
-            pipe.signal(how)
+        pipe.end(how)
         code = await pipe.ended()
     assert (code, pipe.stderr) == (0, "")
 

@@ -79,8 +79,8 @@ async def _pieces(
                         asked.add(order_id)
                         yield Piece(len(asked), order_id, known_by)
             except OmsError as error:
-                failure = unsettled(error, payout=False)
-                stop(f"{failure.message} {failure.next_step}")
+                told = unsettled(error, payout=False)
+                stop(f"{told.message} {told.next_step}")
 
 
 def _words(counts: Counter[ReadOutcome]) -> str:

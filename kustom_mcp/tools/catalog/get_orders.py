@@ -27,7 +27,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     """Check, review or compare several orders at once, a list or in bulk, 100 at most: which to ship, which expire,
     an overview table, and totals per currency."""
     rows: dict[str, dict[str, Json]] = {}
-    failures: list[ToolError] = []
+    errors: list[ToolError] = []
     totals, now = order_facts.OrderTotals(), call.app.now()
     left = iter(order_ids)
 
@@ -38,20 +38,20 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
                 order = await call.order(order_id)
                 rows[order_id] = order_facts.row("ok", order, now=now)
                 totals.add(order)
-            except ToolError as failure:
-                rows[order_id] = {"outcome": failure.ends, "order_id": order_id, "error": failure.code.value}
-                failures.append(failure)
+            except ToolError as error:
+                rows[order_id] = {"outcome": error.ends, "order_id": order_id, "error": error.code.value}
+                errors.append(error)
             await call.context.session.report_progress(len(rows), len(order_ids))
 
     async with anyio.create_task_group() as group:
         for _ in range(AT_ONCE):
             group.start_soon(read_what_is_left)
-    if len(failures) == len(order_ids) and failures[0].code is not Code.NOT_FOUND:
-        raise failures[0]
-    missing = f" {len(failures)} could not be read: see `error` in their rows." if failures else ""
+    if len(errors) == len(order_ids) and errors[0].code is not Code.NOT_FOUND:
+        raise errors[0]
+    missing = f" {len(errors)} could not be read: see `error` in their rows." if errors else ""
     payload = {
         "orders": [rows[order_id] for order_id in order_ids],
         "totals": totals.listed(),
         "now": now.isoformat(timespec="seconds"),
     }
-    return Result("ok", f"Read {len(order_ids) - len(failures)} of {len(order_ids)} orders.{missing}", payload=payload)
+    return Result("ok", f"Read {len(order_ids) - len(errors)} of {len(order_ids)} orders.{missing}", payload=payload)

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kustom_mcp.calls.policy import PRINCIPAL
+from kustom_mcp.schema.result import NOTHING_SENT
 from kustom_mcp.transport.oauth.jwks import INTERVAL, KeysUnavailable
 from kustom_mcp.transport.oauth.metadata import Resource, challenge
 from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, TokenRefused
@@ -81,7 +82,7 @@ class BearerAuth:
         return None, receive
 
     def _too_narrow(self, scope: Scope, needed: str) -> JSONResponse:
-        said = f"The access token lacks a scope. Needed: {needed}. Nothing was sent."
+        said = f"The access token lacks a scope. Needed: {needed}. {NOTHING_SENT}"
         return self._refusal(scope, 403, said, "insufficient_scope", needed)
 
     def _refusal(self, scope: Scope, status: int, said: str, error: str = "", needed: str = READ) -> JSONResponse:
@@ -94,13 +95,13 @@ class BearerAuth:
 
 
 def _unavailable() -> JSONResponse:
-    said = "Whether the access token is good cannot be told now: its issuer does not answer. Nothing was sent."
+    said = f"Whether the access token is good cannot be told now: its issuer does not answer. {NOTHING_SENT}"
     headers = {"retry-after": str(int(INTERVAL)), "cache-control": "no-store"}
     return JSONResponse({"error": "temporarily_unavailable", "error_description": said}, 503, headers)
 
 
 def _too_long() -> JSONResponse:
-    said = f"The request is longer than {MAX_BODY} bytes. Nothing was sent."
+    said = f"The request is longer than {MAX_BODY} bytes. {NOTHING_SENT}"
     return JSONResponse({"error": "invalid_request", "error_description": said}, 413, {"connection": "close"})
 
 
