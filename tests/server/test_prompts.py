@@ -31,11 +31,13 @@ from mcp.types import (
 )
 
 from kustom_mcp.api.models import STATUSES
+from kustom_mcp.money import tax_of
 from kustom_mcp.schema.arguments import Include
 from kustom_mcp.schema.output_schema import PAYLOADS, output_schema
 from kustom_mcp.schema.result import OUTCOMES, Code
 from kustom_mcp.server import resources
 from kustom_mcp.server.prompts import LIMIT, ORDER_TEMPLATE, PROMPTS, PromptBook, find_folder, parse
+from kustom_mcp.tools.amounts import FEE_MARKETS
 from kustom_mcp.tools.catalog import CATALOG
 
 FOLDER = Path(__file__).parents[2] / "prompts"
@@ -68,7 +70,6 @@ WIRE_FIELDS = set(
     )
 )
 CAPITALS = set(STATUSES) | {"ACCEPTED", "PENDING", "SEK", "SKU"}
-COUNTRIES = "AT, AU, CZ, DE, DK, ES, FI, FR, GR, IE, IT, NL, NO, PT, SE"
 
 
 def fields_of(schema: Mapping[str, Any]) -> set[str]:
@@ -79,7 +80,7 @@ def fields_of(schema: Mapping[str, Any]) -> set[str]:
     return found | set(schema.get("enum", ())) | (fields_of(schema["items"]) if "items" in schema else set())
 
 
-INNER_FIELDS = {"tool", "max_amount", "why", "error_code", "correlation_id"}
+INNER_FIELDS = {"tool", "max_amount", "why", "error_code", "correlation_id", "left"}
 """Fields of the parts that the output schema leaves as plain objects."""
 
 ENVELOPE = output_schema([], writes=True, gated=True)
@@ -250,18 +251,19 @@ def test_explain_error_knows_every_code() -> None:
     assert [code for code in Code if code not in body] == []
 
 
-def test_the_return_fee_example_adds_up_and_names_the_countries() -> None:
-    body = PROMPTS.pages["refund-return"].body
-    fenced = re.search(r"```json\n(.*?)```", body, re.DOTALL)
-    assert fenced is not None
-    example = json.loads(fenced[1])
-    assert example["refunded_amount"] == sum(line["total_amount"] for line in example["order_lines"])
-    for line in example["order_lines"]:
-        assert line["total_amount"] == line["quantity"] * line["unit_price"]
-        net = line["total_amount"] * 10000 / (10000 + line["tax_rate"])
-        assert abs(line["total_amount"] - net - line["total_tax_amount"]) <= 1
-    assert example["order_lines"][-1]["type"] == "return_fee"
-    assert COUNTRIES in body
+@pytest.mark.parametrize("name", ["refund-return", "remove-items", "ship-and-capture"])
+def test_a_prompt_about_goods_lets_the_server_do_the_sums(name: str) -> None:
+    body = PROMPTS.pages[name].body
+    assert "computed" in body
+    assert "order_lines" not in body
+    assert len(body.encode()) < 4_200
+
+
+def test_the_reference_says_where_a_return_fee_is_possible_and_its_example_adds_up() -> None:
+    text = (FOLDER.parent / "kustom_mcp" / "data" / "reference" / "money.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\b[A-Z]{2}\b", text.split("single capture, in")[1])) == FEE_MARKETS
+    fee = json.loads(text[text.index('{"type": "return_fee"') :].split("\n\n")[0])
+    assert fee["total_tax_amount"] == tax_of(fee["total_amount"], fee["tax_rate"])
 
 
 # Where they are found
