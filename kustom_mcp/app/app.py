@@ -76,6 +76,8 @@ class App:
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     concurrency: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
     rate_limiter: RateLimiter | None = None
+    callers_differ: bool = False
+    """Whether callers have tokens, so that an answer for one is not for all."""
     draining: bool = False
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
     _running: set[object] = field(default_factory=set[object])

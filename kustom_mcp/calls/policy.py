@@ -10,15 +10,15 @@ import copy
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 import anyio
 
-from kustom_mcp.money import show
+from kustom_mcp.money import Ceilings, show
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import ANY, CARRIERS, carriers, host_of, is_within
 from kustom_mcp.settings.settings import ConfigError, Settings
@@ -41,9 +41,22 @@ TOOLSETS = (*DEFAULT_TOOLSETS, "settlements", "klarna")
 TOKEN = "token"
 """Stands for a setting where the access token's scopes or orders refuse a caller."""
 
+PEOPLE = "KUSTOM_PEOPLE_FILE"
+
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
 """The fields of a request that move money, each with the kind that has a spending limit a day."""
 
+
+Source = Literal["operator", "token", "issuer", "people", "customer"]
+"""The origin of a caller's rights: the process itself, the static token, an issuer, the people file, or a customer
+token, whose holder is the customer."""
+_READ_ONLY: Mapping[Source, str] = {
+    "issuer": "the caller's access token lacks the scope orders:write",
+    "people": "the caller may not write (`may` in KUSTOM_PEOPLE_FILE)",
+    "customer": "the caller's customer token is for reading",
+}
+
+_DECIDED_BY: Mapping[Source, str] = {"issuer": "the scopes of a token", "people": "KUSTOM_PEOPLE_FILE"}
 
 PRINCIPAL = "kustom.principal"
 """The key of the principal in the ASGI scope of an HTTP request."""
@@ -54,15 +67,22 @@ class Principal:
     """A caller, and how far the call reaches: on stdio the user of the operating system, over HTTP what a token says.
 
     `name` is the one name of the caller for people, in the journal and nowhere else: that user, "token" for the static
-    token, the person claim of an access token. `identity`, the same as `name` where it is not given, is what codes,
-    sessions and counts are bound to: two ways in may know one name. `writes`: whether tools that change something may
-    be called. `orders`: the order ids that exist for this caller, None for all.
+    token, the name in the people file, the person claim of an access token. `identity`, the same as `name` where it is
+    not given, is what codes, sessions and counts are bound to: two ways in may know one name.
+
+    `writes`: whether tools that change something may be called. `orders`: the order ids that exist for this caller,
+    `shops`: the shops; None for all. `max_amount`: ceilings of one write, beside those of the server. `renew` returns
+    the caller with the rights of this moment, None where there are none any more; without it rights last for the call.
     """
 
     name: str
     writes: bool = True
     orders: frozenset[str] | None = None
     identity: str = ""
+    source: Source = "operator"
+    shops: frozenset[str] | None = None
+    max_amount: Ceilings | None = None
+    renew: Callable[[], Principal | None] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.identity:
@@ -113,8 +133,6 @@ class Policy:
 
     def for_caller(self, principal: Principal) -> Policy:
         """Narrow the policy to the rights of this caller."""
-        if principal.writes and principal.orders is None:
-            return self
         policy = copy.copy(self)
         policy._principal = principal
         return policy
@@ -129,17 +147,18 @@ class Policy:
         if facts.writes and not self._settings.writes_allowed:
             return "the server is read-only (KUSTOM_WRITES=allow opens it)"
         if facts.writes and not self._principal.writes:
-            return "the caller's access token lacks the scope orders:write"
+            return _READ_ONLY.get(self._principal.source, "the caller may not write")
         if tool not in self._selected:
             return f"switched off (add {facts.toolset} or {tool} to KUSTOM_TOOLS)"
         return None
 
     def require(self, tool: str) -> None:
-        """Refuse a tool that is switched off. ToolError NOT_PERMITTED."""
+        """Refuse a tool that is switched off, by the rights that the caller has now. ToolError NOT_PERMITTED."""
+        self._renew()
         why = self.why_off(tool)
         if why:
             setting = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), TOKEN)
-            how = "the scopes of a token" if setting == TOKEN else setting
+            how = _DECIDED_BY.get(self._principal.source, "the rights of a token") if setting == TOKEN else setting
             raise ToolError(
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
@@ -147,6 +166,20 @@ class Policy:
                 next_step=f"Tell the person that the operator of this server decides this with {how}.",
                 setting=setting,
             )
+
+    def _renew(self) -> None:
+        """Take the rights of this moment: a person may have been removed while a call waited."""
+        if self._principal.renew is None:
+            return
+        now = self._principal.renew()
+        if now is None:
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "The token of this caller is not good any more.",
+                next_step="Tell the person that the operator of this server has ended it.",
+                setting=TOKEN,
+            )
+        self._principal = now
 
     def hidden_by(self, order_id: str) -> str | None:
         """The cause that hides this order, KUSTOM_ORDER_SCOPE or TOKEN; None when it is in scope."""
@@ -174,15 +207,21 @@ class Policy:
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. ToolError LIMIT_EXCEEDED."""
         ceilings = self._settings.max_amount
-        limit = ceilings.limit(currency) if ceilings else None
+        self._hold(amount, currency, field, ceilings.limit(currency) if ceilings else None, "KUSTOM_MAX_AMOUNT")
+        own = self._principal.max_amount
+        if own is not None:  # a currency that it does not name has no room at all
+            self._hold(amount, currency, field, own.limit(currency) or 0, PEOPLE)
+
+    @staticmethod
+    def _hold(amount: int, currency: str, field: str, limit: int | None, setting: str) -> None:
         if limit is not None and amount > limit:
             raise ToolError(
                 Code.LIMIT_EXCEEDED,
                 f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
-                "(KUSTOM_MAX_AMOUNT).",
+                f"({setting if setting != PEOPLE else f'max_amount in {PEOPLE}'}).",
                 field=field,
                 next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
-                setting="KUSTOM_MAX_AMOUNT",
+                setting=setting,
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:

@@ -3,10 +3,12 @@ for."""
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,6 +82,8 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         return audit.run(None, loaded.settings)
     if given.command == "book":
         return book.run(given, loaded.settings, loaded.telemetry)
+    if given.command == "people":
+        return _people(given, loaded)
     from kustom_mcp.cli import serve
 
     orders: int = getattr(given, "orders", 0)
@@ -89,6 +93,49 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
         return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders)
     return serve.run(loaded.settings, loaded.telemetry, orders)
+
+
+def _people(given: Namespace, loaded: Loaded) -> int:
+    from kustom_mcp.cli import people
+
+    if given.action == "list":
+        return people.run_list(loaded.settings)
+    if given.action == "remove":
+        return people.run_remove(loaded.settings, given.name, older=given.older)
+    options = {
+        "may": _toml_list(given.may),
+        "shops": _toml_list(given.shops),
+        "max_amount": json.dumps(given.max_amount) if given.max_amount else "",
+        "expires": given.expires,
+    }
+    return people.run_add(loaded.settings, given.name, {name: value for name, value in options.items() if value})
+
+
+def _toml_list(given: str | None) -> str:
+    return json.dumps([item.strip() for item in given.split(",")]) if given else ""
+
+
+def _add_people(commands: Any, after: _Parser) -> None:
+    """The options of `people`."""
+    people = commands.add_parser("people", parents=[after], help="who may call `serve --http` (KUSTOM_PEOPLE_FILE)")
+    actions = people.add_subparsers(dest="action", metavar="ACTION", required=True, parser_class=_Parser)
+    add = actions.add_parser("add", parents=[after], help="add a person and print their token, once")
+    add.add_argument("name", type=_name, metavar="NAME", help="a person who is there gets a second token")
+    add.add_argument("--may", metavar="RIGHTS", help="comma list of read, write and customers, default read")
+    add.add_argument("--shops", metavar="NAMES", help="comma list of shops, default all")
+    add.add_argument("--max-amount", metavar="AMOUNTS", help="most of one write in minor units, like SEK:200000")
+    add.add_argument("--expires", type=_day, metavar="DATE", help="last day of the token, like 2027-06-30")
+    actions.add_parser("list", parents=[after], help="the people and their rights")
+    remove = actions.add_parser("remove", parents=[after], help="take a person out")
+    remove.add_argument("name", type=_name, metavar="NAME")
+    remove.add_argument("--older", action="store_true", help="end only the older of two tokens")
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise ArgumentTypeError("the date is like 2027-06-30") from None
 
 
 def _install(commands: Any, after: _Parser) -> None:
@@ -176,6 +223,7 @@ def parse(argv: Sequence[str]) -> Namespace:
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
     book.add(commands, _Parser, after, of_host)
+    _add_people(commands, after)
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -35,10 +35,13 @@ def run_http(
     settings: Settings, host: str, port: int, telemetry: Mapping[str, str] | None = None, orders: int = 0
 ) -> int:
     """Serve over HTTP until a signal comes. ConfigError where it may not, or cannot, listen there."""
+    from kustom_mcp.settings.people import PeopleFile
+    from kustom_mcp.transport.http.access import require_access
     from kustom_mcp.transport.http.app import PATH, listen, serve_http
-    from kustom_mcp.transport.oauth.tokens import require_access
 
     require_access(settings, host)
+    if settings.people_file is not None:
+        PeopleFile(settings.people_file)  # a wrong one is told before anything starts
     try:
         listener = listen(host, port)
     except OSError as error:

@@ -93,13 +93,19 @@ class Handlers:
         """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
         return listing(self.policy.listed, self.gate.mode, self.app.settings.schemas)
 
+    @cached_property
+    def reading_tools(self) -> dict[str, dict[str, Json]]:
+        """The same for callers who may not write."""
+        return listing(self.policy.for_caller(Principal("reader", writes=False)).listed, self.gate.mode)
+
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
         return tool["inputSchema"] if tool else None
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        tools = list(self.tools.values())
-        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": "public"}
+        tools = list((self.tools if self._principal(ctx).writes else self.reading_tools).values())
+        scope = "private" if self.app.callers_differ else "public"
+        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": scope}
         return cast("ListToolsResult", listed)
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:

@@ -29,8 +29,10 @@ PREFIX = "KUSTOM_"
 TELEMETRY = "OTEL_"  # names that are OpenTelemetry's, not ours
 FIRST = 6  # so many settings matter first
 _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
-_PROTECTS = re.compile(r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|HTTP_.+|OAUTH_.+)")
-_LATER = frozenset(f"{PREFIX}{name}" for name in ("SHOPS_FILE", "PEOPLE_FILE", "BOOK_PEOPLE"))
+_PROTECTS = re.compile(
+    r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|PEOPLE_FILE|HTTP_.+|OAUTH_.+)"
+)
+_LATER = frozenset(f"{PREFIX}{name}" for name in ("SHOPS_FILE", "BOOK_PEOPLE"))
 """Settings that documents of later versions name."""
 GONE: Mapping[str, str] = dict.fromkeys(
     ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),
@@ -295,39 +297,54 @@ def _from_pipe(setting: str, path: Path, limit: int) -> bytes:
     return data
 
 
-class _SecretFile(ABC, Generic[T]):
-    """A secret of a server that runs, read again when its file has changed.
+class WatchedFile(ABC, Generic[T]):
+    """The value in a file of a server that runs, read again when the file changes. `setting` names the file; `now`: the
+    value until then.
 
-    A value that may not be used, or cannot be read, is reported on stderr, and the one before stays in use: the file
+    Content that may not be used, or cannot be read, is reported on stderr, and the value before stays in use: the file
     may be in the middle of being written. A pipe is read once, and a file that has been removed has not changed.
     """
 
     what: str
-    """The secret's name for the operator."""
+    """The name of the value for the operator."""
 
-    def __init__(self, name: str, path: Path | None, now: T) -> None:
-        self._name = name
+    def __init__(self, setting: str, path: Path | None, now: T) -> None:
+        self.setting = setting
         self._path = path.expanduser() if path else None
         self._now = now
         self._seen = _version(self._path)
 
     @abstractmethod
-    def _taken(self, text: str) -> T:
-        """Turn a clean text into the secret. ConfigError, ValueError where it may not be used."""
+    def _read(self, path: Path) -> T:
+        """Read the value. ConfigError, ValueError where it may not be used."""
 
     def __call__(self) -> T:
-        """Return the secret as it is now."""
+        """Return the value as it is now."""
         found = _version(self._path)
         if self._path is not None and found and found != self._seen:
             self._seen = found
-            setting = f"{PREFIX}{self._name.upper()}_FILE"
             try:
-                self._now = self._taken(_read_secret(setting, self._name, self._path))
+                self._now = self._read(self._path)
             except ConfigError as error:
                 log.error("%s The %s from before is used on.", error, self.what)
             except ValueError as error:
-                log.error("%s: %s The %s from before is used on.", setting, error, self.what)
+                log.error("%s: %s The %s from before is used on.", self.setting, error, self.what)
         return self._now
+
+
+class _SecretFile(WatchedFile[T]):
+    """A secret of a server that runs, read again when its file has changed."""
+
+    def __init__(self, name: str, path: Path | None, now: T) -> None:
+        super().__init__(f"{PREFIX}{name.upper()}_FILE", path, now)
+        self._name = name
+
+    @abstractmethod
+    def _taken(self, text: str) -> T:
+        """Turn a clean text into the secret. ConfigError, ValueError where it may not be used."""
+
+    def _read(self, path: Path) -> T:
+        return self._taken(_read_secret(self.setting, self._name, path))
 
 
 class KeyFile(_SecretFile[SecretStr]):

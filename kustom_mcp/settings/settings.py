@@ -191,6 +191,11 @@ class Settings(BaseModel):
     http_token_file: Path | None = Field(
         default=None, description="File to read the bearer token from, instead of KUSTOM_HTTP_TOKEN."
     )
+    people_file: Path | None = Field(
+        default=None,
+        description="File of the people who may call `serve --http`, each with a token, rights and ceilings of their "
+        "own; private, and read again when it changes. The command `people` makes it.",
+    )
     oauth_issuer: Annotated[str, AfterValidator(validators.base_url)] = Field(
         default="",
         description="Issuer of the JWT access tokens that callers of `serve --http` must send, instead of a static "
@@ -369,7 +374,9 @@ def fields_of(*kinds: type) -> frozenset[str]:
 SECRETS = fields_of(SecretStr) | {"username"}
 LISTS = fields_of(tuple, frozenset, Ceilings)
 """Settings that are written as a comma list."""
-HTTP_ONLY = frozenset(name for name in Settings.model_fields if name.startswith(("drain", "http_", "oauth_", "hooks_")))
+HTTP_ONLY = frozenset(
+    name for name in Settings.model_fields if name.startswith(("drain", "http_", "people_", "oauth_", "hooks_"))
+)
 """Settings that mean nothing over stdio."""
 
 

@@ -122,8 +122,12 @@ def _checked(value: object, good: Callable[[str], object], what: str) -> object:
     return found
 
 
+def is_order_id(text: str) -> bool:
+    return _UUID.fullmatch(text) is not None
+
+
 def order_ids(value: object) -> object:
-    return _checked(lower(value), _UUID.fullmatch, "an order id (a UUID)")
+    return _checked(lower(value), is_order_id, "an order id (a UUID)")
 
 
 def tracking_hosts(value: object) -> object:

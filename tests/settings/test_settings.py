@@ -29,7 +29,7 @@ PROTECTING = {
     f"KUSTOM_{name}"
     for name in (
         *("WRITES", "TOOLS", "CONFIRM", "MAX_AMOUNT", "MAX_DAILY", "ORDER_SCOPE", "TRACKING_HOSTS", "PII"),
-        *("HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_HOSTS", "HTTP_ORIGINS", "HTTP_SESSIONS"),
+        *("PEOPLE_FILE", "HTTP_TOKEN", "HTTP_TOKEN_FILE", "HTTP_HOSTS", "HTTP_ORIGINS", "HTTP_SESSIONS"),
         *("OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_JWKS_URL", "OAUTH_REQUIRE", "OAUTH_PERSON"),
     )
 }
@@ -399,7 +399,7 @@ def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
         load({"KUSTOM_WRITE": "${WRITES}"})
 
 
-@pytest.mark.parametrize("name", ["KUSTOM_PEOPLE_FILE", "kustom_shops_file"])
+@pytest.mark.parametrize("name", ["KUSTOM_BOOK_PEOPLE", "kustom_shops_file"])
 def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: This version does not know it yet"):
         load({name: "CANARY"})

@@ -38,10 +38,10 @@ from kustom_mcp.calls.confirmation import operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.transport.http.access import Callers, access_for
 from kustom_mcp.transport.http.request_guard import RequestGuard
 from kustom_mcp.transport.oauth.metadata import metadata_routes
 from kustom_mcp.transport.oauth.middleware import BearerAuth
-from kustom_mcp.transport.oauth.tokens import Access, access_for
 from kustom_mcp.transport.shutdown import end_on_signals
 from kustom_mcp.transport.webhooks.endpoint import webhook_routes
 from kustom_mcp.transport.webhooks.queue import EventQueue
@@ -82,7 +82,7 @@ class LoopbackOrigins:
         return isinstance(origin, str) and self.PATTERN.fullmatch(origin) is not None
 
 
-def web_app(app: App, port: int, access: Access | None, server: Server[App] | None = None) -> Starlette:
+def web_app(app: App, port: int, access: Callers | None, server: Server[App] | None = None) -> Starlette:
     """The ASGI app of a server that listens on this port. `access`: who may call; `server`: one built already."""
     settings = app.settings
     manager = StreamableHTTPSessionManager(
@@ -125,8 +125,9 @@ def web_app(app: App, port: int, access: Access | None, server: Server[App] | No
         endpoint: ASGIApp = _LocalOperator(manager.asgi_app)
     else:
         # One static token is everybody's, so it has no pace of its own; nor has this machine without a token.
-        app.rate_limiter = RateLimiter() if access.issued else RateLimiter(each=ALL_CALLS)
-        several = access.issued and settings.http_sessions == "on"
+        app.rate_limiter = RateLimiter(each=ALL_CALLS) if access.together else RateLimiter()
+        app.callers_differ = True
+        several = not access.together and settings.http_sessions == "on"
         inside = _SessionPace(manager.asgi_app) if several else manager.asgi_app
         endpoint = BearerAuth(inside, access, writing=WRITING, audience=settings.oauth_audience)
     mcp_endpoint = guarded(endpoint)

@@ -1,8 +1,9 @@
 """Bearer authentication in front of the MCP endpoint: a request without a good token ends here.
 
 A request that passes carries a Principal, and the user that the SDK binds sessions and `requestState` to; the token
-itself is removed, so that no later code can log it or send it on. Tools that write are refused here already, because a
-host can ask its user for a wider token on a 403, and on a tool result it cannot. The tools refuse them once more.
+itself is removed, so that no later code can log it or send it on. Where an issuer gives the tokens, tools that write
+are refused here already, because a host can ask its user for a wider token on a 403, and on a tool result it cannot.
+The tools refuse them once more.
 """
 
 from __future__ import annotations
@@ -69,9 +70,10 @@ class BearerAuth:
             return self._refusal(scope, 401, str(refused), "invalid_token"), receive
         except KeysUnavailable:
             return _unavailable(), receive
+        from_issuer = grant.principal.source == "issuer"
         if READ not in grant.scopes:
-            return self._too_narrow(scope, READ), receive
-        if not grant.principal.writes and scope["method"] == "POST":
+            return self._too_narrow(scope, READ) if from_issuer else self._may_not_read(scope), receive
+        if from_issuer and not grant.principal.writes and scope["method"] == "POST":
             body = await _whole(receive)
             if body is None:
                 return _too_long(), receive
@@ -84,6 +86,10 @@ class BearerAuth:
     def _too_narrow(self, scope: Scope, needed: str) -> JSONResponse:
         said = f"The access token lacks a scope. Needed: {needed}. {NOTHING_SENT}"
         return self._refusal(scope, 403, said, "insufficient_scope", needed)
+
+    def _may_not_read(self, scope: Scope) -> JSONResponse:
+        said = "The caller may not read orders (`may` in KUSTOM_PEOPLE_FILE). Nothing was sent."
+        return self._refusal(scope, 403, said, "insufficient_scope")
 
     def _refusal(self, scope: Scope, status: int, said: str, error: str = "", needed: str = READ) -> JSONResponse:
         """A response with 401 or 403. `error` is left out where the caller sent no token (RFC 6750, 3.1)."""

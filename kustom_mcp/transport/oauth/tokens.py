@@ -14,24 +14,18 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import jwt
 from pydantic import SecretStr
 
 from kustom_mcp.calls.policy import Principal
-from kustom_mcp.settings import validators
-from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.settings.private_toml import NAME, texts
 from kustom_mcp.text import clean
 from kustom_mcp.transport.oauth.algorithms import ALGORITHMS, SigningKey
-from kustom_mcp.transport.oauth.issuer import Issuer, same_issuer
-from kustom_mcp.transport.oauth.jwks import KeySet
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
+from kustom_mcp.transport.oauth.issuer import same_issuer
 
 READ: Final = "orders:read"
 WRITE: Final = "orders:write"
@@ -40,6 +34,7 @@ SCOPES: Final = (READ, WRITE)
 LONGEST_TOKEN: Final = 16 * 1024
 MOST_ORDERS: Final = 256
 """Order ids in one token. More would not fit into the longest token anyway."""
+MOST_SHOPS: Final = 256
 LEEWAY_SECONDS: Final = 30
 PERSON: Final = ("oid", "sub", "client_id", "azp")
 """The claims that may hold the person where no setting names one. The first is Entra's, whose `sub` differs from one
@@ -101,7 +96,7 @@ class StaticToken:
     async def grant(self, token: str) -> Grant:
         if not hmac.compare_digest(hashlib.sha256(token.encode()).digest(), self._digest):
             raise TokenRefused("The token is not the one that this server expects.")
-        return Grant(Principal("token", identity="http-token"), SCOPES, "http-token")
+        return Grant(Principal("token", identity="http-token", source="token"), SCOPES, "http-token")
 
     async def issuer(self) -> str:
         return ""
@@ -161,48 +156,15 @@ class IssuedTokens:
         if self._narrowed and orders is None:
             raise TokenRefused("The access token lacks the claim kustom_orders, which KUSTOM_OAUTH_REQUIRE asks for.")
         name = _person(claims, (self._person,) if self._person else PERSON)
-        principal = Principal(name, writes=WRITE in scopes, orders=orders, identity=who)
+        principal = Principal(
+            name, writes=WRITE in scopes, orders=orders, identity=who, source="issuer", shops=_shops(claims)
+        )
         return Grant(principal, scopes, by_client or who, self._issuer, int(claims["exp"]))
 
     def _digest(self, kind: str, value: str) -> str:
         """An identity: the same for every token of a subject, in every process."""
         text = json.dumps([self._issuer.removesuffix("/"), kind, value])
         return f"token-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
-
-
-def require_access(settings: Settings, host: str) -> None:
-    """Raise ConfigError when an HTTP server on this address would be open to other machines."""
-    if settings.http_token is None and not settings.oauth_issuer and not validators.is_loopback(host.lower()):
-        needed = "Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
-        raise ConfigError("KUSTOM_HTTP_TOKEN", needed)
-
-
-@asynccontextmanager
-async def access_for(
-    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
-) -> AsyncGenerator[Access | None]:
-    """Open access as the settings have it, for as long as the server runs. None: every caller that reaches it.
-
-    `transport` replaces the network to the issuer, in tests.
-    """
-    if settings.http_token is not None:
-        yield StaticToken(settings.http_token)
-    elif settings.oauth_issuer:
-        proxy = settings.proxy.get_secret_value() if settings.proxy else None
-        keys_url = settings.oauth_jwks_url
-        async with (
-            Issuer(settings.oauth_issuer, keys_url=keys_url, transport=transport, proxy=proxy) as issuer,
-            KeySet(issuer.read) as keys,
-        ):
-            yield IssuedTokens(
-                keys,
-                issuer=settings.oauth_issuer,
-                audience=settings.oauth_audience,
-                person=settings.oauth_person,
-                narrowed=settings.oauth_require == "orders",
-            )
-    else:
-        yield None
 
 
 def _header(token: str) -> dict[str, Any]:
@@ -252,6 +214,16 @@ def _person(claims: Mapping[str, Any], names: Sequence[str]) -> str:
     if not isinstance(given, str) or not 0 < len(given) <= LONGEST_NAME or clean(given, LONGEST_NAME) != given:
         raise TokenRefused("The claim with the name of the person (KUSTOM_OAUTH_PERSON) is missing or cannot be read.")
     return given
+
+
+def _shops(claims: Mapping[str, Any]) -> frozenset[str] | None:
+    """The shops that exist for the caller: all without the claim."""
+    if "kustom_shops" not in claims:
+        return None
+    given = texts(claims["kustom_shops"])
+    if given is None or len(given) > MOST_SHOPS or not all(map(NAME.fullmatch, given)):
+        raise TokenRefused("The claim kustom_shops of the access token is not a list of names of shops.")
+    return frozenset(given)
 
 
 def _orders(claims: Mapping[str, Any]) -> frozenset[str] | None:

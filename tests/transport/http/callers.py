@@ -32,6 +32,10 @@ class Callers:
         self._principals = principals
         self._manager = StreamableHTTPSessionManager(build_server(app), json_response=True)
 
+    def admit(self, who: str, principal: Principal) -> None:
+        """Know one more caller."""
+        self._principals[who] = principal
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         who = dict(scope["headers"]).get(b"who", b"").decode()
         if who in self._principals:
@@ -77,7 +81,7 @@ async def callers(simulator: Simulator | None = None, **settings: str) -> AsyncG
     known = {
         "all": Principal("all"),
         "other": Principal("other"),
-        "reader": Principal("reader", writes=False),
+        "reader": Principal("reader", writes=False, source="issuer"),
         "customer": Principal("customer", orders=frozenset({TOWEL})),
         "nobody": Principal("nobody", orders=frozenset()),
     }

@@ -18,7 +18,8 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import Settings
-from kustom_mcp.transport.oauth.tokens import Access, access_for
+from kustom_mcp.transport.http.access import access_for
+from kustom_mcp.transport.oauth.tokens import Access
 
 ISSUER = "https://login.example.com"
 AUDIENCE = "https://mcp.example.com/mcp"

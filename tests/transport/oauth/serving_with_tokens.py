@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.access import access_for
 from kustom_mcp.transport.http.app import listen, web_app
-from kustom_mcp.transport.oauth.tokens import access_for
 from tests.support.conversation import Mode
 from tests.support.unhurried import PATIENCE
 

@@ -10,8 +10,8 @@ import pytest
 from starlette.applications import Starlette
 
 from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.access import access_for
 from kustom_mcp.transport.oauth.metadata import WELL_KNOWN, Resource, metadata_routes
-from kustom_mcp.transport.oauth.tokens import access_for
 from tests.transport.oauth.issuing import AUDIENCE, ISSUER, KEYS, METADATA, Site, settings
 
 DOCUMENT = {

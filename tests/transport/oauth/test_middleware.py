@@ -19,8 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.settings.environment import load
+from kustom_mcp.transport.http.access import access_for
 from kustom_mcp.transport.oauth.middleware import MAX_BODY, WITHHELD, BearerAuth
-from kustom_mcp.transport.oauth.tokens import access_for
 from tests.transport.oauth.issuing import (
     AUDIENCE,
     ISSUER,
@@ -264,7 +264,9 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
         assert (await client.get("/mcp", headers=headers)).status_code == 200
     (scope,) = behind.scopes
     principal = scope[PRINCIPAL]
-    assert principal == Principal(SUBJECT, writes=False, orders=frozenset({ORDER}), identity=principal.identity)
+    assert principal == Principal(
+        SUBJECT, writes=False, orders=frozenset({ORDER}), identity=principal.identity, source="issuer"
+    )
     assert scope["auth"].scopes == ["openid", "orders:read"]
     user = scope["user"]
     assert isinstance(user, AuthenticatedUser)
@@ -286,7 +288,7 @@ async def test_those_behind_know_who_calls_but_not_the_token(scheme: str) -> Non
 async def test_the_static_token_lets_its_callers_write() -> None:
     async with guarded(STATIC) as (client, behind):
         await client.post("/mcp", headers=bearer("letmein"), json=REFUND)
-    assert behind.scopes[0][PRINCIPAL] == Principal("token", identity="http-token")
+    assert behind.scopes[0][PRINCIPAL] == Principal("token", identity="http-token", source="token")
     assert "letmein" not in repr(behind.scopes)
     assert get_access_token() is None
 

@@ -20,7 +20,7 @@ async def test_a_client_with_the_token_works_as_ever(mode: Mode) -> None:
         answer = await client.call_tool("kustom_cancel_order", {"order_id": demo("authorized-sek")})
     assert answer.structured_content is not None
     assert answer.structured_content["outcome"] == "confirmation_required"
-    assert set(served.callers) == {Principal("token", identity="http-token")}
+    assert set(served.callers) == {Principal("token", identity="http-token", source="token")}
     assert not any(b"authorization" in names for names in served.headers)
 
 

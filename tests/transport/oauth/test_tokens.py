@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.transport.http.access import access_for, require_access
 from kustom_mcp.transport.oauth.jwks import KeysUnavailable
 from kustom_mcp.transport.oauth.tokens import (
     LONGEST_TOKEN,
@@ -33,8 +34,6 @@ from kustom_mcp.transport.oauth.tokens import (
     Grant,
     StaticToken,
     TokenRefused,
-    access_for,
-    require_access,
 )
 from tests.transport.oauth.issuing import (
     AUDIENCE,
@@ -214,7 +213,8 @@ async def test_a_good_token_gives_its_rights() -> None:
     grant = await granted(token(exp=expires))
     name = hashlib.sha256(json.dumps([ISSUER, "subject", SUBJECT]).encode()).hexdigest()[:20]
     client = hashlib.sha256(json.dumps([ISSUER, "client", "chat"]).encode()).hexdigest()[:20]
-    assert grant == Grant(Principal(SUBJECT, identity=f"token-{name}"), SCOPES, f"token-{client}", ISSUER, expires)
+    anna = Principal(SUBJECT, identity=f"token-{name}", source="issuer")
+    assert grant == Grant(anna, SCOPES, f"token-{client}", ISSUER, expires)
 
 
 @pytest.mark.parametrize(
@@ -387,8 +387,9 @@ async def test_the_issuer_s_own_spelling_is_told() -> None:
 
 async def test_the_static_token_gives_every_right() -> None:
     async with access_for(load({"KUSTOM_HTTP_TOKEN": "letmein"}).settings) as access:
-        assert isinstance(access, StaticToken)
-        assert await access.grant("letmein") == Grant(Principal("token", identity="http-token"), SCOPES, "http-token")
+        assert access is not None
+        principal = Principal("token", identity="http-token", source="token")
+        assert await access.grant("letmein") == Grant(principal, SCOPES, "http-token")
         assert (access.issued, await access.issuer()) == (False, "")
         for wrong in ("", "letmei", "letmeinn", "LETMEIN", "létmein", "letmein\x00"):
             assert await refusal(access, wrong) == "The token is not the one that this server expects."
@@ -408,7 +409,8 @@ def test_an_address_that_others_reach_needs_a_token_or_an_issuer(host: str) -> N
     with pytest.raises(ConfigError) as error:
         require_access(load({}).settings, host)
     assert str(error.value) == (
-        "KUSTOM_HTTP_TOKEN: Other machines can reach this address, so this or KUSTOM_OAUTH_ISSUER is needed."
+        "KUSTOM_HTTP_TOKEN: Other machines can reach this address, so this, KUSTOM_PEOPLE_FILE or "
+        "KUSTOM_OAUTH_ISSUER is needed."
     )
     require_access(load({"KUSTOM_HTTP_TOKEN": "letmein"}).settings, host)
     require_access(settings(), host)
