@@ -15,6 +15,9 @@ from pydantic import BaseModel
 from kustom_mcp.settings.settings import Dialect
 
 _DROPPED = frozenset({"title", "default", "$defs"})
+_LIMITS = frozenset({"maxLength", "minimum", "maximum"})
+_UNREACHED = 64
+"""A limit from here on is checked like any other, but not told: a model pays for each, and reaches none by accident."""
 _NOT_STRICT = frozenset({"minLength", "maxLength"})
 _NOT_OPEN = frozenset({"additionalProperties"})
 
@@ -73,6 +76,6 @@ def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
     for key, value in fields.items():
         if key == "properties":
             slim[key] = {name: _slim(field, definitions) for name, field in value.items()}
-        elif key not in _DROPPED:
+        elif key not in _DROPPED and not (key in _LIMITS and abs(value) >= _UNREACHED):
             slim[key] = _slim(value, definitions)
     return slim

@@ -152,7 +152,7 @@ def instructions(read_only_setting: str | None, environment: str, *, by_card: bo
     `by_card`: whether a person answers in the order card.
     """
     lines = [_data("instructions.md").rstrip()]
-    if by_card:
+    if by_card and read_only_setting is None:
         lines.append("Approval here is given in the order card, never by you: there is no `confirm`. Heed `next_step`.")
     if read_only_setting is not None:
         lines.append(f"Read-only: nothing can be changed here. The operator can allow it with {read_only_setting}.")

@@ -163,6 +163,7 @@ def test_a_prompt_is_short_enough_to_read(path: Path) -> None:
     assert path.stat().st_size < 9_000
     assert len(listed.title or "") <= 40
     assert 40 <= len(listed.description or "") <= 200
+    assert (listed.description or "").startswith("Instructions for ")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -266,6 +266,7 @@ def test_the_instructions_stay_under_2000_bytes_and_say_what_is_special(environm
     [
         "kustom_get_order",
         "no search",
+        "The API cannot make orders or payment links",
         "minor units",
         '"all"',
         "`confirmation_required`",

@@ -16,8 +16,8 @@ WATCH = Watch(depends=lambda _: None, shows=lambda _: SEEN)
 
 @operation(ACKNOWLEDGE_ORDER, Effect.NOTES, toolset="orders")
 async def acknowledge_order(call: Call, order_id: OrderId) -> Result:
-    """Acknowledge an order: tell or confirm to Kustom that the shop received it, so that it stops sending push
-    notifications. Moves no money."""
+    """Tell Kustom that the shop has received an order, so that it stops notifying the shop. It moves no money and
+    changes nothing else."""
     order = await call.order(order_id, WATCH)
     proposal = Proposal(action="acknowledge", effect=f"Acknowledge {short(order)}.", expects=SEEN)
     allowed = call.unasked(proposal, "it moves nothing and repeating it changes nothing")

@@ -13,7 +13,8 @@ from kustom_mcp.tools.tool import Effect, operation
 async def add_capture_shipping_info(
     call: Call, order_id: OrderId, capture_id: CaptureId, shipping_info: Shipments
 ) -> Result:
-    """Add a shipment to a capture: tracking number of a second parcel, or a return label."""
+    """Add a tracking number to what is captured already, such as a second parcel or a return label. Before the
+    capture use kustom_add_shipping_info."""
 
     def shipments(order: Order) -> list[ShippingInfo] | None:
         for capture in order.captures:

@@ -16,6 +16,7 @@ def _shipments(order: Order) -> list[ShippingInfo] | None:
 
 @operation(APPEND_ORDER_SHIPPING_INFO, Effect.ADDS, toolset="orders")
 async def add_shipping_info(call: Call, order_id: OrderId, shipping_info: Shipments) -> Result:
-    """Add a shipment to an order that is only authorized: carrier, parcel number, tracking link. Afterwards use
-    kustom_add_capture_shipping_info."""
+    """Add a shipment with its tracking number to an order that is not captured yet. Afterwards use
+    kustom_add_capture_shipping_info. To charge for it in the same step use kustom_capture_order with
+    shipping_info."""
     return await add_shipments(call, APPEND_ORDER_SHIPPING_INFO, shipping_info, _shipments, order_id=order_id)

@@ -20,8 +20,9 @@ GOES_ON = (AUTHORIZED, PART_CAPTURED, CAPTURED)
 
 @operation(CANCEL_ORDER, Effect.ENDS_ORDER, toolset="orders", label="Cancel the order")
 async def cancel_order(call: Call, order_id: OrderId) -> Result:
-    """Cancel, annul, stop or undo an order that has no captures: a mistake, a duplicate, or the customer changed
-    their mind. The whole authorization is void and the order ends; this cannot be undone."""
+    """Cancel an order of which nothing is captured; the hold on the customer's money is released. It cannot be
+    undone. Where something is captured use kustom_refund_order, and kustom_release_remaining_authorization for the
+    rest."""
     order = await call.order(order_id, WATCH)
     if order.status == CANCELLED:
         call.already(f"{short(order).capitalize()} is cancelled already.")

@@ -63,8 +63,9 @@ async def capture_order(
     shipping_info: Shipments | None = None,
     shipping_delay: Days | None = None,
 ) -> Result:
-    """Capture an order: take or collect the payment, charge, debit or bill the customer for goods that are shipped
-    or sent, all or a partial delivery. Send lines or captured_amount."""
+    """Capture (activate) an order: charge the customer for goods that are shipped, all of them or a part. Send
+    lines or captured_amount. If fewer goods will ever ship, lower the order first with
+    kustom_update_order_amount."""
     shipments = [sent(shipment) for shipment in shipping_info or ()]
     call.policy.tracking_links(shipments)
     order = await call.order(order_id, WATCH)

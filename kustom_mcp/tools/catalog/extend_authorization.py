@@ -19,8 +19,8 @@ the same date (K), so that a date that does not move says nothing then."""
 
 @operation(EXTEND_AUTHORIZATION_TIME, Effect.ADDS, toolset="orders", label="Extend the authorization")
 async def extend_authorization(call: Call, order_id: OrderId) -> Result:
-    """Extend an order's authorization: do not let the reservation expire, more time to capture. Only for Klarna
-    payments in some countries; Kustom chooses the date."""
+    """Extend the time in which an order can still be captured, before it expires. Kustom does it for Klarna
+    payments in some countries, and chooses the date."""
     order = await call.order(order_id, WATCH)
     call.require(EXTEND_AUTHORIZATION_TIME, order)
     proposal = Proposal(action="extend", effect=f"Extend the authorization of {short(order)}.", expects=LATER)

@@ -21,8 +21,8 @@ WATCH = Watch(depends=lambda order: [order.status, len(order.captures)], recurs=
 
 @operation(EXTEND_DUE_DATE, Effect.MOVES_MONEY, toolset="klarna", label="Extend the due date")
 async def extend_due_date(call: Call, order_id: OrderId, capture_id: CaptureId, number_of_days: Days) -> Result:
-    """Extend or postpone an invoice's due date by some days: the customer gets more days to pay, at the merchant's
-    expense."""
+    """Give the customer more days to pay an invoice; the shop pays a fee. Read kustom_get_due_date_options first
+    for the days that are possible."""
     order = await call.order(order_id, WATCH)
     options = await call.read(LIST_DUE_DATE_OPTIONS, entry="capture", order_id=order_id, capture_id=capture_id)
     body = {"number_of_days": number_of_days}

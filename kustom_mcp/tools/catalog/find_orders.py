@@ -66,9 +66,9 @@ async def find_orders(
     cursor: Cursor | None = None,
     max_age: MaxAge | None = None,
 ) -> Result:
-    """Search the orders this server has met, not all of Kustom's: find where one is by its reference, or
-    those that expire first, before a week or month is out, have something open, are unshipped, disputed,
-    created or came in since a day; with totals by currency, how much. See `coverage`."""
+    """Find orders by the shop's reference, state, amount or date, with totals per currency. It knows the orders
+    that this server has met, since Kustom has no search: `coverage` says how far. With an order id use
+    kustom_get_order."""
     wanted = Query(
         reference=reference,
         status=status,

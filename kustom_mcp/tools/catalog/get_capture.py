@@ -12,7 +12,7 @@ from kustom_mcp.tools.tool import Effect, operation
 
 @operation(GET_CAPTURE, Effect.READS, toolset="captures", payload=("capture",))
 async def get_capture(call: Call, order_id: OrderId, capture_id: CaptureId) -> Result:
-    """Show or read a single capture: time, which items, what amount, and how much was refunded."""
+    """Read one capture with its goods, shipments and refunds. Use kustom_list_captures for all of an order."""
     order, capture = await call.order_with(GET_CAPTURE, entry="capture", order_id=order_id, capture_id=capture_id)
     captured = show(capture.captured_amount or 0, order.currency)
     refunded = show(capture.refunded_amount or 0, order.currency)

@@ -10,7 +10,8 @@ from kustom_mcp.tools.tool import Effect, operation
 
 @operation(LIST_DUE_DATE_OPTIONS, Effect.READS, toolset="klarna", payload=("options",))
 async def get_due_date_options(call: Call, order_id: OrderId, capture_id: CaptureId) -> Result:
-    """Show the options for a later invoice due date: how many days it can be extended, and the fee for each."""
+    """List by how many days the due date of an invoice can be extended, and what each choice costs the shop. To do
+    it use kustom_extend_due_date."""
     order, found = await call.order_with(
         LIST_DUE_DATE_OPTIONS, entry="capture", order_id=order_id, capture_id=capture_id
     )

@@ -21,9 +21,9 @@ Parts = Annotated[
 
 @operation(GET_ORDER, Effect.READS, toolset="orders", payload=("refundable",))
 async def get_order(call: Call, order_id: OrderId, include: Parts | None = None) -> Result:
-    """Show an order to answer a customer: where it is, status, details, a summary of items, how much money was
-    paid, sent back or is left, fraud check, delivery address and phone, when it expires, what is possible now. Use
-    it first, or to check if something went through."""
+    """Read one order: its state, amounts, goods, and what can be done with it now. Use it first, before any change,
+    and after one whose outcome is not clear. For several orders use kustom_get_orders, and without an id
+    kustom_find_orders."""
     order = await call.order(order_id)
     typed = third_party(order, frozenset(include or ()), call.app.settings.pii)
     result = Result("ok", order_facts.summary(order, call.app.now()), call.facts(order), typed)

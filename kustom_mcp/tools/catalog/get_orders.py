@@ -24,8 +24,8 @@ OrderIds = Annotated[
 
 @operation(GET_ORDER, Effect.READS, toolset="orders", payload=("orders", "totals", "now"))
 async def get_orders(call: Call, order_ids: OrderIds) -> Result:
-    """Check, review or compare several orders at once, a list or in bulk, 100 at most: which to ship, which expire,
-    an overview table, and totals per currency."""
+    """Read up to 100 orders by their ids, one row each, with totals per currency and status. Use it for a list that
+    somebody gives you. Without ids use kustom_find_orders."""
     rows: dict[str, dict[str, Json]] = {}
     errors: list[ToolError] = []
     totals, now = order_facts.OrderTotals(), call.app.now()

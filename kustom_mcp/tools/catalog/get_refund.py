@@ -12,7 +12,7 @@ from kustom_mcp.tools.tool import Effect, operation
 
 @operation(GET_REFUND, Effect.READS, toolset="refunds", payload=("refund",))
 async def get_refund(call: Call, order_id: OrderId, refund_id: RefundId) -> Result:
-    """Show or read one refund: time, how much, reference and items."""
+    """Read one refund: when, how much, for which goods, and under which reference."""
     order, refund = await call.order_with(GET_REFUND, entry="refund", order_id=order_id, refund_id=refund_id)
     amount = show(refund.refunded_amount or 0, order.currency)
     return Result(

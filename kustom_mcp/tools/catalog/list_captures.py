@@ -12,7 +12,8 @@ from kustom_mcp.tools.tool import Effect, operation
 
 @operation(LIST_CAPTURES, Effect.READS, toolset="captures", payload=("captures",))
 async def list_captures(call: Call, order_id: OrderId) -> Result:
-    """Show or find which captures an order has: how many times, with id, date and refunds."""
+    """List the captures of an order: when the customer was charged, how much, and what was refunded of each. For
+    the whole order use kustom_get_order."""
     order, captures = await call.order_with(LIST_CAPTURES, order_id=order_id)
     total = show(sum(capture.captured_amount or 0 for capture in captures), order.currency)
     count = "1 capture" if len(captures) == 1 else f"{len(captures)} captures"

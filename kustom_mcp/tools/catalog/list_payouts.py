@@ -45,7 +45,8 @@ async def list_payouts(
     limit: Limit | None = None,
     cursor: Cursor | None = None,
 ) -> Result:
-    """Payouts from Kustom to the bank account in a period, newest first, latest date, totals; or one payout."""
+    """List Kustom's payouts to the shop's bank account in a period, newest first, with totals, or read a single
+    one. For what is inside a payout use kustom_list_transactions."""
     asked: dict[str, Json] = {
         "start_date": start_date,
         "end_date": end_date,

@@ -33,8 +33,9 @@ async def list_transactions(
     limit: Limit | None = None,
     cursor: Cursor | None = None,
 ) -> Result:
-    """Show how an order was settled: payout done or not yet, when, minus which fees and returns. Without order_id:
-    break a payout down to all that is inside. The net is assumed from the types."""
+    """List what Kustom settled: the sales, returns and fees of one order, or of one payout. Use it to say when and
+    how much the shop was paid for an order; the net is assumed from the types. For payouts as such use
+    kustom_list_payouts."""
     asked: dict[str, Json] = {"order_id": order_id, "payment_reference": payment_reference}
     start = start_of(cursor, asked)
     end = start + (limit or USUAL)

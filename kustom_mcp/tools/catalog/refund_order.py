@@ -65,8 +65,9 @@ async def refund_order(
     description: Text | None = None,
     reference: Mark | None = None,
 ) -> Result:
-    """Refund an order: pay, reimburse or give money back for a return or complaint, lost or broken goods, credit or
-    agreed compensation, too much charged. Send lines or refunded_amount. A refund cannot be taken back."""
+    """Refund (credit) captured money for a return, a complaint or a price reduction. Send lines for goods, or
+    refunded_amount for money that belongs to none. It cannot be taken back; what is not captured yet is lowered
+    with kustom_update_order_amount."""
     if reason is None and call.app.settings.refund_reasons == "required":
         raise ToolError(
             Code.INVALID_ARGUMENT,

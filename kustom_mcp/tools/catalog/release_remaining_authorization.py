@@ -18,8 +18,8 @@ WATCH = Watch(
 
 @operation(RELEASE_REMAINING_AUTHORIZATION, Effect.MOVES_MONEY, toolset="orders", label="Release what is left")
 async def release_remaining_authorization(call: Call, order_id: OrderId) -> Result:
-    """Release the remaining reservation of a partly captured order: free what is left, the rest or leftover
-    amount, if no more deliveries come. Cannot be undone; captured money stays."""
+    """Release the hold on what is left of a partly captured order, when nothing more will be delivered. It cannot
+    be undone, and captured money stays. Where nothing is captured use kustom_cancel_order."""
     order = await call.order(order_id, WATCH)
     call.require(RELEASE_REMAINING_AUTHORIZATION, order)
     remaining = order.remaining_authorized_amount

@@ -14,7 +14,8 @@ WATCH = Watch(depends=lambda order: [order.status, len(order.captures)], recurs=
 
 @operation(TRIGGER_SEND_OUT, Effect.SENDS, toolset="klarna")
 async def trigger_send_out(call: Call, order_id: OrderId, capture_id: CaptureId) -> Result:
-    """Send the customer the message about a capture again: resend a lost invoice. Each call sends one message."""
+    """Send the customer Kustom's message about a capture again, such as an invoice that was lost. Each call sends
+    one message."""
     order = await call.order(order_id, WATCH)
     call.require(TRIGGER_SEND_OUT, order)
     proposal = Proposal(action="send-out", effect=f"Send the message about a capture of {short(order)} again.")

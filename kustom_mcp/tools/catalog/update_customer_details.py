@@ -33,8 +33,8 @@ def _same(name: str, value: str) -> str:
 async def update_customer_details(
     call: Call, order_id: OrderId, shipping_address: Address | None = None, clear: ClearedFields | None = None
 ) -> Result:
-    """Correct, change or add to the shipping address of an open order: name, street, house number, postal code,
-    phone, email. The billing address cannot be changed."""
+    """Correct the shipping address, phone or email of an order whose goods have not left. Only the fields that are
+    given change. The billing address cannot be changed."""
     wanted = with_cleared(sent(shipping_address) if shipping_address else {}, clear)
     if not wanted:
         raise ToolError(

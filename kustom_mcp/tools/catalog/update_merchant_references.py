@@ -26,8 +26,8 @@ async def update_merchant_references(
     merchant_reference2: Reference2 | None = None,
     clear: ClearedReferences | None = None,
 ) -> Result:
-    """Set or clear the shop's own references of an order, such as the order number that the customer sees or an ERP id;
-    one not given stays."""
+    """Set or clear the shop's own numbers on an order, such as the order number that the customer knows. A number
+    that is not given stays."""
     given = {"merchant_reference1": merchant_reference1, "merchant_reference2": merchant_reference2}
     wanted = with_cleared({name: value for name, value in given.items() if value is not None}, clear)
     if not wanted:

@@ -36,9 +36,9 @@ async def update_order_amount(
     description: Why | None = None,
     currency: Currency | None = None,
 ) -> Result:
-    """Change an order's total and lines before it is captured: take off items that are out of stock, add or
-    swap products, have fewer instead, reduce a quantity or price, give a discount. Send line_changes, or
-    order_amount with the complete order_lines."""
+    """Change what an order consists of and costs before it is captured: remove goods, change a quantity or a price,
+    add a line. Send line_changes, or order_amount with the complete order_lines. For money that is captured already
+    use kustom_refund_order."""
     order = await call.order(order_id, WATCH)
     call.same_currency(order, currency)
     wanted = amount_change(call, order, order_amount, order_lines, line_changes)

@@ -1,13 +1,11 @@
-"""The right tool for a request, found by plain search; and one call of every tool that is valid and works.
-
-The descriptions have been fitted to these very requests, so this only keeps them apart from now on. It says nothing
-about requests in other words, of which a ranking that knows no synonyms finds far fewer.
-"""
+"""Descriptions as a person would write them, requests with the arguments that they mean, a good call of every tool."""
 
 from __future__ import annotations
 
 import json
 import re
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,12 +14,10 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from kustom_mcp.tools.catalog import CATALOG
-from tests.server.choosing.ranking import Ranking
 from tests.support.conversation import conversation, demo
 
 Request = tuple[str, str, dict[str, Any]]
 FOLDER = Path(__file__).parent
-FIRST, FIRST_THREE = 0.90, 0.98
 READS = {"ok"}
 DONE = {"applied", "already_applied"}
 
@@ -37,13 +33,32 @@ def requests() -> list[Request]:
 REQUESTS = requests()
 
 
-def test_the_tools_that_people_mean_are_found_first() -> None:
-    ranking = Ranking({name: f"{name.replace('_', ' ')} {tool.description}" for name, tool in CATALOG.items()})
-    places = [(ranking.best(words).index(tool), tool, words) for tool, words, _ in REQUESTS]
-    missed = [f"{tool}: {words}" for place, tool, words in places if place > 0]
-    assert len(missed) <= (1 - FIRST) * len(REQUESTS), "\n".join(missed)
-    far = [f"{tool}: {words}" for place, tool, words in places if place > 2]
-    assert len(far) <= (1 - FIRST_THREE) * len(REQUESTS), "\n".join(far)
+NAMED = re.compile(r"kustom_[a-z_]+")
+
+
+def sentences(text: str) -> list[str]:
+    return re.findall(r"[^.]+\.(?= |$)", text)
+
+
+def test_a_description_is_at_most_three_sentences() -> None:
+    found = {name: sentences(tool.description) for name, tool in CATALOG.items()}
+    assert {name: told for name, told in found.items() if "".join(told) != CATALOG[name].description} == {}
+    assert {name: len(told) for name, told in found.items() if not 1 <= len(told) <= 3} == {}
+
+
+def test_no_two_descriptions_say_nearly_the_same() -> None:
+    """Other tools are named by both sides of a pair, so names do not count."""
+    told = {name: re.findall(r"[a-z]+", NAMED.sub("", tool.description.lower())) for name, tool in CATALOG.items()}
+    alike = {
+        (one, other): SequenceMatcher(None, told[one], told[other]).ratio() for one, other in combinations(told, 2)
+    }
+    assert {pair: ratio for pair, ratio in alike.items() if ratio > 0.5} == {}
+
+
+def test_a_description_names_only_tools_that_there_are_and_never_itself() -> None:
+    for name, tool in CATALOG.items():
+        named = set(NAMED.findall(tool.description))
+        assert named <= CATALOG.keys() - {name}, name
 
 
 def test_there_are_enough_requests_and_some_for_every_tool() -> None:
