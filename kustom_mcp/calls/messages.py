@@ -36,6 +36,9 @@ NOT_READ_AGAIN = "It was done, but the order could not be read again afterwards:
 NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does not show it exactly as sent."
 
 
+REHEARSAL = "Nothing will be sent: this server only previews (KUSTOM_WRITES=preview)."
+
+
 def preview(
     proposal: Proposal,
     order: Mapping[str, Json],

@@ -144,13 +144,35 @@ class Policy:
     def why_off(self, tool: str) -> str | None:
         """The reason why a tool of the catalogue is switched off, naming the setting; None when it is on."""
         facts = self._catalog[tool]
-        if facts.writes and not self._settings.writes_allowed:
+        if facts.writes and not (self._settings.writes_allowed or self._settings.rehearses):
             return "the server is read-only (KUSTOM_WRITES=allow opens it)"
         if facts.writes and not self._principal.writes:
             return _READ_ONLY.get(self._principal.source, "the caller may not write")
         if tool not in self._selected:
             return f"switched off (add {facts.toolset} or {tool} to KUSTOM_TOOLS)"
         return None
+
+    def why_not(self, tool: str) -> str | None:
+        """The reason why a tool of the catalogue changes nothing here, naming the setting; None when it does."""
+        if self.rehearses and self._catalog[tool].writes:
+            return self.why_off(tool) or "only previewed here, never sent (KUSTOM_WRITES=allow opens it)"
+        return self.why_off(tool)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether every write is previewed, and none is sent."""
+        return self._settings.rehearses
+
+    def require_sending(self) -> None:
+        """Refuse to send where writes are only previewed. ToolError NOT_PERMITTED."""
+        if self.rehearses:
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "This server previews and sends nothing (KUSTOM_WRITES=preview).",
+                next_step="Tell the person that this was a rehearsal: the order is as it was. The operator of this "
+                "server decides with KUSTOM_WRITES=allow when changes are sent.",
+                setting="KUSTOM_WRITES",
+            )
 
     def require(self, tool: str) -> None:
         """Refuse a tool that is switched off, by the rights that the caller has now. ToolError NOT_PERMITTED."""

@@ -124,7 +124,7 @@ class ReadCall:
             portal_url=self.app.settings.portal_url(order.order_id),
             now=self.app.now(),
             offered=self.policy.offered,
-            permitted=self.policy.why_off,
+            permitted=self.policy.why_not,
         )
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:

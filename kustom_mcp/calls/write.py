@@ -49,6 +49,7 @@ from kustom_mcp.calls.journal import RECORD_SECONDS, Journal
 from kustom_mcp.calls.messages import (
     NOT_AS_SENT,
     NOT_READ_AGAIN,
+    REHEARSAL,
     SHOWING_SECONDS,
     Doubt,
     already_applied,
@@ -113,6 +114,7 @@ class Call(ReadCall):
         except Declined as declined:
             await self._decline(by_person=declined.by_person)
         if self._attempt.commits:
+            self.policy.require_sending()
             await self._take_turn(order_id)
         return await self._compared(self._attempt, order_id, watch)
 
@@ -140,7 +142,8 @@ class Call(ReadCall):
         ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
         told = details(tool, proposal.action, ids, body, order, self.app.settings.pii)
         told[1:1] = proposal.details  # what is for the approver, and not sent
-        return replace(proposal, details=told, warnings=few(proposal.warnings))
+        effect = f"{REHEARSAL} {proposal.effect}" if self.policy.rehearses else proposal.effect
+        return replace(proposal, effect=effect, details=told, warnings=few(proposal.warnings))
 
     def _marked(self, body: Mapping[str, Json], key: UUID) -> Mapping[str, Json]:
         """The request, with a reference of ours if its entry would have none.
@@ -206,6 +209,7 @@ class Call(ReadCall):
         assert self._claims is not None
         self._body = body = None if body is None else self._marked(body, self._claims.key)
         self.policy.require(self._request.tool)
+        self.policy.require_sending()
         async with self.policy.counted(self._caller, self._claims.key, body, order.currency, self.app.wall()):
             try:
                 written = await self._send(endpoint, authority, body, check_effect, entry, ids)
@@ -426,6 +430,7 @@ class Call(ReadCall):
         if not yes:
             await self._decline(by_person=waited > QUICKEST)
         self.policy.require(self._request.tool)
+        self.policy.require_sending()
         await self._take_turn(order.order_id)
         attempt.claims = claims
         await self._compared(attempt, order.order_id, attempt.watch)

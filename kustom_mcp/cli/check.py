@@ -54,6 +54,8 @@ def _print_policy(policy: Policy) -> None:
     for why in dict.fromkeys(why for why in off.values() if why):
         names = ", ".join(tool for tool, reason in off.items() if reason == why)
         print(f"  {names}: {why}")
+    if policy.rehearses:
+        print("Writes: previewed only, nothing is ever sent (KUSTOM_WRITES=preview)")
 
 
 async def _try_a_read(app: App) -> int:

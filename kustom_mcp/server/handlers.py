@@ -156,6 +156,8 @@ class Handlers:
             principal = self._principal(ctx)
             self._keep_pace(principal)
             self.policy.for_caller(principal).require(tool.name)
+            if tool.writes and not tool.effect.gated:
+                self.policy.require_sending()
             async with Call(self.gate, ctx, request()) as call:
                 try:
                     return await _run(call, tool)
@@ -254,6 +256,7 @@ def build_server(app: App) -> Server[App]:
             None if settings.writes_allowed else "KUSTOM_WRITES=allow",
             settings.environment,
             by_card=settings.confirm == "card",
+            rehearses=settings.rehearses,
         ),
         lifespan=lifespan,
         get_tool_input_schema=handlers.input_schema,

@@ -145,16 +145,22 @@ def documented_codes() -> tuple[str, ...]:
     return tuple(dict.fromkeys(_CODE_CELL.findall(_data("reference/errors.md"))))
 
 
-def instructions(read_only_setting: str | None, environment: str, *, by_card: bool = False) -> str:
+def instructions(
+    read_only_setting: str | None, environment: str, *, by_card: bool = False, rehearses: bool = False
+) -> str:
     """The server's `instructions`, under 2,000 bytes.
 
     `read_only_setting` is the setting that allows writes ("KUSTOM_WRITES=allow") when they are switched off, else None.
-    `by_card`: whether a person answers in the order card.
+    `by_card`: whether a person answers in the order card. `rehearses`: whether writes are previewed and never sent.
     """
     lines = [_data("instructions.md").rstrip()]
     if by_card and read_only_setting is None:
         lines.append("Approval here is given in the order card, never by you: there is no `confirm`. Heed `next_step`.")
-    if read_only_setting is not None:
+    if rehearses:
+        lines.append(
+            "Rehearsal: changes are previewed, never sent; say so. The operator allows them with KUSTOM_WRITES=allow."
+        )
+    elif read_only_setting is not None:
         lines.append(f"Read-only: nothing can be changed here. The operator can allow it with {read_only_setting}.")
     if environment == "sandbox":
         lines.append(f"Sandbox: invented orders, no real money. Their ids are in {DEMO_ORDERS}.")

@@ -55,9 +55,11 @@ class Settings(BaseModel):
         "the sandbox; otherwise it must be given, unless the key tells.",
         json_schema_extra={"shown": "sandbox, or told by the key"},
     )
-    writes: Annotated[Literal["allow", "deny"] | None, Lower] = Field(
+    writes: Annotated[Literal["allow", "deny", "preview"] | None, Lower] = Field(
         default=None,
-        description="`deny`: tools that change anything are not listed, and nothing but GET is ever sent.",
+        description="`deny`: tools that change anything are not listed, and nothing but GET is ever sent. `preview`, "
+        "to rehearse: all is listed and previewed on real orders, a confirmation is refused, and nothing but GET is "
+        "ever sent.",
         json_schema_extra={"shown": "allow; in production deny"},
     )
     confirm: Annotated[Literal["auto", "code", "form", "card", "flag"], Lower] = Field(
@@ -333,6 +335,11 @@ class Settings(BaseModel):
     def writes_allowed(self) -> bool:
         """Return KUSTOM_WRITES, or its default: allowed but in production."""
         return self.writes == "allow" if self.writes else self.environment != "production"
+
+    @property
+    def rehearses(self) -> bool:
+        """Return whether writes are previewed and never sent."""
+        return self.writes == "preview"
 
     @property
     def effective_api_key(self) -> SecretStr:

@@ -69,8 +69,62 @@ async def test_a_read_only_server_lists_and_does_nothing_that_writes(case: Case)
             assert talk.requests == []
 
 
-async def test_the_client_of_a_read_only_server_refuses_by_itself() -> None:
-    async with conversation(KUSTOM_WRITES="deny") as talk:
+REHEARSAL = "Nothing will be sent: this server only previews (KUSTOM_WRITES=preview). "
+REHEARSED = {
+    "code": "NOT_PERMITTED",
+    "message": "This server previews and sends nothing (KUSTOM_WRITES=preview). Nothing was sent.",
+    "retry": "never",
+}
+
+
+@pytest.mark.parametrize("case", GATED, ids=name_of)
+async def test_a_rehearsal_previews_what_would_be_sent_and_sends_nothing(case: Case) -> None:
+    previews: list[dict[str, Any]] = []
+    for writes in ("allow", "preview"):
+        async with conversation(KUSTOM_WRITES=writes, KUSTOM_CONFIRM="code", **SERVER) as talk:
+            _, given = case.begin(talk)
+            previews.append(await talk.call(case.tool, given))
+    real, rehearsed = previews
+    assert rehearsed["summary"] == real["summary"].replace("Not done yet. ", f"Not done yet. {REHEARSAL}")
+    assert rehearsed["details"] == real["details"]
+    async with conversation(KUSTOM_WRITES="preview", KUSTOM_CONFIRM="code", **SERVER) as talk:
+        order_id, given = case.begin(talk)
+        code = (await talk.call(case.tool, given))["confirm"]["code"]
+        answer = await talk.call(case.tool, given, confirm=code)
+        assert (answer["outcome"], answer["error"], talk.sent) == ("not_sent", REHEARSED, [])
+        order = (await talk.call("get_order", {"order_id": order_id}))["order"]
+        assert "can" not in order or order["can"] == []
+        assert "only previewed here, never sent (KUSTOM_WRITES=allow opens it)" in [no["why"] for no in order["cannot"]]
+        assert "unresolved_writes" not in order
+        assert {tool.name for tool in (await talk.client.list_tools()).tools} == set(TOOL_FACTS)
+
+
+@pytest.mark.parametrize("case", [*GATED, *UNGATED], ids=name_of)
+async def test_a_rehearsal_sends_nothing_by_a_flag_or_without_a_gate(case: Case) -> None:
+    async with conversation(KUSTOM_WRITES="preview", KUSTOM_CONFIRM="flag", **SERVER) as talk:
+        _, given = case.begin(talk)
+        answer = await talk.call(case.tool, given, **({"confirm": True} if case in GATED else {}))
+        assert (answer["outcome"], answer["error"], talk.requests) == ("not_sent", REHEARSED, [])
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_the_form_of_a_rehearsal_says_first_that_nothing_will_be_sent(mode: Any) -> None:
+    asked: list[str] = []
+
+    def person(question: str) -> Any:
+        asked.append(question)
+        return yes(question)
+
+    async with conversation(mode, person=person, KUSTOM_WRITES="preview", **SERVER) as talk:
+        _, given = REFUND.begin(talk)
+        answer = await talk.call(REFUND.tool, given)
+        assert (answer["outcome"], answer["error"], talk.sent) == ("not_sent", REHEARSED, [])
+    assert [text.startswith(REHEARSAL) for text in asked] == [True]
+
+
+@pytest.mark.parametrize("writes", ["deny", "preview"])
+async def test_the_client_of_a_server_that_sends_nothing_refuses_by_itself(writes: str) -> None:
+    async with conversation(KUSTOM_WRITES=writes) as talk:
         order_id, _ = CAPTURE.begin(talk)
         with pytest.raises(WritesOff):
             await talk.app.client.write(

@@ -259,6 +259,13 @@ def test_the_instructions_stay_under_2000_bytes_and_say_what_is_special(environm
     assert ("Read-only: " in text) == (setting is not None)
     assert ("can allow it with KUSTOM_WRITES=allow." in text) == (setting is not None)
     assert (DEMO_ORDERS in text) == (environment == "sandbox")
+    rehearsal = instructions(setting, environment, by_card=True, rehearses=True)
+    assert len(rehearsal.encode()) < 2_000
+    assert ("Read-only: " in rehearsal, "Rehearsal: " in rehearsal, "KUSTOM_WRITES=allow" in rehearsal) == (
+        False,
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ WRONG: list[tuple[dict[str, str], str, str]] = [
             "https://CANARY.exämple",
         )
     ),
-    ({"writes": "CANARY"}, "KUSTOM_WRITES", "'allow' or 'deny'"),
+    ({"writes": "CANARY"}, "KUSTOM_WRITES", "'allow', 'deny' or 'preview'"),
     ({"confirm": "CANARY"}, "KUSTOM_CONFIRM", "'auto'"),
     ({"confirm_ttl": "29"}, "KUSTOM_CONFIRM_TTL", "It is a whole number from 30 to 3600."),
     ({"confirm_ttl": "3601"}, "KUSTOM_CONFIRM_TTL", "It is a whole number from 30 to 3600."),
