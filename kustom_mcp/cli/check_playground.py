@@ -4,6 +4,10 @@ For the first person with a test key and an order to throw away. Every experimen
 about on its own; without a yes it is left out. It never runs against production. What it sends is not in the audit: it
 is about an order that nobody will ever ship.
 
+At the end every assumed line that was not confirmed is listed, and a report is written that a person can send to us:
+names of behaviours, statuses, error codes and our own words, so that no secret, id or personal data can be in it.
+`simulate --assume FILE` takes it.
+
 The experiments try what the sandbox only assumes (`simulator.behaviours`), on one throw-away order, each while it is
 still possible. What cannot be tried on one fresh order within minutes (expiry, declines of the risk check, payment
 methods) is not here.
@@ -11,14 +15,18 @@ methods) is not here.
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
 
+from kustom_mcp import __version__
 from kustom_mcp.api import identifiers
 from kustom_mcp.api.endpoint import Approved, Write
 from kustom_mcp.api.endpoints import (
@@ -34,6 +42,7 @@ from kustom_mcp.api.endpoints import (
 from kustom_mcp.api.errors import OmsError, Refused
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
+from kustom_mcp.cli.program import shown
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.behaviours import BEHAVIOURS
 
@@ -42,6 +51,8 @@ NOBODY: Final = "00000000-0000-4000-8000-000000000000"
 PART: Final = 100  # minor units
 SECONDS: Final = 30
 MARK: Final = "kustom-mcp check"
+REPORT: Final = "kustom-playground-report.json"
+_CODE: Final = re.compile(r"[A-Z_]{1,64}")
 
 Body = Mapping[str, Any]
 
@@ -57,6 +68,8 @@ class Finding:
     assumed: str
     expected: str
     seen: str | None
+    assume: Mapping[str, str]
+    """The switches that make the sandbox do the same."""
 
     @property
     def verdict(self) -> str:
@@ -64,9 +77,11 @@ class Finding:
         return "assumed" if self.seen is None else "confirmed" if self.seen == self.expected else "different"
 
 
-def run(settings: Settings, order_id: str, ask: AskPerson | None = None, app: App | None = None) -> int:
-    """Run each experiment that the person agrees to. 0: nothing differs; 1: something does, or it broke off.
-    ConfigError."""
+def run(
+    settings: Settings, order_id: str, ask: AskPerson | None = None, app: App | None = None, folder: Path | None = None
+) -> int:
+    """Run each experiment that the person agrees to, and write the report into the folder, or the working directory.
+    0: nothing differs; 1: something does, or it broke off. ConfigError."""
     if settings.environment != "playground":
         raise ConfigError("KUSTOM_ENVIRONMENT", "--playground is for the playground only.")
     if not settings.writes_allowed:
@@ -75,10 +90,10 @@ def run(settings: Settings, order_id: str, ask: AskPerson | None = None, app: Ap
         order = identifiers.order_id(order_id)
     except identifiers.IdentifierError as error:
         raise ConfigError("--playground", f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    return anyio.run(_try_out, app or App.of(settings), order, ask or _ask)
+    return anyio.run(_try_out, app or App.of(settings), order, ask or _ask, (folder or Path.cwd()) / REPORT)
 
 
-async def _try_out(app: App, order_id: str, ask: AskPerson) -> int:
+async def _try_out(app: App, order_id: str, ask: AskPerson, report: Path) -> int:
     findings: list[Finding] = []
     async with app.lifespan():
         lab = Lab(app, order_id)
@@ -95,23 +110,48 @@ async def _try_out(app: App, order_id: str, ask: AskPerson) -> int:
                 if answer is None:
                     raise ConfigError("--playground", "Nobody can be asked here, so nothing was tried.")
                 seen = await experiment.run(lab) if answer else None
-                finding = Finding(experiment.behaviour, assumed, experiment.expected, seen)
+                finding = Finding(experiment.behaviour, assumed, experiment.expected, seen, experiment.switches(seen))
                 findings.append(finding)
                 print(f"   {finding.verdict}{f': {seen}' if seen else ''}")
         except OmsError as error:
             print(f"\nIt broke off: {error}")
-            _sum_up(findings)
+            _sum_up(findings, report, app.settings)
             return DIFFERENT
-    return _sum_up(findings)
+    return _sum_up(findings, report, app.settings)
 
 
-def _sum_up(findings: list[Finding]) -> int:
+def _sum_up(findings: list[Finding], report: Path, settings: Settings) -> int:
     different = [finding for finding in findings if finding.verdict == "different"]
     counts = {word: sum(each.verdict == word for each in findings) for word in ("confirmed", "different", "assumed")}
     print("\n" + ", ".join(f"{count} {word}" for word, count in counts.items()))
     for finding in different:
         print(f"{finding.behaviour}: the sandbox {finding.expected!r}, Kustom {finding.seen!r}")
+    confirmed = {finding.behaviour for finding in findings if finding.verdict != "assumed"}
+    real = not settings.api_url
+    for line in BEHAVIOURS:
+        if line.mark == "assumed" and not (real and line.name in confirmed):
+            print(f"never confirmed: {line.name}: {line.sentence}")
+    if not real:
+        print("KUSTOM_API_URL is set, so that whatever answered here counts for nothing: it may be the sandbox.")
+    _write(findings, report, real=real)
     return DIFFERENT if different else 0
+
+
+def _write(findings: list[Finding], report: Path, *, real: bool) -> None:
+    """Write the report. OSError is told, and nothing else fails with it."""
+    told = {
+        "made_by": f"kustom-mcp {__version__}",
+        "kustom": real,
+        "assume": {name: value for finding in findings for name, value in finding.assume.items()},
+        "findings": [asdict(finding) | {"verdict": finding.verdict} for finding in findings],
+    }
+    try:
+        report.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"The report could not be written ({type(error).__name__}).")
+        return
+    print(f"Report: {report}. It has no secret, id or personal data in it: send it to us, or give it to")
+    print(f"`{shown('simulate', '--assume', REPORT)}`, which then does the same.")
 
 
 def _ask(question: str) -> bool | None:
@@ -140,7 +180,8 @@ class Lab:
         try:
             await self.app.client.write(endpoint, authority, deadline=deadline, body=body, order_id=order_id)
         except Refused as refused:
-            return f"{refused.status} {refused.error_code or ''}".strip()
+            code = refused.error_code or ""
+            return f"{refused.status} {code if _CODE.fullmatch(code) else ''}".strip()
         return "accepted"
 
     def _deadline(self) -> float:
@@ -149,12 +190,18 @@ class Lab:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One trial. `behaviour`: the assumption's name. `sends`: for the question. `expected`: what the sandbox does."""
+    """One trial. `behaviour`: the assumption's name. `sends`: for the question. `expected`: what the sandbox does.
+    `otherwise`: patterns of other outcomes, each with the switch and the value that make the sandbox do that."""
 
     behaviour: str
     sends: str
     expected: str
     run: Callable[[Lab], Awaitable[str]]
+    otherwise: tuple[tuple[str, str, str], ...] = ()
+
+    def switches(self, seen: str | None) -> dict[str, str]:
+        """Return the switches that make the sandbox do what was seen."""
+        return {name: value for pattern, name, value in self.otherwise if seen and re.match(pattern, seen)}
 
 
 async def unknown_order(lab: Lab) -> str:
@@ -212,6 +259,20 @@ async def part_captured(lab: Lab) -> Order:
     return await lab.read()
 
 
+async def entry_read_back(lab: Lab) -> str:
+    before = {capture.capture_id for capture in (await lab.read()).captures}
+    line = {"reference": "A", "name": MARK, "quantity": 1, "unit_price": PART, "tax_rate": 0, "total_amount": PART}
+    body = {"captured_amount": PART, "reference": f" {MARK} ", "order_lines": [line | {"total_tax_amount": 0}]}
+    answer = await lab.send(CAPTURE_ORDER, body)
+    new = [capture for capture in (await lab.read()).captures if capture.capture_id not in before or not before]
+    if answer != "accepted" or not new:
+        return f"{answer}, {'not seen yet' if not new else 'seen'}"
+    entry = new[-1]
+    reference = "as sent" if entry.reference == f" {MARK} " else "trimmed" if entry.reference == MARK else "otherwise"
+    lines, named = "lines" if entry.order_lines else "no lines", "id" if entry.capture_id else "no id"
+    return f"{answer}, {lines}, {named}, {reference}"
+
+
 async def acknowledge_later(lab: Lab) -> str:
     return f"{(await part_captured(lab)).status}: {await lab.send(ACKNOWLEDGE_ORDER)}"
 
@@ -258,11 +319,37 @@ EXPERIMENTS: Final = (
         "accepted, nothing changed",
         key_of_another_call,
     ),
-    Experiment("body.zero", "captures 0.00", "400 INVALID_REQUEST_PARAMETERS", nothing_captured),
-    Experiment("lines.required", "sets the same amount without lines", "400 INVALID_REQUEST_PARAMETERS", without_lines),
-    Experiment("lines.sums", "replaces the lines by one that is 0.01 too cheap", "accepted", wrong_sum),
+    Experiment(
+        "body.zero", "captures 0.00", "400 INVALID_REQUEST_PARAMETERS", nothing_captured, (("422 ", "limits", "422"),)
+    ),
+    Experiment(
+        "lines.required",
+        "sets the same amount without lines",
+        "400 INVALID_REQUEST_PARAMETERS",
+        without_lines,
+        (("accepted", "order_lines", "optional"),),
+    ),
+    Experiment(
+        "lines.sums",
+        "replaces the lines by one that is 0.01 too cheap",
+        "accepted",
+        wrong_sum,
+        (("4", "line_sums", "refused"),),
+    ),
     Experiment("lines.prices", "replaces the lines by one without a price", "accepted", without_prices),
     Experiment("shipping.append", "adds the same shipment twice", "accepted, accepted; 2 more", shipment_twice),
+    Experiment(
+        "entries.verbatim",
+        "captures 1.00 with a line and a reference",
+        "accepted, lines, id, as sent",
+        entry_read_back,
+        (
+            ("accepted, not seen", "effect", "late:1"),
+            ("accepted, no lines", "entries", "without_lines"),
+            ("accepted, lines, no id", "entries", "without_id"),
+            ("accepted, lines, id, trimmed", "entries", "trimmed"),
+        ),
+    ),
     Experiment(
         "acknowledgeOrder.allowed.assumed",
         f"{_CAPTURES}acknowledges",
@@ -286,6 +373,13 @@ EXPERIMENTS: Final = (
         f"{_CAPTURES}releases the rest",
         "accepted: CAPTURED, 0 remaining, order_amount kept",
         release,
+        (("accepted: CLOSED", "release", "CLOSED"),),
     ),
-    Experiment("refund.full", f"{_CAPTURES}refunds all that is captured", "accepted: status kept", refund_all),
+    Experiment(
+        "refund.full",
+        f"{_CAPTURES}refunds all that is captured",
+        "accepted: status kept",
+        refund_all,
+        (("accepted: CLOSED", "full_refund", "CLOSED"),),
+    ),
 )

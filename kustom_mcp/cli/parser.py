@@ -200,7 +200,7 @@ def parse(argv: Sequence[str]) -> Namespace:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="assume something else of Kustom than the sandbox does, such as keys=forgotten",
+        help="assume something else of Kustom, such as keys=forgotten; or the report of check --playground",
     )
     for sandboxed in (serve, simulate):
         sandboxed.add_argument(

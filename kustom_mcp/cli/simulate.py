@@ -4,10 +4,12 @@ The one line on stdout is for programs that start it and wait for the port; what
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kustom_mcp.cli import stdout
 from kustom_mcp.simulator.app import API_KEY, Simulator
@@ -84,12 +86,23 @@ def run(port: int = DEFAULT_PORT, orders: int = 0, hooks: str | None = None, ass
 
 
 def assumed(given: Sequence[str]) -> Switches:
-    """Read assumptions, each NAME=VALUE. ValueError with what is possible."""
+    """Read assumptions, each NAME=VALUE, or the report that `check --playground` wrote. ValueError with what is
+    possible."""
     switches = Switches()
     for text in given:
-        name, _, value = text.partition("=")
-        switches = switches.assume({name.strip(): value.strip()})
+        name, equals, value = text.partition("=")
+        told = {name.strip(): value.strip()} if equals or not Path(text).is_file() else _report(Path(text))
+        switches = switches.assume(told)
     return switches
+
+
+def _report(path: Path) -> dict[str, str]:
+    """Read the assumptions of a report. ValueError."""
+    try:
+        told = json.loads(path.read_bytes())["assume"]
+        return {str(name): str(value) for name, value in told.items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise ValueError("this file is no report of check --playground") from None
 
 
 def _announce(port: int) -> None:

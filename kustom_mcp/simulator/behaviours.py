@@ -98,6 +98,8 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _documented("capture.headers", "A capture answers 201 with Location and Capture-Id and no body."),
     _documented("capture.acknowledges", "A capture acknowledges the order."),
     _documented("capture.fraud", "An order whose fraud_status is not ACCEPTED may be captured all the same."),
+    _assumed("entries.verbatim", "Captures and refunds are read back as they were sent, the oldest first."),
+    _assumed("effect.at_once", "A write is seen by the next read."),
     _assumed("capture.addresses", "A capture shows the order's addresses as they were when it was made."),
     _documented("refund.amount", "A refund gives back at most captured minus refunded, else 403 REFUND_NOT_ALLOWED."),
     _documented("refund.headers", "A refund answers 201 with Location and Refund-Id and no body."),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.cli import check_playground
-from kustom_mcp.cli.check_playground import EXPERIMENTS
+from kustom_mcp.cli.check_playground import EXPERIMENTS, REPORT
+from kustom_mcp.cli.simulate import assumed
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
@@ -32,6 +35,9 @@ DIFFERENCES = [
     (Switches(release="CLOSED"), ["release.status"]),
     (Switches(full_refund="CLOSED"), ["refund.full"]),
     (Switches(keys="forgotten"), ["keys.scope"]),
+    (Switches(entries="trimmed"), ["entries.verbatim"]),
+    (Switches(entries="without_lines"), ["entries.verbatim"]),
+    (Switches(entries="without_id"), ["entries.verbatim"]),
 ]
 
 
@@ -48,6 +54,12 @@ def tried(
 
 def always(answer: bool | None) -> Callable[[str], bool | None]:
     return lambda _: answer
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is written into the working directory."""
+    monkeypatch.chdir(tmp_path)
 
 
 def test_every_experiment_is_about_an_assumption() -> None:
@@ -70,6 +82,39 @@ def test_a_kustom_that_differs_is_noticed(
     assert (code, found) == (1, different), printed
     for name in different:
         assert f"\n{name}: the sandbox " in printed
+    assert assumed([REPORT]) == (Switches() if switches.keys == "forgotten" else switches), "one that is told apart"
+
+
+def test_the_report_has_nothing_but_our_own_words_statuses_and_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    tried(Simulator(), always(True), capsys)
+    written = Path(REPORT).read_text()
+    report = json.loads(written)
+    assert (report["kustom"], report["assume"]) == (True, {})
+    assert [finding["verdict"] for finding in report["findings"]] == ["confirmed"] * len(EXPERIMENTS)
+    record = Simulator().store.find(ORDER)
+    assert record is not None
+    personal = [*record.order["billing_address"].values(), record.order["merchant_reference1"]]
+    for secret in (ORDER, PLAYGROUND["KUSTOM_API_KEY"], "correlation", *(text for text in personal if len(text) > 4)):
+        assert secret not in written, secret
+
+
+def test_what_no_real_key_has_confirmed_is_listed(kustom: Kustom, capsys: pytest.CaptureFixture[str]) -> None:
+    _, _, printed = tried(Simulator(), always(True), capsys)
+    assert printed.count("\nnever confirmed: ") == len(marked("assumed")) - len(EXPERIMENTS)
+    _, _, printed = tried(Simulator(), always(False), capsys)
+    assert printed.count("\nnever confirmed: ") == len(marked("assumed"))
+    kustom.reset()
+    check_playground.run(load(kustom.settings).settings, ORDER, always(True))
+    printed = capsys.readouterr().out
+    assert printed.count("\nnever confirmed: ") == len(marked("assumed"))
+    assert "KUSTOM_API_URL is set" in printed
+
+
+def test_a_file_that_is_no_report_is_told_so(tmp_path: Path) -> None:
+    for content in ("", "[]", '{"assume": 7}', '{"assume": {"keys": "lost"}}'):
+        (tmp_path / "file").write_text(content)
+        with pytest.raises(ValueError, match=r"no report|is one of"):
+            assumed([str(tmp_path / "file")])
 
 
 def test_without_a_yes_nothing_is_written(capsys: pytest.CaptureFixture[str]) -> None:
