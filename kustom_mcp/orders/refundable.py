@@ -641,7 +641,7 @@ class Refundable:
         if goods.units.is_even:
             seen["unit_price"] = goods.total // _whole(goods.captured)
         base, worth = goods.units.base, goods.units.worth
-        share = sum(share.own(base) for share in self.shares.borne_by(goods))
+        share = sum(share.owed(base) for share in self.shares.borne_by(goods))
         return seen | ({"share": share} if share else {}) | {"amount": max(0, worth + share)}
 
     # Inside

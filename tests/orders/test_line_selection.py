@@ -587,3 +587,88 @@ def test_our_own_whole_view_sent_back_gives_the_stored_lines_byte_for_byte(many:
     view = cast("list[Line]", third_party(held, frozenset({"lines"}), "masked")["order_lines"])
 
     assert text_of(inherit(held, [without(line, "line") for line in view])) == text_of(many)
+
+
+# Prices, and what belongs to the whole order
+
+
+CAMPAIGN: Line = VOUCHER | {"reference": "OFF", "name": "Campaign"}
+LAMP: Line = (
+    SHIPPING
+    | {"reference": "LAMP", "name": "Lamp", "type": "physical", "unit_price": 30000}
+    | {
+        "total_amount": 30000,
+        "total_tax_amount": 6000,
+    }
+)
+
+
+def test_a_new_price_changes_total_and_tax_and_keeps_the_discount_and_what_is_not_known() -> None:
+    built = changed(order(MUG, SHIPPING), [(1, 3)], {1: 3000})
+
+    assert built.order_lines == [MUG | {"unit_price": 3000, "total_amount": 7000, "total_tax_amount": 1400}, SHIPPING]
+    assert (built.amount, built.notes) == (11900, ["Line 1 keeps its discount of 20.00 SEK."])
+
+
+def test_a_new_price_and_a_new_quantity_go_together() -> None:
+    built = changed(order(LAMP | {"quantity": 2, "total_amount": 60000}, SHIPPING), [(1, 1)], {1: 20000})
+
+    assert (built.order_lines[0]["quantity"], built.order_lines[0]["total_amount"], built.amount) == (1, 20000, 24900)
+
+
+@pytest.mark.parametrize(
+    ("held", "number", "price", "sentence"),
+    [
+        (order(MUG), 1, 100, "turns what is charged and what is taken off around"),
+        (order(LAMP, CAMPAIGN), 2, 100, "turns what is charged and what is taken off around"),
+        (order(LAMP, MUG | {"quantity": 0.5, "total_amount": 0}), 2, 4001, "a fraction of a minor unit"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused(held: Order, number: int, price: int, sentence: str) -> None:
+    quantity = held.order_lines[number - 1].quantity or 0
+    code, field, said, _ = refused(changed, held, [(number, quantity)], {number: price})
+
+    assert (code, field) == ("INVALID_ARGUMENT", "line_changes[0].unit_price")
+    assert sentence in said
+
+
+def test_what_belongs_to_the_whole_order_stays_and_is_named_where_goods_change() -> None:
+    held = order(LAMP, MUG, CAMPAIGN)
+
+    assert changed(held, [(1, 0)]).notes == [
+        "Line 3 (discount) stays at -10.00 SEK; in proportion to the goods it would be -2.50 SEK: add it to "
+        "line_changes if it should change."
+    ]
+    assert changed(held, [(1, 0), (3, 1)], {3: -250}).amount == 9750
+    assert changed(order(LAMP, MUG, CAMPAIGN | {"type": "gift_card"}), [(1, 0)]).notes == []
+
+
+def test_a_capture_names_the_share_that_it_leaves_behind() -> None:
+    held = order(LAMP, MUG, CAMPAIGN)
+
+    assert from_lines(held, [(1, 1)]).notes == [
+        "Line 3 (discount) of -10.00 SEK is not in this capture: the share of these goods is -7.50 SEK. Name the line "
+        "as well to capture it with them."
+    ]
+    assert from_lines(held, [(1, 1), (3, 1)]).notes == []
+
+
+def test_a_discount_that_was_captured_in_shares_is_captured_to_the_end() -> None:
+    share = CAMPAIGN | {"unit_price": -750, "total_amount": -750, "total_tax_amount": -150}
+    held = order(LAMP, MUG, CAMPAIGN, captures=[{"order_lines": [LAMP, share]}])
+
+    built = from_lines(held, [(2, 3), (3, 1)])
+
+    assert [line["total_amount"] for line in built.order_lines] == [10000, -250]
+    assert (built.order_lines[1]["total_tax_amount"], built.notes) == (-50, [])
+
+
+def test_lines_that_are_alike_are_captured_one_by_one_to_the_unit() -> None:
+    pair = LAMP | {"quantity": 2, "unit_price": 500, "total_amount": 1001}
+    one = LAMP | {"quantity": 1, "unit_price": 500, "total_amount": 500}
+    for story in ([1, 1, 2], [1, 2, 1], [2, 1, 1]):
+        captures: list[dict[str, Any]] = []
+        for number in story:
+            built = from_lines(order(pair, one, captures=captures), [(number, 1)])
+            captures.append({"order_lines": built.order_lines})
+        assert sum(entry["order_lines"][0]["total_amount"] for entry in captures) == 1501
