@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import compileall
+import contextlib
+import gc
+import importlib
 import json
 import os
 import signal
@@ -11,6 +14,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -19,6 +23,8 @@ import kustom_mcp
 from tests.support import postgres
 from tests.support.unhurried import Unhurried
 
+TESTS = Path(__file__).parent
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile the packages once, by the first of the processes, where no process may write bytecode. Else hundreds of
@@ -26,9 +32,30 @@ def pytest_configure(config: pytest.Config) -> None:
     if sys.dont_write_bytecode and sys.prefix != sys.base_prefix and not hasattr(config, "workerinput"):
         for folder in (sysconfig.get_path("purelib"), str(Path(kustom_mcp.__file__).parent)):
             compileall.compile_dir(folder, quiet=2, workers=0)
+    sys.dont_write_bytecode = False  # pytest keeps its rewritten tests, too, and need not rewrite them in each process
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; servers would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     check_each_schema_once()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import a share of all tests first where several processes collect all of them: what one has rewritten for its
+    assertions the others read, and none does it all again."""
+    config = session.config
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    number, count = int(worker["workerid"].removeprefix("gw")), int(worker["workercount"])
+    for path in sorted(TESTS.rglob("test_*.py"))[number::count]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # collecting it says what is wrong
+            importlib.import_module(".".join(path.relative_to(TESTS.parent).with_suffix("").parts))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is there for good out of every later search for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def check_each_schema_once() -> None:

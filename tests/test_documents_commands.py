@@ -228,6 +228,7 @@ def test_what_the_program_prints_works_where_it_was_started(how: str, home: dict
 
 
 @needs_uv
+@pytest.mark.exam
 def test_the_last_screen_of_the_demo_prints_commands_that_work(home: dict[str, str]) -> None:
     shown = run(["uv", "run", "kustom-mcp", "demo"], ROOT, home).stdout.partition("What next")[2]
     told = re.findall(r"^  (\S.*)$", shown, re.MULTILINE)

@@ -26,6 +26,8 @@ COMMANDS = (
     "install --help",
     "--version",
 )
+SAMPLE = ("check", "tools", "--version")
+"""The commands of the usual run."""
 SOME_END_BY_THEMSELVES = {"demo": 0}
 FULL = Path("/dev/full")
 
@@ -53,7 +55,9 @@ def ran(
     return ended.returncode, ended.stderr or ""
 
 
-@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize(
+    "words", [pytest.param(each, marks=[] if each in SAMPLE else pytest.mark.exam) for each in COMMANDS]
+)
 def test_a_command_that_nobody_reads_ends_without_a_word(words: str, tmp_path: Path) -> None:
     for both in (False, True):
         reading, writing = os.pipe()

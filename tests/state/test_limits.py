@@ -274,7 +274,7 @@ print(got)
 """
 
 
-@pytest.mark.parametrize("ceiling", [1, 31])
+@pytest.mark.parametrize("ceiling", [pytest.param(1, marks=pytest.mark.exam), 31])
 def test_two_processes_cannot_both_have_the_last_unit(place: str, ceiling: int) -> None:
     racers = [run(RACE, place, name, str(ceiling)) for name in ("a", "b")]
     outputs: list[str] = []

@@ -58,7 +58,7 @@ def library(path: Path, code: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("code", [AT_IMPORT, IN_A_CALL], ids=["at import", "in a call"])
-@pytest.mark.parametrize("buffered", ["", "1"])
+@pytest.mark.parametrize("buffered", ["", pytest.param("1", marks=pytest.mark.exam)])
 async def test_what_a_library_prints_goes_to_stderr(code: str, buffered: str, kustom: Kustom, tmp_path: Path) -> None:
     """`Pipe` takes every line that comes out for a message, until the very end of the process."""
     env = library(tmp_path, code if not buffered else code.replace(f'print("{NOISE} in the buffer")\nclass', "class"))
@@ -94,7 +94,15 @@ def test_other_commands_print_to_stdout(words: list[str], tmp_path: Path) -> Non
     assert b"kustom" in run.stdout
 
 
-@pytest.mark.parametrize("module", ["kustom_mcp.cli.parser", "pydantic", "mcp.server", "anyio._backends._asyncio"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "kustom_mcp.cli.parser",
+        pytest.param("pydantic", marks=pytest.mark.exam),
+        pytest.param("mcp.server", marks=pytest.mark.exam),
+        "anyio._backends._asyncio",
+    ],
+)
 async def test_an_interrupt_while_it_starts_says_nothing(module: str, tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,

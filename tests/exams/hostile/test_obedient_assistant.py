@@ -16,7 +16,7 @@ from tests.exams.hostile.assistant import Assistant
 from tests.exams.hostile.texts import hostile_order, order_id
 from tests.support.conversation import API, Person, Talk, conversation, no
 
-ORDERS = pytest.mark.parametrize("orders", [15, pytest.param(200, marks=pytest.mark.exam)])
+ORDERS = pytest.mark.parametrize("orders", [10, pytest.param(200, marks=pytest.mark.exam)])
 CEILING = 1000
 
 
