@@ -17,6 +17,7 @@ window.show = async ({ page, tools, tool, given, result, context, capabilities }
     await window.telling(params)
     return {}
   }
+  bridge.onmessage = bridge.onupdatemodelcontext
   bridge.onsizechange = ({ height }) => {
     frame.style.height = `${height}px`
   }

@@ -73,6 +73,11 @@ async def test_every_demo_order_is_shown_with_its_amounts_and_its_history(browse
             assert f"Lines ({lines})" in text
             count = "() => document.querySelectorAll('.time .capture, .time .refund').length"
             assert await browser.run(count) == entries, seed.name
+            shown: Any = answer.structured_content
+            assert ("Capture before this time" in text) is ("days_left" in shown["order"]), seed.name
+            ends = "() => [...document.querySelectorAll('.time .expiry')].map((one) => one.firstChild.textContent)"
+            ended = {"EXPIRED": ["Expired"], "CANCELLED": ["Cancelled"]}.get(order["status"], [])
+            assert "days_left" in shown["order"] or await browser.run(ends) == ended, seed.name
         assert faults(await browser.seen()) == CLEAN
 
 
@@ -95,6 +100,30 @@ async def test_a_yes_is_sent_once_and_told_and_the_model_has_seen_no_code(browse
         assert "Done" in text
         assert "Yes, refund" not in text
         assert faults(seen) == CLEAN
+
+
+async def test_a_host_that_keeps_no_context_gets_a_message_and_one_without_either_a_line(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        for hears in ({"message": {"text": {}}}, {}):
+            await previewed(browser, talk, capabilities={"serverTools": {}, **hears})
+            await browser.click("#no")
+            await browser.until_there("#outcome" if hears else "#unheard")
+            told = (await browser.seen())["told"]
+            assert [one["role"] for one in told] == ["user"] * len(hears)
+            assert ("Your assistant has not been told." in await browser.text()) is not bool(hears)
+            assert talk.sent == []
+
+
+async def test_a_policy_that_a_host_has_put_into_the_body_is_moved_to_where_it_is_obeyed(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        await browser.show(talk, "get_order", {"order_id": demo("captured-sek")})
+        moved = """() => {
+          const policy = document.querySelector("meta[http-equiv]");
+          document.body.append(policy);
+          guard();
+          return policy.parentNode === document.head;
+        }"""
+        assert await browser.run(moved)
 
 
 async def test_a_no_sends_nothing_and_is_told(browser: Browser) -> None:
