@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from kustom_mcp.simulator.drafts import Json, complete_line, expiry_after, stamp
 
@@ -43,11 +43,9 @@ class Seed:
 def copied(value: Any) -> Any:
     """Copy a JSON value: a fifth of the time that `deepcopy` takes, for every order of every simulator."""
     if isinstance(value, dict):
-        members: dict[str, Any] = value
-        return {name: copied(part) for name, part in members.items()}
+        return {name: copied(part) for name, part in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        entries: list[Any] = value
-        return [copied(part) for part in entries]
+        return [copied(part) for part in cast("list[Any]", value)]
     return value
 
 
