@@ -104,7 +104,8 @@ async def test_a_yes_is_sent_once_and_told_and_the_model_has_seen_no_code(browse
 
 async def test_a_host_that_keeps_no_context_gets_a_message_and_one_without_either_a_line(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
-        for hears in ({"message": {"text": {}}}, {}):
+        hosts: list[dict[str, Any]] = [{"message": {"text": {}}}, {}]
+        for hears in hosts:
             await previewed(browser, talk, capabilities={"serverTools": {}, **hears})
             await browser.click("#no")
             await browser.until_there("#outcome" if hears else "#unheard")
