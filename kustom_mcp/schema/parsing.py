@@ -12,6 +12,7 @@ import json
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Any, NamedTuple, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -259,7 +260,7 @@ _PLAIN = {
     "list_type": "{field} must be an array.",
     "model_type": "{field} must be an object.",
     "bool_type": "{field} must be true or false.",
-    "string_pattern_mismatch": "{field} must be {letters} letters.",
+    "string_pattern_mismatch": "{field} must be {letters}.",
     "string_too_long": "{field} may have at most {max_length} characters.",
     "too_long": "{field} may have at most {max_length} entries.",
     "greater_than_equal": "{field} must be at least {ge}.",
@@ -281,7 +282,7 @@ def _sentence(problem: ErrorDetails, place: Place, arguments: Mapping[str, Any],
         return _whole_number(problem, field, name, arguments)
     if kind == "greater_than_equal" and name in ("captured_amount", "refunded_amount"):
         return f"{field} must be at least 1 minor unit; 0 never means everything."
-    letters = "three" if name == "currency" else "two"
+    letters = "three letters, such as SEK" if name == "currency" else "two letters, such as SE or US"
     plain = _PLAIN.get(kind, "{field} is not what the schema asks for.")
     return plain.format(field=field, letters=letters, sent=reading.left_out(place), **context)
 
@@ -293,6 +294,14 @@ def _whole_number(problem: ErrorDetails, field: str, name: str, arguments: Mappi
         return f"{field} must be a whole number, not a text, a fraction or true/false."
     rule = f"{field} must be a whole number of minor units: 9990 means 99.90 in a currency with two decimals."
     value, currency = problem["input"], arguments.get("currency")
+    if isinstance(value, str):
+        return f"{rule} A text was sent: send a number, without quotes."
+    if isinstance(value, bool):
+        return f"{rule} True or false was sent."
+    if isinstance(value, float) and value.is_integer():
+        rule += " A number with a point was sent: if it is in minor units, send it without the point."
+    elif isinstance(value, float) and isfinite(value):
+        rule += " A fraction was sent."
     if isinstance(value, float) and isinstance(currency, str) and len(currency) == 3:
         whole = minor(Decimal(str(value)), currency) if abs(value) < 10**9 else None
         if whole is not None:

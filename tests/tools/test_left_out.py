@@ -228,6 +228,21 @@ def test_a_whole_number_with_a_point_is_taken_for_what_is_no_money() -> None:
                 assert refusal(tool, put(full, spot.place, 1.5)).field == spot.path
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("1000", "A text was sent"), (1000.0, "with a point"), (99.9, "A fraction was sent."), (True, "True or false")],
+)
+def test_an_amount_is_told_what_is_wrong_with_it(value: Any, told: str) -> None:
+    failure = refusal("kustom_refund_order", {"order_id": TAKEN, "refunded_amount": value})
+    assert told in failure.message
+    assert "major units" not in failure.message
+
+
+def test_a_country_of_three_letters_is_shown_two() -> None:
+    failure = refusal("kustom_update_customer_details", {"order_id": OPEN, "shipping_address": {"country": "USA"}})
+    assert failure.sentence == "shipping_address.country must be two letters, such as SE or US."
+
+
 def test_every_mistake_is_named_at_once_and_in_its_place() -> None:
     lines = [{}, {"line": 0, "quantity": None}, {"line": 1, "qty": 2}]
     failure = refusal("kustom_capture_order", {"order_id": None, "captured_amount": "10", "lines": lines, "lnes": 1})
