@@ -77,7 +77,7 @@ def tax_of(total: int, tax_rate: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The highest amount of one write, by currency, in minor units. Without entries nothing is limited."""
+    """The highest amount by currency, in minor units. `others`: of each currency without an entry, None for nothing."""
 
     by_currency: Mapping[str, int] = field(default_factory=dict[str, int])
     others: int | None = None
@@ -103,9 +103,9 @@ class Ceilings:
         others = found.pop("*", None)
         return cls(found, others)
 
-    def limit(self, currency: str) -> int | None:
-        """The ceiling for `currency` in minor units, or None when nothing limits it."""
-        return self.by_currency.get(currency.upper(), self.others)
+    def limit(self, currency: str) -> int:
+        """The ceiling for `currency` in minor units: 0 for one that is not named, and for none at all."""
+        return self.by_currency.get(currency.upper(), self.others or 0) if currency else 0
 
 
 def _code(currency: str) -> str:

@@ -231,8 +231,8 @@ class Policy:
         ceilings = self._settings.max_amount
         self._hold(amount, currency, field, ceilings.limit(currency) if ceilings else None, "KUSTOM_MAX_AMOUNT")
         own = self._principal.max_amount
-        if own is not None:  # a currency that it does not name has no room at all
-            self._hold(amount, currency, field, own.limit(currency) or 0, PEOPLE)
+        if own is not None:
+            self._hold(amount, currency, field, own.limit(currency), PEOPLE)
 
     @staticmethod
     def _hold(amount: int, currency: str, field: str, limit: int | None, setting: str) -> None:

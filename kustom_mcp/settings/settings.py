@@ -69,8 +69,8 @@ class Settings(BaseModel):
     )
     max_amount: Annotated[Ceilings | None, BeforeValidator(validators.ceilings)] = Field(
         default=None,
-        description="Ceiling of one write in minor units, like `SEK:500000,EUR:50000,*:0` (`*`: every other currency). "
-        "Limits a capture, a refund, and a new order amount above the old one.",
+        description="Ceiling of one write in minor units, like `SEK:500000,EUR:50000,*:0` (`*`: every other currency; "
+        "without it those have the ceiling 0). Limits a capture, a refund, and a new order amount above the old one.",
     )
     api_key_file: Path | None = Field(
         default=None,

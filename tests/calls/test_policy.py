@@ -150,7 +150,8 @@ async def test_a_tool_that_is_off_names_the_setting() -> None:
 CEILINGS: list[tuple[Case, dict[str, Any], str, bool]] = [
     (REFUND, {}, "SEK:5000", True),
     (REFUND, {}, "SEK:4999", False),
-    (REFUND, {}, "EUR:1", True),
+    (REFUND, {}, "EUR:9999999", False),
+    (REFUND, {}, "EUR:1,*:5000", True),
     (REFUND, {}, "EUR:1,*:4999", False),
     (REFUND, {}, "*:0,SEK:5000", True),
     (CAPTURE, {}, "SEK:5000", True),

@@ -131,11 +131,13 @@ async def test_two_previews_reserve_nothing_and_the_second_approval_finds_no_roo
         assert talk.sent == []
 
 
-async def test_refunds_captures_and_currencies_have_a_ceiling_each_and_others_none() -> None:
+async def test_refunds_captures_and_currencies_have_a_ceiling_each_and_others_of_0() -> None:
     async with conversation(KUSTOM_MAX_DAILY="SEK:1000,EUR:500") as talk:
         assert (await refund(talk, paid(talk), 1000))["outcome"] == "applied"
         assert (await refund(talk, paid(talk, "EUR"), 500))["outcome"] == "applied"
-        assert (await refund(talk, paid(talk, "NOK"), 900_000))["outcome"] == "applied"
+        other = await talk.call("refund_order", {"order_id": paid(talk, "NOK"), "refunded_amount": 1})
+        assert refusal(other) == ("not_sent", "LIMIT_EXCEEDED")
+        assert "may come to 0.00 NOK here (KUSTOM_MAX_DAILY)" in other["error"]["message"]
         capture = {"order_id": demo("authorized-sek"), "captured_amount": 1000}
         assert (await talk.confirmed("capture_order", capture))["outcome"] == "applied"
         refused = await talk.call("capture_order", capture)

@@ -125,10 +125,9 @@ def test_ceilings_limit_each_currency_and_all_others() -> None:
     assert [ceilings.limit(code) for code in ("SEK", "eur", "USD", "")] == [500000, 50000, 0, 0]
 
 
-def test_without_a_star_other_currencies_have_no_ceiling() -> None:
-    ceilings = Ceilings.parse("SEK:0")
-    assert [ceilings.limit(code) for code in ("SEK", "EUR")] == [0, None]
-    assert Ceilings().limit("SEK") is None
+def test_a_currency_that_is_not_named_and_none_at_all_have_the_ceiling_0() -> None:
+    assert [Ceilings.parse("SEK:500").limit(code) for code in ("SEK", "EUR", "")] == [500, 0, 0]
+    assert [Ceilings.parse("SEK:500,*:9").limit(code) for code in ("SEK", "EUR", "")] == [500, 9, 0]
 
 
 @pytest.mark.parametrize(
