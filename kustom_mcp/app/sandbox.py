@@ -4,6 +4,10 @@ Scripted faults are played as a broken line would look to the client: a lost res
 is waited for and runs into the client's read timeout. A client that leaves while it waits does not stop the effect.
 """
 
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast
+
 import anyio
 import httpx2 as httpx
 
@@ -11,6 +15,9 @@ from kustom_mcp.simulator import demo_orders as seeds
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.exchange import Hangup, exchange
 from kustom_mcp.simulator.wire import Request
+
+_NAMING = frozenset({"order_id", "order_ids", "reference"})
+"""Arguments that name an order."""
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
@@ -41,3 +48,24 @@ class SandboxTransport(httpx.AsyncBaseTransport):
 def demo_orders() -> list[tuple[str, str, str, str]]:
     """List the orders that a sandbox starts with: the id, name, status and story of each."""
     return [(seed.order_id, seed.name, seed.status, seed.story) for seed in seeds.demo_orders()]
+
+
+def ids_for_names(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call's arguments with the id of each demo order that they name, as a person types it: captured-sek."""
+    return {name: _ids_for_names(value) if name in _NAMING else value for name, value in given.items()}
+
+
+def _ids_for_names(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_ids_for_names(item) for item in cast("list[Any]", value)]
+    return id_for_name(value) if isinstance(value, str) else value
+
+
+def id_for_name(text: str) -> str:
+    """Return the id of the demo order of this name, or the text as it is."""
+    return _ids().get(text.strip().lower(), text)
+
+
+@cache
+def _ids() -> dict[str, str]:
+    return {name: order_id for order_id, name, *_ in demo_orders()}

@@ -19,6 +19,8 @@ from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.settings.settings import ConfigError
 
 USAGE_ERROR = 2
+SCENES = 8
+"""Of the demo, whose modules are loaded only where it is shown."""
 
 
 class _Parser(ArgumentParser):
@@ -42,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "demo":
         from kustom_mcp.cli.demo import command as demo
 
-        return demo.run()
+        return demo.run(scene=given.scene)
     if given.command == "audit" and given.path is not None:  # looking into files needs no credentials
         from kustom_mcp.cli import audit
 
@@ -191,7 +193,8 @@ def parse(argv: Sequence[str]) -> Namespace:
     serve.add_argument("--http", action="store_true", help="over Streamable HTTP instead, at /mcp")
     serve.add_argument("--host", default=None, help="with --http: address to listen on, default 127.0.0.1")
     serve.add_argument("--port", type=_port, default=None, help="with --http: port, default 8080, 0 for any")
-    commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
+    demo = commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
+    demo.add_argument("--scene", type=_scene, default=None, metavar="N", help=f"one scene of it, 1 to {SCENES}")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
     simulate.add_argument("--hooks", default=None, metavar="URL", help="send webhooks to this http URL on loopback")
@@ -238,6 +241,13 @@ def _port(text: str) -> int:
     number = int(text) if text.isascii() and text.isdecimal() else -1
     if not 0 <= number <= 65535:
         raise ArgumentTypeError("the port is a number from 0 to 65535")
+    return number
+
+
+def _scene(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() else 0
+    if not 1 <= number <= SCENES:
+        raise ArgumentTypeError(f"the scene is a number from 1 to {SCENES}")
     return number
 
 

@@ -142,7 +142,7 @@ class Handlers:
         self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: CardAnswer | None = None
     ) -> Result:
         """Run a tool; every exception becomes a result of ours."""
-        given = dict(params.arguments or {})
+        given = self._with_ids(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm
 
@@ -175,6 +175,14 @@ class Handlers:
             result.confirm = code
             return result
         return await self._stopped(ctx, request, stopped)
+
+    def _with_ids(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments; in the sandbox the name of a demo order is as good as its id."""
+        if not self.app.settings.sandboxed:
+            return dict(given)
+        from kustom_mcp.app.sandbox import ids_for_names
+
+        return ids_for_names(given)
 
     async def _stopped(self, ctx: Context, asked: Callable[[], CallRequest], error: ToolError) -> Result:
         """The answer of a write that was stopped before it ran, or by a fault of this server."""
@@ -216,7 +224,7 @@ class Handlers:
         return await resources.read(
             str(params.uri),
             read_order=lambda order_id: self.read_order(ctx, order_id),
-            parse_order_id=identifiers.order_id,
+            parse_order_id=lambda text: identifiers.order_id(self._with_ids({"order_id": text})["order_id"]),
             demo_orders=self._demo_orders(ctx) if self.app.settings.sandboxed else None,
         )
 

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
+from select import select
 
 import pytest
 
 from kustom_mcp.cli.demo import command as demo
+from kustom_mcp.cli.demo import tour
+from kustom_mcp.cli.parser import SCENES, run
 from tests.support.unhurried import PATIENCE
 
 SERVE = "sys.argv = ['kustom-mcp']; from kustom_mcp.__main__ import main; sys.exit(main())"
@@ -134,6 +138,45 @@ def test_the_text_suits_a_page_without_colours(printed: str):
 def test_ids_and_codes_are_shortened(printed: str):
     assert re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-|\.[\w-]{20,}", printed) == []
     assert re.search(r"refund-199\.00SEK-55e7d67e\.[\w-]{6}…", printed)
+
+
+def test_a_scene_is_shown_alone(capfd: pytest.CaptureFixture[str]):
+    assert run(["demo", "--scene", "6"]) == 0
+    out = capfd.readouterr().out
+    assert re.findall(r"^(.+?) ─{3,}$", out, re.MULTILINE) == [HEADINGS[0], HEADINGS[6], HEADINGS[-1]]
+    assert [f"{call}: " for call in re.findall(r"^Assistant  (kustom_\w+)\(", out, re.MULTILINE)] == [
+        f"{entry.partition(': ')[0]}: " for entry in CONVERSATION[7:11]
+    ]
+
+
+@pytest.mark.exam
+def test_every_scene_can_be_shown_alone(capfd: pytest.CaptureFixture[str]):
+    assert len(tour.SCENES) == SCENES
+    assert [demo.run(scene=number) for number in range(1, SCENES + 1)] == [0] * SCENES
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of its own")
+def test_in_a_terminal_each_scene_waits_for_enter_and_q_ends_it():
+    ours, theirs = pty.openpty()
+    env = {"PATH": os.environ["PATH"], "TERM": "dumb", "COLUMNS": "92"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kustom_mcp", "demo"], stdin=theirs, stdout=theirs, stderr=theirs, env=env
+    )
+    os.close(theirs)
+    shown, answers = "", iter(["\n", " Q\n"])
+    with open(ours, "r+b", buffering=0) as terminal:
+        try:
+            while select([terminal], [], [], PATIENCE)[0] and (piece := terminal.read(4096).decode(errors="replace")):
+                shown = re.sub(r"\x1b\[[0-9;]*m", "", shown + piece)
+                if shown.endswith("ends the demo: "):
+                    assert HEADINGS[shown.count("ends the demo: ") + 1] not in shown
+                    terminal.write(next(answers).encode())
+        except OSError:  # the other side has closed it
+            pass
+    assert process.wait(PATIENCE) == 0
+    headings = re.findall(r"^(.+?) ─{3,}$", shown.replace("\r", ""), re.MULTILINE)
+    assert headings == [*HEADINGS[:3], HEADINGS[-1]]
 
 
 def test_each_server_starts_clean_and_is_gone_afterwards(

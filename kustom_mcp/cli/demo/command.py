@@ -9,6 +9,7 @@ the demo with exit code 1.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -21,23 +22,24 @@ from kustom_mcp.cli import stdout
 from kustom_mcp.cli.demo import tour
 from kustom_mcp.cli.demo.tour import Guide, Person, Tally, Unexpected
 from kustom_mcp.cli.demo.transcript import Transcript
-from kustom_mcp.cli.install.hosts import HOSTS
+from kustom_mcp.cli.install.command import this_machine
+from kustom_mcp.cli.install.hosts import HOSTS, HOW, is_there
 from kustom_mcp.cli.program import shown
 
 DEADLINE_SECONDS = 120
 PROBLEM = 1
 
 
-def run(command: Sequence[str] | None = None) -> int:
-    """Print the tour. 0 when every answer was the expected one, otherwise 1 and one line on stderr.
+def run(command: Sequence[str] | None = None, *, scene: int | None = None) -> int:
+    """Print the tour, or one scene of it. 0 when every answer was the expected one, otherwise 1 and one line on stderr.
 
-    `command` starts another server than this one.
+    `command` starts another server than this one. In a terminal each scene waits for Enter.
     """
     # The SDK logs a broken server's traceback; what matters of it is in our own line.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     seen = Tally()
     try:
-        anyio.run(_tour, _server(command or [sys.executable, "-m", "kustom_mcp"]), seen)
+        anyio.run(_tour, _server(command or [sys.executable, "-m", "kustom_mcp"]), seen, scene)
     except KeyboardInterrupt:
         return PROBLEM
     except Exception as problem:
@@ -58,24 +60,45 @@ def _server(command: Sequence[str]) -> StdioServerParameters:
     return StdioServerParameters(command=command[0], args=list(command[1:]), env=env)
 
 
-async def _tour(server: StdioServerParameters, seen: Tally) -> None:
-    with anyio.fail_after(DEADLINE_SECONDS):
+async def _tour(server: StdioServerParameters, seen: Tally, only: int | None) -> None:
+    chosen = tour.SCENES if only is None else tour.SCENES[only - 1 : only]
+    with anyio.fail_after(DEADLINE_SECONDS) as deadline:
         page = Transcript()
         person = Person(page, seen)
         async with Client(server) as client:
             guide = Guide(client, page, seen)
             await _opening(guide)
-            await tour.question(guide)
-            await tour.mistyped(guide)
-            await tour.fewer_goods(guide)
-            # Handshake-era, as many hosts of today are; a process and a sandbox of its own.
-            async with Client(server, mode="legacy", elicitation_callback=person.answer) as asking:
-                await tour.cancelled_by_form(Guide(asking, page, seen))
-            await tour.too_late(guide)
-            await tour.refund_once(guide)
-            await tour.typed_text(guide)
-            await tour.many_orders(guide)
-    _closing(page, seen)
+            await tour.read_names(guide)
+            for number, scene in enumerate(chosen, start=1):
+                if scene is tour.cancelled_by_form:
+                    # Handshake-era, as many hosts of today are; a process and a sandbox of its own.
+                    async with Client(server, mode="legacy", elicitation_callback=person.answer) as asking:
+                        await scene(Guide(asking, page, seen))
+                else:
+                    await scene(guide)
+                if number < len(chosen):
+                    deadline.deadline = math.inf
+                    goes_on = await _enter(page, number, len(chosen))
+                    deadline.deadline = anyio.current_time() + DEADLINE_SECONDS
+                    if not goes_on:
+                        break
+            else:
+                if only is None:
+                    _counts(page, seen)
+    _next(page)
+
+
+async def _enter(page: Transcript, number: int, scenes: int) -> bool:
+    """Wait for Enter where a person reads along in a terminal. False where that person has had enough."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    page.asks(f"Scene {number} of {scenes}. Enter shows the next one, q and Enter ends the demo: ")
+    if sys.platform != "win32":
+        await anyio.wait_readable(sys.stdin)  # a terminal gives whole lines, so that Ctrl-C stays what it is
+    typed = sys.stdin.readline()
+    if not typed:
+        page.gap()
+    return typed.strip().lower() not in ("q", "quit") and typed != ""
 
 
 async def _opening(guide: Guide) -> None:
@@ -91,8 +114,8 @@ async def _opening(guide: Guide) -> None:
     page.says("Server", f"{name}MCP {client.protocol_version} over stdio, {len(tools.tools)} tools")
 
 
-def _closing(page: Transcript, seen: Tally) -> None:
-    """Print the counts from the answers, and the next commands to try."""
+def _counts(page: Transcript, seen: Tally) -> None:
+    """Print the counts from the answers."""
     outcomes = seen.outcomes
     page.heading("What you have seen")
     page.count(outcomes.total(), "tool calls, each with a structured answer")
@@ -102,16 +125,18 @@ def _closing(page: Transcript, seen: Tally) -> None:
     )
     page.count(outcomes["not_sent"], "calls refused with the reason; no change left the server")
     page.count(outcomes["already_applied"], "approval used a second time, without a second effect")
+
+
+def _next(page: Transcript) -> None:
+    """Print the one thing to do next: this sandbox in a host, one that is on this machine if there is any."""
+    machine = this_machine()
+    host = next((host for host in HOSTS if is_there(HOW[host], machine)), HOSTS[0])
     page.heading("What next")
-    page.prose("Connect a host; each of these shows what it will change, and asks.")
-    for host in HOSTS:
-        page.plain(f"  {shown('install', host)}")
-    page.gap()
     page.prose(
-        "Without settings a host gets this sandbox. For your own orders set KUSTOM_USERNAME, KUSTOM_API_KEY and "
-        "KUSTOM_ENVIRONMENT (playground first), let the server look at them, then connect the host again:"
+        f"Put this sandbox into {HOW[host].title}: the command shows what it will change, and asks. Then ask the "
+        'assistant: "Refund the towel of captured-sek."'
     )
-    page.plain(f"  {shown('check')}")
+    page.plain(f"  {shown('install', host)}")
 
 
 def _reason(problem: BaseException) -> str:

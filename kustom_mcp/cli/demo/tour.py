@@ -103,6 +103,14 @@ class Person:
         return ElicitResult(action="accept", content=dict.fromkeys(boxes, True))
 
 
+async def read_names(guide: Guide) -> list[list[str]]:
+    """Read the names of the demo orders, and return the rows of their table."""
+    resource = await guide.client.read_resource(DEMO_ORDERS)
+    rows = [_cells(line) for line in _text(resource.contents).splitlines() if line.startswith("| ")][1:]
+    guide.seen.orders.update({name: order_id for order_id, name, *_ in rows})
+    return rows
+
+
 async def question(guide: Guide) -> None:
     """Scene 1: find an order and answer a question about it."""
     guide.scene(
@@ -112,9 +120,7 @@ async def question(guide: Guide) -> None:
     )
     guide.person("What is in the demo order authorized-sek, and can it still be cancelled?")
     guide.assistant(f"reads the resource {DEMO_ORDERS}")
-    resource = await guide.client.read_resource(DEMO_ORDERS)
-    rows = [_cells(line) for line in _text(resource.contents).splitlines() if line.startswith("| ")][1:]
-    guide.seen.orders.update({name: order_id for order_id, name, *_ in rows})
+    rows = await read_names(guide)
     order_id = guide.order("authorized-sek")
     guide.page.says("Server", f"{len(rows)} invented orders; authorized-sek is {brief(order_id)}")
     seen = await guide.call("kustom_get_order", {"order_id": order_id}, "ok", details=("lines", "can", "cannot"))
@@ -247,6 +253,10 @@ async def many_orders(guide: Guide) -> None:
     guide.need([names.get(row["order_id"]) for row in rows] == ["expiring-soon-sek"], "one order expires this week")
     left = money.show(rows[0]["remaining_authorized_amount"], rows[0]["purchase_currency"])
     guide.assistant(f"Of the orders I know, expiring-soon-sek: {left} can be captured until {rows[0]['expires_at']}.")
+
+
+SCENES = (question, mistyped, fewer_goods, cancelled_by_form, too_late, refund_once, typed_text, many_orders)
+"""In their order. Each can be shown alone once the names are read."""
 
 
 def _confirm(preview: Content) -> dict[str, str]:

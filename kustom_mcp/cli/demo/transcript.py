@@ -105,6 +105,11 @@ class Transcript:
         self._empty = False
         self._console.print(Text(text, "cyan"), soft_wrap=True)
 
+    def asks(self, text: str) -> None:
+        """A question to the person who reads along; the answer is typed in its line."""
+        self._console.print(Text(text, "dim"), end="", soft_wrap=True)
+        self._empty = True  # the answer ends the line
+
     def gap(self) -> None:
         """An empty line, but never two."""
         if not self._empty:

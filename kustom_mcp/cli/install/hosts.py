@@ -125,3 +125,10 @@ HOW: dict[str, Host] = {
         without_command="In VS Code run \"Shell Command: Install 'code' command in PATH\", then try again.",
     ),
 }
+
+
+def is_there(host: Host, machine: Machine) -> bool:
+    """Whether a host seems to be on a machine: its command, or the folder of its settings."""
+    if host.command:
+        return machine.which(host.command) is not None
+    return any(path.parent.is_dir() for path in host.files(machine))
