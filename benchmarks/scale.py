@@ -26,7 +26,8 @@ from benchmarks.environments import Environment
 from benchmarks.figures import table
 from benchmarks.orders import UNIT, order_id
 from benchmarks.pipe import Pipe
-from kustom_mcp.state.intents import Intents
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.intents import Intent, Intents
 
 CALLS, KEPT, AUDIT_LINES = 30, 1000, 1_000_000
 LINEAR = 1.15
@@ -176,9 +177,12 @@ def remember(folder: Path, kept: int) -> None:
 
 def leave_open(state: Path, kept: int) -> None:
     """So many writes without an outcome, of other calls."""
-    intents, until = Intents(state), time.time() + 3600
-    for number in range(len(intents.all()), kept):
-        intents.open({"digest": f"{number:064x}", "expires": until}, str(uuid.uuid4()))
+    store = Store.file(state / "store.sqlite3")
+    intents = Intents(store, state=state)
+    for number in range(len(intents.unresolved()), kept):
+        new = Intent(account="", key=str(uuid.uuid4()), digest=f"{number:064x}", tool="", order_id="")
+        store.run(lambda connection, new=new: intents.send(connection, new, seen=None))
+    store.close()
 
 
 def write_audit(path: Path) -> None:

@@ -6,6 +6,8 @@ write in flight is finished or cut at the drain limit, never abandoned because a
 
 from __future__ import annotations
 
+import logging
+import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -26,7 +28,7 @@ from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.state.account import Account, account_of
 from kustom_mcp.state.audit_log import AuditLog, writable
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
-from kustom_mcp.state.intents import AppliedCalls, Intents
+from kustom_mcp.state.intents import Intents
 from kustom_mcp.state.shared_cooldown import sharing
 from kustom_mcp.state.spending_limits import SpendingLimits
 from kustom_mcp.state.threads import in_thread
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     import httpx2 as httpx
 
     from kustom_mcp.simulator.app import Simulator
+
+log = logging.getLogger(__name__)
 
 SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
@@ -64,10 +68,11 @@ class App:
     client: KustomClient
     audit: AuditLog
     intents: Intents
-    remembered: AppliedCalls
     limits: SpendingLimits
     book: Book
     telemetry: Telemetry = SILENT
+    records: Store = field(default_factory=Store.memory)
+    """The store of intents and counts: that of the replicas, else a file of the state directory, or memory."""
     store: Store | None = None
     """The database of the replicas, KUSTOM_STORE. None where records are kept in the state directory, or in memory."""
     simulator: Simulator | None = None
@@ -104,6 +109,7 @@ class App:
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
         state, shared, account = settings.state_path, shared_store(settings), account_of(settings)
+        records = shared or Store.file(state / "store.sqlite3" if state else None)
         client = KustomClient(
             base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
             username=SANDBOX_USER if settings.sandboxed else settings.username,
@@ -120,10 +126,10 @@ class App:
             account=account,
             client=client,
             audit=AuditLog(state, settings.audit_log),
-            intents=Intents(state, now=lambda: app.wall(), shared=shared),
-            remembered=AppliedCalls(state, now=lambda: app.wall(), shared=shared),
-            limits=SpendingLimits(state, shared=shared, account=account),
+            intents=Intents(records, state=state, now=lambda: app.wall()),
+            limits=SpendingLimits(records, account=account),
             book=Book.of(state, shared, account, settings.book_days, lambda: app.wall()),
+            records=records,
             store=shared,
             telemetry=telemetry,
             simulator=simulator,
@@ -131,6 +137,12 @@ class App:
         )
         telemetry.retries(lambda: app.client.retries_left)
         return app
+
+    def use(self, records: Store) -> None:
+        """Keep intents and counts in another store than that of the settings: for tests."""
+        self.records = records
+        self.intents = Intents(records, state=self.settings.state_path, now=lambda: self.wall())
+        self.limits = SpendingLimits(records, account=self.account)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncGenerator[App]:
@@ -142,9 +154,17 @@ class App:
             async with self.client, sharing_pauses, self.book.kept():
                 yield self
         finally:
-            self.limits.close()
-            if self.store is not None:
-                self.store.close()
+            self.records.close()
+
+    def secret(self) -> bytes:
+        """The random secret of the store, made once: a new API key ends neither codes nor records. ConfigError."""
+        from kustom_mcp.state.secret import kept_secret
+
+        try:
+            return kept_secret(self.records, self.settings.state_path)
+        except (OSError, StoreBusy, StoreUnavailable) as error:
+            log.warning("the secret of the store cannot be read (%s): codes end with this run", type(error).__name__)
+            return secrets.token_bytes(32)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)

@@ -11,12 +11,14 @@ nothing at all when the operator wants a person.
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import anyio
 from mcp import MCPError
@@ -31,8 +33,9 @@ from kustom_mcp.app.app import App
 from kustom_mcp.calls.policy import Policy
 from kustom_mcp.calls.token import NO_TRACE, Figures, Purpose, TokenClaims, TokenError, TokenSealer, derive, digest
 from kustom_mcp.money import plain, show
-from kustom_mcp.orders.entries import EntryKind, sent_by, time_of
+from kustom_mcp.orders.entries import EntryKind, id_of, sent_by, time_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.state.intents import Intent
 from kustom_mcp.text import alike
 
 Facts = Any
@@ -166,8 +169,10 @@ def head(proposal: Proposal, order: Order) -> str:
     return f"{proposal.action}-{amount}{order.order_id[:8]}"
 
 
-def judge(claims: TokenClaims, watch: Watch, order: Order, sent: Mapping[str, Any]) -> Landed:
-    """Find the effect in the order.
+def judge(
+    claims: TokenClaims, watch: Watch, order: Order, sent: Mapping[str, Any], taken: Collection[str] = ()
+) -> Landed:
+    """Find the effect of an approval in the order. `taken`: the ids of entries that other intents have made.
 
     ABSENT: it is as before; PRESENT: the entry is there, or, for an operation that makes none, the order is exactly as
     the write would leave it. `sent`: the request, or the arguments of its call.
@@ -175,15 +180,18 @@ def judge(claims: TokenClaims, watch: Watch, order: Order, sent: Mapping[str, An
     if digest(watch.depends(order)) == claims.before:
         return Landed.ABSENT
     if watch.entry is not None and claims.amount:
-        return Landed.PRESENT if made(claims, watch.entry, order, sent) else Landed.UNCLEAR
+        return Landed.PRESENT if made(claims, watch.entry, order, sent, taken) else Landed.UNCLEAR
     if watch.shows is not None and claims.after != NO_TRACE and digest(watch.shows(order)) == claims.after:
         return Landed.PRESENT
     return Landed.UNCLEAR
 
 
-def made(claims: TokenClaims, kind: EntryKind, order: Order, sent: Mapping[str, Any]) -> Capture | Refund | None:
+def made(
+    claims: TokenClaims, kind: EntryKind, order: Order, sent: Mapping[str, Any], taken: Collection[str] = ()
+) -> Capture | Refund | None:
     """Find the entry that this approval has made: one more looks like it than before."""
-    found = sent_by(kind, claims.amount, claims.key, sent).found(order)
+    like = sent_by(kind, claims.amount, claims.key, sent).found(order)
+    found = [entry for entry in like if id_of(entry) not in taken]
     return max(found, key=lambda entry: time_of(entry) or "") if len(found) > claims.alike else None
 
 
@@ -231,10 +239,30 @@ def operating_user() -> str:
         return str(os.getuid()) if hasattr(os, "getuid") else "local"
 
 
+@dataclass(frozen=True)
+class KeptCall:
+    """The call of a write in doubt, from its record: its arguments, and the body that was sent."""
+
+    arguments: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+
+WatchOf = Callable[[str, Mapping[str, Any], Order], Awaitable[Watch | None]]
+"""Finds what a tool watches, from its name, its arguments and the order."""
+
+
+async def _no_watch(tool: str, arguments: Mapping[str, Any], order: Order) -> Watch | None:
+    return None
+
+
 class Gate:
-    """The gate of one server: its mode, its ring of keys, and the sealing and opening of approvals."""
+    """The gate of one server: its mode, its ring of keys, and the sealing and opening of approvals.
+
+    `watch_of` finds what the tool of a write in doubt watches; the server, which knows the tools, sets it.
+    """
 
     def __init__(self, app: App, policy: Policy) -> None:
+        self.watch_of: WatchOf = _no_watch
         settings = app.settings
         self.app = app
         self.policy = policy
@@ -245,7 +273,7 @@ class Gate:
         elif settings.sandboxed:
             self.secrets = [SANDBOX_SECRET]
         else:
-            self.secrets = [settings.effective_api_key.get_secret_value().encode()]
+            self.secrets = [app.secret()]
         self._sealer = TokenSealer(self.secrets, bound_to=app.account.name)
 
     @staticmethod
@@ -256,6 +284,19 @@ class Gate:
     def state_keys(self) -> list[bytes]:
         """The keys that seal `requestState`: derived from the same secrets as those of codes, under another label."""
         return [derive(secret, "request-state") for secret in self.secrets]
+
+    def sealed(self, key: UUID, arguments: Mapping[str, Any], body: Mapping[str, Any] | None) -> str:
+        """Seal the call of a write, for as long as its outcome is not known."""
+        kept = json.dumps({"arguments": arguments, "body": body or {}}, separators=(",", ":"))
+        return self._sealer.seal_text(kept, about=str(key))
+
+    def unsealed(self, intent: Intent) -> KeptCall | None:
+        """Open the call of a write in doubt; None where it was kept by another ring, or by version 0.1."""
+        try:
+            kept = json.loads(self._sealer.open_text(intent.sealed or "", about=intent.key))
+        except (TokenError, ValueError):
+            return None
+        return KeptCall(kept["arguments"], kept["body"])
 
     def card_seals(self) -> list[str]:
         """The seals in the pages of order cards, newest first, by which this server recognises its own card."""

@@ -1,8 +1,9 @@
-"""The journal of one call: its audit lines, and the open intent that survives this process.
+"""The journal of one call: the intent of its write, what was sent for its order before, and its audit lines.
 
-An intent is on disk before the first byte of a write leaves, and is removed when the outcome is known. One that remains
-is found by the identical call, which resolves it before it opens a new one. No personal data is written: amounts, ids
-and lengths only.
+An intent is in the store before the first byte of a write leaves, and gets its outcome there. The intents of the order
+are read when the call takes the order up, so that every question - was this approval used, is the same write in doubt,
+is another - is answered from them. No personal data is written: amounts, ids and lengths only; the arguments of a write
+without an outcome are kept sealed.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 import anyio
 
 from kustom_mcp.api.endpoint import Approved, Authority
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.token import Figures, Purpose, TokenClaims, digest
+from kustom_mcp.calls.doubt import claims_of, is_done
+from kustom_mcp.calls.messages import records_unavailable
+from kustom_mcp.calls.token import TokenClaims, digest
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
-from kustom_mcp.schema.result import Code, ToolError
+from kustom_mcp.schema.result import ToolError
 from kustom_mcp.state.audit_log import AuditUnavailable
-from kustom_mcp.state.json_files import number
+from kustom_mcp.state.intents import Intent, LeaseTaken, give_up_lease
 from kustom_mcp.state.threads import in_thread
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 T = TypeVar("T")
 
@@ -31,13 +37,13 @@ log = logging.getLogger(__name__)
 
 RECORD_SECONDS = 4.0
 """Seconds that a write waits for its record before it leaves, and an answer for the record of its outcome."""
-USED_SECONDS = 24 * 3600
-"""Seconds that an approval counts as used: as long as a code that resolves it, and as Kustom keeps its key (KL)."""
 
 _KEPT = frozenset(
     {"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type", "reason"}
 )
 _KEPT_NUMBERS = AMOUNT_FIELDS | {"tax_rate", "shipping_delay"}
+_NO_PART_OF_THE_WISH = frozenset({"currency", "reason", "shop"})
+"""Arguments that check the others, or that only the journal and the approver read."""
 
 
 class Journal:
@@ -46,20 +52,21 @@ class Journal:
     def __init__(self, app: App, tool: str, who: Mapping[str, str], arguments: Mapping[str, Any]) -> None:
         self._app = app
         account = app.account
+        self.account = account.name
+        self._tool = tool
+        self._who = dict(who)
         self._entry = {"account": account.name, "tool": tool, **who, "arguments": without_text(arguments)}
         self.arguments = arguments
         self.binding = digest([account.name, tool, arguments])
-        # A currency only checks the others, and a reason is never sent.
-        wish = {name: value for name, value in arguments.items() if name not in ("currency", "reason")}
-        self._digest = digest([account.name, tool, wish]).hex()
+        wish = _wish(arguments)
+        self.digest = digest([account.name, tool, wish]).hex()
         earlier = [digest([account.environment, name, tool, arguments]).hex() for name in account.earlier]
-        self._digests = tuple(dict.fromkeys((self._digest, self.binding.hex(), *earlier)))
+        self.digests = frozenset({self.digest, self.binding.hex(), *earlier})
         """The digests of this call: the present one, and those of earlier versions, where several merchants may have
         shared the name of an account, but not the order: nothing that was sent for it may be sent again."""
-        self._record = ""
-        self._left: dict[str, Any] | None = None
-        self.doubted = False
-        """Whether an earlier call has sent the same write, with an unknown outcome."""
+        self.intents: Sequence[Intent] = ()
+        """Everything that was sent for the order, oldest first; as it was when the call took the order up."""
+        self._sent: Intent | None = None
 
     def note(self, event: str, **facts: Any) -> None:
         """Write an audit line about a preview, a refusal or an outcome. A failing audit stops writes, not these."""
@@ -74,125 +81,181 @@ class Journal:
         told = {name: facts[name] for name in ("outcome", "means", "error") if facts.get(name)}
         self._app.telemetry.event(self._entry["tool"], event, **told)
 
-    async def begin(self, claims: TokenClaims, head: str, authority: Authority, until: float) -> None:
-        """Record the intent of a write before it leaves. ToolError AUDIT_UNAVAILABLE when that is impossible."""
-        intent = {
-            "digest": self._digest,
+    async def hold(self, order_id: str, holder: str, seconds: float) -> float | None:
+        """Take the lease on an order; None where another process holds it. ToolError AUDIT_UNAVAILABLE."""
+
+        def work() -> float | None:
+            try:
+                return self._app.intents.lease(self.account, order_id, holder, seconds)
+            except LeaseTaken:
+                return None
+
+        return await self.before_sending(work)
+
+    async def begin(
+        self,
+        new: Intent,
+        authority: Authority,
+        take: Callable[[Callable[[Connection], None], str], None],
+        *,
+        harmless: bool,
+    ) -> None:
+        """Record the intent of a write before it leaves, with the money that it reserves.
+
+        `take` reserves in one transaction with what it is given, under a lock of this name. `harmless`: it may be sent
+        again although its effect is there. AlreadySent; ToolError
+        AUDIT_UNAVAILABLE when it is impossible; and what `take` raises.
+        """
+        from kustom_mcp.state.intents import lock_of
+
+        before = self.of_key(UUID(new.key))
+        seen = before.attempts if before is not None and before.unresolved else None
+        line = {
+            "event": "intent",
+            **self._entry,
+            "key": new.key,
+            "reason": authority.reason,
+            "facts": new.content.get("figures"),
+        }
+
+        def work() -> None:
+            self._app.audit.record(line)
+            take(
+                lambda connection: self._app.intents.send(connection, new, seen=seen, harmless=harmless),
+                lock_of(self.account, new.key),
+            )
+
+        await self.before_sending(work)
+        self._sent = new
+        if isinstance(authority, Approved):
+            self._count("given", means=authority.means)
+
+    def intent(self, claims: TokenClaims, order_id: str, content: Mapping[str, Any], sealed: str) -> Intent:
+        """The intent of a write that these claims approve."""
+        kept = {
             "environment": self._app.account.environment,
             "merchant": self._app.account.merchant,
-            "expires": int(until),
-            "key": str(claims.key),
             "before": claims.before.hex(),
             "after": claims.after.hex(),
             "figures": asdict(claims.figures),
             "amount": claims.amount,
             "alike": claims.alike,
-            "head": head,
-            "opened_at": self._app.now().isoformat(),
-            **self._entry,
+            **self._who,
+            "arguments": without_text(self.arguments),
+            **content,
         }
-        line = {
-            "event": "intent",
-            **self._entry,
-            "key": str(claims.key),
-            "reason": authority.reason,
-            "facts": intent["figures"],
-        }
-
-        def write() -> None:
-            self._left = self._found()
-            self._app.audit.record(line)
-            self._record = self._app.intents.open(intent, str(claims.key))
-
-        await self._before_sending(write)
-        self.doubted = self._left is not None and self._left["key"] == str(claims.key)
-        if isinstance(authority, Approved):
-            self._count("given", means=authority.means)
-
-    async def record_outcome(self, claims: TokenClaims, outcome: str, **facts: Any) -> None:
-        """Record an outcome other than success, and close the intent.
-
-        A call that has sent nothing removes its own record only, not that of an earlier call that may have sent it.
-        """
-        self.note("outcome", outcome=outcome, key=str(claims.key), **facts)
-        if outcome == "not_sent":
-            await self._after_outcome(lambda: self._app.intents.withdraw(self._record))
-        else:
-            await self._after_outcome(lambda: self._app.intents.close(str(claims.key)))
-
-    async def record_done(self, claims: TokenClaims, outcome: str, seconds: float, **facts: Any) -> None:
-        """Record that the effect is there: mark the approval as used, and the call as carried out for `seconds`.
-
-        Closes the intent last: where marking fails it stays open, and the identical call looks at the order.
-        """
-        self.note("outcome", outcome=outcome, key=str(claims.key), **facts)
-        said, now = {"at": self._app.now().isoformat()}, self._app.wall()
-
-        def write() -> None:
-            self._app.remembered.remember(claims.key.hex, said, now + USED_SECONDS)
-            self._app.remembered.remember(self._digest, said, now + seconds)
-            self._app.intents.close(str(claims.key))
-
-        await self._after_outcome(write)
-
-    async def open_intent(self, *, own: bool = False) -> tuple[TokenClaims, str] | None:
-        """The claims, and the code's head, of an open intent that an identical call left before this one recorded any.
-
-        `own`: only when this caller made that call.
-        """
-        found = self._left if self._record else await self._before_sending(self._found)
-        if found is None or (own and found.get("caller") != self._entry.get("caller")):
-            return None
-        claims = TokenClaims(
-            Purpose.RESOLVE,
-            int(found["expires"]),
-            UUID(found["key"]),
-            self.binding,
-            bytes.fromhex(found["before"]),
-            bytes.fromhex(found["after"]),
-            Figures(**cast("dict[str, Any]", found["figures"])),
-            int(found.get("amount", 0)),
-            int(found.get("alike", 0)),
+        return Intent(
+            account=self.account,
+            key=str(claims.key),
+            digest=self.digest,
+            tool=self._tool,
+            order_id=order_id,
+            content=kept,
+            sealed=sealed,
         )
-        return claims, str(found["head"])
 
-    async def in_doubt(self, claims: TokenClaims) -> bool:
-        """Return whether a write with the key of these claims has left, and has no outcome yet."""
-        left = await self._before_sending(self._found)
-        return left is not None and left["key"] == str(claims.key)
+    async def record_used(self, claims: TokenClaims, order_id: str) -> None:
+        """Record that an approval was used by finding its effect there."""
+        found = self.intent(claims, order_id, {}, "")
+        with contextlib.suppress(ToolError):
+            await self.before_sending(lambda: self._app.intents.use_up(found))
 
-    async def unresolved(self, order_id: str) -> list[tuple[str, int]]:
-        """The writes on an order that were sent and have no outcome: tool and amount in minor units, 0 for none."""
+    async def adopt(self, intent: Intent) -> None:
+        """Take a write in doubt that version 0.1 kept under another name of this account. ToolError
+        AUDIT_UNAVAILABLE."""
+        if intent.account != self.account:
+            await self.before_sending(lambda: self._app.intents.adopt(intent, self.account))
 
-        def look() -> list[tuple[str, int]]:
-            return [
-                (str(intent["tool"]), int(number(intent.get("amount"))))
-                for intent in self._app.intents.all()
-                if intent.get("account") == self._entry["account"] and _order_of(intent) == order_id
-            ]
+    async def record_look(self, intent: Intent) -> None:
+        """Record a look that did not find a write in doubt."""
+        with contextlib.suppress(ToolError):
+            await self.before_sending(lambda: self._app.intents.looked(intent, absent=True))
 
-        return await self._before_sending(look)
+    async def record_outcome(
+        self,
+        key: str,
+        outcome: str,
+        *,
+        holder: tuple[str, str] | None = None,
+        entry: str | None = None,
+        told: Mapping[str, Any] | None = None,
+        **facts: Any,
+    ) -> None:
+        """Record an outcome, and end the lease. A failure is logged only: the answer is given all the same.
 
-    async def carried_out(self, claims: TokenClaims) -> bool:
-        """Return whether this approval has been used."""
-        return await self._recalled((claims.key.hex,))
+        `holder`: order and holder of the lease; `told`: facts for the journal. What cannot be recorded stays in doubt,
+        and the next call on the order looks at it.
+        """
+        self.note("outcome", outcome=outcome, key=key, **facts)
 
-    async def repeated(self) -> bool:
-        """Return whether the identical call was applied a short while ago."""
-        return await self._recalled(self._digests)
+        def work() -> None:
+            def leave(connection: Connection) -> None:
+                if holder is not None:
+                    give_up_lease(connection, self.account, *holder)
 
-    def _found(self) -> dict[str, Any] | None:
-        """The newest open intent of this call."""
-        found = [one for one in map(self._app.intents.find, self._digests) if one is not None]
-        return max(found, key=lambda one: number(one["expires"]), default=None)
+            self._app.intents.close(self.account, key, outcome, entry=entry, facts=told, also=leave)
 
-    async def _recalled(self, names: Sequence[str]) -> bool:
-        def recall() -> bool:
-            return any(self._app.remembered.recall(name, self._app.wall()) is not None for name in names)
+        written = False
+        with self._app.finishing(RECORD_SECONDS), contextlib.suppress(AuditUnavailable):
+            await self._in_thread(work, abandon=True)
+            written = True
+        if not written:
+            log.warning("the outcome of a write could not be recorded; the next call on its order finds it out")
 
-        return await self._before_sending(recall)
+    async def release(self, order_id: str, holder: str) -> None:
+        """End the lease of a call that sent nothing."""
+        with self._app.finishing(RECORD_SECONDS), contextlib.suppress(AuditUnavailable):
+            await self._in_thread(lambda: self._app.intents.release(self.account, order_id, holder), abandon=True)
 
-    async def _before_sending(self, work: Callable[[], T]) -> T:
+    @property
+    def in_doubt(self) -> list[Intent]:
+        """The writes on the order that were sent and have no outcome, oldest first."""
+        sent = self._sent.key if self._sent else None
+        return [intent for intent in self.intents if intent.unresolved and intent.key != sent]
+
+    def of_key(self, key: UUID) -> Intent | None:
+        """The intent with this key."""
+        names = (str(key), key.hex)
+        return next((one for one in self.intents if one.key in names or one.digest in names), None)
+
+    def same(self) -> Intent | None:
+        """The newest write in doubt of the identical call."""
+        found = [intent for intent in self.in_doubt if intent.digest in self.digests]
+        return max(found, key=lambda one: one.sent, default=None)
+
+    def is_ours(self, intent: Intent) -> bool:
+        """Return whether this caller made the call of an intent."""
+        return intent.content.get("caller") == self._who.get("caller")
+
+    def claims_of(self, intent: Intent) -> tuple[TokenClaims, str]:
+        """The claims of a write in doubt, for this call, and the head of its code."""
+        return claims_of(intent, self.binding)
+
+    def carried_out(self, key: UUID) -> Intent | None:
+        """The intent with this key, if its effect was found there."""
+        intent = self.of_key(key)
+        return intent if intent is not None and is_done(intent) else None
+
+    def has_outcome(self, key: UUID) -> bool:
+        """Return whether the intent with this key has an outcome, so that it is not in doubt any more."""
+        intent = self.of_key(key)
+        return intent is not None and not intent.unresolved
+
+    def repeated(self, seconds: float) -> bool:
+        """Return whether the identical call was applied within so many seconds."""
+        since = self._app.wall() - seconds
+        return any(
+            is_done(intent) and (intent.closed or 0.0) > since
+            for intent in self.intents
+            if intent.digest in self.digests
+        )
+
+    def given_up(self, key: UUID) -> bool:
+        """Return whether the intent with this key was closed as not seen or not done: its key is never used again."""
+        intent = self.of_key(key)
+        return intent is not None and intent.outcome in ("not_seen", "not_done", "never_known")
+
+    async def before_sending(self, work: Callable[[], T]) -> T:
         """Read or write records that a write needs before it is sent. ToolError AUDIT_UNAVAILABLE.
 
         A write never leaves without them: a record that cannot be read might say that it was done.
@@ -202,17 +265,8 @@ class Journal:
             try:
                 answers.append(await self._in_thread(work))
             except AuditUnavailable:
-                raise _unavailable(self._app.intents.place) from None
+                raise records_unavailable(self._app.intents.place) from None
         return answers[0]
-
-    async def _after_outcome(self, work: Callable[[], None]) -> None:
-        """Write records after the outcome is known. A failure is logged only: the answer is given all the same."""
-        written = False
-        with self._app.finishing(RECORD_SECONDS), contextlib.suppress(AuditUnavailable):
-            await self._in_thread(work, abandon=True)
-            written = True
-        if not written:
-            log.warning("a settled intent could not be recorded as such; the next identical call settles it again")
 
     async def _in_thread(self, work: Callable[[], T], *, abandon: bool = False) -> T:
         """Run work in a thread, unless the records are in memory only."""
@@ -221,18 +275,10 @@ class Journal:
         return await in_thread(work, abandon=abandon)
 
 
-def _unavailable(place: str) -> ToolError:
-    return ToolError(
-        Code.AUDIT_UNAVAILABLE,
-        "This server cannot write or read its own records, so it sends no writes.",
-        next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",
-    )
-
-
-def _order_of(intent: Mapping[str, Any]) -> str | None:
-    """The id of the order that an intent is for; None where its record cannot be read."""
-    arguments = intent.get("arguments")
-    return cast("Mapping[str, Any]", arguments).get("order_id") if isinstance(arguments, dict) else None
+def _wish(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that make a wish: without those that only check the others, or that only the journal reads."""
+    agreeing = {"refunded_amount", "captured_amount"} if arguments.get("lines") else set[str]()
+    return {name: value for name, value in arguments.items() if name not in _NO_PART_OF_THE_WISH | agreeing}
 
 
 def without_text(value: Any) -> Any:

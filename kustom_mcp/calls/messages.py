@@ -74,10 +74,76 @@ def _for_card(proposal: Proposal) -> dict[str, Json]:
     return facts
 
 
-def unresolved(tool: str, amount: int, currency: str) -> str:
-    """The warning of a write on the order that was sent and has no outcome. `amount` in minor units, 0 for none."""
-    of = f" of {show(amount, currency)}" if amount else ""
-    return f"An earlier {tool}{of} on this order has no outcome: it may have been done. Find out first."
+def unresolved(write: str) -> str:
+    """The warning of a write on the order that was sent and has no outcome. `write`: it in words."""
+    return (
+        f"An earlier {write}, has no outcome: it may have been done. kustom_resolve_order finds out what became of it."
+    )
+
+
+def given_up(write: str, how: str) -> str:
+    """The warning of a write on the order that was closed without being found. `how`: its state."""
+    why = {
+        "not_seen": "was not seen on the order for a day and was given up",
+        "not_done": "was closed by hand as not done",
+        "never_known": "can never be read back, so nobody knows whether it was done",
+    }
+    return f"An earlier {write}, {why[how]}. If it appears after all, this is a second one."
+
+
+def write_in_doubt(
+    write: str,
+    *,
+    same: bool,
+    uncertain: bool,
+    confirm: Mapping[str, Json] | None,
+    repeat: Mapping[str, Json] | None,
+    order: Mapping[str, Json],
+) -> Result:
+    """WRITE_IN_DOUBT: an earlier write on the order has no outcome. `same`: it is the identical call."""
+    if repeat is not None:
+        next_step = (
+            "It was not found on the order. Ask the person: to send it again make the call in `repeat` with confirm "
+            "set to confirm.code; it looks once more, and is done at most once."
+        )
+    elif uncertain:
+        next_step = (
+            "An entry on the order may be it, and cannot be told. Do not send it again: ask the person to look in the "
+            "Kustom portal; the operator can then close it with the command `resolve` of kustom-mcp."
+        )
+    else:
+        next_step = (
+            "Call kustom_resolve_order with this order_id: it finds out what became of it, and gives the call that "
+            "sends it again if it was not done. Tell the person that it is not certain yet."
+        )
+    this = "This was sent before" if same else f"An earlier {write}"
+    of = f" ({write})" if same else ""
+    result = ToolError(
+        Code.WRITE_IN_DOUBT,
+        f"{this}{of}, and nobody knows yet whether it was done.",
+        closing="Nothing was sent now.",
+        next_step=next_step,
+    ).result()
+    result.confirm, result.repeat, result.order = confirm, repeat, order
+    return result
+
+
+def records_unavailable(place: str) -> ToolError:
+    """AUDIT_UNAVAILABLE: the records that a write needs cannot be read or written."""
+    return ToolError(
+        Code.AUDIT_UNAVAILABLE,
+        "This server cannot write or read its own records, so it sends no writes.",
+        next_step=f"Tell the operator that {place} cannot be used; reading orders still works.",
+    )
+
+
+def slept() -> ToolError:
+    """BUSY: the time in which this call alone may write to the order is over before the request left."""
+    return ToolError(
+        Code.BUSY,
+        "Too much time passed between taking the order's turn and sending; this machine may have slept.",
+        next_step="Read the order, then repeat the call.",
+    )
 
 
 def few(warnings: Sequence[str]) -> Sequence[str]:
@@ -274,20 +340,28 @@ class Doubt:
 
 
 def outcome_unknown(
-    doubt: Doubt, confirm: Mapping[str, Json] | None, *, readable: bool, repeats: bool, order: Mapping[str, Json] | None
+    doubt: Doubt,
+    confirm: Mapping[str, Json] | None,
+    *,
+    readable: bool,
+    repeats: bool,
+    order: Mapping[str, Json] | None,
+    repeat: Mapping[str, Json] | None = None,
+    same_call: bool = False,
 ) -> Result:
     """The answer for a write that was sent with an unknown outcome. `readable`: its effect would show in the order;
-    `repeats`: the identical call may resolve it."""
+    `repeats`: the identical call may resolve it; `same_call`: and is the way to do so; `repeat`: the call for the code.
+    """
     stopped = doubt.stopped
     again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
     wait = stopped.retry_after_seconds if stopped else None
     when = f"Wait {wait} seconds, then repeat" if wait else "Repeat"
     if not readable:
         resolves = "Look at the order in the Kustom portal: this effect cannot be read through the API."
-    elif repeats:
+    elif repeats and (confirm or same_call):
         resolves = f"{when} this call {again}: it looks at the order first, and does it at most once."
     else:
-        resolves = "Read the order with kustom_get_order, or look in the Kustom portal, to see whether it happened."
+        resolves = "Call kustom_resolve_order, or look in the Kustom portal, to see whether it happened."
     failure = ToolError(
         Code.OUTCOME_UNKNOWN,
         doubt.message(),
@@ -295,9 +369,11 @@ def outcome_unknown(
         retry_after_seconds=wait,
         upstream=doubt.upstream(),
         setting=stopped.setting if stopped else None,
+        retry="same_call" if same_call else None,
     )
     result = failure.result()
     result.confirm = confirm
+    result.repeat = repeat if confirm else None
     result.order = order
     return result
 
@@ -311,6 +387,26 @@ def stored_answer(kind: str, id: str, at: str | None, order: Mapping[str, Json])
         f"{kind} was made.",
         order,
         next_step=_ANOTHER.format(kind),
+    )
+
+
+def uncertain(id: str | None, at: str | None) -> ToolError:
+    """OUTCOME_UNKNOWN while an entry is on the order that may be the one that was sent, and cannot be told."""
+    which = " ".join([*([clean(id, 64)] if id else ["without an id"]), *([f"of {clean(at, 40)}"] if at else [])])
+    return ToolError(
+        Code.OUTCOME_UNKNOWN,
+        f"An entry of this amount ({which}) is on the order that was not there before, and nothing tells whether it is "
+        "this one.",
+    )
+
+
+def not_shown_yet(id: str | None) -> tuple[str, str]:
+    """The summary and the next step for an approval that was carried out, where the order does not show it yet."""
+    named = f" ({clean(id, 64)})" if id else ""
+    return (
+        f"This approval was carried out already{named}; the order does not show it yet.",
+        "Read the order again in a minute. If another one is wanted, ask the person, and send it with another "
+        "reference.",
     )
 
 

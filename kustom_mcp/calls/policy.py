@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import ceil
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from uuid import UUID
 
 import anyio
@@ -32,6 +32,9 @@ from kustom_mcp.state.spending_limits import (
 )
 from kustom_mcp.state.threads import in_thread
 from kustom_mcp.text import nearest
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class Policy:
     ) -> None:
         self._settings = settings
         self._catalog = catalog
-        self._limits = limits or SpendingLimits(None)
+        self._limits = limits or SpendingLimits()
         self._account = account
         self._selected = _selection(settings.tools, catalog)
         self._principal = Principal("operator")
@@ -121,6 +124,11 @@ class Policy:
     def operation(self, tool: str) -> str:
         """The operation of the API behind a tool."""
         return self._catalog[tool].operation
+
+    @property
+    def operations(self) -> dict[str, str]:
+        """The operation of the API behind every tool."""
+        return {name: facts.operation for name, facts in self._catalog.items()}
 
     def tool_for(self, operation: str) -> str:
         """The tool for an operation of the API that writes."""
@@ -277,39 +285,34 @@ class Policy:
 
         `now` in unix seconds. ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
         """
-        move = self._move(key, body, currency)
+        move = self.move(key, body, currency)
         if move is not None:
-            await _ask(lambda: self._limits.look(move, now), self._settings, self._limits, move)
+            with self.refusals(move):
+                await in_thread(lambda: self._limits.look(move, now))
 
-    @asynccontextmanager
-    async def counted(
-        self, caller: str, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float
-    ) -> AsyncGenerator[None]:
-        """Count the write inside, and reserve the money that it moves. A ToolError that says that nothing was done
-        gives the money back; any other end keeps it.
+    def taking(
+        self, caller: str, move: Reservation | None, now: float
+    ) -> Callable[[Callable[[Connection], None], str], None]:
+        """Return the function that counts a write and reserves the money that it moves, together with its record.
 
-        ToolError RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above KUSTOM_MAX_DAILY, BUSY,
-        AUDIT_UNAVAILABLE.
+        It raises what `refusals` puts into words: RATE_LIMITED above KUSTOM_WRITES_PER_MINUTE, LIMIT_EXCEEDED above
+        KUSTOM_MAX_DAILY, BUSY, AUDIT_UNAVAILABLE.
         """
-        move = self._move(key, body, currency)
         most = self._settings.writes_per_minute
         who = f"{self._account}/{caller}"
-        await _ask(lambda: self._limits.take(who, most, move, now), self._settings, self._limits, move)
-        try:
-            yield
-        except ToolError as failure:
-            if move is not None and failure.ends in ("not_sent", "rejected"):
-                await self._give_back(move)
-            raise
+        return lambda also, lock: self._limits.take(who, most, move, now, also, (lock,))
 
-    async def _give_back(self, move: Reservation) -> None:
+    async def give_back(self, move: Reservation | None) -> None:
+        """Give the money of a write back that certainly moved nothing."""
+        if move is None:
+            return
         with anyio.CancelScope(shield=True):
             try:
                 await in_thread(lambda: self._limits.give_back(move.key))
             except (LimitsBusy, LimitsUnavailable):
                 log.warning("money that did not move stays counted for a day: the limits cannot be written")
 
-    def _move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Reservation | None:
+    def move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Reservation | None:
         """The money that a request moves; None where no ceiling of a day applies."""
         ceilings = self._settings.max_daily
         ceiling = ceilings.limit(currency) if ceilings else None
@@ -318,31 +321,29 @@ class Policy:
             return None
         return Reservation(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
 
-
-async def _ask(
-    question: Callable[[], None], settings: Settings, limits: SpendingLimits, move: Reservation | None
-) -> None:
-    """Ask the limits, in a thread because they may have to wait, and put a refusal into words."""
-    try:
-        await in_thread(question)
-    except RateExceeded as error:
-        raise _too_fast(settings.writes_per_minute, max(1, ceil(error.wait))) from None
-    except LimitReached as error:
-        assert move is not None
-        raise _no_room(move, error) from None
-    except LimitsBusy:
-        raise ToolError(
-            Code.BUSY,
-            "Other writes of this server, or of another one here, hold its counts.",
-            next_step="Repeat the call in a few seconds.",
-        ) from None
-    except LimitsUnavailable as error:
-        log.warning("the limits cannot be kept: %s", error)
-        raise ToolError(
-            Code.AUDIT_UNAVAILABLE,
-            "This server cannot keep count of its writes, so it sends none.",
-            next_step=f"Tell the operator that {limits.place} cannot be used; reading orders still works.",
-        ) from None
+    @contextmanager
+    def refusals(self, move: Reservation | None) -> Generator[None]:
+        """Put what the limits refuse into words. ToolError."""
+        try:
+            yield
+        except RateExceeded as error:
+            raise _too_fast(self._settings.writes_per_minute, max(1, ceil(error.wait))) from None
+        except LimitReached as error:
+            assert move is not None
+            raise _no_room(move, error) from None
+        except LimitsBusy:
+            raise ToolError(
+                Code.BUSY,
+                "Other writes of this server, or of another one here, hold its counts.",
+                next_step="Repeat the call in a few seconds.",
+            ) from None
+        except LimitsUnavailable as error:
+            log.warning("the limits cannot be kept: %s", error)
+            raise ToolError(
+                Code.AUDIT_UNAVAILABLE,
+                "This server cannot keep count of its writes, so it sends none.",
+                next_step=f"Tell the operator that {self._limits.place} cannot be used; reading orders still works.",
+            ) from None
 
 
 def _too_fast(most: int, wait: int) -> ToolError:

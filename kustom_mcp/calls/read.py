@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self, TypeVar
 
@@ -16,13 +19,24 @@ from kustom_mcp.app.app import Busy
 from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.calls import upstream_errors
 from kustom_mcp.calls.confirmation import Gate
-from kustom_mcp.calls.messages import still_running, too_many
+from kustom_mcp.calls.doubt import BETWEEN_LOOKS, REMEMBERED, Found, State, claims_of, look, record_in, row_of, too_old
+from kustom_mcp.calls.messages import records_unavailable, still_running, too_many
 from kustom_mcp.calls.policy import Principal
+from kustom_mcp.calls.token import digest
 from kustom_mcp.orders import facts as order_facts
+from kustom_mcp.orders.entries import id_of
 from kustom_mcp.schema.result import Code, Json, ToolError
+from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.intents import Intent
+from kustom_mcp.state.threads import in_thread
 from kustom_mcp.text import clean
 
 T = TypeVar("T")
+
+_CLOSED_AS = {"done": "done", "not_seen": "not_seen", "not_done": "not_seen", "never_known": "never_known"}
+"""The state of a write that was in doubt, by the outcome with which it was closed."""
+
+log = logging.getLogger(__name__)
 
 
 class ReadCall:
@@ -35,6 +49,10 @@ class ReadCall:
         self._caller = principal.identity
         self.context = context
         self.before: Order | None = None
+        self.intents: Sequence[Intent] = ()
+        """Everything that was sent for the order, oldest first, as it was when this call read the order."""
+        self.doubts: Sequence[Intent] = ()
+        """Those of them of which nobody knows what became."""
         self._turn = AsyncExitStack()
         self._deadline: float = self.app.clock() + self.app.settings.timeout
 
@@ -64,10 +82,136 @@ class ReadCall:
         return found
 
     async def order(self, order_id: str) -> Order:
-        """The order, if it is in scope."""
+        """The order, if it is in scope; with what became of the writes on it that had no outcome."""
         self.require_scope(order_id)
-        self.before = await self.read(GET_ORDER, order_id=order_id)
+        failures: list[ToolError] = []
+
+        async def read() -> None:
+            try:
+                self.before = await self.read(GET_ORDER, order_id=order_id)
+            except ToolError as failure:
+                failures.append(failure)
+
+        if self.app.intents.none_kept():
+            await read()
+        else:
+            async with anyio.create_task_group() as group:
+                group.start_soon(read)
+                group.start_soon(self._load_tolerantly, order_id)
+        if failures:
+            raise failures[0]
+        assert self.before is not None
+        await self.find_out(self.before)
         return self.before
+
+    async def _load_tolerantly(self, order_id: str) -> None:
+        """Read what was sent for an order; an order is shown although the records cannot be read."""
+        try:
+            await self.load(order_id)
+        except ToolError:
+            log.warning("the records of writes cannot be read, so nothing is said of those in doubt")
+
+    async def load(self, order_id: str) -> None:
+        """Read what was sent for an order from the store. ToolError AUDIT_UNAVAILABLE."""
+        self.intents = await self._kept(lambda: self.app.intents.of_order(self.app.account.names, order_id))
+
+    async def find_out(self, order: Order, *, but: str | None = None) -> list[tuple[Intent, Found]]:
+        """Look in an order for the writes on it that have no outcome, and record what became of each.
+
+        Keeps those that are still in doubt in `doubts`. `but`: the key of one that the call looks at by itself.
+        """
+        looked = [
+            (intent, await self.look_for(intent, order))
+            for intent in self.intents
+            if intent.unresolved and intent.key != but
+        ]
+        ended = [intent.key for intent, found in looked if await self._recorded(intent, found)]
+        self.doubts = [intent for intent, _ in looked if intent.key not in ended]
+        return looked
+
+    async def writes_resolved(self, order: Order) -> list[dict[str, Json]]:
+        """Look for every write in doubt on an order, twice where it is not found, and tell what is known of each.
+
+        Those that were in doubt and closed within 30 days come first.
+        """
+        now = self.app.wall()
+        rows: list[dict[str, Json]] = []
+        await self._load_tolerantly(order.order_id)
+        for intent in self.intents:
+            state = _CLOSED_AS.get(str(intent.outcome))
+            if state is not None and now - (intent.closed or 0.0) < REMEMBERED:
+                entry = {"entry_id": intent.entry} if intent.entry else {}
+                rows.append(row_of(intent) | {"state": state} | entry)
+        for intent in [intent for intent in self.intents if intent.unresolved]:
+            state, repeat, confirm = await self.way_out(intent, order)
+            found = {"repeat": repeat, "confirm": confirm}
+            rows.append(
+                row_of(intent) | {"state": state.value} | {name: value for name, value in found.items() if value}
+            )
+        return rows
+
+    async def way_out(
+        self, intent: Intent, order: Order
+    ) -> tuple[State, dict[str, Json] | None, dict[str, Json] | None]:
+        """Look twice for a write in doubt that the first look did not find: its state, and the call and the code that
+        send it again, where this caller may make that write and nothing that it watches has changed."""
+        found = await self.look_for(intent, order)
+        if found.state is State.ABSENT and not (intent.looks and self.app.wall() - intent.looked >= BETWEEN_LOOKS):
+            await self.app.sleep(BETWEEN_LOOKS)
+            order = await self.read(GET_ORDER, order_id=order.order_id)
+            found = await self.look_for(intent, order)
+            await self._recorded(intent, found)
+        kept = self.gate.unsealed(intent)
+        off = self.policy.why_off(intent.tool) if intent.tool in self.policy.operations else "unknown"
+        if found.state is not State.ABSENT or kept is None or off or self.gate.mode not in ("auto", "code"):
+            return found.state, None, None
+        watch = await self.gate.watch_of(intent.tool, kept.arguments, order)
+        if watch is None or digest(watch.depends(order)).hex() != intent.content.get("before"):
+            return found.state, None, None
+        claims, head = claims_of(intent, digest([self.app.account.name, intent.tool, kept.arguments]))
+        return (
+            found.state,
+            {"tool": intent.tool, "arguments": dict(kept.arguments)},
+            self.gate.seal(head, claims, self._caller),
+        )
+
+    async def look_for(self, intent: Intent, order: Order) -> Found:
+        """Find out from an order what became of one write."""
+        kept = self.gate.unsealed(intent)
+        arguments = kept.arguments if kept else record_in(intent.content, "arguments")
+        watch = await self.gate.watch_of(intent.tool, arguments, order)
+        if watch is None:
+            return Found(State.UNCERTAIN)
+        return look(intent, kept.body if kept else {}, watch, order, self.intents)
+
+    async def _recorded(self, intent: Intent, found: Found) -> bool:
+        """Record a look. Return whether it has ended the doubt."""
+        old = too_old(intent, self.app.wall())
+        outcome = {State.DONE: "done", State.ABSENT: "not_seen" if old and intent.looks else None}.get(found.state)
+        if found.state is State.NOT_READABLE and old:
+            outcome = "never_known"
+        entry = id_of(found.entry) if found.state is State.DONE and found.entry else None
+
+        def work() -> None:
+            if outcome is not None:
+                self.app.intents.close(intent.account, intent.key, outcome, entry=entry)
+            else:
+                self.app.intents.looked(intent, absent=found.state is State.ABSENT)
+
+        with contextlib.suppress(ToolError):
+            await self._kept(work)
+            if outcome is not None:
+                line = {"event": "outcome", "account": intent.account, "tool": intent.tool, "key": intent.key}
+                with contextlib.suppress(AuditUnavailable):
+                    self.app.audit.record(line | {"outcome": outcome, "found_by": self._caller})
+        return outcome is not None
+
+    async def _kept(self, work: Callable[[], T]) -> T:
+        """Ask the records, in a thread where that takes time. ToolError AUDIT_UNAVAILABLE."""
+        try:
+            return await in_thread(work) if self.app.intents.blocks else work()
+        except AuditUnavailable:
+            raise records_unavailable(self.app.intents.place) from None
 
     async def order_with(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> tuple[Order, T]:
         """The order and something of it, read at the same time; the order is needed for its currency."""
@@ -125,6 +269,7 @@ class ReadCall:
             now=self.app.now(),
             offered=self.policy.offered,
             permitted=self.policy.why_not,
+            unresolved=[row_of(intent) for intent in self.doubts],
         )
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:

@@ -12,6 +12,7 @@ and amounts only: no personal data, and no secret.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -103,6 +104,7 @@ class TokenSealer:
 
     def __init__(self, secrets: Sequence[bytes], *, bound_to: str) -> None:
         self._ring = [AESGCM(derive(secret, "confirmation")) for secret in secrets]
+        self._records = [AESGCM(derive(secret, "intent")) for secret in secrets]
         self._bound_to = bound_to.encode()
 
     def seal(self, head: str, claims: TokenClaims, *, caller: str) -> str:
@@ -127,6 +129,25 @@ class TokenSealer:
                 return _unpack(key.decrypt(raw[:_NONCE], raw[_NONCE:], self._context(head, caller)))
             except (InvalidTag, ValueError):
                 continue
+        raise TokenError
+
+    def seal_text(self, text: str, *, about: str) -> str:
+        """Seal a text for the store. `about`: what it belongs to."""
+        nonce = os.urandom(_NONCE)
+        sealed = self._records[0].encrypt(nonce, text.encode("utf-8", "surrogatepass"), self._context(about, ""))
+        return base64.b64encode(nonce + sealed).decode()
+
+    def open_text(self, sealed: str, *, about: str) -> str:
+        """Open a text of the store. TokenError when it was not sealed by this ring, about this."""
+        try:
+            raw = base64.b64decode(sealed, validate=True)
+        except ValueError:
+            raise TokenError from None
+        for key in self._records:
+            with contextlib.suppress(InvalidTag, ValueError):
+                return key.decrypt(raw[:_NONCE], raw[_NONCE:], self._context(about, "")).decode(
+                    "utf-8", "surrogatepass"
+                )
         raise TokenError
 
     def _context(self, head: str, caller: str) -> bytes:

@@ -12,6 +12,8 @@ none) produces.
 from __future__ import annotations
 
 import contextlib
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -25,13 +27,12 @@ from kustom_mcp.api.endpoint import Approved, Authority, NeedsNone, Write
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import OmsError, OutcomeUnknown
 from kustom_mcp.api.models import Order
-from kustom_mcp.api.reconcile import EffectCheck, Landed, Written
+from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from kustom_mcp.app.app import Busy
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
 from kustom_mcp.calls.confirmation import (
     QUICKEST,
-    RESOLVING_SECONDS,
     Answer,
     Ask,
     CannotAsk,
@@ -43,8 +44,8 @@ from kustom_mcp.calls.confirmation import (
     asked,
     can_ask,
     is_modern,
-    judge,
 )
+from kustom_mcp.calls.doubt import REMEMBERED, State, entries_before, in_words, is_done, look, record_in, refuses
 from kustom_mcp.calls.journal import RECORD_SECONDS, Journal
 from kustom_mcp.calls.messages import (
     NOT_AS_SENT,
@@ -55,13 +56,19 @@ from kustom_mcp.calls.messages import (
     already_applied,
     declined,
     few,
+    given_up,
     nobody_to_ask,
     not_allowed,
+    not_shown_yet,
     outcome_unknown,
     preview,
     shutting_down,
+    slept,
+    still_running,
     stored_answer,
     unresolved,
+    used_up,
+    write_in_doubt,
 )
 from kustom_mcp.calls.read import ReadCall
 from kustom_mcp.calls.spans import traced
@@ -69,11 +76,17 @@ from kustom_mcp.calls.token import NO_TRACE, Purpose, TokenClaims, digest
 from kustom_mcp.money import show
 from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.orders.details import details
-from kustom_mcp.orders.entries import reference_of
+from kustom_mcp.orders.entries import id_of, reference_of
 from kustom_mcp.schema.arguments import as_json
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.state.intents import GIVEN_UP, AlreadySent, Intent
+from kustom_mcp.state.spending_limits import Reservation
 
 LEAST_SECONDS_FOR_A_WRITE = 5.0
+LEASE_PATIENCE = 10.0
+"""Seconds that a call waits for the lease of another process."""
+LEASE_PAUSE = 0.1
+LEASE_MARGIN = 5.0
 FIRST_PAUSE = 0.25
 """Seconds before an order that does not show a 2xx is read again; each further pause is twice as long."""
 CREATED = 201
@@ -91,9 +104,19 @@ class Call(ReadCall):
         self._attempt: Attempt | None = None
         self._claims: TokenClaims | None = None
         self._body: Mapping[str, Json] | None = None
+        self._lease: tuple[str, str] | None = None
+        """The order whose lease this call holds, and the name by which it holds it."""
+        self._lease_ends = 0.0
+        self._taken: Reservation | None = None
+        """The money that this call has reserved."""
         self._after: Order | None = None
         """The order as it was read last after a write that was answered with a 2xx."""
         self._read_after = False
+        self._intent: Intent | None = None
+        self._found_entry: str | None = None
+        """The id of the entry by which a look has found the write done."""
+        self._uncertain = False
+        """Whether an entry is there that may be that of this write, and cannot be told."""
 
     @cached_property
     def _journal(self) -> Journal:
@@ -108,15 +131,50 @@ class Call(ReadCall):
         if watch is None:
             return await super().order(order_id)
         self.require_scope(order_id)
-        self._attempt = Attempt(self.gate, self._journal, self._caller, self._request)
+        attempt = self._attempt = Attempt(self.gate, self._journal, self._caller, self._request)
+        await self.load(order_id)
         try:
-            await self._attempt.admit()
+            await attempt.admit()
         except Declined as declined:
-            await self._decline(by_person=declined.by_person)
-        if self._attempt.commits:
+            self._decline(by_person=declined.by_person)
+        if attempt.commits:
             self.policy.require_sending()
             await self._take_turn(order_id)
-        return await self._compared(self._attempt, order_id, watch)
+            attempt.look_again()
+        return await self._compared(attempt, order_id, watch)
+
+    async def load(self, order_id: str) -> None:
+        """Read what was sent for an order, and by the identical call of an earlier version. ToolError."""
+        names, digests = self.app.account.names, sorted(self._journal.digests)
+        self.intents = await self._kept(lambda: self.app.intents.of_order(names, order_id, digests))
+        self._journal.intents = self.intents
+
+    async def _take_turn(self, order_id: str) -> None:
+        """Wait for the order's turn in this process, and among all that share the store; then read what was sent."""
+        await super()._take_turn(order_id)
+        if self.app.intents.blocks:
+            await self._take_lease(order_id)
+        await self.load(order_id)
+
+    async def _take_lease(self, order_id: str) -> None:
+        """Take the lease on an order, for as long as this call may last. ToolError BUSY."""
+        holder = secrets.token_hex(8)
+        until = min(self._deadline, self.app.clock() + LEASE_PATIENCE)
+        while True:
+            seconds = max(self.time_left, LEAST_SECONDS_FOR_A_WRITE) + RECORD_SECONDS + LEASE_MARGIN
+            began = awake()
+            if await self._journal.hold(order_id, holder, seconds) is not None:
+                self._lease, self._lease_ends = (order_id, holder), began + seconds
+                return
+            left = until - self.app.clock()
+            if left <= 0:
+                raise still_running()
+            await self.app.sleep(min(LEASE_PAUSE, left))
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._lease is not None:
+            await self._journal.release(*self._lease)
+        await super().__aexit__()
 
     def require(self, endpoint: Write, order: Order, amount: int | None = None, *, field: str | None = None) -> None:
         """Raise ACTION_NOT_ALLOWED where Kustom documents the operation as impossible for this order."""
@@ -162,12 +220,11 @@ class Call(ReadCall):
         overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
         if overdue:
             proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
-        for tool, amount in await self._journal.unresolved(order.order_id):
-            proposal = replace(proposal, warnings=[unresolved(tool, amount, order.currency), *proposal.warnings])
+        proposal = replace(proposal, warnings=[*self._earlier_writes(order), *proposal.warnings])
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if attempt.objection is not None:
-            if await attempt.in_doubt() is not None:
+            if attempt.in_doubt() is not None:
                 raise attempt.objection  # `stopped` says the rest: no preview hides that it may have been done
             self._end_with_preview(proposal, attempt.objection)
         if not asks:
@@ -177,6 +234,22 @@ class Call(ReadCall):
         if is_modern(self.context):
             raise Ask(proposal, asked(attempt.code(claims)["code"], self.app.wall()))
         return await self._ask_and_wait(order, proposal, claims)
+
+    def _earlier_writes(self, order: Order) -> list[str]:
+        """The warnings of writes on this order that are in doubt, and of those like this one that were given up."""
+        now, tool = self.app.wall(), self._request.tool
+        own = self._current()[0].claims
+        found = [
+            unresolved(in_words(intent, order.currency))
+            for intent in self.doubts
+            if own is None or str(own.key) != intent.key
+        ]
+        given_up_here = [
+            given_up(in_words(intent, order.currency), str(intent.outcome))
+            for intent in self.intents
+            if intent.outcome in GIVEN_UP and intent.tool == tool and now - (intent.closed or 0.0) < REMEMBERED
+        ]
+        return found + given_up_here
 
     def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
         """The declared reason for needing no approval, with the key of this intent."""
@@ -205,20 +278,21 @@ class Call(ReadCall):
         `contradicted`: tells whether the order, read afterwards, shows that a 2xx did nothing; None where no order
         would show it. `entry`: the kind of entry that may be missing besides the order.
         """
-        attempt, order = self._current()
+        attempt, _ = self._current()
         assert self._claims is not None
         self._body = body = None if body is None else self._marked(body, self._claims.key)
         self.policy.require(self._request.tool)
         self.policy.require_sending()
-        async with self.policy.counted(self._caller, self._claims.key, body, order.currency, self.app.wall()):
-            try:
-                written = await self._send(endpoint, authority, body, check_effect, entry, ids)
-            except ToolError as failure:
-                if attempt.is_in_doubt(self._claims):  # what was sent before may have moved the money that is reserved
-                    self._unknown(self._claims, Doubt(stopped=failure))
-                raise
-            await self._conclude(written, contradicted)
-            return written
+        try:
+            written = await self._send(endpoint, authority, body, check_effect, entry, ids)
+        except ToolError as failure:
+            if attempt.is_in_doubt(self._claims):  # what was sent before may have moved the money that is reserved
+                self._unknown(self._claims, Doubt(stopped=failure))
+            if failure.ends in ("not_sent", "rejected"):
+                await self.policy.give_back(self._taken)
+            raise
+        await self._conclude(written, contradicted)
+        return written
 
     async def _send(
         self,
@@ -235,7 +309,7 @@ class Call(ReadCall):
         seconds = max(LEAST_SECONDS_FOR_A_WRITE, self._deadline - self.app.clock())
         try:
             with self.app.shielded(seconds + RECORD_SECONDS) as scope:
-                await self._journal.begin(self._claims, attempt.head, authority, self.app.wall() + RESOLVING_SECONDS)
+                await self._begin(authority, body, harmless=check_effect is resend_without_looking)
                 self.sent = True
                 self.app.book.doubt(order.order_id)
                 written = await self.app.client.write(
@@ -244,21 +318,25 @@ class Call(ReadCall):
                     deadline=self.app.clock() + seconds,
                     body=body,
                     check_effect=check_effect or (self._look if attempt.watch.shows else None),
-                    before_send=None,
+                    before_send=lambda: self._require_lease(seconds),
                     **ids,
                 )
         except Busy:
             raise shutting_down() from None
+        except AlreadySent as earlier:
+            self._end_as_sent_already(earlier.intent)
+        except _LeaseEnded:
+            await self._outcome("not_sent", error=Code.BUSY.value)
+            self.sent = False
+            raise slept() from None
         except OutcomeUnknown as error:
             stopped = self._failure(error.stopped, writing=True, entry=entry) if error.stopped else None
             self._unknown(self._claims, Doubt(error, stopped))
         except OmsError as error:
             failure = self._failure(error, writing=True, entry=entry)
-            if self._journal.doubted or attempt.is_in_doubt(
-                self._claims
-            ):  # what was sent before may be done all the same
+            if attempt.is_in_doubt(self._claims):  # what was sent before may be done all the same
                 self._unknown(self._claims, Doubt(stopped=failure))
-            await self._journal.record_outcome(self._claims, failure.ends, error=failure.code.value)
+            await self._outcome(failure.ends, error=failure.code.value)
             self.sent = False
             raise failure from None
         finally:
@@ -266,6 +344,61 @@ class Call(ReadCall):
         if scope.cancelled_caught:
             self._unknown(self._claims, Doubt())
         return written
+
+    async def _begin(self, authority: Authority, body: Mapping[str, Json] | None, *, harmless: bool) -> None:
+        """Put the intent on disk, and reserve the money that it moves, in one transaction. AlreadySent, ToolError."""
+        attempt, order = self._current()
+        assert self._claims is not None
+        move = self.policy.move(self._claims.key, body, order.currency)
+        content: dict[str, Json] = {
+            "operation": attempt.operation,
+            "head": attempt.head,
+            "currency": order.currency,
+            **entries_before(attempt.watch.entry, order, self._claims.amount),
+        }
+        if isinstance(authority, Approved):
+            content |= {"means": authority.means, "approved_by": self._request.principal.name}
+        for name in ("reason", "reference", "merchant_reference1", "merchant_reference2"):
+            told = self._request.arguments.get(name) or (body or {}).get(name)
+            if isinstance(told, str):
+                content[name] = told
+        arguments = self._journal.arguments
+        intent = self._journal.intent(
+            self._claims, order.order_id, content, self.gate.sealed(self._claims.key, arguments, body)
+        )
+        with self.policy.refusals(move):
+            await self._journal.begin(
+                intent, authority, self.policy.taking(self._caller, move, self.app.wall()), harmless=harmless
+            )
+        self._taken, self._intent = move, intent
+
+    async def _require_lease(self, seconds: float) -> None:
+        """Make sure right before the first byte that nobody else may write to the order until this write has ended.
+
+        By a clock that runs while the machine sleeps.
+        """
+        if self._lease is not None and awake() + seconds > self._lease_ends:
+            raise _LeaseEnded
+
+    def _end_as_sent_already(self, intent: Intent) -> NoReturn:
+        """End the call: another process has sent this very intent since the records were read."""
+        attempt, _ = self._current()
+        assert self._claims is not None
+        if is_done(intent):
+            attempt.require_unchanged()
+            self._end_as_done(*not_shown_yet(intent.entry))
+        if intent.unresolved:
+            self._unknown(self._claims, Doubt(stopped=still_running()))
+        raise used_up()
+
+    async def _outcome(self, outcome: str, entry: str | None = None, **facts: Json) -> None:
+        """Record the outcome of this call's write, and end its lease."""
+        assert self._claims is not None
+        lease, self._lease = self._lease, None
+        told = {"correlation_id": facts["correlation_id"]} if facts.get("correlation_id") else None
+        await self._journal.record_outcome(
+            str(self._claims.key), outcome, holder=lease, entry=entry, told=told, **facts
+        )
 
     async def _conclude(self, written: Written, contradicted: Contradicted | None) -> None:
         """Record a write as done, unless the order contradicts its 2xx.
@@ -277,14 +410,16 @@ class Call(ReadCall):
         assert self._claims is not None
         named = written.new_id if written.status == CREATED else None
         facts: dict[str, Json] = {"status": written.status, "settled": written.resolved}
+        if written.correlation_id:
+            facts["correlation_id"] = written.correlation_id
         for kind, id, at in _entries(before):
             if named is not None and id == named:
-                await self._journal.record_done(self._claims, "already_applied", self.gate.ttl, **facts)
+                await self._outcome("already_applied", named, **facts)
                 raise Answer(stored_answer(kind, named, at, self.facts(before)))
         if contradicted is not None and named is None and not written.resolved and not await self._shows(contradicted):
             self.app.book.doubt(before.order_id)  # it may show later
             self._unknown(self._claims, Doubt(contradicted=written.status))
-        await self._journal.record_done(self._claims, "applied", self.gate.ttl, **facts)
+        await self._outcome("applied", written.new_id or self._found_entry, **facts)
 
     async def _shows(self, contradicted: Contradicted) -> bool:
         """Read the order until it no longer contradicts a 2xx, for five seconds; goes on although the caller left.
@@ -354,22 +489,45 @@ class Call(ReadCall):
         """The answer of a write that a failure ended: `unknown` when the very call was sent before without an outcome,
         because the failure tells nothing about that sending."""
         attempt = self._attempt or Attempt(self.gate, self._journal, self._caller, self._request)
-        hidden = self.policy.hidden_by(str(self._request.arguments["order_id"])) is not None
+        order_id = str(self._request.arguments["order_id"])
+        hidden = self.policy.hidden_by(order_id) is not None
         left = None
         if failure.ends != "unknown":
-            with contextlib.suppress(ToolError):  # records that cannot be read say nothing of what was sent before
-                left = await attempt.in_doubt(own=hidden)
+            if self._attempt is None:
+                with contextlib.suppress(ToolError):  # records that cannot be read say nothing of what was sent before
+                    await self.load(order_id)
+            left = attempt.in_doubt(by_code_only=hidden)
         if left is None:
             return failure.result()
         claims, attempt.head = left
         self._journal.note("outcome", outcome="unknown", key=str(claims.key), cause=failure.code.value)
         barred = failure.code is Code.NOT_PERMITTED or self.gate.expired(claims) is not None
+        return self._outcome_unknown(
+            attempt, claims, Doubt(stopped=failure), readable=claims.after != NO_TRACE, repeats=not barred, order=None
+        )
+
+    def _outcome_unknown(
+        self,
+        attempt: Attempt,
+        claims: TokenClaims,
+        doubt: Doubt,
+        *,
+        readable: bool,
+        repeats: bool,
+        order: Mapping[str, Json] | None,
+    ) -> Result:
+        """The answer `unknown`, with the code and the call that send it again where they may."""
+        confirm = attempt.resolving_code(claims) if repeats and readable else None
+        same_call = not self._request.gated or self.gate.mode == "flag"
+        repeat = {"tool": self._request.tool, "arguments": dict(self._journal.arguments)}
         return outcome_unknown(
-            Doubt(stopped=failure),
-            None if barred else attempt.resolving_code(claims),
-            readable=claims.after != NO_TRACE,
-            repeats=not barred,
-            order=None,
+            doubt,
+            confirm,
+            readable=readable,
+            repeats=repeats,
+            order=order,
+            repeat=repeat if self.gate.mode in ("auto", "code") else None,
+            same_call=same_call,
         )
 
     def _current(self) -> tuple[Attempt, Order]:
@@ -378,24 +536,81 @@ class Call(ReadCall):
         assert self.before is not None
         return self._attempt, self.before
 
-    def _end_as_done(self, summary: str, next_step: str | None = None) -> NoReturn:
+    def _end_as_done(self, summary: str, next_step: str | None = None, *, applied: bool = False) -> NoReturn:
+        """End the call: the effect is there. `applied`: by this very wish, which was in doubt until now."""
         assert self.before is not None
         told = {"next_step": next_step} if next_step else {}
-        raise Answer(already_applied(summary, self.facts(self.before), **told))
+        result = already_applied(summary, self.facts(self.before), **told)
+        if applied:
+            result.outcome = "applied"
+        raise Answer(result)
 
     async def _compared(self, attempt: Attempt, order_id: str, watch: Watch | Callable[[Order], Watch]) -> Order:
         """Read the order, and compare it with the approval that this call brought."""
+        order = self.before = await self.read(GET_ORDER, order_id=order_id)
+        attempt.watch = watch if isinstance(watch, Watch) else watch(order)
         try:
-            while True:
-                order = self.before = await self.read(GET_ORDER, order_id=order_id)
-                attempt.watch = watch if isinstance(watch, Watch) else watch(order)
-                if await attempt.compare(order):
-                    return order
+            await attempt.compare(order)
         except Done as done:
-            self._end_as_done(str(done), done.next_step)
+            self._end_as_done(str(done), done.next_step, applied=done.applied)
         except StillUnknown as unknown:
             assert attempt.claims is not None
-            self._unknown(attempt.claims, Doubt(stopped=unknown.why))
+            await self.find_out(order, but=str(attempt.claims.key))
+            if self._looks_only(attempt):
+                await self._refuse_same(attempt, order, repeats=unknown.repeats)
+            self._unknown(attempt.claims, Doubt(stopped=unknown.why), repeats=unknown.repeats)
+        own = attempt.claims.key if attempt.claims else None
+        await self.find_out(order, but=str(own) if own else None)
+        if own is not None and attempt.is_in_doubt(attempt.claims) and self._looks_only(attempt):
+            await self._refuse_same(attempt, order, repeats=True)
+        self._refuse_in_doubt(order)
+        return order
+
+    def _looks_only(self, attempt: Attempt) -> bool:
+        """Whether the identical call of a write in doubt only looks: it brought no code that pins it."""
+        return self._request.gated and self.gate.mode in ("auto", "code") and not attempt.pinned
+
+    async def _refuse_same(self, attempt: Attempt, order: Order, *, repeats: bool) -> NoReturn:
+        """End the identical call of a write in doubt with WRITE_IN_DOUBT, and the code that may send it again."""
+        intent = self._journal.same()
+        assert intent is not None
+        self._journal.note("refused", error=Code.WRITE_IN_DOUBT.value)
+        self.doubts = [*self.doubts, intent]
+        state, repeat, confirm = (await self.way_out(intent, order)) if repeats else (State.UNCERTAIN, None, None)
+        self._end_in_doubt(intent, order, same=True, state=state, repeat=repeat, confirm=confirm)
+
+    def _refuse_in_doubt(self, order: Order) -> None:
+        """Refuse a write while another is in doubt that it must not come on top of."""
+        operation, capture = self.policy.operation(self._request.tool), self._request.arguments.get("capture_id")
+        own = self._current()[0].claims
+        for intent in self.doubts:
+            doubtful = self.policy.operations.get(intent.tool, "")
+            arguments = record_in(intent.content, "arguments")
+            other_capture = doubtful == "extendDueDate" and arguments.get("capture_id") != capture
+            if refuses(doubtful, operation) and not other_capture and (own is None or str(own.key) != intent.key):
+                self._journal.note("refused", error=Code.WRITE_IN_DOUBT.value)
+                self._end_in_doubt(intent, order, same=False)
+
+    def _end_in_doubt(
+        self,
+        intent: Intent,
+        order: Order,
+        *,
+        same: bool,
+        state: State = State.ABSENT,
+        repeat: Mapping[str, Json] | None = None,
+        confirm: Mapping[str, Json] | None = None,
+    ) -> NoReturn:
+        raise Answer(
+            write_in_doubt(
+                in_words(intent, order.currency),
+                same=same,
+                uncertain=state is State.UNCERTAIN,
+                repeat=repeat,
+                confirm=confirm,
+                order=self.facts(order),
+            )
+        )
 
     def _new_claims(self, proposal: Proposal, purpose: Purpose) -> TokenClaims:
         attempt, order = self._current()
@@ -428,7 +643,7 @@ class Call(ReadCall):
         waited = self.app.clock() - asked_at
         self._deadline += waited
         if not yes:
-            await self._decline(by_person=waited > QUICKEST)
+            self._decline(by_person=waited > QUICKEST)
         self.policy.require(self._request.tool)
         self.policy.require_sending()
         await self._take_turn(order.order_id)
@@ -439,10 +654,10 @@ class Call(ReadCall):
         self._claims = claims
         return Approved(claims.key, "form")
 
-    async def _decline(self, *, by_person: bool) -> NoReturn:
+    def _decline(self, *, by_person: bool) -> NoReturn:
         self._journal.note("declined", means="card" if self._request.card else "form")
         order = self.facts(self.before) if self.before else None
-        in_doubt = self._attempt is not None and await self._attempt.in_doubt() is not None
+        in_doubt = self._attempt is not None and self._attempt.in_doubt() is not None
         by_card = self._request.card is not None
         raise Answer(declined(order, by_card=by_card, in_doubt=in_doubt, by_person=by_person))
 
@@ -450,18 +665,44 @@ class Call(ReadCall):
     async def _look(self) -> Landed:
         """Read the order and find the effect in it, to resolve a write in doubt."""
         attempt, before = self._current()
-        assert self._claims is not None
+        assert self._intent is not None
         deadline = self.app.clock() + LEAST_SECONDS_FOR_A_WRITE
         order = await self.app.client.read(GET_ORDER, deadline=deadline, order_id=before.order_id)
-        return judge(self._claims, attempt.watch, order, self._body or {})
+        found = look(self._intent, self._body or {}, attempt.watch, order, self.intents)
+        if found.state is State.DONE:
+            self._found_entry = found.entry and id_of(found.entry)
+            return Landed.PRESENT
+        unchanged = digest(attempt.watch.depends(order)) == digest(attempt.watch.depends(before))
+        self._uncertain = found.state is State.UNCERTAIN
+        return Landed.ABSENT if found.state is State.ABSENT and unchanged else Landed.UNCLEAR
 
-    def _unknown(self, claims: TokenClaims, doubt: Doubt) -> NoReturn:
+    def _unknown(self, claims: TokenClaims, doubt: Doubt, *, repeats: bool = True) -> NoReturn:
         """End the call with `unknown`, and with the code that resolves it."""
         attempt, before = self._current()
         self._journal.note("outcome", outcome="unknown", key=str(claims.key), cause=doubt.cause)
-        confirm = attempt.resolving_code(claims)
-        readable, order = attempt.watch.shows is not None, self.facts(self._after or before)
-        raise Answer(outcome_unknown(doubt, confirm, readable=readable, repeats=True, order=order))
+        shown = self._intent if self._intent is not None else self._journal.of_key(claims.key)
+        if shown is not None and shown.key not in [intent.key for intent in self.doubts]:
+            self.doubts = [*self.doubts, replace(shown, sent=shown.sent or self.app.wall())]
+        raise Answer(
+            self._outcome_unknown(
+                attempt,
+                claims,
+                doubt,
+                readable=attempt.watch.shows is not None,
+                repeats=repeats and not self._uncertain,
+                order=self.facts(self._after or before),
+            )
+        )
+
+
+class _LeaseEnded(Exception):
+    """The lease on the order ends before the write would."""
+
+
+def awake() -> float:
+    """Seconds of a clock that runs while the machine sleeps, where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _entries(order: Order) -> Iterator[tuple[str, str | None, str | None]]:

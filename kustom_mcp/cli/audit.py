@@ -25,8 +25,8 @@ from kustom_mcp.cli.program import shown
 from kustom_mcp.money import show
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.state.audit_log import AuditUnavailable
-from kustom_mcp.state.database import StoreBusy, StoreUnavailable, StoreUnfit
-from kustom_mcp.state.intents import Intents
+from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable, StoreUnfit
+from kustom_mcp.state.intents import Intent, Intents
 from kustom_mcp.state.spending_limits import LimitsBusy, LimitsUnavailable
 from kustom_mcp.text import clean
 
@@ -34,7 +34,8 @@ FOUND, USAGE = 1, 2
 RUNNING = 120  # seconds in which it may simply be under way
 NAMED_AT_START = 20
 IN_THE_STORE = "The store (KUSTOM_STORE)"
-PARTS = ("intents", "audit", "applied", "limits")
+STORE = "store.sqlite3"
+PARTS = (STORE, "audit", "intents", "applied", "limits")
 AMOUNTS = ("refunded_amount", "captured_amount", "order_amount")
 
 LOOK = "look at the order, in the Kustom portal or with kustom_get_order"
@@ -64,7 +65,7 @@ class Open:
 
     def advice(self, now: float) -> str:
         """The way to resolve it, in words."""
-        end = f" Then delete {self.record}." if self.record else ""
+        end = " Then close it with `kustom-mcp resolve`." if self.record else ""
         if not self.tool:
             return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"
         if not self.traced:
@@ -96,7 +97,8 @@ def run(path: Path | None, settings: Settings | None = None, *, now: float | Non
         if in_file:
             found, unread = _in_file(cast("Path", place))
         else:
-            found, unread = _all_open(Intents(place, shared=shared), None if shared else place), 0
+            records = shared or Store.file(cast("Path", place) / STORE)
+            found, unread = _all_open(Intents(records, state=None if shared else place), None if shared else place), 0
     except (AuditUnavailable, OSError):
         print(f"{name} cannot be read, so nobody can say what is open.")
         return FOUND
@@ -113,8 +115,8 @@ def name_at_start(app: App) -> None:
     ConfigError for a store that answers, but cannot be used by this version or this account.
     """
     try:
-        if app.store is not None:
-            app.store.writable()
+        if app.store is not None or not app.intents.none_kept():
+            app.records.writable()
         found = _all_open(app.intents, None if app.store else app.settings.state_path)
     except StoreUnfit as error:
         problem = str(error)
@@ -126,7 +128,7 @@ def name_at_start(app: App) -> None:
         return _name(
             [one for one in found if one.account in ("", app.account.name) or app.account.took_over(one.account)]
         )
-    raise ConfigError("KUSTOM_STORE", problem)
+    raise ConfigError("KUSTOM_STORE" if app.store is not None else "KUSTOM_STATE_DIR", problem)
 
 
 def left_at_start(app: App) -> None:
@@ -135,7 +137,7 @@ def left_at_start(app: App) -> None:
     if not account.shared:
         return
     looks: dict[str, Callable[[], int]] = {
-        "writes without an outcome": lambda: sum(account.left(_account(one)) for one in app.intents.all()),
+        "writes without an outcome": lambda: sum(account.left(one.account) for one in app.intents.unresolved()),
         "reservations of daily ceilings": lambda: app.limits.left(account),
         "orders in the order book": lambda: app.book.left(account),
     }
@@ -188,12 +190,8 @@ def _report(place: str, found: list[Open], unread: int, now: float, *, in_file: 
 
 def _all_open(intents: Intents, state: Path | None) -> list[Open]:
     """The open intents, of a state directory or of the store; oldest first. AuditUnavailable."""
-    found = [_of_intent(one, _record(clean(str(one["id"]), 100), state)) for one in intents.all()]
-    return sorted(found, key=lambda one: one.sent)
-
-
-def _record(id: str, state: Path | None) -> str:
-    return str(state / "intents" / f"{id}*.json") if state else f"the rows of kustom_mcp.intents with the key {id}"
+    where = str(state / STORE) if state else "the store"
+    return [_of_intent(one, f"the intent {clean(one.key, 100)} in {where}") for one in intents.unresolved()]
 
 
 def _in_file(path: Path) -> tuple[list[Open], int]:
@@ -213,19 +211,20 @@ def _in_file(path: Path) -> tuple[list[Open], int]:
     return list(opened.values()), unread
 
 
-def _of_intent(intent: Mapping[str, Any], record: str) -> Open:
-    if intent.get("unreadable") or not _text(intent, "tool"):
-        return Open("", "", "", 0, 0, False, record, _server(intent), _account(intent))
+def _of_intent(intent: Intent, record: str) -> Open:
+    content = intent.content
+    if not intent.tool:
+        return Open("", "", "", 0, 0, False, record, _server(content), intent.account)
     return Open(
-        tool=_text(intent, "tool"),
-        order=_text(_arguments(intent), "order_id"),
-        what=_text(intent, "head") or _amount(_arguments(intent)),
-        sent=_time(intent.get("opened_at")),
-        expires=_number(intent.get("expires")),
-        traced=bool(_text(intent, "after").strip("0")),
+        tool=clean(intent.tool, 100),
+        order=clean(intent.order_id, 100),
+        what=_text(content, "head") or _amount(_arguments(content)),
+        sent=intent.sent,
+        expires=intent.sent + RESOLVING_SECONDS,
+        traced=bool(_text(content, "after").strip("0")),
         record=record,
-        server=_server(intent),
-        account=_account(intent),
+        server=_server(content),
+        account=intent.account,
     )
 
 
@@ -246,12 +245,6 @@ def _server(record: Mapping[str, Any]) -> str:
     """Whose intent it is, from its record or from settings."""
     environment, merchant = _text(record, "environment"), _text(record, "merchant")
     return f"{environment}, merchant {merchant}" if merchant else environment
-
-
-def _account(record: Mapping[str, Any]) -> str:
-    """The name of the account whose intent it is; "" where an early version wrote none."""
-    environment, merchant = record.get("environment"), record.get("merchant")
-    return str(record.get("account") or (f"{environment}/{merchant or ''}" if environment else ""))
 
 
 def _amount(arguments: Mapping[str, Any]) -> str:
@@ -277,10 +270,6 @@ def _arguments(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _text(record: Mapping[str, Any], name: str) -> str:
     value = record.get(name)
     return clean(value, 100) if isinstance(value, str) else ""
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _time(value: object) -> float:

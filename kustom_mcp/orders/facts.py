@@ -36,11 +36,18 @@ REFERENCES = (*_REFERENCES, "klarna_reference")
 
 
 def facts(
-    order: Order, *, portal_url: str | None, now: datetime, offered: Mapping[str, str], permitted: Permitted
+    order: Order,
+    *,
+    portal_url: str | None,
+    now: datetime,
+    offered: Mapping[str, str],
+    permitted: Permitted,
+    unresolved: Sequence[Json] = (),
 ) -> dict[str, Json]:
     """The `order` part of a result: ids, states, the five amounts in minor units, times, and what is possible now.
 
-    `offered`: the tools that `can` or `cannot` names, each with its operation.
+    `offered`: the tools that `can` or `cannot` names, each with its operation. `unresolved`: the writes on the order of
+    which nobody knows what became.
 
     `days_left` counts whole days from `now` (with a time zone) until captures end; it is left out once nothing can be
     captured.
@@ -56,6 +63,8 @@ def facts(
     if portal_url is not None:
         view["portal_url"] = portal_url
     view["can"], view["cannot"] = _possible(order, offered, permitted, now)
+    if unresolved:
+        view["unresolved_writes"] = list(unresolved)
     return view
 
 

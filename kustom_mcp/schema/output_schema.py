@@ -40,6 +40,7 @@ _ORDER = _object(
         "days_left": _INTEGER,
         "can": _list_of(_OBJECT),
         "cannot": _list_of(_OBJECT),
+        "unresolved_writes": _list_of(_OBJECT),
     }
 )
 
@@ -104,6 +105,27 @@ PAYLOADS: dict[str, Json] = {
         },
         ["known", "sources", "stale"],
     ),
+    "writes": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("operation", "since", "asked_by", "tool", "state", "entry_id"), _STRING),
+                "amount": _INTEGER,
+                **dict.fromkeys(("repeat", "confirm"), _OBJECT),
+            },
+            ["operation", "since", "state"],
+        )
+    ),
+    "activity": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("time", "operation", "order_id", "outcome", "currency", "entry_id"), _STRING),
+                **dict.fromkeys(("asked_by", "approved_by", "means"), _STRING),
+                "amount": _INTEGER,
+                "third_party": _OBJECT,
+            },
+            ["time", "operation", "outcome"],
+        )
+    ),
     "next_cursor": _STRING,
     "transactions": _list_of(
         _object(
@@ -164,6 +186,6 @@ def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[
         properties["changes"] = _list_of(_object({"field": _STRING, "before": {}, "after": {}}))
         properties |= {"details": _STRINGS, "warnings": _STRINGS} if gated else {"warnings": _STRINGS}
     if gated:
-        properties["confirm"] = _object({"code": _STRING, "expires_at": _STRING})
+        properties |= {"confirm": _object({"code": _STRING, "expires_at": _STRING}), "repeat": _OBJECT}
     properties |= {"next_step": _STRING, "error": _ERROR}
     return _object(properties, ["outcome", "environment", "summary"])

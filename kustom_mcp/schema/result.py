@@ -19,7 +19,7 @@ Json = Any
 Outcome = Literal[
     "ok", "applied", "already_applied", "confirmation_required", "declined", "not_sent", "rejected", "unknown"
 ]
-Retry = Literal["never", "new_preview", "later", "same_call"]
+Retry = Literal["never", "new_preview", "later", "same_call", "after_resolve"]
 
 OUTCOMES: tuple[Outcome, ...] = (
     "ok",
@@ -52,6 +52,7 @@ class Code(StrEnum):
     STATE_CHANGED = "STATE_CHANGED"
     BUSY = "BUSY"
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    WRITE_IN_DOUBT = "WRITE_IN_DOUBT"
     RATE_LIMITED = "RATE_LIMITED"
     UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
     UPSTREAM_PROTOCOL = "UPSTREAM_PROTOCOL"
@@ -86,6 +87,7 @@ MEANINGS: dict[Code, Meaning] = {
     Code.STATE_CHANGED: Meaning("not_sent", "new_preview"),
     Code.BUSY: Meaning("not_sent", "later"),
     Code.AUDIT_UNAVAILABLE: Meaning("not_sent", "later"),
+    Code.WRITE_IN_DOUBT: Meaning("not_sent", "after_resolve"),
     Code.RATE_LIMITED: Meaning("not_sent", "later"),
     Code.UPSTREAM_UNAVAILABLE: Meaning("not_sent", "same_call"),
     Code.UPSTREAM_PROTOCOL: Meaning("not_sent", "same_call"),
@@ -93,7 +95,7 @@ MEANINGS: dict[Code, Meaning] = {
     Code.NOT_FOUND: Meaning("rejected", "never"),
     Code.AUTHENTICATION_FAILED: Meaning("rejected", "never"),
     Code.UPSTREAM_REJECTED: Meaning("rejected", "never"),
-    Code.OUTCOME_UNKNOWN: Meaning("unknown", "same_call"),
+    Code.OUTCOME_UNKNOWN: Meaning("unknown", "after_resolve"),
 }
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
@@ -201,6 +203,8 @@ class Result:
     """All that a request would send, in sentences; text that a person typed stands in quotes."""
     warnings: Sequence[str] = ()
     confirm: Mapping[str, Json] | None = None
+    repeat: Mapping[str, Json] | None = None
+    """The call that, with `confirm.code`, sends a write in doubt again: tool and arguments."""
     next_step: str | None = None
     error: ToolError | None = None
     payload: Mapping[str, Json] = field(default_factory=dict[str, Json])
@@ -216,6 +220,7 @@ class Result:
             ("details", list(self.details)),
             ("warnings", list(self.warnings)),
             ("confirm", self.confirm),
+            ("repeat", self.repeat),
             ("next_step", self.next_step),
             ("error", self.error.structured() if self.error else None),
         )

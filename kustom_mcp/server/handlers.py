@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
 from math import ceil
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
@@ -40,10 +40,11 @@ from mcp.types import (
 
 from kustom_mcp import __version__
 from kustom_mcp.api import identifiers
+from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
-from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, operating_user
+from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, operating_user
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
 from kustom_mcp.calls.write import Call
@@ -86,6 +87,7 @@ class Handlers:
         self.app = app
         self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name)
         self.gate = Gate(app, self.policy)
+        self.gate.watch_of = watch_of
         self._operator = Principal(operating_user())
 
     @cached_property
@@ -244,6 +246,50 @@ class Handlers:
 
         policy = self.policy.for_caller(self._principal(ctx))
         return [order for order in demo_orders() if policy.hidden_by(order[0]) is None]
+
+
+class _Watched(Exception):
+    """Ends a tool's function where it names what it watches."""
+
+    def __init__(self, watch: Watch | Callable[[Order], Watch] | None) -> None:
+        super().__init__()
+        self.watch = watch
+
+
+class _Watching:
+    """Stands for the call of a tool's function until it reads the order: it shows what the tool watches."""
+
+    async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> NoReturn:
+        raise _Watched(watch)
+
+    def __getattr__(self, name: str) -> _Watching:
+        return self
+
+    def __call__(self, *_: object, **__: object) -> _Watching:
+        return self
+
+
+async def watch_of(tool: str, arguments: Mapping[str, Any], order: Order) -> Watch | None:
+    """Find what a tool watches: its function is run as far as that. None where its arguments are not known any more.
+
+    Nothing is read or sent: the function ends where it would read the order.
+    """
+    operation = CATALOG.get(tool)
+    if operation is None:
+        return None
+    try:
+        given = operation.parse(dict(arguments))
+    except ToolError:  # a record of version 0.1 holds texts by their length only
+        given = {"order_id": order.order_id}
+        needed = operation.arguments.model_fields
+        given |= {name: None for name, field in needed.items() if field.is_required() and name not in given}
+    try:
+        await operation.run(_Watching(), **given)
+    except _Watched as end:
+        return end.watch if isinstance(end.watch, Watch) or end.watch is None else end.watch(order)
+    except Exception:
+        log.debug("what %s watches is not known any more", tool)
+    return None
 
 
 def build_server(app: App) -> Server[App]:

@@ -161,7 +161,7 @@ class Settings(BaseModel):
     keys: Annotated[tuple[SecretStr, ...], BeforeValidator(validators.seal_keys)] = Field(
         default=(),
         description="Keys that seal codes and state, newest first: a comma list of at least 32 bytes each.",
-        json_schema_extra={"shown": "derived from the API key"},
+        json_schema_extra={"shown": "a random secret, made once in the store"},
     )
     proxy: Annotated[SecretStr, AfterValidator(validators.proxy)] | None = Field(
         default=None,

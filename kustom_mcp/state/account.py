@@ -16,7 +16,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import secrets
 from dataclasses import dataclass
 from errno import EIO
@@ -25,7 +24,7 @@ from pathlib import Path
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.settings.validators import merchant_id, origin_of
 from kustom_mcp.state.audit_log import private_directory
-from kustom_mcp.state.json_files import parsed, write_temporary
+from kustom_mcp.state.private_files import parsed, put_first
 
 EMBEDDED = "embedded:"
 """The origin of the sandbox, which has no address."""
@@ -55,6 +54,11 @@ class Account:
     def name(self) -> str:
         """The name of its records in the store and in the state directory."""
         return f"{self.environment}/{self.origin}/{self.merchant}"
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its records, those of earlier versions too: its own, and those that others may have shared."""
+        return [self.name, *(f"{self.environment}/{part}" for part in self.earlier)]
 
     @property
     def title(self) -> str:
@@ -102,7 +106,7 @@ def _made_up(state: Path | None, origin: str) -> str:
         with contextlib.suppress(FileNotFoundError):
             return _kept(path)
         private_directory(path.parent)
-        _put_first(path, json.dumps({"origin": origin, "merchant": name}).encode())
+        put_first(path, json.dumps({"origin": origin, "merchant": name}).encode())
         return _kept(path)
     except OSError as error:
         why = error.strerror or type(error).__name__
@@ -120,17 +124,3 @@ def _kept(path: Path) -> str:
     if not isinstance(name, str) or not name:
         raise OSError(EIO, "the file of the name is damaged")
     return name
-
-
-def _put_first(path: Path, data: bytes) -> None:
-    """Write a file unless another process has just done so; it is never there in part. OSError."""
-    temporary = write_temporary(path.parent, path.name, data)
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    except OSError:  # no second names for a file in this file system
-        if not path.exists():
-            os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,142 +1,350 @@
-"""Open intents and carried-out calls, which survive the process, or are shared by replicas.
+"""Intents: every write that has left, from its sending to its outcome, and the leases that put writes in a row.
 
-An intent is kept before the first byte of its write leaves, and goes with the outcome: one that is found later is a
-write whose outcome is not known. Every attempt has a record of its own, because two processes may try the same intent
-at the same time, and the one that has certainly sent nothing must not remove what the other has written down.
+    intents.send(connection, new, seen=None)   one row an intent, unique by account and key; AlreadySent
+    intents.of_order(accounts, order_id)       all that this server, or a colleague, has sent for an order
+    intents.close(account, key, outcome)       with the outcome the sealed body is erased; the row is the journal
 
-The name of a record holds the digest of its call, so that a thousand open intents need not be read to find one.
+A row is in the store before the first byte of its write leaves. Sending is a compare-and-set: a row that is new, or
+whose last outcome was that nothing was done, becomes sent; a resend states how many attempts it has seen. Whoever finds
+a row that was sent and has no outcome treats its write as in doubt. A lease on the order only puts writes in a row: one
+that ran out leaves a write in doubt, not a free order.
+
+Everything here blocks, for a few seconds at most: call it in a thread. Times are unix seconds, by the caller's clock;
+they are kept by the store's.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from kustom_mcp.state.json_files import JsonFiles, number
+from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
+from kustom_mcp.state.private_files import parsed
 
 if TYPE_CHECKING:
-    from kustom_mcp.state.database import Store
-    from kustom_mcp.state.rows import IntentRows
+    from sqlalchemy import Connection
 
-_ID = re.compile(r"[0-9A-Za-z-]{1,128}")
-_SWEEP_EVERY = 60  # seconds
-_LEFT_OVER = 3600  # seconds after which a file that was never renamed is rubbish
+T = TypeVar("T")
+
+NOTHING_DONE = frozenset({"not_sent", "rejected"})
+"""Outcomes after which an intent goes back to approved, and keeps its key."""
+EFFECT_THERE = frozenset({"applied", "already_applied", "done"})
+GIVEN_UP = frozenset({"not_seen", "not_done"})
+"""Outcomes after which an intent is never sent again: the same wish is a new intent, with another key."""
+
+
+class AlreadySent(Exception):
+    """The compare-and-set failed: this intent was sent meanwhile, or has an outcome that forbids sending."""
+
+    def __init__(self, intent: Intent) -> None:
+        super().__init__(intent.outcome)
+        self.intent = intent
+
+
+class LeaseTaken(Exception):
+    """Another process holds the order. `left`: seconds until its lease ends by itself."""
+
+    def __init__(self, left: float) -> None:
+        super().__init__(left)
+        self.left = left
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """One write. `outcome` is None while nobody knows it. `digest`: of its call. `entry`: the id that Kustom gave.
+
+    `content` holds what the journal tells and what recognises the effect; no personal data. `sealed`: the arguments of
+    the call, sealed, until the outcome is known. `looks`: looks in a row that did not find the effect.
+    """
+
+    account: str
+    key: str
+    digest: str
+    tool: str
+    order_id: str
+    content: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sealed: str | None = None
+    sent: float = 0.0
+    outcome: str | None = None
+    attempts: int = 0
+    closed: float | None = None
+    looks: int = 0
+    looked: float = 0.0
+    entry: str | None = None
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether nobody knows what became of it."""
+        return self.outcome is None
 
 
 class Intents:
-    """Writes that have left, or were about to, and have no outcome yet."""
+    """The intents and leases of one store."""
 
-    def __init__(
-        self, state: Path | None, *, now: Callable[[], float] = time.time, shared: Store | None = None
-    ) -> None:
-        self._slips = JsonFiles(state / "intents" if state else None)
-        self._rows = _rows(shared)
+    def __init__(self, store: Store, *, state: Path | None = None, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._state = state
         self._now = now
-        self.blocks = state is not None or shared is not None
-        self.place = "the database of KUSTOM_STORE" if shared else "the state directory"
+        self._took_over = False
+        self.blocks = store.outlives
+        """Whether a question may take time."""
+        self.place = "the database of KUSTOM_STORE" if store.shared else "the state directory"
+        """The place for an operator to look at when this fails."""
 
-    def open(self, intent: Mapping[str, Any], id: str) -> str:
-        """Write an attempt at an intent down, and return the name of its record. It has `digest` (of the whole call)
-        and `expires` (unix seconds). AuditUnavailable."""
-        if not _ID.fullmatch(id):
-            raise ValueError("The id of an intent is letters, digits and hyphens.")
-        record = f"{id}.{intent['digest']}.{secrets.token_hex(4)}"
-        if self._rows:
-            self._rows.open(record, id, intent)
+    def send(self, connection: Connection, new: Intent, *, seen: int | None, harmless: bool = False) -> None:
+        """Mark an intent as sent, within a transaction that holds `lock_of` it, before its first byte leaves.
+
+        `seen`: the attempts of the row that is sent again; None for a first sending. `harmless`: one whose effect is
+        there may go again. AlreadySent.
+        """
+        from kustom_mcp.state.database.tables import INTENTS
+
+        mine = (INTENTS.c.account == new.account, INTENTS.c.key == new.key)
+        found = self._rows(connection, *mine)
+        before = found[0] if found else None
+        if before is not None and not _may_go(before, seen, harmless=harmless):
+            raise AlreadySent(before)
+        sent = before.sent if before is not None and before.unresolved else self._now()
+        row = {
+            "digest": new.digest,
+            "tool": new.tool,
+            "order_id": new.order_id,
+            "outcome": None,
+            "attempts": (before.attempts if before else 0) + 1,
+            "sent": sent + self._store.skew,
+            "closed": None,
+            "looks": 0,
+            "looked": 0.0,
+            "entry": None,
+            "content": json.dumps(new.content, separators=(",", ":"), default=str),
+            "sealed": new.sealed,
+        }
+        if before is None:
+            connection.execute(INTENTS.insert().values(account=new.account, key=new.key, **row))
         else:
-            self._slips.put(record, intent)
-        return record
+            connection.execute(INTENTS.update().where(*mine).values(row))
 
-    def close(self, id: str) -> None:
-        """Remove all attempts of an intent, whose outcome is known. AuditUnavailable when a record stays."""
-        if self._rows:
-            return self._rows.close(id)
-        for name in self._slips.names():
-            if name.partition(".")[0] == id:
-                self._slips.drop(name)
-        return None
+    def use_up(self, found: Intent) -> None:
+        """Keep that an approval was used although nothing was sent for it: its effect was there. AuditUnavailable."""
+        from kustom_mcp.state.database.dialects import insert
+        from kustom_mcp.state.database.tables import INTENTS
 
-    def withdraw(self, record: str) -> None:
-        """Remove one attempt, which has sent nothing. AuditUnavailable when its record stays."""
-        if self._rows:
-            self._rows.withdraw(record)
-        else:
-            self._slips.drop(record)
+        def work(connection: Connection) -> None:
+            now = self._now() + self._store.skew
+            row = {
+                **{name: getattr(found, name) for name in ("account", "key", "digest", "tool", "order_id")},
+                "outcome": "already_applied",
+                "attempts": 0,
+                "sent": now,
+                "closed": now,
+                "looks": 0,
+                "looked": 0.0,
+                "entry": None,
+                "content": json.dumps(found.content, separators=(",", ":"), default=str),
+            }
+            connection.execute(insert(connection, INTENTS).values(row).on_conflict_do_nothing())
 
-    def find(self, digest: str) -> dict[str, Any] | None:
-        """Find the open intent of the identical call; the newest of several, none that has expired.
+        self._run(work)
+
+    def close(
+        self,
+        account: str,
+        key: str,
+        outcome: str,
+        *,
+        entry: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        also: Callable[[Connection], None] | None = None,
+    ) -> None:
+        """Record the outcome of an intent, and erase its arguments. `facts` are added to its content.
         AuditUnavailable."""
-        now = self._now()
-        if self._rows:
-            found = self._rows.of(digest, now)
-        else:
-            found = [one for one in map(self._read, self._named(digest)) if one.get("digest") == digest]
-        valid = [one for one in found if number(one.get("expires")) > now]
-        return max(valid, key=lambda one: number(one["expires"]), default=None)
+        from kustom_mcp.state.database.tables import INTENTS
 
-    def all(self) -> list[dict[str, Any]]:
-        """Return every open intent with its `id`, its newest attempt, expired ones too. One that cannot be read is
-        `{id, unreadable: true}`. AuditUnavailable."""
-        records = self._rows.all() if self._rows else self._slips.items()
-        newest: dict[str, dict[str, Any]] = {}
-        for name, value in records:
-            id = name.partition(".")[0]
-            if id not in newest or number(value.get("expires")) > number(newest[id].get("expires")):
-                newest[id] = {**(value or {"unreadable": True}), "id": id}
-        return list(newest.values())
+        def work(connection: Connection) -> None:
+            mine = (INTENTS.c.account == account, INTENTS.c.key == key)
+            found = self._rows(connection, *mine)
+            if found:
+                content = {**found[0].content, **(facts or {})}
+                values: dict[str, Any] = {
+                    "outcome": outcome,
+                    "closed": self._now() + self._store.skew,
+                    "sealed": None,
+                    "content": json.dumps(content, separators=(",", ":"), default=str),
+                }
+                if entry is not None:
+                    values["entry"] = entry
+                connection.execute(INTENTS.update().where(*mine).values(values))
+            if also is not None:
+                also(connection)
 
-    def _named(self, digest: str) -> list[str]:
-        """Return the records that can be of this call: by their name, or of an earlier version and without a digest
-        in it."""
-        return [name for name in self._slips.names() if name.split(".")[1:2] in ([digest], [])]
+        self._run(work, lock_of(account, key))
 
-    def _read(self, name: str) -> dict[str, Any]:
-        return {**(self._slips.get(name) or {}), "id": name.partition(".")[0]}
+    def adopt(self, intent: Intent, account: str) -> None:
+        """Put a record of version 0.1 under the account that has just read its order. AuditUnavailable."""
+        from kustom_mcp.state.database.tables import INTENTS
+
+        mine = (INTENTS.c.account == intent.account, INTENTS.c.key == intent.key)
+        self._run(lambda connection: connection.execute(INTENTS.update().where(*mine).values(account=account)))
+
+    def looked(self, intent: Intent, *, absent: bool) -> None:
+        """Record a look that did not find the effect; `absent`: no entry that might be it either. AuditUnavailable."""
+        from kustom_mcp.state.database.tables import INTENTS
+
+        def work(connection: Connection) -> None:
+            mine = (INTENTS.c.account == intent.account, INTENTS.c.key == intent.key, INTENTS.c.outcome.is_(None))
+            looks = INTENTS.c.looks + 1 if absent else 0
+            connection.execute(INTENTS.update().where(*mine).values(looks=looks, looked=self._now() + self._store.skew))
+
+        self._run(work)
+
+    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
+        """Return every intent of an order, oldest first. `accounts`: the name of the account, and its earlier ones;
+        `former`: keys, and digests of calls, by which version 0.1 may have kept that they were carried out.
+        AuditUnavailable."""
+        from sqlalchemy import and_, or_
+
+        from kustom_mcp.state.database.tables import INTENTS
+
+        if self.none_kept():
+            return []
+        its_own = and_(INTENTS.c.order_id == order_id, INTENTS.c.account.in_(list(accounts)))
+        used = and_(INTENTS.c.account == "", INTENTS.c.digest.in_(list(former)))
+        return self._run(lambda connection: self._rows(connection, or_(its_own, used) if former else its_own))
+
+    def unresolved(self, accounts: Sequence[str] | None = None) -> list[Intent]:
+        """Return the intents without an outcome, oldest first: of these accounts, or of all. AuditUnavailable."""
+        from kustom_mcp.state.database.tables import INTENTS
+
+        if self.none_kept():
+            return []
+        which = [INTENTS.c.outcome.is_(None)]
+        if accounts is not None:
+            which.append(INTENTS.c.account.in_(list(accounts)))
+        return self._run(lambda connection: self._rows(connection, *which))
+
+    def history(
+        self,
+        accounts: Sequence[str],
+        *,
+        order_id: str | None = None,
+        tools: Sequence[str] | None = None,
+        since: float | None = None,
+        before: float | None = None,
+    ) -> list[Intent]:
+        """Return the intents of a period, `before` exclusive, newest first. AuditUnavailable."""
+        from kustom_mcp.state.database.tables import INTENTS
+
+        if self.none_kept():
+            return []
+        skew = self._store.skew
+        which = [INTENTS.c.account.in_(list(accounts))]
+        which += [INTENTS.c.order_id == order_id] if order_id is not None else []
+        which += [INTENTS.c.tool.in_(list(tools))] if tools is not None else []
+        which += [INTENTS.c.sent >= since + skew] if since is not None else []
+        which += [INTENTS.c.sent < before + skew] if before is not None else []
+        return self._run(lambda connection: self._rows(connection, *which))[::-1]
+
+    def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
+        """Hold an order for the writes of one call, and return the end of the lease. LeaseTaken, AuditUnavailable."""
+        from kustom_mcp.state.database.dialects import insert, purge
+        from kustom_mcp.state.database.tables import LEASES
+
+        def work(connection: Connection) -> float:
+            now = self._now() + self._store.skew
+            purge(connection, LEASES, LEASES.c.until <= now)
+            mine = (LEASES.c.account == account, LEASES.c.order_id == order_id)
+            taken = connection.execute(LEASES.select().where(*mine)).first()
+            # A lease that seems to last for longer than any does was given by a clock that was wrong.
+            if taken is not None and taken.holder != holder and now < taken.until <= now + LONGEST_LEASE:
+                raise LeaseTaken(taken.until - now)
+            until = now + seconds
+            new = insert(connection, LEASES).values(account=account, order_id=order_id, holder=holder, until=until)
+            names = [LEASES.c.account, LEASES.c.order_id]
+            values = {"holder": holder, "until": until}
+            connection.execute(new.on_conflict_do_update(index_elements=names, set_=values))
+            return until - self._store.skew
+
+        return self._run(work, f"lease {account} {order_id}")
+
+    def release(self, account: str, order_id: str, holder: str) -> None:
+        """End a lease of this holder. AuditUnavailable."""
+        self._run(lambda connection: give_up_lease(connection, account, order_id, holder))
+
+    def none_kept(self) -> bool:
+        """Return whether there can be no records: a store that was never made has none, and a read makes none."""
+        return not (self._store.there() or _former_files(self._state))
+
+    def _rows(self, connection: Connection, *which: Any) -> list[Intent]:
+        from kustom_mcp.state.database.tables import INTENTS
+
+        skew = self._store.skew
+        return [
+            Intent(
+                account=row.account,
+                key=row.key,
+                digest=row.digest,
+                tool=row.tool,
+                order_id=row.order_id,
+                content=parsed(row.content),
+                sealed=row.sealed,
+                sent=row.sent - skew,
+                outcome=row.outcome,
+                attempts=row.attempts,
+                closed=None if row.closed is None else row.closed - skew,
+                looks=row.looks,
+                looked=row.looked - skew,
+                entry=row.entry,
+            )
+            for row in connection.execute(INTENTS.select().where(*which).order_by(INTENTS.c.sent, INTENTS.c.key))
+        ]
+
+    def _run(self, work: Callable[[Connection], T], *locks: str) -> T:
+        """Run `work` in one transaction. The first one takes over the records of the version before."""
+        from kustom_mcp.state import former
+
+        def whole(connection: Connection) -> T:
+            if not self._took_over:
+                former.take_over(connection, self._state)
+            return work(connection)
+
+        try:
+            answer = self._store.run(whole, locks=locks if self._took_over else ("former", *locks))
+        except (StoreBusy, StoreUnavailable) as error:
+            raise AuditUnavailable(str(error) or "busy") from None
+        if not self._took_over:
+            self._took_over = True
+            former.clear(self._state)
+        return answer
 
 
-class AppliedCalls:
-    """Calls that were carried out, for as long as a repeat of them must be recognised."""
-
-    def __init__(
-        self, state: Path | None, *, now: Callable[[], float] = time.time, shared: Store | None = None
-    ) -> None:
-        self._slips = JsonFiles(state / "applied" if state else None)
-        self._rows = _rows(shared)
-        self._now = now
-        self._swept = float("-inf")
-
-    def remember(self, digest: str, facts: Mapping[str, Any], until: float) -> None:
-        """Keep `facts` under `digest` until a time in unix seconds. AuditUnavailable."""
-        if self._rows:
-            return self._rows.remember(digest, facts, until, self._now())
-        self._slips.put(digest, {"until": until, "facts": dict(facts)})
-        return self._sweep()
-
-    def recall(self, digest: str, now: float) -> dict[str, Any] | None:
-        """Return the facts, or None when there are none or their time is over. AuditUnavailable."""
-        if self._rows:
-            return self._rows.recall(digest, now)
-        value = self._slips.get(digest)
-        return value["facts"] if value and number(value.get("until")) > now else None
-
-    def _sweep(self) -> None:
-        now = self._now()
-        if now - self._swept < _SWEEP_EVERY:
-            return
-        self._swept = now
-        self._slips.sweep(now - _LEFT_OVER)
-        for name, value in self._slips.items():
-            if number(value.get("until")) <= now:
-                self._slips.drop(name)
+LONGEST_LEASE = 300.0
+"""Seconds: no call may take longer, its waiting for a person apart, which holds no lease."""
 
 
-def _rows(shared: Store | None) -> IntentRows | None:
-    if shared is None:
-        return None
-    from kustom_mcp.state.rows import IntentRows
+def lock_of(account: str, key: str) -> str:
+    """The name of the lock on one intent."""
+    return f"intent {account} {key}"
 
-    return IntentRows(shared)
+
+def give_up_lease(connection: Connection, account: str, order_id: str, holder: str) -> None:
+    """End a lease within a transaction."""
+    from kustom_mcp.state.database.tables import LEASES
+
+    mine = (LEASES.c.account == account, LEASES.c.order_id == order_id, LEASES.c.holder == holder)
+    connection.execute(LEASES.delete().where(*mine))
+
+
+def _may_go(before: Intent, seen: int | None, *, harmless: bool) -> bool:
+    """Return whether a row may become sent: back at approved, or sent again by somebody who has looked."""
+    if before.outcome is not None:
+        return before.outcome in NOTHING_DONE or (harmless and before.outcome in EFFECT_THERE)
+    return seen is not None and before.attempts == seen
+
+
+def _former_files(state: Path | None) -> bool:
+    return state is not None and (state / "intents").is_dir()

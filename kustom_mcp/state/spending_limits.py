@@ -2,8 +2,7 @@
 
 Money is reserved before a request leaves and given back only when it is certain that nothing moved: a process that dies
 in between leaves its reservation, and so does an answer that never came. A reservation belongs to an intent, by its
-idempotency key, so resolving it or sending it again does not count twice. They are kept in one SQLite file of the state
-directory, in the store that several machines share, or in memory.
+idempotency key, so resolving it or sending it again does not count twice. They are kept in the store.
 
 Everything here blocks, for a few seconds at most: call it in a thread.
 """
@@ -12,10 +11,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kustom_mcp.state.database import PATIENCE, Store, StoreBusy, StoreUnavailable
+from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,29 +67,29 @@ class Reservation(NamedTuple):
 
 
 class SpendingLimits:
-    """The counts of one state directory, or of a shared store; in memory without either. Times are unix seconds, given
-    by the caller and by its clock; they are kept by the store's."""
+    """The counts of one store. Times are unix seconds, given by the caller and by its clock; they are kept by the
+    store's."""
 
-    def __init__(
-        self,
-        state: Path | None,
-        *,
-        patience: float = PATIENCE,
-        shared: Store | None = None,
-        account: Account | None = None,
-    ) -> None:
-        self.path = state / "limits" / "limits.sqlite3" if state and not shared else None
-        self.place = "the database of KUSTOM_STORE" if shared else "limits.sqlite3 in the state directory"
+    def __init__(self, store: Store | None = None, *, account: Account | None = None) -> None:
+        self.store = store or Store.memory()
+        self.place = "the database of KUSTOM_STORE" if self.store.shared else "store.sqlite3 in the state directory"
         """The place for an operator to look at when this fails."""
-        self._shared = shared is not None
-        self._store = shared or Store.file(self.path, patience=patience)
         self._newcomer = account
         """The account, until the reservations of earlier versions have been renamed for it."""
 
-    def take(self, caller: str, most: int, move: Reservation | None, now: float) -> None:
+    def take(
+        self,
+        caller: str,
+        most: int,
+        move: Reservation | None,
+        now: float,
+        also: Callable[[Connection], None] | None = None,
+        locks: tuple[str, ...] = (),
+    ) -> None:
         """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
 
-        RateExceeded, LimitReached, LimitsBusy, LimitsUnavailable.
+        `also` runs in the same transaction, under `locks`; what it raises leaves nothing counted. RateExceeded,
+        LimitReached, LimitsBusy, LimitsUnavailable.
         """
         from kustom_mcp.state import tally
 
@@ -104,8 +102,10 @@ class SpendingLimits:
                 _find_room(connection, move, now)
                 tally.reserve(connection, move.key, move.counted_with, move.amount, now)
             tally.add_write(connection, caller, now)
+            if also is not None:
+                also(connection)
 
-        self._run(work, now, f"writes of {caller}", *_turn(move))
+        self._run(work, now, f"writes of {caller}", *_turn(move), *locks)
 
     def look(self, move: Reservation, now: float) -> None:
         """Check that there would be room, without reserving any. LimitReached, LimitsBusy, LimitsUnavailable."""
@@ -129,14 +129,9 @@ class SpendingLimits:
         from kustom_mcp.state import tally
 
         found: list[int] = []
-        if self._shared or (self.path and self.path.exists()):
+        if self.store.there():
             self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
         return sum(found)
-
-    def close(self) -> None:
-        """Close the file. The next use opens it again; counts in memory are gone."""
-        if not self._shared:
-            self._store.close()
 
     def _run(self, work: Callable[[Connection, float], None], now: float, *locks: str) -> None:
         """Run `work` in one transaction, by the store's clock, under its locks. The first one renames the counts of
@@ -148,16 +143,16 @@ class SpendingLimits:
         def whole(connection: Connection) -> None:
             if newcomer is not None:
                 tally.take_over(connection, newcomer)
-            work(connection, now + self._store.skew)
+            work(connection, now + self.store.skew)
 
         try:
-            self._store.run(whole, locks=locks if newcomer is None else ("accounts", *locks))
+            self.store.run(whole, locks=locks if newcomer is None else ("accounts", *locks))
         except StoreBusy:
             raise LimitsBusy from None
         except StoreUnavailable as error:
             raise LimitsUnavailable(str(error)) from None
         except LimitReached as full:
-            raise LimitReached(full.left, None if full.at is None else full.at - self._store.skew) from None
+            raise LimitReached(full.left, None if full.at is None else full.at - self.store.skew) from None
         self._newcomer = None
 
 

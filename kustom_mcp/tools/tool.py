@@ -86,7 +86,9 @@ class Operation:
     @property
     def in_card(self) -> bool:
         """True if the order card shows its answers: an order, and what passes the gate."""
-        return self.effect.gated or (self.endpoint is GET_ORDER and "order_id" in self.arguments.model_fields)
+        return self.effect.gated or (
+            self.endpoint is GET_ORDER and not self.payload and "order_id" in self.arguments.model_fields
+        )
 
     @cached_property
     def arguments(self) -> type[BaseModel]:

@@ -273,8 +273,9 @@ async def test_a_write_that_nothing_can_settle_is_unknown_and_stays_so() -> None
         assert watcher.trees() == [
             tool("extend_due_date", "unknown", READ, options, ("kustom.commit", unknown, lost), error="OUTCOME_UNKNOWN")
         ]
-        await talk.call("extend_due_date", own, confirm=doubt["confirm"]["code"])
-    again = tool("extend_due_date", "unknown", READ, error="OUTCOME_UNKNOWN")
+        assert "confirm" not in doubt
+        await talk.call("extend_due_date", own, confirm=preview["confirm"]["code"])
+    again = tool("extend_due_date", "unknown", READ, error="OUTCOME_UNKNOWN", **{"kustom.landed": "unclear"})
     assert watcher.trees() == [again]
     assert watcher.metrics()["kustom.writes"] == {"kustom_extend_due_date unknown": 2}
 
@@ -292,7 +293,7 @@ async def test_a_write_in_doubt_is_settled_by_a_later_call() -> None:
     assert watcher.trees() == [tool("cancel_order", "already_applied", READ, **settled)]
     assert watcher.metrics()["kustom.writes"] == {
         "kustom_cancel_order unknown": 1,
-        "kustom_cancel_order already_applied": 1,
+        "kustom_cancel_order applied": 1,
     }
 
 

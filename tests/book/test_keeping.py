@@ -188,11 +188,11 @@ def test_a_file_from_before_there_were_tables_is_brought_up_to_date(tmp_path: Pa
 
 @pytest.mark.real_clock
 async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_path: Path) -> None:
-    """No file may grow beyond 40 KiB, as if the disk were full: that is too little for the book's notes."""
+    """No file may grow beyond 56 KiB, as if the disk were full: that is too little for the book's notes."""
     async with conversation(KUSTOM_STATE_DIR=str(tmp_path)) as talk:  # makes the files
         await talk.call("acknowledge_order", order_id=demo("captured-sek"))
     limited = (
-        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40960, 40960)); "
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (57344, 57344)); "
         "sys.argv = ['kustom-mcp']; runpy.run_module('kustom_mcp', run_name='__main__')"
     )
     env = {"KUSTOM_STATE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}

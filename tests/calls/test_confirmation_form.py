@@ -216,7 +216,7 @@ async def test_a_no_leaves_nothing_behind() -> None:
     async with conversation(person=no, **only(REFUND)) as talk:
         _, given = REFUND.begin(talk)
         assert (await talk.call(REFUND.tool, given))["outcome"] == "declined"
-        assert talk.app.intents.all() == []
+        assert talk.app.intents.unresolved() == []
         assert [line["event"] for line in talk.app.audit.memory] == ["question", "declined"]
 
 

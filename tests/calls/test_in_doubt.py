@@ -6,7 +6,7 @@ none says that nothing was changed; in the same process, and in one that finds t
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
-from kustom_mcp.state.intents import Intents
+from kustom_mcp.state.intents import Intent, Intents
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
 from tests.calls.gated_operations import (
     ACKNOWLEDGE,
@@ -200,7 +200,7 @@ class Doubt:
         """It is done once, as if nothing had stopped it."""
         talk.mark()
         answer = await talk.call(self.case.tool, self.given, **(confirm or self.confirm))
-        assert (answer["outcome"], applications(talk), talk.app.intents.all()) == ("applied", 1, [])
+        assert (answer["outcome"], applications(talk), talk.app.intents.unresolved()) == ("applied", 1, [])
 
 
 @pytest.fixture
@@ -225,6 +225,8 @@ async def test_what_stops_a_repeat_leaves_it_unknown(doubt: Callable[..., Doubt]
 @pytest.mark.parametrize("means", MEANS)
 @pytest.mark.parametrize("name", {**STOPS, **CHANGED})
 async def test_a_new_process_knows_that_it_is_unknown(doubt: Callable[..., Doubt], name: str, means: str) -> None:
+    if (name, means) == ("out of scope", "flag"):
+        pytest.skip("only a code says that its bearer knew the order")
     stop, write = {**STOPS, **CHANGED}[name], doubt(means)
     async with write.server() as talk:
         await write.arises(talk)
@@ -275,7 +277,7 @@ async def test_what_is_no_code_does_not_hide_the_doubt(doubt: Callable[..., Doub
     async with write.server() as talk:
         await write.arises(talk)
         answer = await talk.call(REFUND.tool, write.given, confirm=confirm)
-        assert ((answer["outcome"], answer["error"]["code"]), "is not a code" in answer["summary"]) == (DOUBT, True)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "WRITE_IN_DOUBT")
         await write.settled(talk, confirm=answer["confirm"]["code"])
 
 
@@ -285,21 +287,24 @@ async def test_codes_that_a_new_process_cannot_open_do_not_hide_it_either(doubt:
     async with write.server() as talk:
         await write.arises(talk)
     async with write.server(lost) as restarted:
-        answer = await write.stopped(restarted, lost)
-        await write.settled(restarted, confirm=answer["confirm"]["code"])
+        answer = await write.repeated(restarted)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "WRITE_IN_DOUBT")
+        assert "confirm" not in answer  # the sealed call cannot be opened either
+    async with write.server() as again:
+        await write.settled(again)
 
 
 class Unreadable(Intents):
     """Open intents that cannot be read, as on a disk that is gone."""
 
-    def find(self, digest: str) -> dict[str, Any] | None:
+    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise AuditUnavailable(OSError())
 
 
 class Broken(Intents):
     """Open intents that fail in a way that nobody thought of."""
 
-    def find(self, digest: str) -> dict[str, Any] | None:
+    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise RuntimeError("an invented mistake")
 
 
@@ -311,10 +316,9 @@ async def test_records_that_cannot_be_read_do_not_say_that_it_was_settled(
     write = doubt(confirm)
     async with write.server() as talk:
         await write.arises(talk)
-        talk.app.intents = Unreadable(None)
+        talk.app.intents = Unreadable(talk.app.records)
         if confirm == "settle":
-            talk.app.drain(60)
-            await write.stopped(talk, Stop("shutting down"))
+            await write.stopped(talk, Stop("cannot write or read its own records"))
         else:
             answer = await write.repeated(talk)
             assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "AUDIT_UNAVAILABLE")
@@ -324,7 +328,7 @@ async def test_a_fault_of_ours_while_looking_for_a_doubt_is_told_as_one(doubt: C
     write = doubt("flag")
     async with write.server() as talk:
         await write.arises(talk)
-        talk.app.intents = Broken(None)
+        talk.app.intents = Broken(talk.app.records)
         answer = await write.repeated(talk)
         assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "INTERNAL")
 
@@ -341,7 +345,7 @@ async def test_an_expired_code_of_a_write_in_doubt(doubt: Callable[..., Doubt]) 
         write.now.pass_by(24 * 3600)
         answer = await write.stopped(talk, Stop("has expired", code=False))
         assert "Repeat" not in answer["next_step"]
-        assert "kustom_get_order" in answer["next_step"]
+        assert "kustom_resolve_order" in answer["next_step"]
 
 
 def sent_last(talk: Talk) -> Request:
@@ -357,33 +361,31 @@ async def test_an_effect_is_found_by_an_expired_code_too(doubt: Callable[..., Do
         somebody(talk, write.order_id, sent_last(talk))
         write.now.pass_by(24 * 3600 + 1)
         answer = await write.repeated(talk)
-        assert (answer["outcome"], talk.app.intents.all()) == ("already_applied", [])
+        assert (answer["outcome"], talk.app.intents.unresolved()) == ("already_applied", [])
 
 
-async def test_another_call_is_told_what_stops_it_and_nothing_of_the_doubt(doubt: Callable[..., Doubt]) -> None:
+async def test_another_refund_is_refused_while_one_is_in_doubt(doubt: Callable[..., Doubt]) -> None:
     write = doubt("settle")
     async with write.server() as talk:
         await write.arises(talk)
         other = await talk.call(REFUND.tool, {**write.given, "refunded_amount": 1}, **write.confirm)
-        assert (other["outcome"], other["error"]["code"]) == ("not_sent", "CONFIRMATION_MISMATCH")
+        assert (other["outcome"], other["error"]["code"]) == ("not_sent", "WRITE_IN_DOUBT")
         wrong = await talk.call(REFUND.tool, {**write.given, "refunded_amount": 0}, **write.confirm)
         assert (wrong["outcome"], wrong["error"]["code"]) == ("not_sent", "AMOUNT_OUT_OF_RANGE")
 
 
 async def test_another_approval_of_the_same_call_that_is_refused_does_not_speak_for_the_one_in_doubt() -> None:
-    """Two codes for one amount change have two keys. The second is refused, and closed as refused; the first stays."""
+    """Two codes for one amount change have two keys. While the first is in doubt the second is refused."""
     async with conversation(host=Time().run, **only(AMOUNT)) as talk:
         _, given = AMOUNT.begin(talk)
         codes = [(await talk.call(AMOUNT.tool, given))["confirm"]["code"] for _ in range(2)]
         in_doubt(talk, "reset")
         assert (await talk.call(AMOUNT.tool, given, confirm=codes[0]))["outcome"] == "unknown"
         line_mended(talk)
-        (left,) = talk.app.intents.all()
-        talk.simulator.faults.add(Fault("PATCH", f"{ORDER}/authorization", "status", 403, code="NOT_ALLOWED"))
         answer = await talk.call(AMOUNT.tool, given, confirm=codes[1])
-        assert ((answer["outcome"], answer["error"]["code"]), talk.app.intents.all()) == (DOUBT, [left])
-        assert len({seen.key for seen in talk.writes}) == 2
-        assert (await talk.call(AMOUNT.tool, given, confirm=answer["confirm"]["code"]))["outcome"] == "applied"
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "WRITE_IN_DOUBT")
+        assert len({seen.key for seen in talk.writes}) == 1
+        assert (await talk.call(AMOUNT.tool, given, confirm=codes[0]))["outcome"] == "applied"
         assert applications(talk) == 1
 
 
@@ -399,9 +401,8 @@ async def test_what_was_settled_is_in_doubt_no_more(doubt: Callable[..., Doubt])
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("confirm", ["auto", "form"])
-async def test_a_form_that_is_asked_again(mode: Mode, confirm: str) -> None:
-    settings: dict[str, Any] = {**only(REFUND), "KUSTOM_CONFIRM": confirm}
+async def test_a_form_that_is_asked_again(mode: Mode) -> None:
+    settings: dict[str, Any] = {**only(REFUND), "KUSTOM_CONFIRM": "form"}
     async with conversation(mode, yes, host=Time().run, **settings) as talk:
         _, given = REFUND.begin(talk)
         in_doubt(talk, "reset", reads_before=2)
@@ -417,7 +418,8 @@ async def test_a_form_that_is_asked_again(mode: Mode, confirm: str) -> None:
 
 async def test_a_no_to_a_form_that_is_asked_again_is_no_news_of_what_was_sent_before() -> None:
     answers = [no, yes]
-    async with conversation("legacy", lambda text: answers.pop()(text), host=Time().run, **only(REFUND)) as talk:
+    form: dict[str, Any] = {**only(REFUND), "KUSTOM_CONFIRM": "form"}
+    async with conversation("legacy", lambda text: answers.pop()(text), host=Time().run, **form) as talk:
         _, given = REFUND.begin(talk)
         in_doubt(talk, "reset", reads_before=2)
         assert (await talk.call(REFUND.tool, given))["outcome"] == "unknown"
@@ -465,12 +467,10 @@ async def test_a_card_whose_write_is_in_doubt() -> None:
 
 
 async def test_somebody_who_may_not_see_the_order_is_not_told_of_the_doubt(doubt: Callable[..., Doubt]) -> None:
-    """Without a code of theirs, only the caller whose write it was learns of it."""
+    """Without a code of theirs: not even the caller whose write it was, who may be anybody with that name."""
     write = doubt("flag", SHIPMENT)
     async with write.server() as talk:
         await write.arises(talk)
-    for intent in (write.state / "intents").glob("*.json"):
-        intent.write_text(intent.read_text().replace('"caller":"', '"caller":"another '))
     async with write.server(Stop("", {"KUSTOM_ORDER_SCOPE": MISSING})) as restarted:
         answer = await write.repeated(restarted)
         assert (answer["outcome"], answer["error"]["code"]) == ("rejected", "NOT_FOUND")

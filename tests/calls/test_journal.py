@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.confirmation import operating_user
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
-from kustom_mcp.state.intents import AppliedCalls, Intents
+from kustom_mcp.state.database import Store
+from kustom_mcp.state.intents import Intent, Intents
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import DUE_DATE, REFUND, SEND_OUT, only
 from tests.calls.quick import ALL, quickly
@@ -39,28 +40,18 @@ class NoOutcomes(AuditLog):
             raise _full()
 
 
-class NotOpened(Intents):
-    def open(self, intent: Mapping[str, Any], id: str) -> str:
+class NotSent(Intents):
+    def send(self, connection: Any, new: Intent, *, seen: int | None, harmless: bool = False) -> None:
         raise _full()
 
 
 class NotClosed(Intents):
-    def close(self, id: str) -> None:
+    def close(self, account: str, key: str, outcome: str, **_: Any) -> None:
         raise _full()
 
 
 class NotFound(Intents):
-    def find(self, digest: str) -> dict[str, Any] | None:
-        raise _full()
-
-
-class NotRemembered(AppliedCalls):
-    def remember(self, digest: str, facts: Mapping[str, Any], until: float) -> None:
-        raise _full()
-
-
-class NotRecalled(AppliedCalls):
-    def recall(self, digest: str, now: float) -> dict[str, Any] | None:
+    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise _full()
 
 
@@ -76,43 +67,64 @@ class Slow:
         assert self.answers.wait(PATIENCE)
 
 
-class OpenedSlowly(Intents):
+class SlowAudit(AuditLog):
     def __init__(self, disk: Slow) -> None:
         super().__init__(None)
+        self.disk = disk
+
+    @property
+    def blocks(self) -> bool:
+        return True
+
+    def record(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "intent":
+            self.disk.wait()
+        self.memory.append(dict(event))
+
+
+class SentSlowly(Intents):
+    def __init__(self, store: Store, disk: Slow) -> None:
+        super().__init__(store)
         self.disk, self.blocks = disk, True
 
-    def open(self, intent: Mapping[str, Any], id: str) -> str:
+    def send(self, connection: Any, new: Intent, *, seen: int | None, harmless: bool = False) -> None:
         self.disk.wait()
-        return super().open(intent, id)
+        super().send(connection, new, seen=seen, harmless=harmless)
+
+    def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
+        return 0.0
+
+    def release(self, account: str, order_id: str, holder: str) -> None:
+        return None
 
 
-class ClosedSlowly(OpenedSlowly):
-    def open(self, intent: Mapping[str, Any], id: str) -> str:
-        return Intents.open(self, intent, id)
+class ClosedSlowly(SentSlowly):
+    def send(self, connection: Any, new: Intent, *, seen: int | None, harmless: bool = False) -> None:
+        Intents.send(self, connection, new, seen=seen, harmless=harmless)
 
-    def close(self, id: str) -> None:
+    def close(self, account: str, key: str, outcome: str, **more: Any) -> None:
         self.disk.wait()
-        super().close(id)
+        super().close(account, key, outcome, **more)
 
 
 def _with(**parts: Any) -> Callable[[App], None]:
+    """Replace parts of the app; a kind of intents is made for the app's store."""
+
     def change(app: App) -> None:
         for name, part in parts.items():
-            setattr(app, name, part)
+            setattr(app, name, part(app.records) if name == "intents" else part)
 
     return change
 
 
 STOPPED = {
     "audit": _with(audit=NoAudit(None)),
-    "intent": _with(intents=NotOpened(None)),
-    "open intents": _with(intents=NotFound(None)),
-    "carried-out calls": _with(remembered=NotRecalled(None)),
+    "intent": _with(intents=NotSent),
+    "open intents": _with(intents=NotFound),
 }
 GOES_ON = {
     "outcome": _with(audit=NoOutcomes(None)),
-    "settled intent": _with(intents=NotClosed(None)),
-    "memory": _with(remembered=NotRemembered(None)),
+    "settled intent": _with(intents=NotClosed),
 }
 
 
@@ -134,7 +146,7 @@ async def test_a_write_that_was_done_is_told_although_its_record_is_lost(host: C
 
 async def test_nothing_leaves_before_it_is_written_down_and_meanwhile_others_are_served() -> None:
     disk = Slow()
-    async with conversation(host=_with(intents=OpenedSlowly(disk)), **FLAG) as talk:
+    async with conversation(host=_with(audit=SlowAudit(disk)), **FLAG) as talk:
         order_id, given = REFUND.begin(talk)
         async with asyncio.TaskGroup() as group:
             refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
@@ -147,7 +159,7 @@ async def test_nothing_leaves_before_it_is_written_down_and_meanwhile_others_are
 
 async def test_a_caller_that_leaves_while_it_is_written_down_does_not_leave_an_intent_behind() -> None:
     disk = Slow()
-    async with conversation(host=_with(intents=OpenedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+    async with conversation(host=_with(intents=partial(SentSlowly, disk=disk)), **only(REFUND, FLAG)) as talk:
         order_id, given = REFUND.begin(talk)
         async with anyio.create_task_group() as group:
             group.start_soon(partial(talk.call, REFUND.tool, given, confirm=True))
@@ -155,12 +167,12 @@ async def test_a_caller_that_leaves_while_it_is_written_down_does_not_leave_an_i
             group.cancel_scope.cancel()
             disk.answers.set()
         await talk.app.idle()
-        assert (talk.stored(order_id)["refunded_amount"], talk.app.intents.all()) == (5000, [])
+        assert (talk.stored(order_id)["refunded_amount"], talk.app.intents.unresolved()) == (5000, [])
 
 
 async def test_what_was_done_is_told_although_its_record_hangs_while_the_server_ends() -> None:
     disk = Slow()
-    async with conversation(host=_with(intents=ClosedSlowly(disk)), **only(REFUND, FLAG)) as talk:
+    async with conversation(host=_with(intents=partial(ClosedSlowly, disk=disk)), **only(REFUND, FLAG)) as talk:
         order_id, given = REFUND.begin(talk)
         async with asyncio.TaskGroup() as group:
             refund = group.create_task(talk.call(REFUND.tool, given, confirm=True))
@@ -180,10 +192,12 @@ async def test_no_record_holds_what_a_person_typed() -> None:
         line_mended(talk)
         address = {"given_name": "Testa", "city": "Testa by"}
         await talk.call("update_customer_details", order_id=given["order_id"], shipping_address=address)
-        records = [*talk.app.audit.memory, *talk.app.intents.all()]
-        assert {"preview", "intent", "outcome", None} <= {record.get("event") for record in records}
-        assert "Testa" not in str(records)
-        assert code not in str(records)
+        (kept,) = talk.app.intents.history(talk.app.account.names)
+        assert {"preview", "intent", "outcome"} <= {record.get("event") for record in talk.app.audit.memory}
+        assert "Typed by" not in str([kept, *talk.app.audit.memory])
+        assert "Testa by" not in str([kept, *talk.app.audit.memory])
+        assert kept.content["reference"] == "Testa-1"  # the shop's own
+        assert code not in str([kept, *talk.app.audit.memory])
 
 
 @pytest.mark.parametrize("case", [DUE_DATE, SEND_OUT], ids=["extend_due_date", "trigger_send_out"])

@@ -14,7 +14,6 @@ import pytest
 from kustom_mcp.cli.audit import run
 from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.faults import Fault
-from kustom_mcp.state.intents import Intents
 from tests.support.conversation import Talk, conversation, demo
 from tests.support.unhurried import PATIENCE
 
@@ -56,8 +55,10 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def opened(state: Path, *intents: dict[str, Any]) -> Path:
+    """A state directory with intents: what the version before kept, which is taken over."""
+    (state / "intents").mkdir(parents=True, mode=0o700)
     for number, intent in enumerate(intents):
-        Intents(state).open(intent, f"k{number}")
+        (state / "intents" / f"k{number}.{number:08x}.{number:08x}.json").write_text(json.dumps(intent))
     return state
 
 
@@ -106,7 +107,7 @@ def test_nothing_is_open_where_no_server_has_run(tmp_path: Path) -> None:
     ("arguments", "why"),
     [
         (["audit", "{}/missing"], "There is no such file or directory."),
-        (["audit", "{}"], "This is no state directory: it has none of intents, audit, applied, limits."),
+        (["audit", "{}"], "This is no state directory: it has none of store.sqlite3, audit, intents, applied, limits."),
         (["audit", "{}", "{}"], "unrecognized arguments"),
     ],
 )
@@ -150,15 +151,15 @@ def test_the_advice_fits_the_write(tmp_path: Path, capsys: pytest.CaptureFixture
     old = OPEN | {"expires": NOON, "opened_at": "2026-01-01T12:00:00+00:00"}
     state = opened(tmp_path, OPEN, fresh, untraced, old)
     (state / "intents" / "k9.json").write_text('{"tool": ')
-    files = [state / "intents" / f"k{number}*.json" for number in (9, 3, 2)]
     assert advice(capsys, state, NOON + 3600) == [
         "This record cannot be read. The audit lines of its time name the order: look at the order, in the Kustom "
-        f"portal or with kustom_get_order. Then delete {files[0]}.",
+        "portal or with kustom_get_order. Then close it with `kustom-mcp resolve`.",
         "This is too old to be settled by a repeat: look at the order, in the Kustom portal or with "
-        f"kustom_get_order. Then delete {files[1]}.",
-        f"The API does not show whether this happened: look at the order in the Kustom portal. Then delete {files[2]}.",
+        "kustom_get_order. Then close it with `kustom-mcp resolve`.",
+        "The API does not show whether this happened: look at the order in the Kustom portal. Then close it with "
+        "`kustom-mcp resolve`.",
         REPEAT,
-        f"It may still be running: look again in two minutes. {REPEAT}",
+        f"It may still be running: look again in two minutes. {REPEAT.replace('12:00 UTC', '12:59 UTC')}",
     ]
 
 
@@ -170,7 +171,7 @@ def test_nothing_of_a_person_and_no_control_character_is_printed(
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "anna" not in shown
-    assert "sent       at an unknown time" in shown
+    assert "refund -1" in shown or "refund[2J -1" in shown
 
 
 def test_an_audit_file_is_searched_for_intents_without_an_outcome(

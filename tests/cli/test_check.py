@@ -71,7 +71,7 @@ def test_a_value_that_the_host_did_not_fill_in_is_said_to_be_unset(command: Comm
 
 def test_what_is_switched_off_is_named_with_the_setting(command: Command, kustom: Kustom) -> None:
     ran = command("check", **kustom.settings, KUSTOM_WRITES="deny", KUSTOM_TOOLS="orders,captures")
-    assert "Tools: 5 of 22 are on" in ran.out
+    assert "Tools: 6 of 23 are on" in ran.out
     assert "KUSTOM_WRITES=allow opens it" in ran.out
     assert "refunds" in ran.out
     assert "kustom_refund_order" in ran.out

@@ -24,8 +24,7 @@ from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import API_KEY
 from kustom_mcp.state.audit_log import AuditLog
-from kustom_mcp.state.intents import AppliedCalls, Intents
-from kustom_mcp.state.spending_limits import SpendingLimits
+from kustom_mcp.state.database import Store
 from tests.calls.quick import Time
 from tests.exams.operations import Operation
 from tests.exams.scripted_upstream import Step, Upstream
@@ -62,8 +61,8 @@ async def server(
     clock = now.clock if now else anyio.current_time
     app = App.of(load(settings_for(upstream, state, means)).settings, clock=clock)
     if state is None:
-        app.audit, app.limits = AuditLog(None), SpendingLimits(None, patience=PATIENCE)
-        app.intents, app.remembered = Intents(None), AppliedCalls(None)
+        app.audit = AuditLog(None)
+        app.use(Store.file(None, patience=PATIENCE))
     if now is not None:
         app.sleep = now.sleep
     app.client = KustomClient(

@@ -125,10 +125,10 @@ async def test_a_2xx_without_effect_is_unknown_where_the_order_would_show_one(
         assert CONTRADICTED in answer["error"]["message"]
         assert one.now.clock() - one.sent_at == LOOKING
         assert 1 < one.reads_after <= 8
-        assert len(one.talk.app.intents.all()) == 1
+        assert len(one.talk.app.intents.unresolved()) == 1
         # What was not done is done by the same call, with the same key where Kustom has not kept an answer for it.
         assert (await one.story.act(one.talk), one.story.applied) == ("applied", 1)
-        assert one.talk.app.intents.all() == []
+        assert one.talk.app.intents.unresolved() == []
 
 
 @BOTH
@@ -137,7 +137,7 @@ async def test_an_effect_that_shows_two_seconds_later_is_applied(operation: Oper
     async with case(operation, means) as one:
         answer = await one.act(well, one.late(2.0))
         assert (answer["outcome"], one.story.applied) == ("applied", 1)
-        assert one.talk.app.intents.all() == []
+        assert one.talk.app.intents.unresolved() == []
         names_its_entry = operation.tool in ENTRIES
         waited = one.now.clock() - one.sent_at
         assert 2.0 <= waited < LOOKING if operation in SHOWN and not names_its_entry else waited == 0
@@ -187,7 +187,7 @@ async def test_a_201_that_names_an_entry_of_before_is_already_applied(operation:
         assert (answer["outcome"], one.story.applied) == ("already_applied", 0)
         assert there[name] in answer["summary"]
         assert "reference" in answer["next_step"]
-        assert one.talk.app.intents.all() == []
+        assert one.talk.app.intents.unresolved() == []
 
 
 @BOTH

@@ -243,7 +243,7 @@ def test_a_prompt_that_changes_something_covers_every_outcome_and_asks(name: str
 @pytest.mark.parametrize("name", READING)
 def test_a_prompt_that_only_reads_names_no_tool_that_writes(name: str) -> None:
     tools = set(re.findall(r"kustom_[a-z_]+", PROMPTS.pages[name].body))
-    assert tools <= {"kustom_get_order", "kustom_get_orders", "kustom_find_orders"}
+    assert tools <= {"kustom_get_order", "kustom_get_orders", "kustom_find_orders", "kustom_resolve_order"}
     assert "This job only reads." in PROMPTS.pages[name].body
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import Engine, event
 
+from kustom_mcp.state.database import PATIENCE as DEFAULT
 from kustom_mcp.state.database import Store
 from kustom_mcp.state.spending_limits import (
     DAY,
@@ -37,16 +38,21 @@ NOW = 1_767_355_200.0
 MANY = 10_000
 
 
+def of_file(state: Path, patience: float = DEFAULT) -> SpendingLimits:
+    """The counts that a state directory keeps."""
+    return SpendingLimits(Store.file(state / "store.sqlite3", patience=patience))
+
+
 @pytest.fixture(params=["memory", "postgres"])
 def limits(request: pytest.FixtureRequest) -> Generator[SpendingLimits]:
     """Counts of one test, in each kind of store."""
     if request.param == "memory":
-        limits = SpendingLimits(None)
+        limits = SpendingLimits()
         yield limits
-        limits.close()
+        limits.store.close()
         return
     store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")))
-    yield SpendingLimits(None, shared=store)
+    yield SpendingLimits(store)
     store.close()
 
 
@@ -65,8 +71,8 @@ from kustom_mcp.state.spending_limits import LimitReached, Reservation, Spending
 from kustom_mcp.state.database import Store
 def counts(place, patience=60):
     if place.startswith("postgresql://"):
-        return SpendingLimits(None, shared=Store.postgres(SecretStr(place), patience=patience))
-    return SpendingLimits(Path(place), patience=patience)
+        return SpendingLimits(Store.postgres(SecretStr(place), patience=patience))
+    return SpendingLimits(Store.file(Path(place) / "store.sqlite3", patience=patience))
 """
 
 
@@ -74,9 +80,9 @@ def counts(place, patience=60):
 def counts(place: str) -> Generator[SpendingLimits]:
     """The counts that processes keep together, in this one."""
     shared = Store.postgres(SecretStr(place), patience=60) if place.startswith("postgresql://") else None
-    limits = SpendingLimits(Path(place), patience=60, shared=shared)
+    limits = SpendingLimits(shared or Store.file(Path(place) / "store.sqlite3", patience=60))
     yield limits
-    (shared or limits).close()
+    limits.store.close()
 
 
 def refund(
@@ -206,7 +212,7 @@ Step = st.tuples(st.sampled_from(("take", "give_back")), st.integers(0, 5), st.i
 @settings(deadline=None, max_examples=60)
 @given(st.lists(Step, max_size=25))
 def test_no_24_hours_ever_hold_more_than_the_ceiling(steps: list[tuple[str, int, int, int]]) -> None:
-    limits, now = SpendingLimits(None), NOW
+    limits, now = SpendingLimits(), NOW
     held: dict[str, list[float]] = {}
     amounts = {f"k{number}": 50 + 150 * number for number in range(6)}
     for action, number, _, pause in steps:
@@ -227,33 +233,33 @@ def test_no_24_hours_ever_hold_more_than_the_ceiling(steps: list[tuple[str, int,
         else:
             assert others + amounts[key] <= 1000
             held.setdefault(key, []).append(now)
-    limits.close()
+    limits.store.close()
 
 
 def test_the_file_is_private_and_survives_a_restart(tmp_path: Path) -> None:
     state = tmp_path / "home" / "state"
-    limits = SpendingLimits(state)
+    limits = of_file(state)
     assert not state.exists()
     limits.take("me", MANY, refund("a", 600), NOW)
-    assert limits.path is not None
-    files = sorted(limits.path.parent.iterdir())
-    assert [file.name for file in files] == ["limits.sqlite3", "limits.sqlite3-shm", "limits.sqlite3-wal"]
+    assert limits.store.path is not None
+    files = sorted(limits.store.path.parent.iterdir())
+    assert [file.name for file in files] == ["store.sqlite3", "store.sqlite3-shm", "store.sqlite3-wal"]
     assert {mode(file) for file in files} == {0o600}
-    assert (mode(limits.path.parent), mode(state)) == (0o700, 0o700)
-    limits.close()
-    again = SpendingLimits(state)
+    assert (mode(limits.store.path.parent), mode(state)) == (0o700, 0o700)
+    limits.store.close()
+    again = of_file(state)
     assert left(again, NOW) == 400
-    again.close()
+    again.store.close()
 
 
 def test_old_rows_are_swept(tmp_path: Path) -> None:
-    limits = SpendingLimits(tmp_path / "state")
+    limits = of_file(tmp_path / "state")
     for number in range(20):
         limits.take("me", MANY, refund(f"k{number}", 1), NOW)
     limits.take("me", MANY, None, NOW + DAY)
-    limits.close()
-    assert limits.path is not None
-    with closing(sqlite3.connect(limits.path)) as file:
+    limits.store.close()
+    assert limits.store.path is not None
+    with closing(sqlite3.connect(limits.store.path)) as file:
         rows = [file.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("writes", "moved")]
     assert rows == [1, 0]
 
@@ -269,7 +275,7 @@ for number in range(30):
         got += 1
     except LimitReached:
         pass
-limits.close()
+limits.store.close()
 print(got)
 """
 
@@ -321,10 +327,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_file_that_is_not_ours_is_refused_and_works_again_when_it_is_gone(tmp_path: Path) -> None:
-    limits = SpendingLimits(tmp_path / "state")
-    assert limits.path is not None
-    limits.path.parent.mkdir(parents=True)
-    limits.path.write_bytes(b"this is no database, and longer than the header of one would be" * 20)
+    limits = of_file(tmp_path / "state")
+    assert limits.store.path is not None
+    limits.store.path.parent.mkdir(parents=True)
+    limits.store.path.write_bytes(b"this is no database, and longer than the header of one would be" * 20)
     for _ in range(2):
         with pytest.raises(LimitsUnavailable, match="SQLITE_NOTADB"):
             limits.take("me", MANY, None, NOW)
@@ -332,25 +338,25 @@ def test_a_file_that_is_not_ours_is_refused_and_works_again_when_it_is_gone(tmp_
         limits.look(refund("a", 1), NOW)
     with pytest.raises(LimitsUnavailable):
         limits.give_back("a")
-    limits.path.unlink()
+    limits.store.path.unlink()
     limits.take("me", MANY, refund("a", 600), NOW)
     assert left(limits, NOW) == 400
-    limits.close()
+    limits.store.close()
 
 
 def test_a_database_that_is_damaged_while_it_is_in_use_is_refused(tmp_path: Path) -> None:
-    limits = SpendingLimits(tmp_path / "state")
+    limits = of_file(tmp_path / "state")
     limits.take("me", MANY, refund("a", 600), NOW)
-    limits.close()
-    assert limits.path is not None
-    size = limits.path.stat().st_size
-    limits.path.write_bytes(limits.path.read_bytes()[:100] + b"\xff" * (size - 100))
+    limits.store.close()
+    assert limits.store.path is not None
+    size = limits.store.path.stat().st_size
+    limits.store.path.write_bytes(limits.store.path.read_bytes()[:100] + b"\xff" * (size - 100))
     with pytest.raises(LimitsUnavailable):
         limits.take("me", MANY, refund("b", 1), NOW)
-    limits.close()
+    limits.store.close()
 
 
-@pytest.mark.parametrize("obstacle", ["", "limits", "limits/limits.sqlite3"])
+@pytest.mark.parametrize("obstacle", ["", "store.sqlite3"])
 def test_a_place_that_cannot_hold_the_file_is_unavailable(tmp_path: Path, obstacle: str) -> None:
     state = tmp_path / "state"
     place = state / obstacle
@@ -359,7 +365,7 @@ def test_a_place_that_cannot_hold_the_file_is_unavailable(tmp_path: Path, obstac
         place.mkdir()
     else:
         place.write_text("a file where a directory should be")
-    limits = SpendingLimits(state)
+    limits = of_file(state)
     with pytest.raises(LimitsUnavailable) as refused:
         limits.take("me", MANY, refund("a", 1), NOW)
     assert str(tmp_path) not in str(refused.value)
@@ -369,8 +375,9 @@ def test_a_disk_without_space_is_unavailable(tmp_path: Path) -> None:
     full = """
 import resource, signal, sys
 from pathlib import Path
+from kustom_mcp.state.database import Store
 from kustom_mcp.state.spending_limits import LimitsUnavailable, Reservation, SpendingLimits
-limits = SpendingLimits(Path(sys.argv[1]))
+limits = SpendingLimits(Store.file(Path(sys.argv[1]) / "store.sqlite3"))
 limits.take("me", 9, None, 1000.0)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
@@ -380,7 +387,7 @@ except LimitsUnavailable as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 limits.take("me", 2, Reservation("a", "x", "refund", "SEK", 9, 9), 1001.0)
-limits.close()
+limits.store.close()
 print("and again")
 """
     process = run(full, str(tmp_path / "state"))
@@ -406,41 +413,41 @@ def statements() -> Generator[list[str]]:
 
 
 def test_a_lock_that_stays_is_busy_and_one_that_goes_is_waited_for(tmp_path: Path) -> None:
-    limits = SpendingLimits(tmp_path / "state", patience=0.2)
+    limits = of_file(tmp_path / "state", patience=0.2)
     limits.take("me", MANY, refund("a", 600), NOW)
-    assert limits.path is not None
-    with closing(sqlite3.connect(limits.path, isolation_level=None, check_same_thread=False)) as other:
+    assert limits.store.path is not None
+    with closing(sqlite3.connect(limits.store.path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LimitsBusy):
             limits.take("me", MANY, refund("b", 1), NOW)
-        newcomer = SpendingLimits(tmp_path / "state", patience=0.2)
+        newcomer = of_file(tmp_path / "state", patience=0.2)
         with pytest.raises(LimitsBusy):
             newcomer.take("me", MANY, refund("b", 1), NOW)
-        patient = SpendingLimits(tmp_path / "state", patience=PATIENCE)
+        patient = of_file(tmp_path / "state", patience=PATIENCE)
         release = threading.Timer(0.1, lambda: other.execute("ROLLBACK"))
         release.start()
         patient.take("me", MANY, refund("b", 1), NOW)
         release.join()
     assert left(limits, NOW) == 399
     for one in (limits, newcomer, patient):
-        one.close()
+        one.store.close()
 
 
 def test_a_file_that_was_removed_does_not_go_on_counting_alone(tmp_path: Path) -> None:
-    first, second = SpendingLimits(tmp_path / "state"), SpendingLimits(tmp_path / "state")
+    first, second = of_file(tmp_path / "state"), of_file(tmp_path / "state")
     first.take("me", MANY, refund("a", 600), NOW)
-    assert first.path is not None
-    for file in list(first.path.parent.iterdir()):
+    assert first.store.path is not None
+    for file in list(first.store.path.parent.iterdir()):
         file.unlink()
     second.take("me", MANY, refund("b", 300), NOW)
     assert left(first, NOW) == left(second, NOW) == 700
-    first.close()
-    second.close()
+    first.store.close()
+    second.store.close()
 
 
 def test_a_write_costs_one_transaction_of_few_statements_however_many_there_were(tmp_path: Path) -> None:
     """The benchmarks say how long that takes."""
-    limits = SpendingLimits(tmp_path / "state")
+    limits = of_file(tmp_path / "state")
     costs = list[int]()
     for number in range(100):
         with statements() as seen:
@@ -448,7 +455,7 @@ def test_a_write_costs_one_transaction_of_few_statements_however_many_there_were
         costs.append(len(seen))
         assert number == 0 or [each for each in seen if each.startswith("BEGIN")] == ["BEGIN IMMEDIATE"]
     assert set(costs[1:]) == {9}
-    limits.close()
+    limits.store.close()
 
 
 def test_a_server_that_starts_does_not_load_the_database_library() -> None:
@@ -463,9 +470,9 @@ def test_a_server_that_starts_does_not_load_the_database_library() -> None:
 
 def test_memory_is_private_and_leaves_nothing_behind(tmp_path: Path) -> None:
     before = set(os.listdir(tmp_path)), set(os.listdir(ROOT))
-    one, other = SpendingLimits(None), SpendingLimits(None)
+    one, other = SpendingLimits(), SpendingLimits()
     one.take("me", MANY, refund("a", 600), NOW)
     assert (left(one, NOW), left(other, NOW)) == (400, 1000)
-    one.close()
-    other.close()
+    one.store.close()
+    other.store.close()
     assert (set(os.listdir(tmp_path)), set(os.listdir(ROOT))) == before

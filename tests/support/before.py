@@ -147,23 +147,28 @@ def as_before(app: App, merchant: str, calls: Iterable[tuple[str, dict[str, Any]
     assert state is not None
     old = f"{environment}/{merchant}"
     renamed = {digest_now(app, *call): digest(environment, merchant, *call) for call in calls}
-    for part, statement in (
-        ("limits", "UPDATE moved SET account = ?"),
-        ("book", "UPDATE book_accounts SET name = ?"),
-    ):
-        with closing(sqlite3.connect(state / part / f"{part}.sqlite3")) as file, file:
-            file.execute(statement, (old,))
-    for path in (state / "intents").glob("*.json"):
-        id, now, number, _ = path.name.split(".")
-        intent = json.loads(path.read_text())
-        del intent["account"]
-        path.unlink()
-        _write(
-            path.with_name(f"{id}.{renamed[now]}.{number}.json"),
-            {**intent, "digest": renamed[now], "merchant": merchant},
-        )
-    for path in (state / "applied").glob("*.json"):
-        path.rename(path.with_name(f"{renamed.get(path.stem, path.stem)}.json"))
+    for part in ("limits", "intents", "applied"):
+        (state / part).mkdir(mode=0o700)
+    with closing(sqlite3.connect(state / "store.sqlite3")) as store, store:
+        store.row_factory = sqlite3.Row
+        for row in store.execute("SELECT * FROM intents").fetchall():
+            named = renamed.get(row["digest"], row["digest"])
+            if row["outcome"] is not None:
+                for name in (row["key"].replace("-", ""), named):
+                    _write(state / "applied" / f"{name}.json", {"until": row["sent"] + _DAY / 1000, "facts": {}})
+                continue
+            content = json.loads(row["content"]) | {"digest": named, "merchant": merchant, "tool": row["tool"]}
+            content |= {"key": row["key"], "expires": row["sent"] + _DAY / 1000, "opened_at": ""}
+            _write(state / "intents" / f"{row['key']}.{named}.da236e8e.json", content)
+        tables = store.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            if table not in ("writes", "moved", "schema_version"):
+                store.execute(f"DROP TABLE {table}")
+        store.execute("DELETE FROM schema_version WHERE version > 1")
+        store.execute("UPDATE moved SET account = ?", (old,))
+    (state / "store.sqlite3").rename(state / "limits" / "limits.sqlite3")
+    with closing(sqlite3.connect(state / "book" / "book.sqlite3")) as book, book:
+        book.execute("UPDATE book_accounts SET name = ?", (old,))
 
 
 def digest_now(app: App, tool: str, arguments: dict[str, Any]) -> str:

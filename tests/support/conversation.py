@@ -30,7 +30,7 @@ from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import LoggedRequest, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
-from kustom_mcp.state.spending_limits import SpendingLimits
+from kustom_mcp.state.database import Store
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
@@ -123,9 +123,14 @@ class Talk:
         assert record is not None
         return record.order
 
+    @staticmethod
+    def named(tool: str) -> str:
+        """The whole name of a tool."""
+        return tool if tool.startswith("kustom_") else f"kustom_{tool}"
+
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """Call a tool; its structured content. The prefix `kustom_` may be left out."""
-        name = tool if tool.startswith("kustom_") else f"kustom_{tool}"
+        name = self.named(tool)
         with anyio.fail_after(PATIENCE):
             answer = await self.client.call_tool(name, {**(arguments or {}), **more})
         return self.checked(name, answer)
@@ -180,7 +185,8 @@ async def conversation(
         telemetry=telemetry,
         clock=anyio.current_time,
     )
-    app.limits = SpendingLimits(app.settings.state_path, patience=PATIENCE, shared=app.store, account=app.account)
+    if not app.records.shared:
+        app.use(Store.file(app.records.path, patience=PATIENCE))
     if host is not None:
         host(app)
     questions: list[str] = []

@@ -270,6 +270,7 @@ CAPTURE: Wire = {"order_id": TWICE, "capture_id": "the first"}
 CALLS: list[tuple[str, Wire]] = [
     ("get_order", {"order_id": OPEN}),
     ("get_orders", {"order_ids": [OPEN, TAKEN]}),
+    ("resolve_order", {"order_id": OPEN}),
     ("find_orders", {}),
     ("find_orders", {"status": "CAPTURED"}),
     ("acknowledge_order", {"order_id": OPEN}),

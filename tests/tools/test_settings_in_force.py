@@ -16,7 +16,7 @@ from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady
 
 ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")
 READS = [
-    *("kustom_get_order", "kustom_get_orders", "kustom_find_orders"),
+    *("kustom_get_order", "kustom_get_orders", "kustom_find_orders", "kustom_resolve_order"),
     *("kustom_list_captures", "kustom_get_capture", "kustom_get_refund"),
     *("kustom_list_transactions", "kustom_list_payouts"),
 ]
@@ -27,6 +27,7 @@ def calls(order_id: str) -> dict[str, dict[str, Any]]:
     """A call of every tool that takes one order."""
     given: dict[str, dict[str, Any]] = {
         "get_order": {},
+        "resolve_order": {},
         "acknowledge_order": {},
         "update_order_amount": {"line_changes": [{"line": 1, "quantity": 1}]},
         "update_merchant_references": {"merchant_reference1": "X"},

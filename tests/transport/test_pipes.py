@@ -220,7 +220,7 @@ async def test_a_refund_goes_on_while_the_host_reads_nothing(kind: str, kustom: 
         await until(lambda: len(kustom.requests) > looked)
         tools = [len(server.answer(each["id"])["tools"]) for each in lists]
         outcomes = [server.answer(number)["structuredContent"]["outcome"] for number in ("refund", "look")]
-    assert tools == [22] * len(lists)
+    assert tools == [23] * len(lists)
     assert outcomes == ["applied", "ok"]
 
 

@@ -6,8 +6,8 @@
     store.skew                                seconds to add to this machine's time of day to get the store's
 
 The differences between databases are in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`.
-The statements are in the modules that keep something: `tally` (limits), `rows` (intents and applied calls),
-`shared_cooldown`.
+The statements are in the modules that keep something: `intents`, `tally` (limits), `shared_cooldown`. SQLAlchemy Core
+speaks to both databases: the statements stand once, and its import is paid by a process that writes.
 
 SQLAlchemy is imported with the first use, because that takes some tenths of a second which only a process that writes
 should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error has
@@ -74,9 +74,18 @@ class Database(Protocol):
 class Store:
     """One database, opened by its first use and again after a failure."""
 
-    def __init__(self, database: Callable[[], Database], *, patience: float = PATIENCE, shared: bool = False) -> None:
+    def __init__(
+        self,
+        database: Callable[[], Database],
+        *,
+        patience: float = PATIENCE,
+        shared: bool = False,
+        path: Path | None = None,
+    ) -> None:
         self.shared = shared
         """Whether several machines use it."""
+        self.path = path
+        """The file; None for memory, and for a database of several machines."""
         self._patience = patience
         self._make = database
         self._database: Database | None = None
@@ -101,7 +110,7 @@ class Store:
 
             return Sqlite(path, patience)
 
-        return cls(make, patience=patience)
+        return cls(make, patience=patience, path=path)
 
     @classmethod
     def postgres(cls, url: SecretStr, *, patience: float = PATIENCE) -> Store:
@@ -111,6 +120,15 @@ class Store:
 
         database = Postgres(url, patience)
         return cls(lambda: database, patience=patience, shared=True)
+
+    @property
+    def outlives(self) -> bool:
+        """Whether it outlives the process, so that a question takes time."""
+        return self.shared or self.path is not None
+
+    def there(self) -> bool:
+        """Whether it may hold something: it was opened before, by this process or another."""
+        return self.shared or self._engine is not None or (self.path is not None and self.path.exists())
 
     @property
     def skew(self) -> float:

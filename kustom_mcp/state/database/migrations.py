@@ -36,6 +36,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     BOOK_STEPS[0],  # 4: the order book
     BOOK_STEPS[1],  # 5: silences of its webhooks, and their repeats
+    (  # 6: an intent is one row, from its sending to its outcome, and the journal; `state.former` reads those of before
+        "DROP INDEX {}intents_by_digest",
+        "DROP INDEX {}intents_by_key",
+        "DROP INDEX {}applied_by_until",
+        "ALTER TABLE {}intents RENAME TO former_intents",
+        "ALTER TABLE {}applied RENAME TO former_applied",
+        "CREATE TABLE {}intents (account VARCHAR NOT NULL, key VARCHAR NOT NULL, digest VARCHAR NOT NULL, "
+        "tool VARCHAR NOT NULL, order_id VARCHAR NOT NULL, outcome VARCHAR, attempts INTEGER NOT NULL, "
+        "sent FLOAT NOT NULL, closed FLOAT, looks INTEGER NOT NULL, looked FLOAT NOT NULL, entry VARCHAR, "
+        "content VARCHAR NOT NULL, sealed VARCHAR, PRIMARY KEY (account, key))",
+        "CREATE INDEX intents_by_order ON {}intents (order_id, account)",
+        "CREATE INDEX intents_by_time ON {}intents (sent)",
+        "CREATE INDEX intents_unresolved ON {}intents (account) WHERE outcome IS NULL",
+        "CREATE TABLE {}leases (account VARCHAR NOT NULL, order_id VARCHAR NOT NULL, holder VARCHAR NOT NULL, "
+        "until FLOAT NOT NULL, PRIMARY KEY (account, order_id))",
+        "CREATE TABLE {}secrets (name VARCHAR NOT NULL PRIMARY KEY, value VARCHAR NOT NULL)",
+    ),
 )
 LATEST = len(STEPS)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,13 @@ from sqlalchemy.pool import StaticPool
 
 from kustom_mcp.state.audit_log import private_directory
 from kustom_mcp.state.database import StoreUnfit, migrations
+from kustom_mcp.state.former import StillUsed, move_limits
 
+_STILL_USED = (
+    "An older version of kustom-mcp still runs with this state directory. Stop it (close the hosts that started it), "
+    "then start this one: it takes over the records."
+)
+_OPEN_TO_OTHERS = "Others can write to the state directory, and so forge its records: make it private (chmod 700)."
 _PAUSE = 0.01  # seconds between two attempts to open the file
 
 
@@ -34,6 +41,11 @@ class Sqlite:
     def open(self) -> Engine:
         if self._path is not None:
             private_directory(self._path.parent)
+            _require_private(self._path.parent)
+            try:
+                move_limits(self._path.parent)
+            except StillUsed:
+                raise StoreUnfit(_STILL_USED) from None
             with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
                 os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         until = time.monotonic() + self._patience
@@ -98,6 +110,12 @@ class Sqlite:
         except OSError:
             return 0, 0
         return found.st_dev, found.st_ino
+
+
+def _require_private(directory: Path) -> None:
+    """Refuse a state directory that others may write to. StoreUnfit, OSError."""
+    if os.name != "nt" and directory.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreUnfit(_OPEN_TO_OTHERS)
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:

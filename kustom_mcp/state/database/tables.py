@@ -25,26 +25,53 @@ Index("moved_by_account", MOVED.c.account, MOVED.c.kind, MOVED.c.currency, MOVED
 INTENTS = Table(
     "intents",
     TABLES,
-    Column("record", String, primary_key=True),  # one attempt at an intent
+    Column("account", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    Column("digest", String, nullable=False),  # of the call
+    Column("tool", String, nullable=False),
+    Column("order_id", String, nullable=False),
+    Column("outcome", String),  # NULL: sent, and not known yet
+    Column("attempts", Integer, nullable=False),
+    Column("sent", Float, nullable=False),
+    Column("closed", Float),
+    Column("looks", Integer, nullable=False),  # in a row that did not find it
+    Column("looked", Float, nullable=False),
+    Column("entry", String),  # the id that Kustom gave
+    Column("content", String, nullable=False),
+    Column("sealed", String),
+)
+
+LEASES = Table(
+    "leases",
+    TABLES,
+    Column("account", String, primary_key=True),
+    Column("order_id", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("until", Float, nullable=False),
+)
+
+SECRETS = Table("secrets", TABLES, Column("name", String, primary_key=True), Column("value", String, nullable=False))
+
+FORMER_INTENTS = Table(
+    "former_intents",
+    TABLES,
+    Column("record", String, primary_key=True),
     Column("key", String, nullable=False),
     Column("digest", String, nullable=False),
     Column("account", String, nullable=False),
     Column("expires", Float, nullable=False),
     Column("content", String, nullable=False),
 )
-Index("intents_by_digest", INTENTS.c.digest)
-Index("intents_by_key", INTENTS.c.key)
 
-APPLIED = Table(
-    "applied",
+FORMER_APPLIED = Table(
+    "former_applied",
     TABLES,
     Column("name", String, primary_key=True),
     Column("until", Float, nullable=False),
     Column("facts", String, nullable=False),
 )
-Index("applied_by_until", APPLIED.c.until)
 
 PAUSES = Table("pauses", TABLES, Column("account", String, primary_key=True), Column("until", Float, nullable=False))
 
-PROBE = delete(APPLIED).where(APPLIED.c.name == "")
+PROBE = delete(LEASES).where(LEASES.c.holder == "")
 """A statement that changes nothing, and fails where nothing can be changed."""

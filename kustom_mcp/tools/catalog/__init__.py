@@ -18,6 +18,7 @@ from kustom_mcp.tools.catalog.list_payouts import list_payouts
 from kustom_mcp.tools.catalog.list_transactions import list_transactions
 from kustom_mcp.tools.catalog.refund_order import refund_order
 from kustom_mcp.tools.catalog.release_remaining_authorization import release_remaining_authorization
+from kustom_mcp.tools.catalog.resolve_order import resolve_order
 from kustom_mcp.tools.catalog.trigger_send_out import trigger_send_out
 from kustom_mcp.tools.catalog.update_customer_details import update_customer_details
 from kustom_mcp.tools.catalog.update_merchant_references import update_merchant_references
@@ -30,6 +31,7 @@ CATALOG: dict[str, Operation] = {
         get_order,
         get_orders,
         find_orders,
+        resolve_order,
         acknowledge_order,
         update_order_amount,
         update_merchant_references,

@@ -215,9 +215,13 @@ def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(tmp_pat
         "sys.exit(run(['book', 'import', sys.argv[1]]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, env={}, check=False
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        env={"KUSTOM_ENVIRONMENT": "sandbox"},
+        check=False,
     )
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (2, "Environment: sandbox\n")
     assert done.stderr == (
         "kustom-mcp: FILE: Excel files need the extra `excel`: install kustom-mcp[excel], or save the file as CSV.\n"
     )

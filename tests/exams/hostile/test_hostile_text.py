@@ -86,6 +86,7 @@ def calls(order: Json) -> Iterator[tuple[str, Json]]:
         ("get_order", own),
         ("get_order", own | {"include": EVERYTHING}),
         ("get_orders", {"order_ids": [order_id]}),
+        ("resolve_order", own),
     )
     yield from (("list_captures", own), ("get_capture", capture), ("get_refund", own | {"refund_id": refund}))
     yield from (("get_due_date_options", capture), ("trigger_send_out", capture))

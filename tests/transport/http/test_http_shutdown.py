@@ -25,14 +25,11 @@ from tests.transport.host import MODES, Mode, Talk
 from tests.transport.kustom import PATIENT, Kustom, demo
 from tests.transport.pipe import ERAS, HANDSHAKE, Era, call, until
 from tests.transport.serving_stdio import Served, serving
+from tests.transport.test_shutdown import intents
 
 LONG = {"KUSTOM_DRAIN": "600", "KUSTOM_TIMEOUT": "600"}
 TOWEL = demo("captured-sek")
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-
-
-def intents(state: Path) -> list[str]:
-    return sorted(path.name.partition(".")[0] for path in (state / "intents").glob("*.json"))
 
 
 def refunds(upstream: Upstream, order_id: str) -> list[int]:

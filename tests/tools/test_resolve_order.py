@@ -1,0 +1,145 @@
+"""kustom_resolve_order: what became of the writes on an order that had no outcome, and the way out of a doubt."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.faults import Fault
+from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
+from tests.calls.gated_operations import EVERYTHING, REFUND, SEND_OUT, applications, refunded, somebody
+from tests.calls.quick import Time
+from tests.support.conversation import Talk, conversation
+
+RESOLVE = "resolve_order"
+SHOPPER: dict[str, Any] = {"refunded_amount": 5000, "reference": "RMA-1"}
+
+
+@asynccontextmanager
+async def doubtful(
+    fault: str, time: Time | None = None, simulator: Simulator | None = None, **settings: str
+) -> AsyncGenerator[tuple[Talk, str]]:
+    """A refund of 50.00 SEK whose answer never came, and whose order could not be read."""
+    wanted: dict[str, Any] = {**EVERYTHING, **settings}
+    async with conversation(host=(time or Time()).run, simulator=simulator, **wanted) as talk:
+        order_id, _ = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, order_id=order_id, **SHOPPER))["confirm"]["code"]
+        in_doubt(talk, fault)
+        answer = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER, confirm=code)
+        assert answer["outcome"] == "unknown"
+        line_mended(talk)
+        talk.mark()
+        yield talk, order_id
+
+
+def told(write: dict[str, Any]) -> dict[str, Any]:
+    """A write without what changes from run to run."""
+    return {name: value for name, value in write.items() if name not in ("since", "asked_by", "confirm", "repeat")}
+
+
+async def test_there_is_nothing_to_resolve_on_most_orders() -> None:
+    async with conversation(**EVERYTHING) as talk:
+        order_id, _ = REFUND.begin(talk)
+        answer = await talk.call(RESOLVE, order_id=order_id)
+        assert (answer["outcome"], answer["writes"], answer.get("next_step")) == ("ok", [], None)
+        assert "nothing to resolve" in answer["summary"]
+
+
+async def test_a_refund_that_was_done_is_found_by_its_entry_and_told_to_everybody() -> None:
+    async with doubtful("lose_response") as (talk, order_id):
+        (made,) = talk.stored(order_id)["refunds"]
+        answer = await talk.call(RESOLVE, order_id=order_id)
+        (write,) = answer["writes"]
+        assert told(write) == {
+            "operation": "refund",
+            "amount": 5000,
+            "tool": "kustom_refund_order",
+            "state": "done",
+            "entry_id": made["refund_id"],
+        }
+        assert (talk.sent, "unresolved_writes" in answer["order"]) == ([], False)
+        assert talk.app.intents.unresolved() == []
+
+
+async def test_a_look_at_the_order_finds_it_too() -> None:
+    async with doubtful("lose_response") as (talk, order_id):
+        assert "unresolved_writes" not in (await talk.call("get_order", order_id=order_id))["order"]
+        assert talk.app.intents.unresolved() == []
+
+
+async def test_a_refund_that_is_absent_gives_the_call_that_sends_it_once() -> None:
+    async with doubtful("reset") as (talk, order_id):
+        (left,) = (await talk.call("get_order", order_id=order_id))["order"]["unresolved_writes"]
+        assert told(left) == {"operation": "refund", "amount": 5000, "tool": "kustom_refund_order"}
+        answer = await talk.call(RESOLVE, order_id=order_id)
+        (write,) = answer["writes"]
+        assert (write["state"], talk.sent) == ("absent", [])
+        assert write["repeat"] == {"tool": "kustom_refund_order", "arguments": {"order_id": order_id, **SHOPPER}}
+        again = write["repeat"]
+        for outcome in ("applied", "already_applied"):
+            done = await talk.call(again["tool"], again["arguments"], confirm=write["confirm"]["code"])
+            assert done["outcome"] == outcome
+        assert (applications(talk), len({seen.key for seen in talk.writes})) == (1, 1)
+
+
+async def test_an_entry_that_cannot_be_told_is_never_a_reason_to_send() -> None:
+    async with doubtful("reset") as (talk, order_id):
+        somebody(talk, order_id, refunded(5000))
+        talk.mark()
+        (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+        assert (write["state"], "repeat" in write, "confirm" in write) == ("uncertain", False, False)
+        refused = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER)
+        assert (refused["error"]["code"], "confirm" in refused) == ("WRITE_IN_DOUBT", False)
+        assert "may be it, and cannot be told" in refused["next_step"]
+        assert talk.sent == []
+
+
+async def test_a_reader_is_told_and_gets_no_code(tmp_path: Path) -> None:
+    sandbox = Simulator()
+    kept: dict[str, Any] = {"KUSTOM_STATE_DIR": str(tmp_path)}
+    async with doubtful("reset", simulator=sandbox, **kept) as (_, order_id):
+        pass
+    reader: dict[str, Any] = {**EVERYTHING, **kept, "KUSTOM_WRITES": "deny"}
+    async with conversation(host=Time().run, simulator=sandbox, **reader) as talk:
+        (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+        assert (write["state"], "repeat" in write, "confirm" in write) == ("absent", False, False)
+
+
+async def test_a_refund_in_doubt_refuses_refunds_and_nothing_else() -> None:
+    async with doubtful("reset") as (talk, order_id):
+        answer = await talk.call("update_merchant_references", order_id=order_id, merchant_reference1="X")
+        assert answer["outcome"] == "applied"
+        refused = await talk.call(REFUND.tool, order_id=order_id, refunded_amount=1)
+        assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "WRITE_IN_DOUBT")
+        assert refused["error"]["retry"] == "after_resolve"
+        assert refused["order"]["unresolved_writes"][0]["amount"] == 5000
+
+
+async def test_an_absent_refund_is_closed_as_not_seen_after_a_day_and_then_is_a_new_wish() -> None:
+    time = Time()
+    async with doubtful("reset", time) as (talk, order_id):
+        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "absent"
+        time.pass_by(24 * 3600 + 1)
+        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "not_seen"
+        preview = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER)
+        assert preview["outcome"] == "confirmation_required"
+        assert "was not seen on the order for a day" in preview["warnings"][0]
+        done = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER, confirm=preview["confirm"]["code"])
+        assert done["outcome"] == "applied"
+        keys = [seen.key for seen in talk.writes]
+        assert len(keys) == len(set(keys)) == 1
+        assert keys[0] not in [one.key for one in talk.app.intents.unresolved()]
+
+
+async def test_what_no_order_shows_is_never_known_after_a_day() -> None:
+    time = Time()
+    async with conversation(host=time.run, **EVERYTHING) as talk:
+        order_id, given = SEND_OUT.begin(talk)
+        talk.simulator.faults.add(Fault("POST", f"{ORDER}/captures/{{capture_id}}/trigger-send-out", "reset", times=9))
+        assert (await talk.call(SEND_OUT.tool, given))["outcome"] == "unknown"
+        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "not_readable"
+        time.pass_by(24 * 3600 + 1)
+        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "never_known"
