@@ -163,6 +163,7 @@ class ReadCall:
             await self._recorded(intent, found)
         kept = self.gate.unsealed(intent)
         off = self.policy.why_off(intent.tool) if intent.tool in self.policy.operations else "unknown"
+        off = off or self.app.settings.rehearses
         if found.state is not State.ABSENT or kept is None or off or self.gate.mode not in ("auto", "code"):
             return found.state, None, None
         watch = await self.gate.watch_of(intent.tool, kept.arguments, order)

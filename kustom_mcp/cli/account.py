@@ -57,7 +57,7 @@ def _require_orders(given: Namespace, loaded: Loaded) -> None:
     host = _host(given)
     if host and loaded.settings.sandboxed:
         raise ConfigError("--host", f"{_entry(given)} in {HOW[host].title} has no credentials: it is for the sandbox.")
-    kept = given.command == "audit" and (loaded.settings.state_dir or loaded.settings.store)
+    kept = given.command in ("audit", "resolve") and (loaded.settings.state_dir or loaded.settings.store)
     if loaded.by_default and not kept:
         raise ConfigError(
             "KUSTOM_API_KEY",

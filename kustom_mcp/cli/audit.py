@@ -65,7 +65,7 @@ class Open:
 
     def advice(self, now: float) -> str:
         """The way to resolve it, in words."""
-        end = " Then close it with `kustom-mcp resolve`." if self.record else ""
+        end = f" Then close it: {shown('resolve')}." if self.record else ""
         if not self.tool:
             return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"
         if not self.traced:

@@ -16,7 +16,7 @@ from kustom_mcp.cli import account, program
 from kustom_mcp.cli.book import parser as book
 from kustom_mcp.cli.install.hosts import HOSTS, NAME
 from kustom_mcp.settings.environment import Loaded
-from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.settings.settings import ConfigError, Settings
 
 USAGE_ERROR = 2
 SCENES = 8
@@ -78,10 +78,8 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         from kustom_mcp.cli import tools
 
         return tools.run(loaded.settings, as_json=given.json)
-    if given.command == "audit":
-        from kustom_mcp.cli import audit
-
-        return audit.run(None, loaded.settings)
+    if given.command in ("audit", "resolve"):
+        return _about_writes(given, loaded.settings)
     if given.command == "book":
         return book.run(given, loaded.settings, loaded.telemetry)
     if given.command == "people":
@@ -95,6 +93,16 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
         return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders)
     return serve.run(loaded.settings, loaded.telemetry, orders)
+
+
+def _about_writes(given: Namespace, settings: Settings) -> int:
+    if given.command == "audit":
+        from kustom_mcp.cli import audit
+
+        return audit.run(None, settings)
+    from kustom_mcp.cli import resolve
+
+    return resolve.run(settings, given.order_id, given.how, given.reason)
 
 
 def _people(given: Namespace, loaded: Loaded) -> int:
@@ -131,6 +139,15 @@ def _add_people(commands: Any, after: _Parser) -> None:
     remove = actions.add_parser("remove", parents=[after], help="take a person out")
     remove.add_argument("name", type=_name, metavar="NAME")
     remove.add_argument("--older", action="store_true", help="end only the older of two tokens")
+
+
+def _order_id(text: str) -> str:
+    from kustom_mcp.api import identifiers
+
+    try:
+        return identifiers.order_id(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def _day(text: str) -> str:
@@ -225,6 +242,14 @@ def parse(argv: Sequence[str]) -> Namespace:
     audit.add_argument(
         "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
     )
+    resolve = commands.add_parser(
+        "resolve", parents=[after, of_host], help="find out what became of writes in doubt, or close them by hand"
+    )
+    resolve.add_argument("order_id", nargs="?", type=_order_id, metavar="ORDER_ID", help="one order; else all")
+    resolve.add_argument(
+        "--as", dest="how", choices=("done", "not-done"), default=None, help="close by hand, after a look at the portal"
+    )
+    resolve.add_argument("--reason", default=None, metavar="TEXT", help="with --as: why, for the journal")
     book.add(commands, _Parser, after, of_host)
     _add_people(commands, after)
     given, unknown = parser.parse_known_args(argv)

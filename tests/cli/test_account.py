@@ -12,7 +12,7 @@ from tests.cli.conftest import Command
 from tests.cli.desk import POSIX
 from tests.transport.kustom import MERCHANT, Kustom
 
-ORDERLESS = ["audit", "book import orders.csv", "book sync", "book status", "book status --json"]
+ORDERLESS = ["audit", "resolve", "book import orders.csv", "book sync", "book status", "book status --json"]
 PROGRAM = {"command": "kustom-mcp"}
 PLACES = {
     "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers", "Claude Desktop"),

@@ -151,13 +151,13 @@ def test_the_advice_fits_the_write(tmp_path: Path, capsys: pytest.CaptureFixture
     old = OPEN | {"expires": NOON, "opened_at": "2026-01-01T12:00:00+00:00"}
     state = opened(tmp_path, OPEN, fresh, untraced, old)
     (state / "intents" / "k9.json").write_text('{"tool": ')
+    close = f" Then close it: {shown('resolve')}."
     assert advice(capsys, state, NOON + 3600) == [
         "This record cannot be read. The audit lines of its time name the order: look at the order, in the Kustom "
-        "portal or with kustom_get_order. Then close it with `kustom-mcp resolve`.",
+        f"portal or with kustom_get_order.{close}",
         "This is too old to be settled by a repeat: look at the order, in the Kustom portal or with "
-        "kustom_get_order. Then close it with `kustom-mcp resolve`.",
-        "The API does not show whether this happened: look at the order in the Kustom portal. Then close it with "
-        "`kustom-mcp resolve`.",
+        f"kustom_get_order.{close}",
+        f"The API does not show whether this happened: look at the order in the Kustom portal.{close}",
         REPEAT,
         f"It may still be running: look again in two minutes. {REPEAT.replace('12:00 UTC', '12:59 UTC')}",
     ]
