@@ -322,8 +322,8 @@ class Intents:
         return answer
 
 
-LONGEST_LEASE = 300.0
-"""Seconds: no call may take longer, its waiting for a person apart, which holds no lease."""
+LONGEST_LEASE = 900.0
+"""Seconds: no call takes longer, whatever KUSTOM_TIMEOUT is; its waiting for a person holds no lease."""
 
 
 def lock_of(account: str, key: str) -> str:
