@@ -281,12 +281,27 @@ class Refundable:
             payment.came_back = payment.rest + added + taken_off <= rounding
             if payment.came_back:
                 left = self._embed(payment, owed, payment.rest)
-                for share in borne:
-                    share.returned += payment.base
-                goods.units.pay(-left)
+                above = goods.units.pay(-left)
+                if above:  # it is a share of the units that remain
+                    whole = payment.base + goods.units.base
+                    self._embed(payment, [(share, share.owed(whole)) for share in borne], -above)
+                self._return(payment, borne)
             else:
                 self._embed(payment, owed, min(0, payment.rest))
                 goods.units.put(payment.quantity, payment.base, max(0, payment.rest))
+
+    @staticmethod
+    def _return(payment: _Payment, borne: Sequence[OrderShare]) -> None:
+        """Count the cost of goods as come back, and that of others of the line that are paid, unless a share is not.
+
+        The others are still left by their number, since nobody said that they came back, but nothing is paid for them.
+        """
+        units = payment.goods.units
+        quantity, base = units.take_paid()
+        counts = sum(share.owed(payment.base + base) for share in borne) <= 0
+        units.put_under(quantity, 0 if counts else base)
+        for share in borne:
+            share.returned += payment.base + (base if counts else 0)
 
     def _embed(self, payment: _Payment, owed: Sequence[tuple[OrderShare, int]], rest: int) -> int:
         """Count what a payment is short of (or above) the goods' price as shares. Returns what is still left to pay."""
@@ -390,7 +405,7 @@ class Refundable:
         """Refuse goods for which nothing is left to pay, although they had a price."""
         for position, (number, _) in enumerate(picks):
             payment = taken.get(number)
-            if payment is None or number in totals or payment.amount or not payment.base:
+            if payment is None or number in totals or payment.amount or not payment.goods.total:
                 continue
             if not any((total_of(line) or 0) > 0 for line in shares):
                 nothing = show(0, self._order.currency)

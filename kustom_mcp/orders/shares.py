@@ -156,14 +156,17 @@ class Shares:
 
     def belong(self, bearers: Sequence[Bearer]) -> None:
         """Say what bears each of them, once everything is counted that there is."""
-        waiting = [bearer for bearer in bearers if bearer.kind == _SHIPPING and bearer.total > 0]
+        charged = [bearer for bearer in bearers if bearer.total > 0]
+        waiting = [bearer for bearer in charged if bearer.kind == _SHIPPING]
+        others: list[OrderShare] = []
         for share in self._all.values():
             shipping = next((bearer for bearer in waiting if share.total and bearer.total == -share.total), None)
             if shipping is not None:
                 waiting.remove(shipping)
                 share.bearers = (shipping,)
             else:
-                share.bearers = _bearers(share, [bearer for bearer in bearers if bearer.total > 0])
+                others.append(share)
+        _spread(others, [bearer for bearer in charged if bearer.kind not in _FEES] or charged)
 
     def borne_by(self, bearer: Bearer) -> list[OrderShare]:
         """Those of which a line has a share."""
@@ -174,11 +177,29 @@ class Shares:
         return self._all.setdefault(key, OrderShare(line))
 
 
-def _bearers(share: OrderShare, charged: Sequence[Bearer]) -> Sequence[Bearer]:
-    goods = [bearer for bearer in charged if bearer.kind not in _FEES] or charged
-    rate = share.form.get("tax_rate")
-    own = [bearer for bearer in goods if bearer.rate == rate] if rate is not None else []
-    return own if own and sum(bearer.total for bearer in own) >= -share.total else goods
+def _spread(shares: Sequence[OrderShare], goods: Sequence[Bearer]) -> None:
+    """Give shares to the goods of their own tax rate; to all goods where there are none, or they cannot bear them.
+
+    Goods never bear more than they cost: those of a rate that would are left out until all the others fit.
+    """
+    rates = {share.form.get("tax_rate") for share in shares} & {bearer.rate for bearer in goods} - {None}
+    whole = sum(bearer.total for bearer in goods)
+    while True:
+        pooled = sum(-share.total for share in shares if share.total < 0 and share.form.get("tax_rate") not in rates)
+        over = {rate for rate in rates if not _bears(rate, shares, goods, pooled, whole)}
+        if not over:
+            break
+        rates -= over
+    for share in shares:
+        rate = share.form.get("tax_rate")
+        share.bearers = [bearer for bearer in goods if bearer.rate == rate] if rate in rates else goods
+
+
+def _bears(rate: int | None, shares: Sequence[OrderShare], goods: Sequence[Bearer], pooled: int, whole: int) -> bool:
+    """Return whether the goods of a tax rate can bear the shares of that rate, and their part of what all bear."""
+    cost = sum(bearer.total for bearer in goods if bearer.rate == rate)
+    own = sum(-share.total for share in shares if share.total < 0 and share.form.get("tax_rate") == rate)
+    return own + share_of(pooled, cost, whole) <= cost
 
 
 def _fits(form: Line, line: Line) -> bool:

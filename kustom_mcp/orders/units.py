@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from kustom_mcp.orders.line_amounts import share_of
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Pile:
     quantity: int
     base: int
     worth: int
+    paid: bool = False
+    """Whether they were paid with other units: their cost has been counted as come back."""
 
 
 class Units:
@@ -42,7 +44,7 @@ class Units:
     @property
     def is_even(self) -> bool:
         """Whether the cost of some of them can be told: all were captured at one price, to a minor unit."""
-        prices = [pile.base / pile.quantity for pile in self._piles]
+        prices = [pile.base / pile.quantity for pile in self._piles if not pile.paid]
         return not prices or max(prices) - min(prices) <= 1
 
     def put(self, quantity: int, base: int, worth: int) -> None:
@@ -68,9 +70,27 @@ class Units:
                 )
         return base, worth
 
-    def pay(self, amount: int) -> None:
-        """Pay more for units that came back than was left of them, or less (below 0): the next ones bear it."""
+    def pay(self, amount: int) -> int:
+        """Pay more for units that came back than was left of them, or less (below 0): the next ones bear it.
+
+        Returns what is still too much when there are no more units.
+        """
         for pile in reversed(self._piles):
             paid = min(amount, pile.worth)
             pile.worth -= paid
             amount -= paid
+        return max(0, amount)
+
+    def take_paid(self) -> tuple[int, int]:
+        """Take the units that had a price and of which nothing is left to pay: their number, and what they cost."""
+        paid = [pile for pile in self._piles if pile.base and not pile.worth]
+        self._piles = [pile for pile in self._piles if pile not in paid]
+        return sum(pile.quantity for pile in paid), sum(pile.base for pile in paid)
+
+    def put_under(self, quantity: int, base: int) -> None:
+        """Put units of which nothing is left to pay at the bottom: those that cost something come back before.
+
+        A `base` of 0: their cost has been counted as come back.
+        """
+        if quantity:
+            self._piles.insert(0, _Pile(quantity, base, 0, paid=not base))
