@@ -36,9 +36,7 @@ async def fifty_redemptions_of_one_code_are_one_application(upstream: Upstream, 
         *(in_turn((one, other)[number % 2], CAPTURE.tool, story.arguments | story.confirm) for number in range(50))
     )
     assert story.applied == 1
-    told = Counter(answer["outcome"] for answer in answers)
-    assert (told["applied"] in (1, 2), sum(told.values())) == (True, 50)
-    assert told.keys() == {"applied", "already_applied"}
+    assert Counter(answer["outcome"] for answer in answers) == {"applied": 1, "already_applied": 49}
 
 
 async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process, other: Process) -> None:
@@ -58,27 +56,26 @@ async def the_last_unit_of_a_day_is_given_once(upstream: Upstream, one: Process,
         assert refused["error"]["code"] == "LIMIT_EXCEEDED"
 
 
-async def an_order_that_was_read_before_the_other_used_the_code_is_read_again(
+async def a_code_that_the_other_is_using_waits_for_its_turn_and_is_found_done(
     upstream: Upstream, one: Process, other: Process
 ) -> None:
-    story, used = await begin(one, upstream, CAPTURE, "code"), asyncio.Event()
+    story, goes_on = await begin(one, upstream, CAPTURE, "code"), asyncio.Event()
 
     async def long_way(exchange: Exchange) -> None:
         answer = await exchange.apply()
-        await used.wait()
+        await goes_on.wait()
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     upstream.reads(story.order_id, long_way)
     arrived = len(upstream.arrived)
-    late = asyncio.create_task(other.call(CAPTURE.tool, story.arguments, **story.confirm))
-    await upstream.until(lambda: len(upstream.arrived) > arrived)
-    first = await one.call(CAPTURE.tool, story.arguments, **story.confirm)
-    used.set()
-    assert (first["outcome"], (await late)["outcome"]) == ("applied", "already_applied")
+    first = asyncio.create_task(other.call(CAPTURE.tool, story.arguments, **story.confirm))
+    await upstream.until(lambda: len(upstream.arrived) > arrived)  # it has the order's turn, and reads
+    second = asyncio.create_task(in_turn(one, CAPTURE.tool, story.arguments | story.confirm))
+    goes_on.set()
+    assert ((await first)["outcome"], (await second)["outcome"]) == ("applied", "already_applied")
     assert (upstream.sent(story.order_id), story.applied) == (1, 1)
 
 
-@pytest.mark.xfail(reason="written before leases put the writes of replicas in a row", strict=False)
 async def test_two_replicas_that_share_a_database(tmp_path: Path, shared_database: str) -> None:
     shared: dict[str, Any] = {"KUSTOM_STORE": shared_database, "KUSTOM_MAX_DAILY": "SEK:15000"}
     async with (
@@ -87,14 +84,13 @@ async def test_two_replicas_that_share_a_database(tmp_path: Path, shared_databas
         spawned(upstream, tmp_path / "other", **shared) as other,
     ):
         await fifty_redemptions_of_one_code_are_one_application(upstream, one, other)
-        await an_order_that_was_read_before_the_other_used_the_code_is_read_again(upstream, one, other)
+        await a_code_that_the_other_is_using_waits_for_its_turn_and_is_found_done(upstream, one, other)
         await the_last_unit_of_a_day_is_given_once(upstream, one, other)
         assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents WHERE outcome IS NULL") == [(0,)]
         assert not (tmp_path / "one" / "intents").exists()
         assert not (tmp_path / "one" / "limits").exists()
 
 
-@pytest.mark.xfail(reason="written before leases put the writes of replicas in a row", strict=False)
 async def test_what_one_replica_did_or_left_is_known_to_the_other(tmp_path: Path, shared_database: str) -> None:
     shared: dict[str, Any] = {"KUSTOM_STORE": shared_database, "KUSTOM_WRITES_PER_MINUTE": "6"}
     async with kustom(keys=False) as upstream, AsyncExitStack() as stack:
@@ -113,6 +109,8 @@ async def test_what_one_replica_did_or_left_is_known_to_the_other(tmp_path: Path
                 dying.cancel()
         found = query(shared_database, "SELECT account FROM kustom_mcp.intents WHERE outcome IS NULL")
         assert found == [(f"playground/{upstream.url}/{MERCHANT}",)] * 2
+        # The turns of the dead process end by themselves, but in ten minutes only.
+        query(shared_database, "DELETE FROM kustom_mcp.leases")
         assert [(await story.act(other), story.applied) for story in left] == [("applied", 1), ("applied", 1)]
         assert query(shared_database, "SELECT count(*) FROM kustom_mcp.intents WHERE outcome IS NULL") == [(0,)]
         # Of the six writes of a minute three were the first one's, and one was the other's.
