@@ -81,14 +81,16 @@ class Journal:
         told = {name: facts[name] for name in ("outcome", "means", "error") if facts.get(name)}
         self._app.telemetry.event(self._entry["tool"], event, **told)
 
-    async def hold(self, order_id: str, holder: str, seconds: float) -> float | None:
-        """Take the lease on an order; None where another process holds it. ToolError AUDIT_UNAVAILABLE."""
+    async def hold(self, order_id: str, holder: str, seconds: float) -> float:
+        """Take the lease on an order. Returns 0, or the seconds for which another process may hold it. ToolError
+        AUDIT_UNAVAILABLE."""
 
-        def work() -> float | None:
+        def work() -> float:
             try:
-                return self._app.intents.lease(self.account, order_id, holder, seconds)
-            except LeaseTaken:
-                return None
+                self._app.intents.lease(self.account, order_id, holder, seconds)
+            except LeaseTaken as taken:
+                return taken.left
+            return 0.0
 
         return await self.before_sending(work)
 
@@ -222,10 +224,6 @@ class Journal:
         """The newest write in doubt of the identical call."""
         found = [intent for intent in self.in_doubt if intent.digest in self.digests]
         return max(found, key=lambda one: one.sent, default=None)
-
-    def is_ours(self, intent: Intent) -> bool:
-        """Return whether this caller made the call of an intent."""
-        return intent.content.get("caller") == self._who.get("caller")
 
     def claims_of(self, intent: Intent) -> tuple[TokenClaims, str]:
         """The claims of a write in doubt, for this call, and the head of its code."""

@@ -280,11 +280,12 @@ def too_fast(wait: int) -> ToolError:
     )
 
 
-def still_running() -> ToolError:
-    """BUSY because the order's turn did not come before the deadline."""
+def still_running(seconds: int = 0) -> ToolError:
+    """BUSY because the order's turn did not come in time. `seconds` for which another process may keep it."""
+    free = f" If its process has died, the order is free again in {seconds} seconds at most." if seconds else ""
     return ToolError(
         Code.BUSY,
-        "Another write to this order is still running.",
+        f"Another write to this order is still running.{free}",
         next_step="Read the order, then repeat the call.",
     )
 

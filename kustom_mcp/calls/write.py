@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
+from math import ceil
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -163,12 +164,13 @@ class Call(ReadCall):
         while True:
             seconds = max(self.time_left, LEAST_SECONDS_FOR_A_WRITE) + RECORD_SECONDS + LEASE_MARGIN
             began = awake()
-            if await self._journal.hold(order_id, holder, seconds) is not None:
+            taken = await self._journal.hold(order_id, holder, seconds)
+            if not taken:
                 self._lease, self._lease_ends = (order_id, holder), began + seconds
                 return
             left = until - self.app.clock()
             if left <= 0:
-                raise still_running()
+                raise still_running(ceil(taken))
             await self.app.sleep(min(LEASE_PAUSE, left))
 
     async def __aexit__(self, *_: object) -> None:

@@ -115,17 +115,6 @@ PAYLOADS: dict[str, Json] = {
             ["operation", "since", "state"],
         )
     ),
-    "activity": _list_of(
-        _object(
-            {
-                **dict.fromkeys(("time", "operation", "order_id", "outcome", "currency", "entry_id"), _STRING),
-                **dict.fromkeys(("asked_by", "approved_by", "means"), _STRING),
-                "amount": _INTEGER,
-                "third_party": _OBJECT,
-            },
-            ["time", "operation", "outcome"],
-        )
-    ),
     "next_cursor": _STRING,
     "transactions": _list_of(
         _object(

@@ -58,7 +58,7 @@ class AuditLog:
         return self.path is not None or self._stderr
 
     def record(self, event: Mapping[str, Any]) -> None:
-        """Write one line: the time, then `event` as JSON. An `event` of "intent" is on the disk when this returns.
+        """Write one line: the time, then `event` as JSON. The store has what must be on the disk.
 
         AuditUnavailable when it cannot be written.
         """
@@ -68,7 +68,7 @@ class AuditLog:
             return
         data = json.dumps(line, separators=(",", ":"), default=str).encode() + b"\n"
         try:
-            self._append(data, durably=event.get("event") == "intent")
+            self._append(data)
         except OSError as error:
             self._torn = self._torn or self._file is not None
             self.close()
@@ -81,7 +81,7 @@ class AuditLog:
             with contextlib.suppress(OSError):
                 os.close(file)
 
-    def _append(self, data: bytes, *, durably: bool) -> None:
+    def _append(self, data: bytes) -> None:
         if self._stderr:
             write_all(2, data)
             return
@@ -93,8 +93,6 @@ class AuditLog:
         # A line that a full disk cut short must not swallow the next one.
         write_all(self._file, b"\n" + data if self._torn else data)
         self._torn = False
-        if durably:
-            sync(self._file)
 
 
 def private_directory(path: Path) -> None:

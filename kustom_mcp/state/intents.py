@@ -227,27 +227,13 @@ class Intents:
             which.append(INTENTS.c.account.in_(list(accounts)))
         return self._run(lambda connection: self._rows(connection, *which))
 
-    def history(
-        self,
-        accounts: Sequence[str],
-        *,
-        order_id: str | None = None,
-        tools: Sequence[str] | None = None,
-        since: float | None = None,
-        before: float | None = None,
-    ) -> list[Intent]:
-        """Return the intents of a period, `before` exclusive, newest first. AuditUnavailable."""
+    def history(self, accounts: Sequence[str]) -> list[Intent]:
+        """Return all intents of these accounts, newest first. AuditUnavailable."""
         from kustom_mcp.state.database.tables import INTENTS
 
         if self.none_kept():
             return []
-        skew = self._store.skew
-        which = [INTENTS.c.account.in_(list(accounts))]
-        which += [INTENTS.c.order_id == order_id] if order_id is not None else []
-        which += [INTENTS.c.tool.in_(list(tools))] if tools is not None else []
-        which += [INTENTS.c.sent >= since + skew] if since is not None else []
-        which += [INTENTS.c.sent < before + skew] if before is not None else []
-        return self._run(lambda connection: self._rows(connection, *which))[::-1]
+        return self._run(lambda connection: self._rows(connection, INTENTS.c.account.in_(list(accounts))))[::-1]
 
     def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
         """Hold an order for the writes of one call, and return the end of the lease. LeaseTaken, AuditUnavailable."""

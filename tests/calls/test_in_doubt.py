@@ -15,19 +15,25 @@ from typing import Any
 import pytest
 
 from kustom_mcp.app.app import App
+from kustom_mcp.calls.doubt import refuses
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.intents import Intent, Intents
+from kustom_mcp.tools.catalog import CATALOG
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
 from tests.calls.gated_operations import (
     ACKNOWLEDGE,
+    ADDRESS,
     AMOUNT,
+    CANCEL,
     CAPTURE,
     DUE_DATE,
+    EXTENSION,
     GATED,
     REFERENCES,
     REFUND,
+    RELEASE,
     SHIPMENT,
     UNGATED,
     Case,
@@ -482,3 +488,32 @@ async def test_references_in_doubt_are_set_once(doubt: Callable[..., Doubt]) -> 
         await write.arises(talk)
         await write.stopped(talk, STOPS["read 429"])
         await write.settled(talk)
+
+
+MONEY = (AMOUNT, CANCEL, CAPTURE, EXTENSION, RELEASE)
+ALONE = (ADDRESS, DUE_DATE, REFUND)
+REFUSES: dict[str, tuple[Case, ...]] = {
+    **{case.tool: MONEY for case in MONEY},
+    **{case.tool: (case,) for case in ALONE},
+}
+"""The writes that each write in doubt refuses on its order; one that is not here refuses none."""
+
+
+@pytest.mark.parametrize("doubtful", [*GATED, *UNGATED], ids=name_of)
+def test_a_write_in_doubt_refuses_what_must_not_come_on_top_of_it(doubtful: Case) -> None:
+    operations = {case.tool: CATALOG[f"kustom_{case.tool}"].endpoint.name for case in (*GATED, *UNGATED)}
+    refused = [case for case in (*GATED, *UNGATED) if refuses(operations[doubtful.tool], operations[case.tool])]
+    assert {case.tool for case in refused} == {case.tool for case in REFUSES.get(doubtful.tool, ())}
+
+
+async def test_an_order_that_another_process_holds_is_busy_and_says_until_when(tmp_path: Path) -> None:
+    state: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path)}
+    async with conversation(host=Time().run, **state) as talk:
+        order_id, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        talk.app.intents.lease(talk.app.account.name, order_id, "somebody", 60)
+        busy = await talk.call(REFUND.tool, given, confirm=code)
+        assert (busy["outcome"], busy["error"]["code"], talk.sent) == ("not_sent", "BUSY", [])
+        assert "If its process has died, the order is free again in" in busy["summary"]
+        talk.app.intents.release(talk.app.account.name, order_id, "somebody")
+        assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
