@@ -53,6 +53,12 @@ class Busy(Exception):
     """Another write to this order is still running, or the server is shutting down."""
 
 
+def awake() -> float:
+    """Seconds of a clock that runs while the machine sleeps, where the system has one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 @dataclass
 class _Turn:
     lock: anyio.Lock = field(default_factory=anyio.Lock)
@@ -78,6 +84,7 @@ class App:
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    awake: Callable[[], float] = awake
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     concurrency: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
     rate_limiter: RateLimiter | None = None

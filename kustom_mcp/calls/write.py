@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -163,7 +162,7 @@ class Call(ReadCall):
         until = min(self._deadline, self.app.clock() + LEASE_PATIENCE)
         while True:
             seconds = max(self.time_left, LEAST_SECONDS_FOR_A_WRITE) + RECORD_SECONDS + LEASE_MARGIN
-            began = awake()
+            began = self.app.awake()
             taken = await self._journal.hold(order_id, holder, seconds)
             if not taken:
                 self._lease, self._lease_ends = (order_id, holder), began + seconds
@@ -379,7 +378,7 @@ class Call(ReadCall):
 
         By a clock that runs while the machine sleeps.
         """
-        if self._lease is not None and awake() + seconds > self._lease_ends:
+        if self._lease is not None and self.app.awake() + seconds > self._lease_ends:
             raise _LeaseEnded
 
     def _end_as_sent_already(self, intent: Intent) -> NoReturn:
@@ -699,12 +698,6 @@ class Call(ReadCall):
 
 class _LeaseEnded(Exception):
     """The lease on the order ends before the write would."""
-
-
-def awake() -> float:
-    """Seconds of a clock that runs while the machine sleeps, where the system has one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def _entries(order: Order) -> Iterator[tuple[str, str | None, str | None]]:

@@ -517,3 +517,20 @@ async def test_an_order_that_another_process_holds_is_busy_and_says_until_when(t
         assert "If its process has died, the order is free again in" in busy["summary"]
         talk.app.intents.release(talk.app.account.name, order_id, "somebody")
         assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
+
+
+async def test_a_machine_that_slept_before_the_request_left_sends_nothing(tmp_path: Path) -> None:
+    """The turn with the order has ended meanwhile, and another process may be writing."""
+    state: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path)}
+    async with conversation(host=Time().run, **state) as talk:
+        order_id, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        read = iter([0.0, 3600.0])
+        talk.app.awake = lambda: next(read)
+        slept = await talk.call(REFUND.tool, given, confirm=code)
+        assert (slept["outcome"], slept["error"]["code"], talk.sent) == ("not_sent", "BUSY", [])
+        assert "may have slept" in slept["summary"]
+        assert talk.app.intents.unresolved() == []
+        talk.app.awake = lambda: 0.0
+        assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
+        assert talk.stored(order_id)["refunded_amount"] == 5000

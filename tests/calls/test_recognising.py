@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kustom_mcp.api.models import Order
+from kustom_mcp.calls.confirmation import Watch
+from kustom_mcp.calls.doubt import State, look
+from kustom_mcp.orders.entries import EntryKind
+from kustom_mcp.state.intents import Intent
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import CAPTURE, REFUND, Case, name_of, refunded, somebody
 from tests.calls.quick import ALL as SERVER
@@ -97,3 +103,44 @@ async def test_a_preview_says_nothing_of_writes_on_other_orders_or_with_an_outco
         assert "no outcome" not in str(await talk.call(REFUND.tool, other))
         assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
         assert "no outcome" not in str(await talk.call(REFUND.tool, {**given, "refunded_amount": 300}))
+
+
+REFUND_WATCH = Watch(depends=lambda _: None, shows=lambda _: None, entry=EntryKind.REFUND)
+SENT = Intent(
+    account="a",
+    key="11111111-1111-4111-8111-111111111111",
+    digest="d",
+    tool="kustom_refund_order",
+    order_id="o",
+    content={"amount": 500, "alike": 0, "entries": ["before"], "unnamed": 0, "before": "", "after": "11"},
+)
+OTHER = replace(SENT, key="22222222-2222-4222-8222-222222222222", outcome="applied", entry="theirs")
+
+
+def _refund(id: str | None, amount: int = 500, reference: str | None = None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"refunded_amount": amount}
+    entry |= {"refund_id": id} if id else {}
+    return entry | ({"reference": reference} if reference else {})
+
+
+@pytest.mark.parametrize(
+    ("refunds", "state"),
+    [
+        ([], State.ABSENT),
+        ([_refund("before")], State.ABSENT),
+        ([_refund("new", 400, "RMA-1")], State.ABSENT),
+        ([_refund("theirs")], State.ABSENT),
+        ([_refund("theirs", reference="RMA-1")], State.ABSENT),
+        ([_refund("new")], State.UNCERTAIN),
+        ([_refund("new", reference="PORTAL")], State.UNCERTAIN),
+        ([_refund(None)], State.UNCERTAIN),
+        ([_refund("new", reference="RMA-1")], State.DONE),
+        ([_refund(None, reference="RMA-1")], State.DONE),
+        ([_refund("theirs", reference="RMA-1"), _refund("new", reference="RMA-1")], State.DONE),
+    ],
+)
+def test_a_refund_in_doubt_is_told_by_new_entries_that_no_other_write_made(
+    refunds: list[dict[str, Any]], state: State
+) -> None:
+    order = Order.model_validate({"order_id": "o", "status": "CAPTURED", "refunds": refunds})
+    assert look(SENT, {"reference": "RMA-1"}, REFUND_WATCH, order, [SENT, OTHER]).state is state

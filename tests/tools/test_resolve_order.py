@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
@@ -97,12 +99,13 @@ async def test_an_entry_that_cannot_be_told_is_never_a_reason_to_send() -> None:
         assert talk.sent == []
 
 
-async def test_a_reader_is_told_and_gets_no_code(tmp_path: Path) -> None:
+@pytest.mark.parametrize("writes", ["deny", "preview"])
+async def test_a_reader_is_told_and_gets_no_code(writes: str, tmp_path: Path) -> None:
     sandbox = Simulator()
     kept: dict[str, Any] = {"KUSTOM_STATE_DIR": str(tmp_path)}
     async with doubtful("reset", simulator=sandbox, **kept) as (_, order_id):
         pass
-    reader: dict[str, Any] = {**EVERYTHING, **kept, "KUSTOM_WRITES": "deny"}
+    reader: dict[str, Any] = {**EVERYTHING, **kept, "KUSTOM_WRITES": writes}
     async with conversation(host=Time().run, simulator=sandbox, **reader) as talk:
         (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
         assert (write["state"], "repeat" in write, "confirm" in write) == ("absent", False, False)
