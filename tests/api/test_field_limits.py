@@ -18,7 +18,7 @@ def as_limit(field: dict[str, Any]) -> Limit:
         maximum=field.get("maximum"),
         min_items=field.get("min_items"),
         max_items=field.get("max_items"),
-        choices=tuple(field.get("enum", ())),
+        choices=(*field.get("enum", ()), *field.get("extra_values_single_source", ())),
         of=field.get("items") or field.get("ref"),
     )
 

@@ -149,6 +149,18 @@ class Browser:
         """Wait for an expression in the card's page to be true."""
         await self.do("until", script=script)
 
+    async def told(self, number: int = 1) -> list[dict[str, Any]]:
+        """What the model was told, once it was told `number` things: the card shows an answer before it tells it."""
+        while len(told := (await self.seen())["told"]) < number:
+            await self.run("() => new Promise(requestAnimationFrame)")
+        return told
+
+    async def dress(self, context: Mapping[str, Any]) -> None:
+        """Another context of the host, which the card has."""
+        await self.host("(context) => window.dress(context)", dict(context))
+        for name, value in context.items():
+            await self.until(f"JSON.stringify(host.context.{name}) === JSON.stringify({json.dumps(value)})")
+
     async def until_there(self, selector: str) -> None:
         await self.until(f"document.querySelector({json.dumps(selector)}) !== null")
 

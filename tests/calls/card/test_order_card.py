@@ -92,14 +92,14 @@ async def test_a_yes_is_sent_once_and_told_and_the_model_has_seen_no_code(browse
         await browser.click("#yes")
         await browser.until("card.more !== null")
         assert [sent[:2] for sent in talk.sent] == [REFUND]
-        seen = await browser.seen()
-        ((told,),) = [[content["text"] for content in one["content"]] for one in seen["told"]]
+        heard = await browser.told()
+        ((told,),) = [[content["text"] for content in one["content"]] for one in heard]
         assert told.startswith("The person answered in the order card. Refunded 199.00 SEK of order 55e7d67e")
-        assert "code" not in str(seen["told"])
+        assert "code" not in str(heard)
         text = await browser.text()
         assert "Done" in text
         assert "Yes, refund" not in text
-        assert faults(seen) == CLEAN
+        assert faults(await browser.seen()) == CLEAN
 
 
 async def test_a_host_that_keeps_no_context_gets_a_message_and_one_without_either_a_line(browser: Browser) -> None:
@@ -109,7 +109,7 @@ async def test_a_host_that_keeps_no_context_gets_a_message_and_one_without_eithe
             await previewed(browser, talk, capabilities={"serverTools": {}, **hears})
             await browser.click("#no")
             await browser.until_there("#outcome" if hears else "#unheard")
-            told = (await browser.seen())["told"]
+            told = await browser.told(len(hears))
             assert [one["role"] for one in told] == ["user"] * len(hears)
             assert ("Your assistant has not been told." in await browser.text()) is not bool(hears)
             assert talk.sent == []
@@ -134,7 +134,7 @@ async def test_a_no_sends_nothing_and_is_told(browser: Browser) -> None:
         await browser.until_there("#outcome")
         assert "Declined" in await browser.text()
         assert talk.sent == []
-        (told,) = (await browser.seen())["told"]
+        (told,) = await browser.told()
         assert told["structuredContent"]["outcome"] == "declined"
 
 
@@ -426,21 +426,21 @@ async def test_light_and_dark_follow_the_system_and_the_host_and_can_be_read(bro
         await previewed(browser, talk, colorScheme="dark")
         assert await browser.run(ground) == "rgb(27, 28, 31)"
         assert await browser.run(CONTRAST) == []
-        await browser.host("() => window.dress({ theme: 'light' })")
-        await browser.until("getComputedStyle(document.body).backgroundColor === 'rgb(255, 255, 255)'")
+        await browser.dress({"theme": "light"})
+        assert await browser.run(ground) == "rgb(255, 255, 255)"
         assert await browser.run(CONTRAST) == []
-        await browser.host("() => window.dress({ theme: 'dark' })")
-        await browser.until("getComputedStyle(document.body).backgroundColor === 'rgb(27, 28, 31)'")
+        await browser.dress({"theme": "dark"})
+        assert await browser.run(ground) == "rgb(27, 28, 31)"
         for theme in ("light", "dark"):
-            await browser.host("(theme) => window.dress({ theme })", theme)
+            await browser.dress({"theme": theme})
             for outcome in ("applied", "declined", "unknown"):
                 order = {"order_id": demo("captured-sek"), "status": "CAPTURED", "fraud_status": "PENDING"}
                 content = {"outcome": outcome, "environment": "playground", "summary": "Said.", "order": order}
                 await browser.again({}, {"content": [], "structuredContent": {**content, "next_step": "Then."}})
                 assert await browser.run(CONTRAST) == [], (theme, outcome)
         colours = {"styles": {"variables": {"--color-background-primary": "rgb(1, 2, 3)"}}}
-        await browser.host("(colours) => window.dress(colours)", colours)
-        await browser.until("getComputedStyle(document.body).backgroundColor === 'rgb(1, 2, 3)'")
+        await browser.dress(colours)
+        assert await browser.run(ground) == "rgb(1, 2, 3)"
 
 
 async def test_amounts_have_the_digits_of_their_currency_in_the_language_of_the_reader(browser: Browser) -> None:
@@ -452,7 +452,7 @@ async def test_amounts_have_the_digits_of_their_currency_in_the_language_of_the_
         assert await browser.run("(all) => all.map(digits)", currencies) == [exponent(code) for code in currencies]
         assert await browser.run("() => money(123456789, 'SEK')") == "1\u00a0234\u00a0567,89\u00a0SEK"
         assert "2026" in await browser.run("() => moment('2026-11-23T23:30:00Z')")
-        await browser.host("() => window.dress({ locale: 'not a locale', timeZone: 'Nowhere' })")
+        await browser.dress({"locale": "not a locale", "timeZone": "Nowhere"})
         said = await browser.run("(all) => all.map(([amount, code]) => money(amount, code))", amounts)
         assert [text.replace("\u00a0", " ") for text in said] == [
             "SEK 199.00",
