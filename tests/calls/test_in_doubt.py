@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from tests.calls.gated_operations import (
 from tests.calls.quick import KEYS, Time
 from tests.calls.rounds import NO, YES, question
 from tests.support.conversation import CARDS, MODES, Mode, Talk, conversation, no, yes
+from tests.support.sample import sampled
 
 POST = f"{ORDER}/refunds"
 PAGE = "<html>An invented gateway</html>"
@@ -228,8 +230,7 @@ async def test_what_stops_a_repeat_leaves_it_unknown(doubt: Callable[..., Doubt]
             await write.settled(talk)
 
 
-@pytest.mark.parametrize("means", MEANS)
-@pytest.mark.parametrize("name", {**STOPS, **CHANGED})
+@pytest.mark.parametrize(("name", "means"), sampled(product({**STOPS, **CHANGED}, MEANS), 4))
 async def test_a_new_process_knows_that_it_is_unknown(doubt: Callable[..., Doubt], name: str, means: str) -> None:
     if (name, means) == ("out of scope", "flag"):
         pytest.skip("only a code says that its bearer knew the order")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.calls.gated_operations import (
 from tests.calls.quick import ALL as SERVER
 from tests.calls.quick import Time, quickly
 from tests.support.conversation import Mode, Talk, conversation, yes
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 
 FLAG: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "flag"}
@@ -61,9 +63,8 @@ async def _do(talk: Talk, case: Case, given: dict[str, Any]) -> dict[str, Any]:
     return await talk.call(case.tool, given, **({"confirm": True} if case in GATED else {}))
 
 
-@EVERY
-@pytest.mark.parametrize("forgets_keys", [False, True], ids=["keeps keys", "forgets keys"])
-async def test_what_is_reported_agrees_with_what_happened(case: Case, forgets_keys: bool) -> None:
+@pytest.mark.parametrize(("forgets_keys", "case"), sampled(product([False, True], WRITES), 2), ids=name_of)
+async def test_what_is_reported_agrees_with_what_happened(forgets_keys: bool, case: Case) -> None:
     sandbox, now = Simulator(switches=Switches(keys="forgotten" if forgets_keys else "kept")), Time()
     async with conversation(simulator=sandbox, host=now.run, **only(case, FLAG)) as talk:
         for fault in (*BEFORE, *AFTER, "truncate", "status 429", "delay"):

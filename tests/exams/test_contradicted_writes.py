@@ -44,7 +44,7 @@ LOOKING = 5.0
 CONTRADICTED = "Kustom answered that this was done"
 UNREAD = "could not be read again"
 
-BOTH = pytest.mark.parametrize("means", ["code", "flag"])
+BOTH = pytest.mark.parametrize("means", ["code", pytest.param("flag", marks=pytest.mark.exam)])
 EVERY = pytest.mark.parametrize("operation", OPERATIONS, ids=repr)
 EVERY_SHOWN = pytest.mark.parametrize("operation", SHOWN, ids=repr)
 EVERY_ENTRY = pytest.mark.parametrize(
