@@ -128,7 +128,6 @@ class Attempt:
         self._request = request
         self._gated = request.gated
         self._caller = caller
-        self.operation = ""
         self.pinned = False
         """Whether the call brought an approval: a code, or the answer to a form, that pins its intent."""
         self._doubt: tuple[TokenClaims, str] | None = None
@@ -203,7 +202,7 @@ class Attempt:
         landed = judge(claims, self.watch, order, self._journal.arguments, taken)
         if landed is Landed.PRESENT:
             if intent is None:
-                await self._journal.record_used(claims, order.order_id)
+                await self._journal.record_used(claims, order)
             raise self._done(claims, order, taken)
         if used is not None and self.watch.shows is None:
             raise Done("This approval has been carried out already.")
@@ -276,7 +275,7 @@ class Attempt:
     def propose(self, tool: str, order: Order, proposal: Proposal, purpose: Purpose) -> TokenClaims:
         """The claims of a new approval of this proposal. An open intent of the same call keeps its key."""
         depends = self.watch.depends(order)
-        self.head, self.operation = head(proposal, order), proposal.action
+        self.head = head(proposal, order)
         salt = self.gate.salt() if self.watch.recurs else b""
         ids = {name: value for name, value in self._journal.arguments.items() if name in ("order_id", "capture_id")}
         facts: tuple[Json, ...] = (self.gate.app.account.name, tool, ids, proposal.body, depends)

@@ -147,7 +147,7 @@ def in_words(intent: Intent, currency: str) -> str:
 def row_of(intent: Intent) -> dict[str, Json]:
     """One of `unresolved_writes`: operation, amount in minor units, since when, who asked for it, tool."""
     amount = number_in(intent.content, "amount")
-    row: dict[str, Json] = {"operation": str(intent.content.get("operation") or operation_of(intent.tool))}
+    row: dict[str, Json] = {"operation": operation_of(intent.tool)}
     if amount:
         row["amount"] = amount
     row |= {"since": iso(intent.sent), "asked_by": clean(str(intent.content.get("caller") or "unknown"), 60)}

@@ -1,5 +1,8 @@
 """The journal of one call: the intent of its write, what was sent for its order before, and its audit lines.
 
+The row of an intent is the record of the journal, and gets its outcome; its lines in the audit file are a copy, which
+also has previews and refusals.
+
 An intent is in the store before the first byte of a write leaves, and gets its outcome there. The intents of the order
 are read when the call takes the order up, so that every question - was this approval used, is the same write in doubt,
 is another - is answered from them. No personal data is written: amounts, ids and lengths only; the arguments of a write
@@ -11,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
@@ -19,7 +22,7 @@ import anyio
 
 from kustom_mcp.api.endpoint import Approved, Authority
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.doubt import claims_of, is_done
+from kustom_mcp.calls.doubt import claims_of, is_done, operation_of
 from kustom_mcp.calls.messages import records_unavailable
 from kustom_mcp.calls.token import TokenClaims, digest
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
@@ -31,12 +34,24 @@ from kustom_mcp.state.threads import in_thread
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from kustom_mcp.api.models import Order
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 RECORD_SECONDS = 4.0
 """Seconds that a write waits for its record before it leaves, and an answer for the record of its outcome."""
+
+TYPED = ("reason", "reference", "merchant_reference1", "merchant_reference2")
+"""What somebody typed that the journal keeps as it is; of any other text it keeps the length."""
+_IN_THE_COPY = (
+    *("operation", "amount", "worth", "currency", "was", "becomes", "means", "approved_by", "caller", "host"),
+    *TYPED,
+    "figures",
+)
+"""The parts of a record that its line in the audit file has, too."""
+_OF_THE_FIRST = ("means", "approved_by", "caller", "host")
 
 _KEPT = frozenset(
     {"order_id", "capture_id", "refund_id", "currency", "line", "quantity", "number_of_days", "type", "reason"}
@@ -111,21 +126,31 @@ class Journal:
         from kustom_mcp.state.intents import lock_of
 
         before = self.of_key(UUID(new.key))
-        seen = before.attempts if before is not None and before.unresolved else None
+        seen = None
+        if before is not None and before.unresolved:  # who asked and approved is told by the first sending
+            seen = before.attempts
+            kept = {name: before.content[name] for name in _OF_THE_FIRST if name in before.content}
+            new = replace(new, content={**new.content, **kept})
         line = {
             "event": "intent",
             **self._entry,
             "key": new.key,
-            "reason": authority.reason,
-            "facts": new.content.get("figures"),
+            "approval": authority.reason,
+            **{name: new.content[name] for name in _IN_THE_COPY if name in new.content},
+            "order_id": new.order_id,
         }
 
         def work() -> None:
             self._app.audit.record(line)
-            take(
-                lambda connection: self._app.intents.send(connection, new, seen=seen, harmless=harmless),
-                lock_of(self.account, new.key),
-            )
+            try:
+                take(
+                    lambda connection: self._app.intents.send(connection, new, seen=seen, harmless=harmless),
+                    lock_of(self.account, new.key),
+                )
+            except BaseException:  # a limit, or a store that failed: the line says of a write what is not so
+                with contextlib.suppress(AuditUnavailable):
+                    self._app.audit.record({"event": "withdrawn", "account": self.account, "key": new.key})
+                raise
 
         await self.before_sending(work)
         self._sent = new
@@ -142,8 +167,10 @@ class Journal:
             "figures": asdict(claims.figures),
             "amount": claims.amount,
             "alike": claims.alike,
+            "operation": operation_of(self._tool),
             **self._who,
             "arguments": without_text(self.arguments),
+            **{name: self.arguments[name] for name in TYPED if isinstance(self.arguments.get(name), str)},
             **content,
         }
         return Intent(
@@ -156,9 +183,9 @@ class Journal:
             sealed=sealed,
         )
 
-    async def record_used(self, claims: TokenClaims, order_id: str) -> None:
+    async def record_used(self, claims: TokenClaims, order: Order) -> None:
         """Record that an approval was used by finding its effect there."""
-        found = self.intent(claims, order_id, {}, "")
+        found = self.intent(claims, order.order_id, {"currency": order.currency}, "")
         with contextlib.suppress(ToolError):
             await self.before_sending(lambda: self._app.intents.use_up(found))
 
@@ -188,7 +215,8 @@ class Journal:
         `holder`: order and holder of the lease; `told`: facts for the journal. What cannot be recorded stays in doubt,
         and the next call on the order looks at it.
         """
-        self.note("outcome", outcome=outcome, key=key, **facts)
+        named = {"entry_id": entry} if entry else {}
+        self.note("outcome", outcome=outcome, key=key, **named, **facts)
 
         def work() -> None:
             def leave(connection: Connection) -> None:

@@ -137,6 +137,15 @@ def records_unavailable(place: str) -> ToolError:
     )
 
 
+def journal_unavailable(place: str) -> ToolError:
+    """AUDIT_UNAVAILABLE: the journal cannot be read, so nothing is said of what is in it."""
+    return ToolError(
+        Code.AUDIT_UNAVAILABLE,
+        "The journal cannot be read now, so nobody can say what is in it.",
+        next_step=f"Try again in a minute. If it stays so, tell the operator that {place} cannot be used.",
+    )
+
+
 def slept() -> ToolError:
     """BUSY: the time in which this call alone may write to the order is over before the request left."""
     return ToolError(

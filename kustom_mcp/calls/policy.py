@@ -130,6 +130,11 @@ class Policy:
         """The operation of the API behind every tool."""
         return {name: facts.operation for name, facts in self._catalog.items()}
 
+    @property
+    def writing(self) -> list[str]:
+        """The tools of the catalogue that change something."""
+        return [name for name, facts in self._catalog.items() if facts.writes]
+
     def tool_for(self, operation: str) -> str:
         """The tool for an operation of the API that writes."""
         return next(name for name, facts in self._catalog.items() if facts.operation == operation and facts.writes)
@@ -232,6 +237,16 @@ class Policy:
                 f"Payouts hold many orders, and {why} allows certain ones only.",
                 next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
                 setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
+            )
+
+    def require_staff(self) -> None:
+        """Refuse what names the people of the shop to a customer. ToolError NOT_PERMITTED."""
+        if self._principal.source == "customer":
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "The journal is for the people of the shop, and this is a customer's token.",
+                next_step="Answer from kustom_get_order: it says what was captured and refunded, and when.",
+                setting=TOKEN,
             )
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:

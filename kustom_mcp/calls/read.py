@@ -18,9 +18,10 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import Busy
 from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.calls import upstream_errors
+from kustom_mcp.calls.activity import row, tools_of
 from kustom_mcp.calls.confirmation import Gate
 from kustom_mcp.calls.doubt import BETWEEN_LOOKS, REMEMBERED, Found, State, claims_of, look, record_in, row_of, too_old
-from kustom_mcp.calls.messages import records_unavailable, still_running, too_many
+from kustom_mcp.calls.messages import journal_unavailable, records_unavailable, still_running, too_many
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.calls.token import digest
 from kustom_mcp.orders import facts as order_facts
@@ -175,6 +176,42 @@ class ReadCall:
             {"tool": intent.tool, "arguments": dict(kept.arguments)},
             self.gate.seal(head, claims, self._caller),
         )
+
+    async def activity(
+        self,
+        *,
+        order_id: str | None,
+        person: str | None,
+        operation: str | None,
+        since: float | None,
+        before: float | None,
+        after: tuple[float, str] | None,
+        most: int,
+    ) -> list[tuple[tuple[float, str], dict[str, Json]]]:
+        """Read the journal, as far as this caller may see its orders: rows, newest first, each with its place.
+        ToolError."""
+        self.policy.require_staff()
+        if order_id is not None:
+            self.require_scope(order_id)
+        tools = None if operation is None else tools_of(operation, self.policy.writing)
+
+        def work() -> list[Intent]:
+            return self.app.intents.journal(
+                self.app.account.own_names,
+                orders=self.policy.scope if order_id is None else {order_id},
+                tools=tools,
+                person=person.strip() if person else None,
+                since=since,
+                before=before,
+                after=after,
+                most=most,
+            )
+
+        try:
+            found = await in_thread(work) if self.app.intents.blocks else work()
+        except AuditUnavailable:
+            raise journal_unavailable(self.app.intents.place) from None
+        return [((intent.at, intent.key), row(intent)) for intent in found]
 
     async def look_for(self, intent: Intent, order: Order) -> Found:
         """Find out from an order what became of one write."""

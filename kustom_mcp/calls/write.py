@@ -26,7 +26,7 @@ from kustom_mcp.api import order_rules as rules
 from kustom_mcp.api.endpoint import Approved, Authority, NeedsNone, Write
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import OmsError, OutcomeUnknown
-from kustom_mcp.api.models import Order
+from kustom_mcp.api.models import AMOUNTS, Order
 from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from kustom_mcp.app.app import Busy
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
@@ -82,6 +82,8 @@ from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.state.intents import GIVEN_UP, AlreadySent, Intent
 from kustom_mcp.state.spending_limits import Reservation
 
+_JOURNALLED = frozenset({*AMOUNTS, "status", "merchant_reference1", "merchant_reference2"})
+"""The fields whose values before and after a write the journal keeps: none that holds personal data."""
 LEAST_SECONDS_FOR_A_WRITE = 5.0
 LEASE_PATIENCE = 10.0
 """Seconds that a call waits for the lease of another process."""
@@ -104,6 +106,7 @@ class Call(ReadCall):
         self._attempt: Attempt | None = None
         self._claims: TokenClaims | None = None
         self._body: Mapping[str, Json] | None = None
+        self._proposal: Proposal | None = None
         self._lease: tuple[str, str] | None = None
         """The order whose lease this call holds, and the name by which it holds it."""
         self._lease_ends = 0.0
@@ -189,6 +192,7 @@ class Call(ReadCall):
     async def approval(self, proposal: Proposal) -> Approved:
         """Return an approval of exactly this proposal, or end the call with a question, a preview or a refusal."""
         attempt, order = self._current()
+        self._proposal = proposal
         if attempt.commits:
             self._claims = attempt.claims or self._new_claims(proposal, Purpose.CODE)
             return Approved(self._claims.key, attempt.means)
@@ -254,6 +258,7 @@ class Call(ReadCall):
 
     def unasked(self, proposal: Proposal, because: str) -> NeedsNone:
         """The declared reason for needing no approval, with the key of this intent."""
+        self._proposal = proposal
         self._claims = self._current()[0].claims or self._new_claims(proposal, Purpose.RESOLVE)
         return NeedsNone(self._claims.key, because)
 
@@ -337,7 +342,9 @@ class Call(ReadCall):
             failure = self._failure(error, writing=True, entry=entry)
             if attempt.is_in_doubt(self._claims):  # what was sent before may be done all the same
                 self._unknown(self._claims, Doubt(stopped=failure))
-            await self._outcome(failure.ends, error=failure.code.value)
+            upstream = failure.upstream.correlation_id if failure.upstream else None
+            facts = {"error": failure.code.value, "correlation_id": upstream}
+            await self._outcome(failure.ends, **{name: fact for name, fact in facts.items() if fact})
             self.sent = False
             raise failure from None
         finally:
@@ -351,18 +358,21 @@ class Call(ReadCall):
         attempt, order = self._current()
         assert self._claims is not None
         move = self.policy.move(self._claims.key, body, order.currency)
+        proposal = self._proposal
+        assert proposal is not None
+        changes = [change for change in proposal.changes if change["field"] in _JOURNALLED]
         content: dict[str, Json] = {
-            "operation": attempt.operation,
             "head": attempt.head,
             "currency": order.currency,
             **entries_before(attempt.watch.entry, order, self._claims.amount),
+            "worth": proposal.amount,
+            "was": {change["field"]: change["before"] for change in changes},
+            "becomes": {change["field"]: change["after"] for change in changes},
         }
         if isinstance(authority, Approved):
             content |= {"means": authority.means, "approved_by": self._request.principal.name}
-        for name in ("reason", "reference", "merchant_reference1", "merchant_reference2"):
-            told = self._request.arguments.get(name) or (body or {}).get(name)
-            if isinstance(told, str):
-                content[name] = told
+        if (body or {}).get("reference"):
+            content["reference"] = (body or {})["reference"]
         arguments = self._journal.arguments
         intent = self._journal.intent(
             self._claims, order.order_id, content, self.gate.sealed(self._claims.key, arguments, body)
@@ -396,7 +406,7 @@ class Call(ReadCall):
         """Record the outcome of this call's write, and end its lease."""
         assert self._claims is not None
         lease, self._lease = self._lease, None
-        told = {"correlation_id": facts["correlation_id"]} if facts.get("correlation_id") else None
+        told = {name: facts[name] for name in ("correlation_id", "error") if facts.get(name)}
         await self._journal.record_outcome(
             str(self._claims.key), outcome, holder=lease, entry=entry, told=told, **facts
         )

@@ -196,7 +196,7 @@ def _all_open(intents: Intents, state: Path | None) -> list[Open]:
 
 def _in_file(path: Path) -> tuple[list[Open], int]:
     """The intents of an audit file without an outcome, and how many lines cannot be read. OSError."""
-    opened: dict[str, Open] = {}
+    opened: dict[str, list[Open]] = {}
     unread = 0
     with path.open(encoding="utf-8", errors="replace") as lines:
         for text in lines:
@@ -205,10 +205,12 @@ def _in_file(path: Path) -> tuple[list[Open], int]:
             if not line:
                 unread += bool(text.strip())
             elif line.get("event") == "intent":
-                opened[key] = _of_line(line)
+                opened.setdefault(key, []).append(_of_line(line))
+            elif line.get("event") == "withdrawn" and opened.get(key):  # its record failed, so it did not leave
+                opened[key].pop()
             elif line.get("event") == "outcome" and line.get("outcome") != "unknown":
                 opened.pop(key, None)
-    return list(opened.values()), unread
+    return [sent[-1] for sent in opened.values() if sent], unread
 
 
 def _of_intent(intent: Intent, record: str) -> Open:

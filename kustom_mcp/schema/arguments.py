@@ -124,7 +124,7 @@ def _text(kind: str, field: str) -> Any:
     return Field(max_length=(PARTS.get(kind) or BODIES[kind])[field].max_length)
 
 
-OrderId = Annotated[str, _identifier(identifiers.order_id), Field(description="Order id (UUID) or portal link.")]
+OrderId = Annotated[str, _identifier(identifiers.order_id), Field(description="Order id or portal link.")]
 CaptureId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Capture id from kustom_get_order.")]
 RefundId = Annotated[str, _identifier(identifiers.entry_id), Field(description="Refund id from kustom_get_order.")]
 PaymentReference = Annotated[
@@ -292,8 +292,8 @@ OrderLines = Annotated[
     Field(
         min_length=1,
         max_length=MAX_LINES,
-        description="Kustom's line format: prices with tax, tax_rate percent x 100. Texts left out come from the "
-        "order's line of that reference.",
+        description="Kustom's line format: prices with tax, tax_rate percent x 100. Texts left out are those of the "
+        "order's line.",
     ),
 ]
 Shipments = Annotated[

@@ -29,7 +29,7 @@ def _moment(value: str) -> str:
     )
 
 
-DateOrTime = Annotated[str, Field(max_length=40), AfterValidator(_moment)]
+DateOrTime = Annotated[str, Field(max_length=64), AfterValidator(_moment)]
 
 
 def period_start(moment: str | None) -> int | None:

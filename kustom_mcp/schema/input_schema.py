@@ -18,6 +18,8 @@ _DROPPED = frozenset({"title", "default", "$defs"})
 _LIMITS = frozenset({"maxLength", "minimum", "maximum"})
 _UNREACHED = 64
 """A limit from here on is checked like any other, but not told: a model pays for each, and reaches none by accident."""
+_BOUNDS = frozenset({"minItems", "maxItems"})
+"""Of a list that may be left out, not told either: an empty one counts as not given."""
 _NOT_STRICT = frozenset({"minLength", "maxLength"})
 _NOT_OPEN = frozenset({"additionalProperties"})
 
@@ -75,7 +77,11 @@ def _slim(node: Any, definitions: Mapping[str, Any]) -> Any:
     slim: dict[str, Any] = {}
     for key, value in fields.items():
         if key == "properties":
-            slim[key] = {name: _slim(field, definitions) for name, field in value.items()}
+            needed = fields.get("required", ())
+            slim[key] = {
+                name: told if name in needed else {key: part for key, part in told.items() if key not in _BOUNDS}
+                for name, told in ((name, _slim(field, definitions)) for name, field in value.items())
+            }
         elif key not in _DROPPED and not (key in _LIMITS and abs(value) >= _UNREACHED):
             slim[key] = _slim(value, definitions)
     return slim

@@ -115,6 +115,17 @@ PAYLOADS: dict[str, Json] = {
             ["operation", "since", "state"],
         )
     ),
+    "activity": _list_of(
+        _object(
+            {
+                **dict.fromkeys(("time", "operation", "order_id", "outcome"), _STRING),
+                "amount": _INTEGER,
+                **dict.fromkeys(("currency", "entry_id", "asked_by", "approved_by", "means"), _STRING),
+                "third_party": _object({"reference": _STRING, "reason": _STRING}),
+            },
+            ["time", "operation", "order_id", "outcome", "asked_by"],
+        )
+    ),
     "next_cursor": _STRING,
     "transactions": _list_of(
         _object(
@@ -167,7 +178,9 @@ def output_schema(payload: Sequence[str], *, writes: bool, gated: bool) -> dict[
         "summary": _STRING,
         **{name.partition(" ")[0]: PAYLOADS[name] for name in payload},
     }
-    if "payouts" in payload:
+    if "activity" in payload:
+        pass  # of many orders, and each row has the texts of its own
+    elif "payouts" in payload:
         properties |= {"third_party": _OBJECT}
     elif "orders" not in payload:
         properties |= {"order": _ORDER, "third_party": _OBJECT}

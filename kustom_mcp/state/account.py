@@ -61,6 +61,11 @@ class Account:
         return [self.name, *(f"{self.environment}/{part}" for part in self.earlier)]
 
     @property
+    def own_names(self) -> list[str]:
+        """The names of its records that no other merchant can have shared."""
+        return [self.name, *(f"{self.environment}/{part}" for part in self.former)]
+
+    @property
     def title(self) -> str:
         """Its name for people."""
         return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment

@@ -3,6 +3,9 @@
     intents.send(connection, new, seen=None)   one row an intent, unique by account and key; AlreadySent
     intents.of_order(accounts, order_id)       all that this server, or a colleague, has sent for an order
     intents.close(account, key, outcome)       with the outcome the sealed body is erased; the row is the journal
+    intents.journal(accounts, ...)             the rows as people read them, a page at a time
+
+A row stays: it is what makes its key unique, so that no wish is ever sent twice.
 
 A row is in the store before the first byte of its write leaves. Sending is a compare-and-set: a row that is new, or
 whose last outcome was that nothing was done, becomes sent; a resend states how many attempts it has seen. Whoever finds
@@ -17,7 +20,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +30,7 @@ from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 from kustom_mcp.state.private_files import parsed
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 T = TypeVar("T")
 
@@ -76,6 +79,8 @@ class Intent:
     looks: int = 0
     looked: float = 0.0
     entry: str | None = None
+    at: float = field(default=0.0, compare=False)
+    """`sent` by the clock of the store: the journal is in this order, and then in that of the keys."""
 
     @property
     def unresolved(self) -> bool:
@@ -227,13 +232,48 @@ class Intents:
             which.append(INTENTS.c.account.in_(list(accounts)))
         return self._run(lambda connection: self._rows(connection, *which))
 
-    def history(self, accounts: Sequence[str]) -> list[Intent]:
-        """Return all intents of these accounts, newest first. AuditUnavailable."""
+    def journal(
+        self,
+        accounts: Sequence[str],
+        *,
+        orders: Collection[str] | None = None,
+        tools: Collection[str] | None = None,
+        person: str | None = None,
+        since: float | None = None,
+        before: float | None = None,
+        after: tuple[float, str] | None = None,
+        most: int = 1000,
+        oldest_first: bool = False,
+    ) -> list[Intent]:
+        """Return the intents of these accounts, newest first. AuditUnavailable.
+
+        Of these orders and tools; that this person asked for or approved, whatever the case of the letters; sent in
+        this time; behind the place `after`, `at` and key of an intent; at most so many.
+        """
+        from sqlalchemy import or_, tuple_
+
         from kustom_mcp.state.database.tables import INTENTS
 
         if self.none_kept():
             return []
-        return self._run(lambda connection: self._rows(connection, INTENTS.c.account.in_(list(accounts))))[::-1]
+        place = tuple_(INTENTS.c.sent, INTENTS.c.key)
+        which = [INTENTS.c.account.in_(list(accounts)), INTENTS.c.tool != ""]
+        which += [INTENTS.c.order_id.in_(sorted(orders))] if orders is not None else []
+        which += [INTENTS.c.tool.in_(sorted(tools))] if tools is not None else []
+        if person is not None:
+            roles = [f'"{role}":{json.dumps(person)}' for role in ("caller", "approved_by")]
+            which.append(or_(*(INTENTS.c.content.icontains(role, autoescape=True) for role in roles)))
+        if after is not None:
+            which.append(place > after if oldest_first else place < after)
+
+        def work(connection: Connection) -> list[Intent]:
+            skew = self._store.skew
+            times = [INTENTS.c.sent >= since + skew] if since is not None else []
+            times += [INTENTS.c.sent < before + skew] if before is not None else []
+            order = [column.asc() if oldest_first else column.desc() for column in (INTENTS.c.sent, INTENTS.c.key)]
+            return self._found(connection, INTENTS.select().where(*which, *times).order_by(*order).limit(most))
+
+        return self._run(work)
 
     def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
         """Hold an order for the writes of one call, and return the end of the lease. LeaseTaken, AuditUnavailable."""
@@ -268,6 +308,9 @@ class Intents:
     def _rows(self, connection: Connection, *which: Any) -> list[Intent]:
         from kustom_mcp.state.database.tables import INTENTS
 
+        return self._found(connection, INTENTS.select().where(*which).order_by(INTENTS.c.sent, INTENTS.c.key))
+
+    def _found(self, connection: Connection, statement: Select[Any]) -> list[Intent]:
         skew = self._store.skew
         return [
             Intent(
@@ -285,8 +328,9 @@ class Intents:
                 looks=row.looks,
                 looked=row.looked - skew,
                 entry=row.entry,
+                at=row.sent,
             )
-            for row in connection.execute(INTENTS.select().where(*which).order_by(INTENTS.c.sent, INTENTS.c.key))
+            for row in connection.execute(statement)
         ]
 
     def _run(self, work: Callable[[Connection], T], *locks: str) -> T:

@@ -8,6 +8,7 @@ everything that it does.
 from __future__ import annotations
 
 import inspect
+import keyword
 import types
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ PREFIX = "kustom_"
 
 CONFIRM_CODE = {
     "type": "string",
-    "description": "The code of this call's preview, after the person agreed. First call without it.",
+    "description": "Code of this call's preview, after the person agreed. First call without it.",
 }
 CONFIRM_FLAG = {"type": "boolean", "description": "true executes; false or absent only previews."}
 
@@ -92,12 +93,12 @@ class Operation:
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
-        """The argument model, made from the signature: strict, closed."""
+        """The argument model, made from the signature: strict, closed. `from_` is the argument `from`."""
         hints = get_type_hints(self.run, include_extras=True)
         fields: dict[str, Any] = {}
         for name, parameter in list(inspect.signature(self.run).parameters.items())[1:]:
             default = ... if parameter.default is inspect.Parameter.empty else None
-            fields[name] = (_without_none(hints[name]), default)
+            fields[name.removesuffix("_")] = (_without_none(hints[name]), default)
         config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
         return create_model(self.name, __config__=config, **fields)
 
@@ -109,7 +110,8 @@ class Operation:
     def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The checked arguments, only those that were sent. ToolError otherwise."""
         model = parse(self.arguments, given, besides=("confirm",) if self.effect.gated else ())
-        return {name: getattr(model, name) for name in model.model_fields_set}
+        names = ((name, f"{name}_" if keyword.iskeyword(name) else name) for name in model.model_fields_set)
+        return {parameter: getattr(model, name) for name, parameter in names}
 
     def wire(self) -> dict[str, Any]:
         """The tool as `tools/list` puts it on the wire, with `confirm` as a code; `with_means` changes that."""

@@ -192,7 +192,7 @@ async def test_no_record_holds_what_a_person_typed() -> None:
         line_mended(talk)
         address = {"given_name": "Testa", "city": "Testa by"}
         await talk.call("update_customer_details", order_id=given["order_id"], shipping_address=address)
-        (kept,) = talk.app.intents.history(talk.app.account.names)
+        (kept,) = talk.app.intents.journal(talk.app.account.names)
         assert {"preview", "intent", "outcome"} <= {record.get("event") for record in talk.app.audit.memory}
         assert "Typed by" not in str([kept, *talk.app.audit.memory])
         assert "Testa by" not in str([kept, *talk.app.audit.memory])
@@ -213,7 +213,7 @@ async def test_the_record_of_a_write_names_its_key_its_reason_and_its_outcome(ca
             "outcome",
             seen.key,
         )
-        assert (intent["reason"].partition(":")[0], outcome["outcome"]) == (
+        assert (intent["approval"].partition(":")[0], outcome["outcome"]) == (
             "approved by flag" if case is DUE_DATE else "needs no approval",
             "applied",
         )

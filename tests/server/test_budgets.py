@@ -88,6 +88,7 @@ async def replies() -> dict[str, int]:
         await reply("kustom_refund_order", order_id=captured, lines=[{"line": 1, "quantity": 1}])
         refund_id = cast("str", talk.stored(demo("partly-refunded-pln"))["refunds"][0]["refund_id"])
         await reply("kustom_resolve_order", order_id=demo(OPEN))
+        await reply("kustom_list_activity")
         await reply("kustom_get_refund", order_id=demo("partly-refunded-pln"), refund_id=refund_id)
         await reply("kustom_list_transactions", order_id=demo("partly-refunded-pln"))
         await reply("kustom_list_payouts", currency="SEK", limit=5)

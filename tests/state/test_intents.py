@@ -160,7 +160,7 @@ def test_looks_are_counted_until_something_is_there(store: Store) -> None:
 
 def test_a_store_that_is_not_there_is_not_made_by_a_question(tmp_path: Path) -> None:
     with of_file(tmp_path / "state") as intents:
-        assert (of_order(intents), intents.unresolved(), intents.history(["a"])) == ([], [], [])
+        assert (of_order(intents), intents.unresolved(), intents.journal(["a"])) == ([], [], [])
     assert not (tmp_path / "state").exists()
 
 

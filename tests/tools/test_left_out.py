@@ -74,7 +74,7 @@ def example(schema: Wire, name: str = "") -> Any:
         return "SEK" if "{3}" in schema["pattern"] else "SE"
     if name.endswith("_uri"):
         return "https://track.example.com/1"
-    if name.endswith(("_from", "_to", "_before", "_date")):
+    if name in ("from", "before") or name.endswith(("_from", "_to", "_before", "_date")):
         return "2026-11-28"
     return "region" if name == "clear" else OPEN[: schema.get("maxLength", len(OPEN))]
 
@@ -273,6 +273,7 @@ CALLS: list[tuple[str, Wire]] = [
     ("get_order", {"order_id": OPEN}),
     ("get_orders", {"order_ids": [OPEN, TAKEN]}),
     ("resolve_order", {"order_id": OPEN}),
+    ("list_activity", {}),
     ("find_orders", {}),
     ("find_orders", {"status": "CAPTURED"}),
     ("acknowledge_order", {"order_id": OPEN}),

@@ -16,7 +16,7 @@ from tests.tools.steady import DHL, NOBODY, NOT_FOUND, TEN_CUPS, facts, steady
 
 ORDER, TAKEN = demo("authorized-sek"), demo("captured-sek")
 READS = [
-    *("kustom_get_order", "kustom_get_orders", "kustom_find_orders", "kustom_resolve_order"),
+    *("kustom_get_order", "kustom_get_orders", "kustom_find_orders", "kustom_resolve_order", "kustom_list_activity"),
     *("kustom_list_captures", "kustom_get_capture", "kustom_get_refund"),
     *("kustom_list_transactions", "kustom_list_payouts"),
 ]

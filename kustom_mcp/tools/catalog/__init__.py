@@ -13,6 +13,7 @@ from kustom_mcp.tools.catalog.get_due_date_options import get_due_date_options
 from kustom_mcp.tools.catalog.get_order import get_order
 from kustom_mcp.tools.catalog.get_orders import get_orders
 from kustom_mcp.tools.catalog.get_refund import get_refund
+from kustom_mcp.tools.catalog.list_activity import list_activity
 from kustom_mcp.tools.catalog.list_captures import list_captures
 from kustom_mcp.tools.catalog.list_payouts import list_payouts
 from kustom_mcp.tools.catalog.list_transactions import list_transactions
@@ -32,6 +33,7 @@ CATALOG: dict[str, Operation] = {
         get_orders,
         find_orders,
         resolve_order,
+        list_activity,
         acknowledge_order,
         update_order_amount,
         update_merchant_references,

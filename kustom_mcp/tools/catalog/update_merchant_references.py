@@ -48,11 +48,15 @@ async def update_merchant_references(
     if references(order) == wanted:
         call.already(f"{short(order).capitalize()} has these references already.")
     call.require(UPDATE_MERCHANT_REFERENCES, order)
+    before = references(order)
     proposal = Proposal(
-        action="references", effect=f"Set the references of {short(order)}.", expects=wanted, body=wanted
+        action="references",
+        effect=f"Set the references of {short(order)}.",
+        expects=wanted,
+        body=wanted,
+        changes=[{"field": name, "before": before[name], "after": wanted[name]} for name in wanted],
     )
     allowed = call.unasked(proposal, "it moves no money and can be set back")
-    before = references(order)
     await call.write(
         UPDATE_MERCHANT_REFERENCES,
         allowed,
