@@ -50,7 +50,8 @@ def announce(given: Namespace, loaded: Loaded) -> None:
     if given.command in ABOUT_ORDERS:
         _require_orders(given, loaded)
     if given.command in (*ABOUT_ORDERS, "check") and not getattr(given, "json", False):
-        print(_first_line(given, loaded.settings))
+        aside = sys.stderr if getattr(given, "export", False) else sys.stdout  # where stdout is the export
+        print(_first_line(given, loaded.settings), file=aside)
 
 
 def _require_orders(given: Namespace, loaded: Loaded) -> None:

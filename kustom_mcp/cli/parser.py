@@ -96,6 +96,10 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
 
 
 def _about_writes(given: Namespace, settings: Settings) -> int:
+    if given.command == "audit" and given.export:
+        from kustom_mcp.cli import audit_export
+
+        return audit_export.run(settings, given.first, given.last, given.format or audit_export.CSV)
     if given.command == "audit":
         from kustom_mcp.cli import audit
 
@@ -119,6 +123,32 @@ def _people(given: Namespace, loaded: Loaded) -> int:
         "expires": given.expires,
     }
     return people.run_add(loaded.settings, given.name, {name: value for name, value in options.items() if value})
+
+
+def _add_audit(commands: Any, after: _Parser, of_host: _Parser) -> None:
+    """The options of `audit` and `audit export`."""
+    audit = commands.add_parser(
+        "audit", parents=[after, of_host], help="writes without an outcome, and how to settle them; or `audit export`"
+    )
+    audit.add_argument(
+        "path",
+        nargs="?",
+        type=Path,
+        metavar="PATH",
+        help="a state directory or an audit file; else KUSTOM_STATE_DIR. The word export: the whole journal, on stdout",
+    )
+    audit.add_argument("--from", dest="first", type=_day, metavar="DATE", help="of the export: first day, UTC")
+    audit.add_argument("--to", dest="last", type=_day, metavar="DATE", help="of the export: last day, UTC")
+    audit.add_argument("--format", choices=("csv", "jsonl"), help="of the export: csv (default) or jsonl, JSON lines")
+
+
+def _settle_export(parser: _Parser, given: Namespace) -> None:
+    """Tell `audit export` from `audit PATH`."""
+    given.export = given.path == Path("export")
+    if given.export:
+        given.path = None
+    elif given.first or given.last or given.format:
+        parser.error("--from, --to and --format are for audit export")
 
 
 def _toml_list(given: str | None) -> str:
@@ -236,12 +266,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
     _install(commands, after)
-    audit = commands.add_parser(
-        "audit", parents=[after, of_host], help="writes without an outcome, and how to settle them"
-    )
-    audit.add_argument(
-        "path", nargs="?", type=Path, metavar="PATH", help="a state directory or an audit file; else KUSTOM_STATE_DIR"
-    )
+    _add_audit(commands, after, of_host)
     resolve = commands.add_parser(
         "resolve", parents=[after, of_host], help="find out what became of writes in doubt, or close them by hand"
     )
@@ -257,6 +282,8 @@ def parse(argv: Sequence[str]) -> Namespace:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")
+    if given.command == "audit":
+        _settle_export(parser, given)
     if getattr(given, "path", None) is not None and hasattr(given, "of_host"):
         parser.error("give either a path or --host")
     return given

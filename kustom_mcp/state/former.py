@@ -1,8 +1,9 @@
 """The records of version 0.1, taken over into the store by the first process of this version.
 
 Version 0.1 kept open intents and carried-out calls in small files (`intents/`, `applied/`), replicas in rows of their
-own, and the counts of spending limits in `limits/limits.sqlite3`. A file stands where the directory of intents was, so
-that a process of that version, if one still runs, sends no write any more: it cannot keep an intent.
+own, and the counts of spending limits in `limits/limits.sqlite3`; what was done, only its audit files told. A file
+stands where the directory of intents was, so that a process of that version, if one still runs, sends no write any
+more: it cannot keep an intent.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kustom_mcp.state.private_files import number, parsed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_APPROVED = "approved by "
 DAY = 24 * 3600.0
 MARK = "The intents of this directory are in store.sqlite3, since kustom-mcp 0.2. Do not remove this file.\n"
 
@@ -82,6 +84,7 @@ def _take_over_files(connection: Connection, state: Path) -> None:
             mark.write(MARK)
         for name, content in _files(aside):
             _put_intent(connection, name.partition(".")[0], content)
+        _put_lines(connection, state / "audit")
     for name, content in _files(state / "applied"):
         _put_used(connection, name, number(content.get("until")))
 
@@ -107,8 +110,7 @@ def _files(directory: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _put_intent(connection: Connection, key: str, content: Mapping[str, Any]) -> None:
     """Add an open intent, damaged ones too: somebody must look at what they were."""
-    arguments = content.get("arguments")
-    order_id = arguments.get("order_id") if isinstance(arguments, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    order_id = _record(content.get("arguments")).get("order_id")
     environment, merchant = content.get("environment"), content.get("merchant")
     account = content.get("account") or (f"{environment}/{merchant or ''}" if environment else "")
     _add(
@@ -117,7 +119,7 @@ def _put_intent(connection: Connection, key: str, content: Mapping[str, Any]) ->
         key=key,
         digest=str(content.get("digest") or ""),
         tool=str(content.get("tool") or ""),
-        order_id=str(order_id or ""),  # pyright: ignore[reportUnknownArgumentType]
+        order_id=str(order_id or ""),
         outcome=None,
         sent=_seconds(content.get("opened_at")) or number(content.get("expires")) - DAY,
         closed=None,
@@ -143,6 +145,60 @@ def _put_used(connection: Connection, name: str, until: float) -> None:
         closed=until - DAY,
         content=json.dumps({"former": True, "until": until}),
     )
+
+
+def _put_lines(connection: Connection, directory: Path) -> None:
+    """Add the writes that only the lines of the audit tell of, for the journal. Their keys are not those of intents: no
+    approval is judged by them."""
+    from sqlalchemy import select
+
+    from kustom_mcp.state.database.tables import INTENTS
+
+    sent, ended = _lines_of(directory)
+    there = set(connection.execute(select(INTENTS.c.key)).scalars())
+    for key, line in sent.items():
+        arguments = _record(line.get("arguments"))
+        if key in there or not (line.get("account") and line.get("tool") and arguments.get("order_id")):
+            continue
+        outcome, approval = ended.get(key, {}), str(line.get("reason") or "")
+        means = approval.removeprefix(_APPROVED)
+        approved = {"means": means, "approved_by": line.get("caller")} if means != approval else {}
+        told = {name: arguments[name] for name in ("currency", "reason") if isinstance(arguments.get(name), str)}
+        kept = {name: outcome[name] for name in ("correlation_id", "error") if outcome.get(name)}
+        content = {**{name: line.get(name) for name in ("caller", "host")}, "arguments": arguments, "former": True}
+        _add(
+            connection,
+            account=str(line["account"]),
+            key=f"former-{key}",
+            digest="",
+            tool=str(line["tool"]),
+            order_id=str(arguments["order_id"]),
+            outcome=str(outcome.get("outcome") or "unknown"),
+            sent=_seconds(line.get("time")),
+            closed=_seconds(outcome.get("time")) or None,
+            content=json.dumps({**content, **approved, **told, **kept}, separators=(",", ":"), default=str),
+        )
+
+
+def _lines_of(directory: Path) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The first line of each intent in the audit files, and the line of its outcome, by key; as far as they can be
+    read."""
+    sent: dict[str, dict[str, Any]] = {}
+    ended: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(OSError):
+        for path in sorted(directory.glob("audit-*.jsonl")):
+            for text in path.read_bytes().splitlines():
+                line = parsed(text)
+                key, event = str(line.get("key") or ""), line.get("event")
+                if key and event == "intent":
+                    sent.setdefault(key, line)
+                elif key and event == "outcome" and line.get("outcome") != "unknown":
+                    ended[key] = line
+    return sent, ended
+
+
+def _record(value: object) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _add(connection: Connection, **row: Any) -> None:

@@ -130,6 +130,8 @@ async def test_two_previews_reserve_nothing_and_the_second_approval_finds_no_roo
         second = await talk.call("refund_order", calls[1], confirm=codes[1])
         assert (first["outcome"], refusal(second)) == ("applied", ("not_sent", "LIMIT_EXCEEDED"))
         assert talk.sent == []
+        events = [line["event"] for line in talk.app.audit.memory]
+        assert events == ["preview", "preview", "intent", "outcome", "intent", "withdrawn", "refused"]
 
 
 async def test_refunds_captures_and_currencies_have_a_ceiling_each_and_others_of_0() -> None:

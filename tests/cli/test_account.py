@@ -12,7 +12,15 @@ from tests.cli.conftest import Command
 from tests.cli.desk import POSIX
 from tests.transport.kustom import MERCHANT, Kustom
 
-ORDERLESS = ["audit", "resolve", "book import orders.csv", "book sync", "book status", "book status --json"]
+ORDERLESS = [
+    "audit",
+    "audit export",
+    "resolve",
+    "book import orders.csv",
+    "book sync",
+    "book status",
+    "book status --json",
+]
 PROGRAM = {"command": "kustom-mcp"}
 PLACES = {
     "claude-desktop": (".config/Claude/claude_desktop_config.json", "mcpServers", "Claude Desktop"),

@@ -184,6 +184,10 @@ def test_an_audit_file_is_searched_for_intents_without_an_outcome(
         line("intent", "b"),
         line("outcome", "a", outcome="applied"),
         line("outcome", "b", outcome="unknown"),
+        line("intent", "b"),
+        line("withdrawn", "b"),  # a repeat that a ceiling stopped: the first sending is as it was
+        line("intent", "c"),
+        line("withdrawn", "c"),
         "",
     )
     assert run(path, now=NOON + 3600) == 1

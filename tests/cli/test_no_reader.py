@@ -18,6 +18,7 @@ COMMANDS = (
     "tools",
     "tools --json",
     "audit",
+    "audit export",
     "demo",
     "book status",
     "simulate --port 0",
