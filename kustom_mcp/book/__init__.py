@@ -146,6 +146,18 @@ class Book:
         await self._write_notes(asked=True)
         return await in_thread(lambda: self._database.write(lambda tx: work(tx, account_number(tx, self._account))))
 
+    async def disputed(self, order_id: str) -> bool:
+        """Return whether a signed webhook once told of a dispute on this order. Looking makes no book.
+        BookUnavailable."""
+        from kustom_mcp.book import hints
+
+        if not self.on or not await self.exists():
+            return False
+        if self._newcomer is not None:
+            await self._write_notes(asked=True)
+        which = order_id.lower()
+        return await in_thread(lambda: self._database.read(lambda tx: hints.disputed(tx, self._number(tx), which)))
+
     def complete_since(self, tx: BookTransaction, account: int) -> int | None:
         """Return the time since when every new order is known, in unix milliseconds; None when that is unknown. See
         `completeness`."""

@@ -129,6 +129,13 @@ def waiting(tx: BookTransaction, account: int) -> list[ClaimedHint]:
     ]
 
 
+def disputed(tx: BookTransaction, account: int, order_id: str) -> bool:
+    """Return whether a signed webhook told of a dispute on this order, whether it has been followed or waits."""
+    which = {"account": account, "order_id": order_id}
+    waits = f"SELECT 1 FROM book_hints WHERE {_WHICH} AND verified = 1 AND disputed = 1"
+    return bool(tx.rows(waits, which) or tx.rows(_DISPUTED, which))
+
+
 def followed(tx: BookTransaction, account: int, claimed: ClaimedHint, entries: list[BookEntry], now: int) -> None:
     """Put in the order that was read: at most one entry, none where it is not kept. If it was forgotten while it was
     read, it stays so."""

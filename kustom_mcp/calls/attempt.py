@@ -210,10 +210,16 @@ class Attempt:
             self._object(state_changed(claims.figures, figures(order), order.currency))
         elif used is not None and not self.watch.recurs:
             raise Done(*not_shown_yet(used.entry))
+        elif used is not None and self._as_left(claims, order):
+            raise self._done(claims, order, taken)
         elif used is not None or self._journal.given_up(claims.key):
             self._object(used_up())
         elif claims.purpose is Purpose.RESOLVE and intent is None:
             self._doubt = (claims, self.head)  # its record is elsewhere: only the code tells
+
+    def _as_left(self, claims: TokenClaims, order: Order) -> bool:
+        """Return whether the order is as the approval leaves it: also where it was so before, which nobody is told."""
+        return self.watch.shows is not None and digest(self.watch.shows(order)) == claims.after
 
     async def _compare_doubt(self, claims: TokenClaims, intent: Intent, order: Order) -> None:
         """Look for the effect of a write in doubt, and go on only where it is absent and nothing else has changed."""

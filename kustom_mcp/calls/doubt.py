@@ -72,9 +72,10 @@ def look(intent: Intent, body: Mapping[str, Any], watch: Watch, order: Order, ot
         return _entry(intent, body, watch.entry, amount, order, others)
     if watch.shows is None or content.get("after") in (None, NO_TRACE.hex()):
         return Found(State.NOT_READABLE)
-    if digest(watch.depends(order)).hex() == content.get("before"):
-        return Found(State.ABSENT)
-    return Found(State.DONE if digest(watch.shows(order)).hex() == content["after"] else State.UNCERTAIN)
+    as_left = digest(watch.shows(order)).hex() == content["after"]
+    if digest(watch.depends(order)).hex() == content.get("before") and not (as_left and watch.recurs):
+        return Found(State.ABSENT)  # a value that was set anew is there, whether or not it was so before
+    return Found(State.DONE if as_left else State.UNCERTAIN)
 
 
 def _entry(

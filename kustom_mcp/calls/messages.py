@@ -16,7 +16,8 @@ from kustom_mcp.money import show
 from kustom_mcp.schema.result import Code, Json, Result, ToolError, Upstream
 from kustom_mcp.text import clean
 
-MOST_WARNINGS = 20
+MOST_WARNINGS = 5
+"""Warnings of one preview, the gravest first; a person reads no more."""
 
 SHOW_AND_REPEAT = (
     "Show the person this preview and ask. If they agree, repeat exactly this call with confirm set to confirm.code; "
@@ -155,11 +156,20 @@ def slept() -> ToolError:
     )
 
 
+DISPUTED = "Kustom reported a dispute on this order: look at it in the Kustom portal before anything is done."
+NOT_KNOWN_TO_BE_DISPUTED = (
+    "Whether Kustom reported a dispute on this order is not known: the order book cannot be read now."
+)
+NOBODY_TOLD = (
+    "The carrier and the shop's own platform (WooCommerce, an ERP) are not told: do there what belongs to this."
+)
+
+
 def few(warnings: Sequence[str]) -> Sequence[str]:
-    """Cut warnings to as many as an answer has room for; the last one counts the others."""
-    if len(warnings) <= MOST_WARNINGS:
-        return warnings
-    return [*warnings[: MOST_WARNINGS - 1], f"There are {len(warnings) - MOST_WARNINGS + 1} more warnings like these."]
+    """Cut warnings, the gravest first, to as many as a person reads, none twice; the last line counts the others."""
+    once = list(dict.fromkeys(warnings))
+    left = len(once) - MOST_WARNINGS
+    return [*once[:MOST_WARNINGS], f"and {left} more: look at the order before you say yes."] if left > 0 else once
 
 
 def declined(order: Mapping[str, Json] | None, *, by_card: bool, in_doubt: bool, by_person: bool) -> Result:

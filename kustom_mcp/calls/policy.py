@@ -227,6 +227,11 @@ class Policy:
         configured, token = self._settings.order_scope, self._principal.orders
         return token if configured is None else configured if token is None else configured & token
 
+    @property
+    def hides_addresses(self) -> bool:
+        """Whether no answer may tell this caller that an address is the one on the order: it could guess."""
+        return self._settings.pii == "masked" or self._principal.orders is not None
+
     def require_all_orders(self) -> None:
         """Refuse a view of many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
         if self.scope is not None:

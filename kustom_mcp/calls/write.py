@@ -29,6 +29,7 @@ from kustom_mcp.api.errors import OmsError, OutcomeUnknown
 from kustom_mcp.api.models import AMOUNTS, Order
 from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from kustom_mcp.app.app import Busy
+from kustom_mcp.book import BookUnavailable
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
 from kustom_mcp.calls.confirmation import (
@@ -48,7 +49,10 @@ from kustom_mcp.calls.confirmation import (
 from kustom_mcp.calls.doubt import REMEMBERED, State, entries_before, in_words, is_done, look, record_in, refuses
 from kustom_mcp.calls.journal import RECORD_SECONDS, Journal
 from kustom_mcp.calls.messages import (
+    DISPUTED,
+    NOBODY_TOLD,
     NOT_AS_SENT,
+    NOT_KNOWN_TO_BE_DISPUTED,
     NOT_READ_AGAIN,
     REHEARSAL,
     SHOWING_SECONDS,
@@ -199,14 +203,14 @@ class Call(ReadCall):
         return await self._preview(attempt, order, self._detailed(order, proposal))
 
     def _detailed(self, order: Order, proposal: Proposal) -> Proposal:
-        """Complete a proposal with all that it would send, and cut its warnings to as many as a person reads."""
+        """Complete a proposal with all that it would send."""
         tool, arguments = self._request.tool, self._request.arguments
         body = self._marked(proposal.body or {}, self._new_claims(proposal, Purpose.CODE).key)
         ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
         told = details(tool, proposal.action, ids, body, order, self.app.settings.pii)
         told[1:1] = proposal.details  # what is for the approver, and not sent
         effect = f"{REHEARSAL} {proposal.effect}" if self.policy.rehearses else proposal.effect
-        return replace(proposal, effect=effect, details=told, warnings=few(proposal.warnings))
+        return replace(proposal, effect=effect, details=told)
 
     def _marked(self, body: Mapping[str, Json], key: UUID) -> Mapping[str, Json]:
         """The request, with a reference of ours if its entry would have none.
@@ -222,10 +226,7 @@ class Call(ReadCall):
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context) and not attempt.unanswered
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise nobody_to_ask(self.gate.mode)
-        overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
-        if overdue:
-            proposal = replace(proposal, warnings=[overdue, *proposal.warnings])
-        proposal = replace(proposal, warnings=[*self._earlier_writes(order), *proposal.warnings])
+        proposal = replace(proposal, warnings=few(await self._warnings(order, proposal)))
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
         if attempt.objection is not None:
@@ -239,6 +240,24 @@ class Call(ReadCall):
         if is_modern(self.context):
             raise Ask(proposal, asked(attempt.code(claims)["code"], self.app.wall()))
         return await self._ask_and_wait(order, proposal, claims)
+
+    async def _warnings(self, order: Order, proposal: Proposal) -> list[str]:
+        """The warnings of a preview, the gravest first: those of the order and its writes, then those of the tool."""
+        overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
+        return [
+            *self._earlier_writes(order),
+            *await self._dispute(order),
+            *([overdue] if overdue else ()),
+            *proposal.warnings,
+            NOBODY_TOLD,
+        ]
+
+    async def _dispute(self, order: Order) -> list[str]:
+        """The warning of a dispute that a signed webhook told of once. A book that fails stops no write."""
+        try:
+            return [DISPUTED] if await self.app.book.disputed(order.order_id) else []
+        except BookUnavailable:
+            return [NOT_KNOWN_TO_BE_DISPUTED]
 
     def _earlier_writes(self, order: Order) -> list[str]:
         """The warnings of writes on this order that are in doubt, and of those like this one that were given up."""

@@ -169,6 +169,11 @@ def overdue(operation: str, order: Order, now: datetime) -> str | None:
     )
 
 
+def reported(order: Order) -> list[str]:
+    """The warning that a shipment of the order itself is reported already, for what should come before it."""
+    return ["A shipment of this order is reported already: the goods may be under way."] if order.shipping_info else []
+
+
 def _possible(
     order: Order, offered: Mapping[str, str], permitted: Permitted, now: datetime
 ) -> tuple[list[Json], list[Json]]:

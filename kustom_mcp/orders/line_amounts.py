@@ -139,7 +139,7 @@ def check_change(order: Order, order_amount: int, order_lines: Sequence[Mapping[
             field=f"order_lines[{number - 1}]",
             next_step="Correct the figures of this line; with line_changes the server computes them.",
         )
-    return [*_unchecked(order_lines), *_dropped(order, order_lines)]
+    return [*_unchecked(order_lines), *_untaxed(order, order_lines), *_dropped(order, order_lines)]
 
 
 def check_entry(order: Order, amount: int, order_lines: Sequence[Mapping[str, Json]]) -> list[str]:
@@ -147,7 +147,7 @@ def check_entry(order: Order, amount: int, order_lines: Sequence[Mapping[str, Js
 
     One more: the reference of a line that the order does not have, because Kustom allocates by reference (K).
     """
-    warnings = list(_unchecked(order_lines))
+    warnings = [*_unchecked(order_lines), *_untaxed(order, order_lines)]
     total = _sum(order_lines)
     if order_lines and total is not None and total != amount:
         figures = show(total, order.currency), show(amount, order.currency)
@@ -224,6 +224,28 @@ def _unchecked(lines: Sequence[Mapping[str, Json]]) -> list[str]:
     if not bare:
         return []
     return [f"{_named(bare, 'Order line', 'Order lines')} without complete prices could not be checked."]
+
+
+def _untaxed(order: Order, lines: Sequence[Mapping[str, Json]]) -> list[str]:
+    """The warning of lines with prices that leave their tax out, on an order that has tax."""
+    held = stored_lines(order)
+    if not any(line.get("tax_rate") or line.get("total_tax_amount") for line in held):
+        return []
+    known = {_figures(line) for line in held}
+    bare = [
+        number
+        for number, line in enumerate(lines, start=1)
+        if not _lacks_prices(line)
+        and line.get("total_amount")
+        and line.get("total_tax_amount") is None
+        and line.get("tax_rate") != 0
+        and line.get("type") != "return_fee"
+        and _figures(line) not in known
+    ]
+    if not bare:
+        return []
+    leaves = "leaves its tax" if len(bare) == 1 else "leave their tax"
+    return [f"{_named(bare, 'Order line', 'Order lines')} {leaves} out (total_tax_amount): Kustom may book none."]
 
 
 def _lacks_prices(line: Mapping[str, Json]) -> bool:

@@ -24,12 +24,14 @@ _TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
 
 @dataclass(frozen=True)
 class AmountChange:
-    """The new total in minor units and the complete new lines, with changes and warnings."""
+    """The new total in minor units and the complete new lines, with changes and warnings. `asked`: those about
+    probable slips."""
 
     total: int
     lines: list[dict[str, Json]]
     warnings: list[str]
     changes: list[dict[str, Json]]
+    asked: list[str]
 
     @property
     def quantities(self) -> list[dict[str, Json]]:
@@ -61,7 +63,7 @@ def amount_change(
             built = line_selection.changed(order, _quantities(order, line_changes), prices)
             line_amounts.agree(order_amount, built.amount, order.currency, field="order_amount")
         asked = [hint for number, price in prices.items() for hint in slips.new_price(order, number, price)]
-        total, lines, warnings = built.amount, built.order_lines, [*asked, *built.notes]
+        total, lines, warnings = built.amount, built.order_lines, list(built.notes)
     elif line_changes is None and order_lines is not None and order_amount is not None:
         total = order_amount
         with _state_first(call, order):
@@ -69,10 +71,8 @@ def amount_change(
         require_whole(order, lines)
         with _state_first(call, order):
             Refundable(order).must_keep_all(lines, "order_lines")
-            warnings = [
-                *slips.new_total(order, "order_amount", total),
-                *line_amounts.check_change(order, total, lines),
-            ]
+            warnings = line_amounts.check_change(order, total, lines)
+        asked = slips.new_total(order, "order_amount", total)
     else:
         raise ToolError(
             Code.INVALID_ARGUMENT,
@@ -82,9 +82,9 @@ def amount_change(
             next_step="Read the order for its line numbers, then call again with line_changes.",
         )
     if total > order.order_amount:
-        warnings.append("Raising an amount makes Kustom assess the risk again; it may refuse.")
+        warnings.insert(0, "Raising an amount makes Kustom assess the risk again; it may refuse.")
     changed = line_changes or ()
-    return AmountChange(total, lines, warnings, _changes(order, total, lines, changed))
+    return AmountChange(total, lines, warnings, _changes(order, total, lines, changed), asked)
 
 
 def _quantities(order: Order, changes: Sequence[LineChange]) -> list[tuple[int, int | float]]:

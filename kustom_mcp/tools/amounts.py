@@ -7,7 +7,7 @@ get wrong, and every preview of money shows them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kustom_mcp.api.models import Order
@@ -31,11 +31,12 @@ FEE_MARKETS = frozenset({"AT", "DE", "DK", "FI", "FR", "NL", "NO", "SE"}) | FEE_
 
 @dataclass(frozen=True)
 class RequestedAmount:
-    """An amount in minor units, its lines where there are any, and warnings."""
+    """An amount in minor units, its lines where there are any, and warnings. `asked`: those about probable slips."""
 
     amount: int
     order_lines: list[dict[str, Json]] | None
     warnings: list[str]
+    asked: Sequence[str] = ()
 
 
 def capture_amount(
@@ -90,11 +91,14 @@ def refund_amount(
         built = line_selection.refunded(order, chosen, totals, return_fee or 0)
         line_amounts.agree(amount, built.amount, order.currency, field=field)
         fee_warnings = require_fee(order, built.amount) if return_fee else []
-        return RequestedAmount(built.amount, built.order_lines, [*fee_warnings, *built.notes])
+        asked = [
+            hint for line, paid in totals.items() for hint in slips.amount(order, f"line {line}: total_amount", paid)
+        ]
+        return RequestedAmount(built.amount, built.order_lines, [*fee_warnings, *built.notes], asked)
     if order_lines is not None:
         found = _own_format(order, amount, order_lines, field)
         unclear = line_selection.must_be_left(order, found.order_lines or [])
-        return RequestedAmount(found.amount, found.order_lines, [*found.warnings, *unclear])
+        return replace(found, warnings=[*found.warnings, *unclear])
     return _bare(order, amount, field)
 
 
@@ -112,9 +116,7 @@ def _own_format(order: Order, amount: int | None, order_lines: Sequence[LineIn],
     full = line_matching.inherit(order, [sent(line) for line in order_lines])
     require_whole(order, full)
     total = amount if amount is not None else _sum(full, field)
-    return RequestedAmount(
-        total, full, [*slips.amount(order, field, total), *line_amounts.check_entry(order, total, full)]
-    )
+    return RequestedAmount(total, full, line_amounts.check_entry(order, total, full), slips.amount(order, field, total))
 
 
 def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
@@ -125,7 +127,7 @@ def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
-    return RequestedAmount(amount, None, slips.amount(order, field, amount))
+    return RequestedAmount(amount, None, [], slips.amount(order, field, amount))
 
 
 def require_fee(order: Order, paid: int) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, Mode, demo, no, write, yes
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
@@ -29,7 +30,7 @@ async def test_a_preview_comes_first_and_the_code_cancels(mode: Mode) -> None:
             "order": before,
             "changes": CHANGES,
             "details": [f'Order "SE-20451", id {ORDER}: cancel.'],
-            "warnings": ["The shop system is not told: stop the shipment there as well."],
+            "warnings": [NOBODY_TOLD],
             "next_step": "Show the person this preview and ask. If they agree, repeat exactly this call with confirm "
             "set to confirm.code; if not, do nothing.",
         }

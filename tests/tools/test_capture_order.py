@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, OURS, Mode, demo, write
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
@@ -25,6 +26,7 @@ CHANGES = [
     {"field": "captured_amount", "before": 24900, "after": 43400},
     {"field": "remaining_authorized_amount", "before": 37590, "after": 19090},
 ]
+REPORTED = "A shipment of this order is reported already: is this another one?"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -60,6 +62,10 @@ async def test_goods_are_captured_by_line_with_their_shipment(mode: Mode) -> Non
                 "Shipping delay: 0 days.",
                 "check 2B5B-3C27",
             ],
+            "warnings": [
+                REPORTED,
+                NOBODY_TOLD,
+            ],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("capture-185.00EUR-7972a36d.")
@@ -86,6 +92,7 @@ async def test_goods_are_captured_by_line_with_their_shipment(mode: Mode) -> Non
             },
             "order": await facts(talk, ORDER),
             "changes": CHANGES,
+            "warnings": [REPORTED],
         }
 
 
@@ -94,7 +101,8 @@ async def test_an_amount_alone_is_warned_of_and_sent() -> None:
         preview = await talk.call("capture_order", order_id=ORDER, captured_amount=18500)
         assert preview["warnings"] == [
             "Without lines the customer's invoice shows no items for this capture.",
-            "No shipment is given: the customer gets no tracking from Kustom.",
+            "No shipment is given: a shipment is reported already.",
+            NOBODY_TOLD,
         ]
         code = preview["confirm"]["code"]
         answer = await talk.call("capture_order", order_id=ORDER, captured_amount=18500, confirm=code)
@@ -117,7 +125,11 @@ async def test_lines_that_differ_from_the_amount_are_a_warning_with_the_figures(
     async with steady() as talk:
         given = {"order_id": ORDER, "captured_amount": 18000, "order_lines": [CHAIR], "shipping_info": [DHL]}
         preview = await talk.call("capture_order", given)
-        assert preview["warnings"] == ["The order lines add up to 185.00 EUR, but the amount is 180.00 EUR."]
+        assert preview["warnings"] == [
+            REPORTED,
+            "The order lines add up to 185.00 EUR, but the amount is 180.00 EUR.",
+            NOBODY_TOLD,
+        ]
 
 
 async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_about() -> None:
@@ -133,7 +145,7 @@ async def test_an_unfinished_risk_check_is_warned_of() -> None:
     async with steady() as talk:
         given = {"order_id": demo("pending-fraud-gbp"), "lines": [{"line": 1, "quantity": 1}], "shipping_info": [DHL]}
         preview = await talk.call("capture_order", given)
-        assert preview["warnings"] == ["The fraud status is PENDING, not ACCEPTED: do not ship yet."]
+        assert preview["warnings"] == ["The fraud status is PENDING, not ACCEPTED: do not ship yet.", NOBODY_TOLD]
 
 
 async def test_more_than_is_left_is_refused_here_with_the_limit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, first_capture, in_state, steady, summed_up, without
 
@@ -25,7 +26,7 @@ async def test_the_due_date_moves_after_a_preview_that_names_the_fee(mode: Mode)
             "This cannot be undone.",
             "order": before,
             "details": [f'Order "NO-8830", id {ORDER}: due date of capture {capture_id} + 30 days.'],
-            "warnings": ["The merchant pays a fee of 10.00 NOK."],
+            "warnings": ["The merchant pays a fee of 10.00 NOK.", NOBODY_TOLD],
         }
         code = preview["confirm"]["code"]
         assert "30days-332726d0." in code
@@ -46,7 +47,8 @@ async def test_an_extension_that_is_not_offered_is_warned_of_and_kustom_decides(
         given = {"order_id": ORDER, "capture_id": first_capture(talk, ORDER), "number_of_days": 15}
         preview = await talk.call("extend_due_date", given)
         assert preview["warnings"] == [
-            "Kustom does not list an extension by 15 days for this capture, so it may refuse."
+            "Kustom does not list an extension by 15 days for this capture, so it may refuse.",
+            NOBODY_TOLD,
         ]
         answer = await talk.call("extend_due_date", given, confirm=preview["confirm"]["code"])
         assert (answer["outcome"], len(talk.sent)) == ("rejected", 1)

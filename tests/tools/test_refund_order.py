@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, OURS, Mode, demo, write
 from tests.support.worked_examples import line
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
@@ -56,6 +57,7 @@ async def test_goods_are_refunded_by_line(mode: Mode) -> None:
                 'Reference: "RET-1".',
                 "check 73F0-B740",
             ],
+            "warnings": [NOBODY_TOLD],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("refund-98.00SEK-55e7d67e.")
@@ -97,8 +99,9 @@ async def test_earlier_refunds_and_missing_lines_are_warned_of() -> None:
     async with steady() as talk:
         preview = await talk.call("refund_order", order_id=demo("partly-refunded-pln"), refunded_amount=1500)
         assert preview["warnings"] == [
-            "159.00 PLN was refunded on this order already on 2026-02-19.",
+            "Refunded on this order already: 159.00 PLN on 2026-02-19.",
             "Without lines this refund is not allocated to items.",
+            NOBODY_TOLD,
         ]
 
 
@@ -357,7 +360,7 @@ async def test_another_currency_in_words_is_pointed_out() -> None:
     async with steady() as talk:
         given = {"order_id": demo("part-captured-eur"), "refunded_amount": 199, "reason": "wants 199 kronor back"}
         preview = await talk.call("refund_order", given)
-        assert preview["warnings"][-1].startswith("A text speaks of SEK, and this order is in EUR")
+        assert preview["warnings"][0].startswith("A text speaks of SEK, and this order is in EUR")
 
 
 async def test_a_return_fee_is_taken_off_in_kustoms_own_format() -> None:
@@ -365,7 +368,7 @@ async def test_a_return_fee_is_taken_off_in_kustoms_own_format() -> None:
         fee = {"type": "return_fee", "name": "Return fee", "quantity": 1, "unit_price": -4900, "total_amount": -4900}
         given = {"order_id": ORDER, "refunded_amount": 4900, "order_lines": [SOAP, fee]}
         preview = await talk.call("refund_order", given)
-        assert "warnings" not in preview
+        assert preview["warnings"] == [NOBODY_TOLD]
         answer = await talk.call("refund_order", given, confirm=preview["confirm"]["code"])
         assert answer["outcome"] == "applied"
         assert talk.sent == [

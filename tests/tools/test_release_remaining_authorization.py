@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
@@ -24,6 +25,7 @@ async def test_the_remainder_is_released_after_a_preview(mode: Mode) -> None:
             "order": before,
             "changes": [{"field": "remaining_authorized_amount", "before": 37590, "after": 0}],
             "details": [f'Order "DE-5001", id {ORDER}: release.'],
+            "warnings": [NOBODY_TOLD],
         }
         code = preview["confirm"]["code"]
         assert code.startswith("release-375.90EUR-7972a36d.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, Mode, demo, write, yes
 from tests.tools.steady import NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
@@ -26,7 +27,6 @@ NEW_YORK = {
 }
 """The shipping address of Kustom's documentation."""
 SENT = {name: value for name, value in NEW_YORK.items() if value}
-NOT_TOLD = "The carrier and the shop system are not told: change the address there as well."
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -54,7 +54,7 @@ async def test_the_address_of_the_documentation_is_sent_as_it_stands(mode: Mode)
                 'Email: "testa.testsson@example.com" -> "jdoe@example.com".',
                 'Phone: "+46700000000" -> "333444555".',
             ],
-            "warnings": [NOT_TOLD],
+            "warnings": [NOBODY_TOLD],
         }
         assert {change["field"]: change["after"] for change in preview["changes"]} == {
             f"shipping_address.{name}": value for name, value in SENT.items()
@@ -83,7 +83,7 @@ async def test_the_preview_says_what_changes_and_what_stays() -> None:
         ]
         assert 'Street address: "Exempelgatan 1" -> "Provgatan 2".' in preview["details"]
         assert 'Country: "SE", stays.' in preview["details"]
-        assert preview["warnings"] == [NOT_TOLD]
+        assert preview["warnings"] == [NOBODY_TOLD]
 
 
 async def test_what_is_cleared_is_previewed_sent_and_told() -> None:
@@ -152,6 +152,34 @@ async def test_the_same_address_again_is_not_sent() -> None:
         address = {"city": "Stockholm", "country": "se"}
         answer = await talk.call("update_customer_details", order_id=ORDER, shipping_address=address)
         assert (answer["outcome"], talk.sent) == ("already_applied", [])
+
+
+async def test_what_is_sent_as_it_is_stands_among_no_changes() -> None:
+    async with steady() as talk:
+        given = {"order_id": ORDER, "shipping_address": {"city": "Uppsala", "country": "se", "postal_code": "11122"}}
+        preview = await talk.call("update_customer_details", given)
+        city = {"field": "shipping_address.city", "before": "Stockholm", "after": "Uppsala"}
+        assert preview["changes"] == [city]
+        answer = await talk.call("update_customer_details", given, confirm=preview["confirm"]["code"])
+        assert answer["changes"] == [{"field": city["field"], "after": "Uppsala"}]
+        assert talk.sent == [
+            write("PATCH", f"/orders/{ORDER}/customer-details", without(given, "order_id")),
+        ]
+
+
+async def test_nobody_can_guess_a_masked_address() -> None:
+    told: list[Any] = []
+    for city, street in (("Stockholm", "Exempelgatan 1"), ("Uppsala", "Provgatan 2")):
+        async with steady(KUSTOM_PII="masked") as talk:
+            given = {"order_id": ORDER, "shipping_address": {"city": city, "street_address": street}}
+            preview = await talk.call("update_customer_details", given)
+            code = preview["confirm"]["code"]
+            answers = [await talk.call("update_customer_details", given, confirm=code) for _ in range(2)]
+            assert [answer["outcome"] for answer in answers] == ["applied", "already_applied"]
+            assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", without(given, "order_id"))]
+            shown = json.dumps([without(preview, "confirm"), answers], ensure_ascii=False)
+            told.append(shown.replace(city, "CITY").replace(street, "STREET"))
+    assert told[0] == told[1]
 
 
 async def test_an_address_is_changed_only_while_nothing_is_captured() -> None:

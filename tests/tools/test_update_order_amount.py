@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support import documentation_lines
 from tests.support.conversation import MODES, Mode, demo, write
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
@@ -62,7 +63,7 @@ async def test_quantities_change_by_line_number_and_the_server_builds_the_list(m
                 'Line 3 is removed: quantity 1, total 79.00 SEK, "Beeswax candle".',
                 "check 2B2E-0F06",
             ],
-            "warnings": [STAYS, "The shop system is not told of this change."],
+            "warnings": [STAYS, NOBODY_TOLD],
         }
         code = preview["confirm"]["code"]
         assert "1014.00SEK-c963cfe0." in code

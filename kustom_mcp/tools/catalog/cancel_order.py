@@ -5,6 +5,7 @@ from kustom_mcp.api.models import AUTHORIZED, CANCELLED, CAPTURED, PART_CAPTURED
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
+from kustom_mcp.orders.facts import reported
 from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.amounts import short
@@ -43,7 +44,7 @@ async def cancel_order(call: Call, order_id: OrderId) -> Result:
                     "after": 0,
                 },
             ],
-            warnings=["The shop system is not told: stop the shipment there as well."],
+            warnings=reported(order),
         )
     )
     await call.write(

@@ -83,7 +83,7 @@ async def capture_order(
     }
     body: dict[str, Json] = {"captured_amount": taken.amount}
     body |= {name: value for name, value in optional.items() if value is not None}
-    warnings = [*_warnings(order, taken, shipped=bool(shipments)), *slips.currencies(order, (description,))]
+    warnings = _warnings(order, taken, description, shipped=bool(shipments))
     approved = await call.approval(_proposal(order, taken, body, warnings))
     written = await call.write(
         CAPTURE_ORDER,
@@ -120,14 +120,21 @@ def _proposal(order: Order, taken: RequestedAmount, body: dict[str, Json], warni
     )
 
 
-def _warnings(order: Order, taken: RequestedAmount, *, shipped: bool) -> list[str]:
-    warnings = list(taken.warnings)
+def _warnings(order: Order, taken: RequestedAmount, description: str | None, *, shipped: bool) -> list[str]:
+    """The warnings of a capture, the gravest first."""
+    warnings: list[str] = []
     if order.fraud_status not in (ACCEPTED, None):
         warnings.append(
             f"The fraud status is {third_party.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet."
         )
+    warnings += [*taken.asked, *slips.currencies(order, (description,))]
+    reported = any(entry.shipping_info for entry in (order, *order.captures))
+    if shipped and reported:
+        warnings.append("A shipment of this order is reported already: is this another one?")
+    warnings += taken.warnings
     if taken.order_lines is None:
         warnings.append("Without lines the customer's invoice shows no items for this capture.")
     if not shipped:
-        warnings.append("No shipment is given: the customer gets no tracking from Kustom.")
+        otherwise = "a shipment is reported already" if reported else "the customer gets no tracking from Kustom"
+        warnings.append(f"No shipment is given: {otherwise}.")
     return warnings

@@ -89,7 +89,7 @@ async def refund_order(
     }
     body: dict[str, Json] = {"refunded_amount": given.amount}
     body |= {name: value for name, value in optional.items() if value is not None}
-    warnings = [*_warnings(order, given), *slips.currencies(order, (description, reason))]
+    warnings = [*given.asked, *slips.currencies(order, (description, reason)), *_warnings(order, given)]
     approved = await call.approval(_proposal(order, given, body, warnings, reason))
     written = await call.write(
         REFUND_ORDER,
@@ -124,15 +124,20 @@ def _proposal(
 
 
 def _warnings(order: Order, given: RequestedAmount) -> list[str]:
-    warnings = list(given.warnings)
-    for refund in order.refunds[-LISTED:]:
-        when = (refund.refunded_at or "")[:10]
-        amount = show(refund.refunded_amount or 0, order.currency)
-        warnings.append(
-            f"{amount} was refunded on this order already{f' on {third_party.cleaned(when)}' if when else ''}."
-        )
-    if len(order.refunds) > LISTED:
-        warnings.append(f"There are {len(order.refunds) - LISTED} more refunds before these.")
+    warnings = [*_refunded(order), *given.warnings]
     if given.order_lines is None:
         warnings.append("Without lines this refund is not allocated to items.")
     return warnings
+
+
+def _refunded(order: Order) -> list[str]:
+    """The warning of the refunds that are on the order already, the last ones by amount and date."""
+    if not order.refunds:
+        return []
+    made: list[str] = []
+    for refund in order.refunds[-LISTED:]:
+        when = third_party.cleaned((refund.refunded_at or "")[:10])
+        made.append(f"{show(refund.refunded_amount or 0, order.currency)}{f' on {when}' if when else ''}")
+    more = len(order.refunds) - LISTED
+    before = f", and {more} more before these" if more > 0 else ""
+    return [f"Refunded on this order already: {', '.join(made)}{before}."]

@@ -5,6 +5,7 @@ from kustom_mcp.api.models import PART_CAPTURED, Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
+from kustom_mcp.orders.facts import reported
 from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.amounts import short
@@ -34,6 +35,7 @@ async def release_remaining_authorization(call: Call, order_id: OrderId) -> Resu
             afterwards="This cannot be undone: the released amount can no longer be captured.",
             expects=[order.captured_amount, 0],
             changes=[{"field": "remaining_authorized_amount", "before": remaining, "after": 0}],
+            warnings=reported(order),
         )
     )
 

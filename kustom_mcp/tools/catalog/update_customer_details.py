@@ -7,6 +7,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Proposal, Watch, unset
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import third_party
+from kustom_mcp.orders.facts import reported
 from kustom_mcp.schema.arguments import Address, ClearedFields, OrderId, sent
 from kustom_mcp.schema.parsing import with_cleared
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -51,11 +52,13 @@ async def update_customer_details(
     watch = Watch(depends=lambda order: [order.status, _stored(order)], shows=address, recurs=True)
     order = await call.order(order_id, watch)
     expected = {name: _same(name, value) for name, value in wanted.items()}
-    if address(order) == expected:
+    hides = call.policy.hides_addresses
+    if address(order) == expected and not hides:
         call.already(f"{short(order).capitalize()} has this shipping address already.")
     call.require(UPDATE_CUSTOMER_DETAILS, order)
     body: dict[str, Json] = {"shipping_address": wanted}
     stored = _stored(order)
+    told = [name for name in wanted if hides or _same(name, stored.get(name, "")) != expected[name]]
     masked = call.app.settings.pii == "masked"
     before_shown = third_party.masked(stored) if masked else third_party.cleaned(stored)
     approved = await call.approval(
@@ -66,10 +69,10 @@ async def update_customer_details(
             expects=expected,
             body=body,
             changes=[
-                {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": value}
-                for name, value in wanted.items()
+                {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": wanted[name]}
+                for name in told
             ],
-            warnings=["The carrier and the shop system are not told: change the address there as well."],
+            warnings=reported(order),
         )
     )
     await call.write(
@@ -82,6 +85,6 @@ async def update_customer_details(
     result, _ = await call.applied(f"Changed the shipping address of {short(order)}.")
     result.changes = [
         *result.changes,
-        *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in wanted),
+        *({"field": f"shipping_address.{name}", "after": wanted[name]} for name in told),
     ]
     return result

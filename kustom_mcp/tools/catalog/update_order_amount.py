@@ -9,6 +9,8 @@ from kustom_mcp.api.field_limits import MAX_AMOUNT
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
+from kustom_mcp.orders import slips
+from kustom_mcp.orders.facts import reported
 from kustom_mcp.orders.line_amounts import stored_lines
 from kustom_mcp.schema.arguments import Currency, Description, LineChanges, OrderId, OrderLines
 from kustom_mcp.schema.result import Json, Result
@@ -50,6 +52,7 @@ async def update_order_amount(
     body: dict[str, Json] = {"order_amount": wanted.total, "order_lines": wanted.lines}
     if description is not None:
         body["description"] = description
+    asked = [*wanted.asked, *slips.currencies(order, (description,))]
     before, after = show(order.order_amount, order.currency), show(wanted.total, order.currency)
     approved = await call.approval(
         Proposal(
@@ -61,14 +64,14 @@ async def update_order_amount(
             expects=expected(order, wanted),
             body=body,
             changes=wanted.changes,
-            warnings=[*wanted.warnings, "The shop system is not told of this change."],
+            warnings=[*asked, *reported(order), *wanted.warnings],
         )
     )
     await call.write(
         UPDATE_AUTHORIZATION, approved, body, contradicted=lambda now: unchanged(order, wanted, now), order_id=order_id
     )
     result, now = await call.applied(
-        f"Changed the amount of {short(order)} to {after}.", warnings=tuple(wanted.warnings)
+        f"Changed the amount of {short(order)} to {after}.", warnings=(*asked, *wanted.warnings)
     )
     if now is not None and shown(now) == expected(order, wanted):
         result.changes = [*result.changes, *wanted.quantities]
