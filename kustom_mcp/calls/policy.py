@@ -306,7 +306,7 @@ class Policy:
         `now` in unix seconds. ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
         """
         move = self.move(key, body, currency)
-        if move is not None:
+        if move is not None and move.ceiling is not None:
             with self.refusals(move):
                 await in_thread(lambda: self._limits.look(move, now))
 
@@ -333,11 +333,11 @@ class Policy:
                 log.warning("money that did not move stays counted for a day: the limits cannot be written")
 
     def move(self, key: UUID, body: Mapping[str, Json] | None, currency: str) -> Reservation | None:
-        """The money that a request moves; None where no ceiling of a day applies."""
+        """The money that a request moves, None where it moves none. It counts although no ceiling of a day is set."""
         ceilings = self._settings.max_daily
         ceiling = ceilings.limit(currency) if ceilings else None
         field = next((name for name in MOVES if name in (body or {})), None)
-        if ceiling is None or body is None or field is None:
+        if body is None or field is None:
             return None
         return Reservation(str(key), self._account, MOVES[field], currency.upper(), body[field], ceiling)
 
@@ -378,6 +378,7 @@ def _too_fast(most: int, wait: int) -> ToolError:
 
 def _no_room(move: Reservation, room: LimitReached) -> ToolError:
     """The error for a full spending limit: the rest of it, and when there is room again."""
+    assert move.ceiling is not None
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
     if room.at is None:
         again = "This amount alone is above it."

@@ -51,14 +51,15 @@ class LimitReached(Exception):
 
 
 class Reservation(NamedTuple):
-    """Money that an intent moves. `key`: its idempotency key. `amount` and `ceiling` in minor units."""
+    """Money that an intent moves. `key`: its idempotency key. `amount` and `ceiling` in minor units; without a ceiling
+    it is counted all the same, for one that is set later."""
 
     key: str
     account: str
     kind: str
     currency: str
     amount: int
-    ceiling: int
+    ceiling: int | None
 
     @property
     def counted_with(self) -> dict[str, str]:
@@ -164,6 +165,8 @@ def _turn(move: Reservation | None) -> tuple[str, ...]:
 def _find_room(connection: Connection, move: Reservation, now: float) -> None:
     from kustom_mcp.state import tally
 
+    if move.ceiling is None:
+        return
     others = tally.reservations(connection, move.counted_with, move.key, now - DAY)
     taken = sum(amount for _, amount in others)
     over = taken + move.amount - move.ceiling

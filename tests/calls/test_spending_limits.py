@@ -360,3 +360,15 @@ async def test_the_file_of_records_names_no_person(tmp_path: Path) -> None:
         answer = await refund(talk, order, 100, description="For Nils Nilsson")
         assert answer["outcome"] == "applied"
     assert b"Nils" not in (tmp_path / "store.sqlite3").read_bytes()
+
+
+async def test_what_moved_before_a_ceiling_was_set_counts(tmp_path: Path) -> None:
+    simulator, state = Simulator(), str(tmp_path)
+    async with conversation(KUSTOM_STATE_DIR=state, simulator=simulator) as talk:
+        order = paid(talk)
+        assert (await refund(talk, order, 80_000))["outcome"] == "applied"
+    async with conversation(KUSTOM_STATE_DIR=state, KUSTOM_MAX_DAILY="SEK:100000", simulator=simulator) as talk:
+        answer = await refund(talk, order, 30_000)
+        assert refusal(answer) == ("not_sent", "LIMIT_EXCEEDED")
+        assert "200.00 SEK of that is left" in answer["error"]["message"]
+        assert (await refund(talk, order, 20_000))["outcome"] == "applied"
