@@ -112,14 +112,22 @@ class KustomClient:
 
         Raises NotSent, Refused and its kinds, Unavailable, ProtocolError.
         """
+        return await self._read(endpoint, deadline, path, urgent=False)
+
+    async def read_for_write(self, endpoint: Read[T], *, deadline: float, **path: str) -> T:
+        """Read what an approved write needs: it waits for no long pause of others, and takes nothing from the budget.
+        Raises as `read` does."""
+        return await self._read(endpoint, deadline, path, urgent=True)
+
+    async def _read(self, endpoint: Read[T], deadline: float, path: dict[str, str], *, urgent: bool) -> T:
         request = PreparedRequest("GET", url_for(self._base, endpoint, path), endpoint.template, {})
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(number, request, deadline)
+            attempt = await self._attempt(number, request, deadline, urgent=urgent)
             if attempt.outcome is Outcome.APPLIED:
                 return responses.parsed(endpoint, attempt, path)
-            if not await self._pause(number, attempt, deadline, retry.READS):
+            if not await self._pause(number, attempt, deadline, retry.READS, urgent=urgent):
                 raise responses.read_failure(attempt)
 
     async def write(
@@ -147,12 +155,12 @@ class KustomClient:
         number = 0
         while True:
             number += 1
-            attempt = await self._attempt(number, request, deadline, share)
+            attempt = await self._attempt(number, request, deadline, share, urgent=True)
             if attempt.outcome is Outcome.APPLIED:
                 return responses.written(endpoint, attempt, number, path)
             if attempt.outcome is Outcome.AMBIGUOUS:
                 doubt = attempt
-            again = await self._pause(number, attempt, deadline, retry.WRITES)
+            again = await self._pause(number, attempt, deadline, retry.WRITES, urgent=True)
             if doubt is not None:
                 landed = await look(check_effect)
                 if landed is Landed.PRESENT:
@@ -181,10 +189,16 @@ class KustomClient:
         return PreparedRequest(endpoint.method, url, endpoint.template, headers, encode(body))
 
     async def _attempt(
-        self, number: int, request: PreparedRequest, deadline: float, share: float = 1.0
+        self, number: int, request: PreparedRequest, deadline: float, share: float = 1.0, *, urgent: bool
     ) -> AttemptResult:
-        """Send once, as soon as the shared pause allows, within a share of the time that is left."""
-        while pause := self.cool_down.remaining:
+        """Send once, as soon as the shared pause allows, within a share of the time that is left.
+
+        What is urgent waits for a second of a pause at most: a read of somebody else's that Kustom wants to have later
+        stops no approved write. If Kustom wants that later, too, its answer says so.
+        """
+        if urgent and self.cool_down.remaining:
+            await self._sleep(min(self.cool_down.remaining, retry.URGENT_PAUSE))
+        while not urgent and (pause := self.cool_down.remaining):
             if self._clock() + pause >= deadline:
                 return AttemptResult(Outcome.NOT_SENT, "cool_down", status=429, retry_after=pause)
             await self._sleep(pause)
@@ -200,8 +214,14 @@ class KustomClient:
             self.cool_down.start(attempt.retry_after)
         return attempt
 
-    async def _pause(self, number: int, attempt: AttemptResult, deadline: float, policy: retry.RetryPolicy) -> bool:
-        """Wait until the next attempt is due. Return False if there is to be none."""
+    async def _pause(
+        self, number: int, attempt: AttemptResult, deadline: float, policy: retry.RetryPolicy, *, urgent: bool
+    ) -> bool:
+        """Wait until the next attempt is due. Return False if there is to be none.
+
+        The budget is for reads. Writes are few, by their limit of a minute, and one that is not sent again after a
+        fault is in doubt: what other calls have met must not cause that.
+        """
         wait = retry.next_wait(
             number,
             attempt.outcome,
@@ -213,7 +233,7 @@ class KustomClient:
         )
         if wait is None:
             return False
-        if not self._budget.take():
+        if not urgent and not self._budget.take():
             self._observer.out_of_retries()
             return False
         await self._sleep(wait)

@@ -32,6 +32,9 @@ LONGEST_PAUSE: Final = 60.0
 """The longest pause for all calls after one Retry-After, in seconds. A nonsense value must not stop the process for a
 year."""
 
+URGENT_PAUSE: Final = 1.0
+"""Seconds that an approved write, and a read that it needs, wait at most for a pause."""
+
 LONGEST_RETRY_AFTER: Final = 86_400.0
 
 
@@ -76,7 +79,7 @@ def parse_retry_after(text: str | None, wall: float) -> float | None:
 
 
 class RetryBudget:
-    """The retries that all calls of a process may make together: a bucket of tokens that refills with time.
+    """The retries that all reads of a process may make together: a bucket of tokens that refills with time.
 
     When Kustom is down, every call fails and every call would try three times: the budget keeps us from tripling the
     load of a service that is on its knees.
@@ -108,7 +111,7 @@ class RetryBudget:
 
 
 class CoolDown:
-    """The pause of all calls after a 429: none is sent before it has passed.
+    """The pause of all calls after a 429: none is sent before it has passed, but for what is urgent.
 
     `started`, when it is set, is told the seconds of each pause that begins here, so that replicas can be told.
     """

@@ -6,10 +6,9 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import anyio
-from mcp.server import ServerRequestContext
 
 from kustom_mcp.api.endpoint import SETTLEMENTS, Read
 from kustom_mcp.api.endpoints import GET_ORDER
@@ -43,17 +42,18 @@ log = logging.getLogger(__name__)
 class ReadCall:
     """A call that reads. `before`: the order as it was read last, before anything was written."""
 
-    def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], principal: Principal) -> None:
+    def __init__(self, gate: Gate, principal: Principal) -> None:
         self.gate = gate
         self.app = gate.app
         self.policy = gate.policy.for_caller(principal)
         self._caller = principal.identity
-        self.context = context
         self.before: Order | None = None
         self.intents: Sequence[Intent] = ()
         """Everything that was sent for the order, oldest first, as it was when this call read the order."""
         self.doubts: Sequence[Intent] = ()
         """Those of them of which nobody knows what became."""
+        self.urgent = False
+        """Whether the call makes an approved write, so that it waits for no pause of others."""
         self._turn = AsyncExitStack()
         self._deadline: float = self.app.clock() + self.app.settings.timeout
 
@@ -69,7 +69,9 @@ class ReadCall:
         try:
             async with self.app.concurrency.slot(self._caller, within=self._deadline - self.app.clock()):
                 asked_at = self.app.wall()
-                found = await self.app.client.read(endpoint, deadline=self._deadline, **ids)
+                client = self.app.client
+                read = client.read_for_write if self.urgent else client.read
+                found = await read(endpoint, deadline=self._deadline, **ids)
         except OmsError as error:
             if endpoint is GET_ORDER and isinstance(error, NotFound):  # what the book has of it may not be so any more
                 self.app.book.doubt(ids["order_id"], since=asked_at)

@@ -103,7 +103,8 @@ class Call(ReadCall):
     """One call of one tool."""
 
     def __init__(self, gate: Gate, context: ServerRequestContext[Any, Any], request: CallRequest) -> None:
-        super().__init__(gate, context, request.principal)
+        super().__init__(gate, request.principal)
+        self.context = context
         self.sent = False
         """Whether a write has left this process, or may have."""
         self._request = request
@@ -145,6 +146,7 @@ class Call(ReadCall):
         except Declined as declined:
             self._decline(by_person=declined.by_person)
         if attempt.commits:
+            self.urgent = True
             self.policy.require_sending()
             await self._take_turn(order_id)
             attempt.look_again()
@@ -674,6 +676,7 @@ class Call(ReadCall):
         self._deadline += waited
         if not yes:
             self._decline(by_person=waited > QUICKEST)
+        self.urgent = True
         self.policy.require(self._request.tool)
         self.policy.require_sending()
         await self._take_turn(order.order_id)
@@ -697,7 +700,7 @@ class Call(ReadCall):
         attempt, before = self._current()
         assert self._intent is not None
         deadline = self.app.clock() + LEAST_SECONDS_FOR_A_WRITE
-        order = await self.app.client.read(GET_ORDER, deadline=deadline, order_id=before.order_id)
+        order = await self.app.client.read_for_write(GET_ORDER, deadline=deadline, order_id=before.order_id)
         found = look(self._intent, self._body or {}, attempt.watch, order, self.intents)
         if found.state is State.DONE:
             self._found_entry = found.entry and id_of(found.entry)

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 from kustom_mcp.api.client import encode
 from kustom_mcp.api.endpoint import Approved, Write
-from kustom_mcp.api.endpoints import ACKNOWLEDGE_ORDER, CANCEL_ORDER, CAPTURE_ORDER, UPDATE_MERCHANT_REFERENCES
+from kustom_mcp.api.endpoints import (
+    ACKNOWLEDGE_ORDER,
+    CANCEL_ORDER,
+    CAPTURE_ORDER,
+    GET_ORDER,
+    UPDATE_MERCHANT_REFERENCES,
+)
 from kustom_mcp.api.errors import InvalidIdentifier, NotSent, RateLimited, Refused, WritesOff
 from kustom_mcp.api.reconcile import Written
 from tests.api.asking import CANCEL, cancel, looking, write_failure
-from tests.api.scripted import APPROVED, CAPTURE_ID, HANG, KEY, ORDER_ID, Pieces, World, answer, cut
+from tests.api.scripted import APPROVED, CAPTURE_ID, HANG, KEY, ORDER_ID, Pieces, World, answer, cut, order_json
 
 
 async def capture(world: World) -> Written:
@@ -90,6 +96,16 @@ async def test_a_write_that_never_arrived_is_sent_again_with_the_same_key() -> N
     assert await cancel(world) == Written(204, attempts=4)
     assert world.sent == [CANCEL] * 4
     assert world.now == 1003.0
+
+
+async def test_a_pause_that_a_read_was_told_holds_a_write_and_its_reads_up_for_a_second() -> None:
+    world = World(answer(429, retry_after="60"), answer(200, order_json()), answer(204))
+    async with world.client as client:
+        with pytest.raises(RateLimited):
+            await client.read(GET_ORDER, deadline=world.deadline, order_id=ORDER_ID)
+        await client.read_for_write(GET_ORDER, deadline=world.deadline, order_id=ORDER_ID)
+    assert await cancel(world) == Written(204)
+    assert (world.slept, world.sent[1:]) == ([1.0, 1.0], [world.sent[0], CANCEL])
 
 
 async def test_a_write_that_never_arrives_is_not_sent() -> None:

@@ -36,7 +36,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
 from kustom_mcp.calls.confirmation import operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
-from kustom_mcp.server.handlers import build_server
+from kustom_mcp.server.handlers import build_server, lookout_of
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
 from kustom_mcp.transport.http.request_guard import RequestGuard
@@ -114,12 +114,19 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    queue = EventQueue(app) if settings.hooks_path else None
+    lookout = lookout_of(app)
+    queue = EventQueue(app, lookout.name) if settings.hooks_path else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with manager.run(), queue.opened() if queue else contextlib.nullcontext():
+        async with (
+            manager.run(),
+            queue.opened() if queue else contextlib.nullcontext(),
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(lookout.run)
             yield
+            group.cancel_scope.cancel()
 
     if access is None:
         endpoint: ASGIApp = _LocalOperator(manager.asgi_app)

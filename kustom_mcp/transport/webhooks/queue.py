@@ -79,8 +79,10 @@ class _Waiting:
 class EventQueue:
     """The events of one process. Use `put` inside `opened()`, and that inside the app's lifespan."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, told: Callable[[str], None] = lambda _: None) -> None:
+        """`told` gets the id of each order of which an event spoke and which could be read."""
         self._app = app
+        self._told = told
         self._book = app.book
         self._listens = bool(app.settings.hooks_secret)
         """True if signatures are verified; without them the book is never complete."""
@@ -296,6 +298,7 @@ class EventQueue:
             return end is hints.absent or isinstance(error, ProtocolError)
         entries = book.entry(order, hint.source, asked, disputed=hint.disputed)
         await self._change(lambda tx, account: hints.followed(tx, account, claimed, entries, book.time()))
+        self._told(hint.order_id)
         return True
 
 

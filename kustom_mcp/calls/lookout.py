@@ -1,0 +1,100 @@
+"""A look by itself at the orders with a write in doubt, while `serve --http` runs.
+
+A minute after a write that got no outcome its order is read, then after twice the time, and so on; when its day ends,
+once more, which closes what was not seen. A webhook about the order is a reason to look at once. Only reads are sent.
+Replicas see in the store when others have looked.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+
+import anyio
+
+from kustom_mcp.calls.confirmation import RESOLVING_SECONDS, Gate
+from kustom_mcp.calls.policy import Principal
+from kustom_mcp.calls.read import ReadCall
+from kustom_mcp.schema.result import ToolError
+from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.intents import Intent
+from kustom_mcp.state.threads import in_thread
+
+EVERY = 15.0
+"""Seconds between two questions to the store whether a look is due."""
+FIRST = 60.0
+"""Seconds from a write to the first look, and the least between two."""
+NAMED = 10.0
+"""Seconds at least from a look to one that a webhook gives reason for."""
+CALLER = "kustom-mcp"
+_MOST_NAMED = 1000
+
+log = logging.getLogger(__name__)
+
+
+class Lookout:
+    """The looks of one process."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._app = gate.app
+        self._named: set[str] = set()
+        self._news = anyio.Event()
+        self._tried: dict[str, float] = {}
+        """Times of the looks that failed, by the key of the intent."""
+
+    def name(self, order_id: str) -> None:
+        """Take note of an order about which Kustom has told something."""
+        if len(self._named) < _MOST_NAMED:
+            self._named.add(order_id)
+            self._news.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            with anyio.move_on_after(EVERY):
+                await self._news.wait()
+            self._news = anyio.Event()
+            named, self._named = self._named, set()
+            try:
+                await self.look(named)
+            except AuditUnavailable:
+                log.debug("the records of writes cannot be read now")
+            except Exception:
+                log.exception("looking for writes in doubt failed; everything else goes on")
+
+    async def look(self, named: frozenset[str] | set[str] = frozenset()) -> None:
+        """Look at every order that is due, one after the other. AuditUnavailable."""
+        intents, names = self._app.intents, self._app.account.names
+        open_ones = await in_thread(lambda: intents.unresolved(names)) if intents.blocks else intents.unresolved(names)
+        self._tried = {intent.key: self._tried[intent.key] for intent in open_ones if intent.key in self._tried}
+        for order_id in dict.fromkeys(intent.order_id for intent in open_ones):
+            of_order = [intent for intent in open_ones if intent.order_id == order_id]
+            if self._is_due(of_order, named=order_id in named):
+                await self._look_at(order_id, of_order)
+
+    def _is_due(self, of_order: Sequence[Intent], *, named: bool) -> bool:
+        now = self._app.wall()
+        return any(now >= self._next(intent, named=named) for intent in of_order)
+
+    def _next(self, intent: Intent, *, named: bool) -> float:
+        """The time of the next look for a write. Before the first it may still be in flight."""
+        first = intent.sent + max(FIRST, self._app.settings.timeout + EVERY)
+        last = max(intent.looked, self._tried.get(intent.key, -math.inf))
+        if last < first:
+            return first
+        if named:
+            return last + NAMED
+        end = intent.sent + RESOLVING_SECONDS
+        later = last + max(FIRST, last - intent.sent)
+        return min(later, max(end, last + FIRST)) if last < end else later
+
+    async def _look_at(self, order_id: str, of_order: Sequence[Intent]) -> None:
+        try:
+            async with ReadCall(self._gate, Principal(CALLER, writes=False)) as call:
+                await call.order(order_id)
+        except ToolError as failure:
+            log.info("an order with a write in doubt could not be read: %s", failure.code)
+            now = self._app.wall()
+            self._tried |= {intent.key: now for intent in of_order}
