@@ -101,7 +101,7 @@ async def _refunded_by_somebody(talk: Talk, order_id: str) -> None:
 
 def _broken(app: App) -> None:
     class Broken(type(app.client)):
-        async def read(self, *_: Any, **__: Any) -> Any:
+        async def _read(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("a fault of ours")
 
     app.client.__class__ = Broken
