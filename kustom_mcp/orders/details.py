@@ -19,7 +19,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
 from kustom_mcp.orders.line_amounts import Line, stored_lines
 from kustom_mcp.orders.line_pairs import paired
-from kustom_mcp.orders.shares import GIVEN_BACK_ELSEWHERE, is_of_the_order
+from kustom_mcp.orders.shares import GIVEN_BACK_ELSEWHERE, RETURN_FEE, is_of_the_order
 from kustom_mcp.orders.third_party import Pii, masked
 from kustom_mcp.schema.result import Code, Json, ToolError
 from kustom_mcp.settings.links import shown_host
@@ -63,7 +63,8 @@ def details(
     """
     told = [_head(action, ids, body, order)]
     if "order_lines" in body:
-        told += (_changed if "order_amount" in body else _taken)(body["order_lines"], order)
+        lines, refund = body["order_lines"], "refunded_amount" in body
+        told += _changed(lines, order) if "order_amount" in body else _taken(lines, order, refund=refund)
     told += _texts(body)
     for shipment in body.get("shipping_info", ()):
         told.append(_shipment(shipment))
@@ -134,7 +135,7 @@ def _address(order: Order, new: Mapping[str, Json], pii: Pii) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------- lines of a capture or refund
 
 
-def _taken(lines: Sequence[Line], order: Order) -> Iterator[str]:
+def _taken(lines: Sequence[Line], order: Order, *, refund: bool) -> Iterator[str]:
     """The lines of a capture or a refund. Beyond LINES_SHOWN those that the order has just so are told together."""
     held, currency = stored_lines(order), order.currency
     find = _Finder(held)
@@ -145,17 +146,22 @@ def _taken(lines: Sequence[Line], order: Order) -> Iterator[str]:
         if len(lines) > LINES_SHOWN and just_so:
             whole[just_so[0]] = line
         else:
-            yield _part(line, numbers, held, currency)
+            yield _part(line, numbers, held, currency, refund=refund)
     if whole:
         total = show(sum(line["total_amount"] for line in whole.values()), currency)
         yield f"Lines {_ranges(sorted(whole))} as the order has them: {len(whole)} lines, together {total}."
 
 
-def _part(line: Line, numbers: Sequence[int], held: Sequence[Line], currency: str) -> str:
+def _part(line: Line, numbers: Sequence[int], held: Sequence[Line], currency: str, *, refund: bool) -> str:
     """One line that is captured or refunded, and how it differs from the line of the order that it belongs to."""
     name = quoted(line.get("name") or "")
-    if numbers and is_of_the_order(line) and line.get("total_amount") != held[numbers[0] - 1].get("total_amount"):
-        return f"{_share(line, numbers[0], held[numbers[0] - 1], currency)}."
+    if numbers and is_of_the_order(line):
+        stored = held[numbers[0] - 1]
+        if refund or line.get("total_amount") != stored.get("total_amount"):
+            back = ", to be given back in the shop" if refund and line.get("type") in GIVEN_BACK_ELSEWHERE else ""
+            return f"{_share(line, numbers[0], stored, currency)}{back}."
+    if line.get("type") == RETURN_FEE and (line.get("total_amount") or 0) < 0:
+        return f"Return fee kept back: {show(-line['total_amount'], currency)}, {name}."
     if not numbers:
         return f"Not in the order: {', '.join(_figures(line, currency))}, {name}."
     stored = held[numbers[0] - 1]
@@ -168,18 +174,13 @@ def _part(line: Line, numbers: Sequence[int], held: Sequence[Line], currency: st
         figures.append(f"unit price {prices[0]} instead of {prices[1]}")
     figures += _links(line, stored)
     several = " or ".join(map(str, numbers[:3])) + (" or another" if len(numbers) > 3 else "")
-    said = f"Line {several}: {', '.join(figures)}, {_renamed(line, stored)}"
-    return f"{said}{_elsewhere(line)}."
+    return f"Line {several}: {', '.join(figures)}, {_renamed(line, stored)}."
 
 
 def _share(line: Line, number: int, stored: Line, currency: str) -> str:
     """A share of a line of the whole order, and of what."""
     figures = f"{_money(line, 'total_amount', currency)} of {_money(stored, 'total_amount', currency)}"
-    return f"Share of line {number}: {figures}, {_renamed(line, stored)}{_elsewhere(line)}"
-
-
-def _elsewhere(line: Line) -> str:
-    return ", to be given back in the shop" if line.get("type") in GIVEN_BACK_ELSEWHERE else ""
+    return f"Share of line {number}: {figures}, {_renamed(line, stored)}"
 
 
 def _is_part_of(line: Line, stored: Line) -> bool:

@@ -8,7 +8,7 @@ with its share of what belongs to the whole order or without) or whether only it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -32,6 +32,9 @@ UNCAPTURED = (
     "Only what is captured can be refunded. Goods that are not are taken off with line_changes of "
     "kustom_update_order_amount. Ask the person first."
 )
+
+_ALIKE_SHOWN = 10
+"""Lines that are alike which the view of one of them names."""
 
 
 @dataclass(eq=False)
@@ -479,19 +482,31 @@ class Refundable:
 
     def left_behind(self, picks: Sequence[tuple[int, int]]) -> list[str]:
         """Name the lines of the whole order of which goods to capture have a share, and that are not captured along."""
+        parts = [(picked, total_of(part_of(self._stored[picked - 1], 0, quantity)) or 0) for picked, quantity in picks]
+        return self._left_behind(parts, {number for number, _ in picks})
+
+    def left_behind_by(self, lines: Sequence[Line]) -> list[str]:
+        """The same for lines of a capture in Kustom's own format."""
+        parts: list[tuple[int, int]] = []
+        named: set[int] = set()
+        for line in lines:
+            share = self._share_of(line)
+            if share is not None:
+                named.update(share.numbers)
+            elif not is_of_the_order(line):
+                parts += [(number, total_of(line) or 0) for number in self._identity.find(line)[:1]]
+        return self._left_behind(parts, named)
+
+    def _left_behind(self, parts: Sequence[tuple[int, int]], named: Set[int]) -> list[str]:
+        """`parts`: goods by number, with what is captured of them in minor units; `named`: lines captured along."""
         plan, currency = self._plan(), self._order.currency
-        named = {number for number, _ in picks}
         sentences: list[str] = []
         for share in plan:
             number = share.numbers[0]
             if named & set(share.numbers) or not self.uncaptured(number):
                 continue
-            parts = [
-                total_of(part_of(self._stored[picked - 1], 0, quantity)) or 0
-                for picked, quantity in picks
-                if any(picked in bearer.numbers for bearer in share.bearers)
-            ]
-            amount = share.due(sum(parts))
+            goods = [amount for picked, amount in parts if any(picked in bearer.numbers for bearer in share.bearers)]
+            amount = share.due(sum(goods))
             if amount:
                 sentences.append(
                     f"{_called(share)} of {show(share.ordered, currency)} is not in this capture: the share of these "
@@ -514,8 +529,8 @@ class Refundable:
             if fitting != share.total:
                 stays, would = show(share.total, self._order.currency), show(fitting, self._order.currency)
                 sentences.append(
-                    f"{_called(share)} stays at {stays}; in proportion to the goods it would be {would}: add it to "
-                    "line_changes if it should change."
+                    f"{_called(share)} stays at {stays}; in proportion to the goods it would be {would}: change "
+                    "that line as well if it should follow."
                 )
         return sentences
 
@@ -572,6 +587,23 @@ class Refundable:
                     f"{show(left, self._order.currency)} are left."
                 )
         return warnings + self._missing_shares(payments, named)
+
+    def priced_without_share(self, amount: int) -> list[str]:
+        """Say that an amount, in minor units, is what goods cost before their share of discounts and the like."""
+        for goods in self.goods:
+            units, borne = goods.units, self.shares.borne_by(goods)
+            if not (borne and goods.is_priced and goods.left) or self.is_unclear(goods):
+                continue
+            for count in {goods.left, 1}:
+                base, worth = (share_of(whole, count, goods.left) for whole in (units.base, units.worth))
+                pays = worth + sum(share.owed(base) for share in borne)
+                if worth == amount != pays:
+                    return [
+                        f"{show(amount, self._order.currency)} is what {count} of line {goods.numbers[0]} cost without "
+                        f"the share of lines of the whole order: with lines {show(pays, self._order.currency)} goes "
+                        "back."
+                    ]
+        return []
 
     def _missing_shares(self, payments: Sequence[_Payment], named: Sequence[OrderShare]) -> list[str]:
         sentences: list[str] = []
@@ -647,7 +679,10 @@ class Refundable:
                 break
         seen: dict[str, Json] = {"line": number, "captured": captured, "refunded": back}
         if len(goods.numbers) > 1:
-            seen["together_with"] = [other for other in goods.numbers if other != number]
+            others = [other for other in goods.numbers if other != number]
+            seen["together_with"] = others[:_ALIKE_SHOWN]
+            if others[_ALIKE_SHOWN:]:
+                seen["alike_left_out"] = len(others) - _ALIKE_SHOWN
         if self.is_unclear(goods) or (self.silent and not goods.held) or not goods.is_countable:
             return seen | {"by_lines": False}
         seen["left"] = goods.left
@@ -735,8 +770,19 @@ class Refundable:
             f"{left} of line {number} {'is' if left == 1 else 'are'} left to refund: {captured} captured, "
             f"{refunded}{more}.",
             quantity_at,
-            BY_AMOUNT if self.silent else SECOND if back else UNCAPTURED,
+            self._instead(left, back=bool(back)),
         )
+
+    def _instead(self, left: int, *, back: bool) -> str:
+        """The calls that would do where more is asked for than is left of a line."""
+        if self.silent:
+            return BY_AMOUNT
+        rest = [f"Send quantity {left} or less for this line."] if left else []
+        if back:
+            rest.append(SECOND)
+        elif self._order.remaining_authorized_amount:
+            rest.append(UNCAPTURED)
+        return " ".join(rest)
 
 
 def _take_the_rest(part: Line, goods: Goods) -> None:

@@ -1,9 +1,10 @@
 """The lines of a whole order - discounts, gift cards, store credit, sales tax - and the shares of them that goods have.
 
 Such a line belongs to other lines: one that takes a shipping line back to that line, one with a tax rate of its own to
-the goods at that rate, any other to all goods, in proportion to their totals; shipping and fees apart. What goods have
-of it is a share, kept by amount and never by quantity: the share of all goods that came back by now, rounded once, less
-the shares that went before. So the shares do not depend on the order of the parts, and the last takes the rest.
+the goods at that rate, any other to all goods, in proportion to their totals; shipping and fees apart, unless goods
+alone cannot bear them: a gift card may have paid the shipping, too. What goods have of it is a share, kept by amount
+and never by quantity: the share of all goods that came back by now, rounded once, less the shares that went before. So
+the shares do not depend on the order of the parts, and the last takes the rest.
 """
 
 from __future__ import annotations
@@ -166,7 +167,10 @@ class Shares:
                 share.bearers = (shipping,)
             else:
                 others.append(share)
-        _spread(others, [bearer for bearer in charged if bearer.kind not in _FEES] or charged)
+        goods = [bearer for bearer in charged if bearer.kind not in _FEES]
+        if not goods or sum(bearer.total for bearer in goods) < -sum(share.total for share in others):
+            goods = [bearer for bearer in charged if bearer.kind != _SHIPPING or bearer in waiting]
+        _spread(others, goods)
 
     def borne_by(self, bearer: Bearer) -> list[OrderShare]:
         """Those of which a line has a share."""

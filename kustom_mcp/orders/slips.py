@@ -7,7 +7,7 @@ have been meant as is looked for among the amounts that this order knows. A slip
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from kustom_mcp.api.models import Order, OrderLine
@@ -80,6 +80,31 @@ def new_price(order: Order, number: int, price: int) -> list[str]:
     return [
         f"Line {number}: unit_price {price} is {show(price, order.currency)} instead of {show(old, order.currency)}. "
         f"Did you mean {show(larger, order.currency)}? That would be {larger}."
+    ]
+
+
+def line_totals(order: Order, picks: Sequence[tuple[int, int]], totals: Mapping[int, int]) -> list[str]:
+    """Ask about totals of lines in minor units that are a small part of what so many of the line cost."""
+    sentences: list[str] = []
+    for number, quantity in picks:
+        line, total = order.order_lines[number - 1], totals.get(number, 0)
+        whole = int(abs(line.total_amount or 0) * quantity / (line.quantity or quantity))
+        sentences += _small(order, f"Line {number}: total_amount", total, whole)
+    return sentences
+
+
+def fee(order: Order, amount: int, paid: int) -> list[str]:
+    """Ask about a fee in minor units that is a small part of what is paid."""
+    return _small(order, "return_fee", amount, paid + amount)
+
+
+def _small(order: Order, called: str, amount: int, whole: int) -> list[str]:
+    larger = amount * 10 ** exponent(order.currency)
+    if not 0 < amount * _FALL < whole or larger > whole or larger == amount:
+        return []
+    return [
+        f"{called} {amount} is {show(amount, order.currency)}, of {show(whole, order.currency)}. Did you mean "
+        f"{show(larger, order.currency)}? That would be {larger}."
     ]
 
 

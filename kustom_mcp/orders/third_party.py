@@ -45,19 +45,19 @@ _SHIPMENT = tuple(ShippingInfo.model_fields)
 _REFUND = ("refund_id", "refunded_amount", "refunded_at", "description", "reference", "credit_invoice")
 
 
-def third_party(order: Order, include: Set[str], pii: Pii) -> dict[str, Json]:
+def third_party(order: Order, include: Set[str], pii: Pii, shown: slice | None = None) -> dict[str, Json]:
     """Texts that somebody typed into the order, in the API's own shape. Absent is what Kustom does not have.
 
-    Always the references, and of each of the first lines its number, reference, name, quantity and total;
-    `lines_left_out` counts the others. `include` adds `lines` (every field of every line, uncut), `customer`,
-    `shipping`, `captures`, `refunds` and `merchant_data`. With `masked` personal fields are masked wherever they
-    appear.
+    Always the references, and of each of the first lines (or those of `shown`) its number, reference, name, quantity
+    and total; `lines_left_out` counts the others. `include` adds `lines` (every field of every line, uncut),
+    `customer`, `shipping`, `captures`, `refunds` and `merchant_data`. With `masked` personal fields are masked wherever
+    they appear.
     """
     full = "lines" in include
     view: dict[str, Json] = {
         name: fitting(text, REFERENCE_BYTES) for name, text in _present(order, _REFERENCES).items()
     }
-    view |= _lines(order.order_lines, full=full, numbered=True)
+    view |= _lines(order.order_lines, full=full, shown=shown, numbered=True)
     if "customer" in include:
         for name in _CUSTOMER:
             part: BaseModel | None = getattr(order, name)
@@ -134,13 +134,16 @@ def masked(value: Json, key: str = "") -> Json:
     return value[0] + _MASK if value[0].isalpha() else _MASK
 
 
-def _lines(lines: Sequence[OrderLine], *, full: bool, numbered: bool) -> dict[str, Json]:
-    shown = [cleaned(_dump(line)) for line in lines] if full else [_short(line) for line in lines[:LINES_SHOWN]]
+def _lines(
+    lines: Sequence[OrderLine], *, full: bool, shown: slice | None = None, numbered: bool = False
+) -> dict[str, Json]:
+    part = shown or slice(0, None if full else LINES_SHOWN)
+    views = [cleaned(_dump(line)) if full else _short(line) for line in lines[part]]
     if numbered:
-        shown = [{"line": number} | line | {"line": number} for number, line in enumerate(shown, start=1)]
-    view: dict[str, Json] = {"order_lines": shown}
-    if len(lines) > len(shown):
-        view["lines_left_out"] = len(lines) - len(shown)
+        views = [{"line": number} | line | {"line": number} for number, line in enumerate(views, start=part.start + 1)]
+    view: dict[str, Json] = {"order_lines": views}
+    if len(lines) > len(views):
+        view["lines_left_out"] = len(lines) - len(views)
     return view
 
 
@@ -161,7 +164,7 @@ def _present(model: BaseModel, names: Sequence[str]) -> dict[str, Json]:
 def _entry(entry: Capture | Refund, names: Sequence[str], *, full: bool) -> dict[str, Json]:
     view: dict[str, Json] = cleaned(_present(entry, names))
     if entry.order_lines:
-        view |= _lines(entry.order_lines, full=full, numbered=False)
+        view |= _lines(entry.order_lines, full=full)
     if isinstance(entry, Capture) and entry.shipping_info:
         view["shipping_info"] = [cleaned(_present(shipment, _SHIPMENT)) for shipment in entry.shipping_info]
     return view

@@ -11,6 +11,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Facts
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
+from kustom_mcp.orders.line_pairs import paired
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineChange, LineIn, sent
 from kustom_mcp.schema.result import Code, Json, ToolError
@@ -70,8 +71,12 @@ def amount_change(
             lines = line_matching.inherit(order, [sent(line) for line in order_lines])
         require_whole(order, lines)
         with _state_first(call, order):
-            Refundable(order).must_keep_all(lines, "order_lines")
-            warnings = line_amounts.check_change(order, total, lines)
+            known = Refundable(order)
+            known.must_keep_all(lines, "order_lines")
+            warnings = [
+                *line_amounts.check_change(order, total, lines),
+                *known.stays_as_it_is(_replaced(order, lines)),
+            ]
         asked = slips.new_total(order, "order_amount", total)
     else:
         raise ToolError(
@@ -85,6 +90,13 @@ def amount_change(
         warnings.insert(0, "Raising an amount makes Kustom assess the risk again; it may refuse.")
     changed = line_changes or ()
     return AmountChange(total, lines, warnings, _changes(order, total, lines, changed), asked)
+
+
+def _replaced(order: Order, lines: Sequence[line_amounts.Line]) -> dict[int, line_amounts.Line | None]:
+    """The lines of the order that a new list changes, by number, as they will be; None for those that it removes."""
+    held = line_amounts.stored_lines(order)
+    news = {old: lines[new] for new, old in paired(held, lines).items()}
+    return {number: news.get(number - 1) for number, line in enumerate(held, start=1) if news.get(number - 1) != line}
 
 
 def _quantities(order: Order, changes: Sequence[LineChange]) -> list[tuple[int, int | float]]:
@@ -102,6 +114,13 @@ def _quantities(order: Order, changes: Sequence[LineChange]) -> list[tuple[int, 
                 )
             there = change.line <= len(order.order_lines)
             quantity = order.order_lines[change.line - 1].quantity if there else 1
+        elif quantity == 0 and change.unit_price is not None:
+            raise ToolError(
+                Code.INVALID_ARGUMENT,
+                f"line_changes[{position}] removes the line (quantity 0) and gives it a price.",
+                field=f"line_changes[{position}].unit_price",
+                next_step="Send quantity 0 alone to remove the line, or unit_price with the quantity that remains.",
+            )
         quantities.append((change.line, quantity or 0))
     return quantities
 

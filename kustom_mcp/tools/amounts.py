@@ -14,7 +14,8 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Contradicted
 from kustom_mcp.money import show
 from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
-from kustom_mcp.orders.refundable import Built, Refundable
+from kustom_mcp.orders.refundable import Refundable
+from kustom_mcp.orders.shares import RETURN_FEE
 from kustom_mcp.schema.arguments import LineIn, Pick, RefundPick, sent
 from kustom_mcp.schema.parsing import CORRECT
 from kustom_mcp.schema.result import Code, Json, ToolError
@@ -48,22 +49,25 @@ def capture_amount(
     if picks is not None:
         built = line_selection.from_lines(order, [(pick.line, pick.quantity) for pick in picks])
         line_amounts.agree(amount, built.amount, order.currency, field=field)
-        _must_fit(order, built, [(pick.line, pick.quantity) for pick in picks])
+        missing = Refundable(order).left_behind([(pick.line, pick.quantity) for pick in picks])
+        _must_fit(order, built.amount, missing, "lines")
         return RequestedAmount(built.amount, built.order_lines, built.notes)
     if order_lines is not None:
-        return _own_format(order, amount, order_lines, field)
+        found = _own_format(order, amount, order_lines, field)
+        missing = Refundable(order).left_behind_by(found.order_lines or [])
+        _must_fit(order, found.amount, missing, "order_lines")
+        return replace(found, warnings=[*found.warnings, *missing])
     return _bare(order, amount, field)
 
 
-def _must_fit(order: Order, built: Built, picks: Sequence[tuple[int, int]]) -> None:
+def _must_fit(order: Order, amount: int, missing: Sequence[str], field: str) -> None:
     """Refuse lines above what is left to capture because the discount that goes with them is missing."""
-    missing = Refundable(order).left_behind(picks) if built.amount > order.remaining_authorized_amount else []
-    if missing and order.remaining_authorized_amount > 0:
+    if missing and amount > order.remaining_authorized_amount > 0:
         left = show(order.remaining_authorized_amount, order.currency)
         raise ToolError(
             Code.ACTION_NOT_ALLOWED,
-            f"The lines come to {show(built.amount, order.currency)}, and {left} are left to capture.",
-            field="lines",
+            f"The lines come to {show(amount, order.currency)}, and {left} are left to capture.",
+            field=field,
             next_step=" ".join(missing),
         )
 
@@ -90,16 +94,24 @@ def refund_amount(
         totals = {pick.line: pick.total_amount for pick in picks if pick.total_amount is not None}
         built = line_selection.refunded(order, chosen, totals, return_fee or 0)
         line_amounts.agree(amount, built.amount, order.currency, field=field)
-        fee_warnings = require_fee(order, built.amount) if return_fee else []
+        fee_warnings = require_fee(order, built.amount, "return_fee") if return_fee else []
         asked = [
-            hint for line, paid in totals.items() for hint in slips.amount(order, f"line {line}: total_amount", paid)
+            hint
+            for line, paid in totals.items()
+            for hint in slips.amount(order, f"line {line}: total_amount", paid)
+            or slips.line_totals(order, chosen, {line: paid})
         ]
+        asked += slips.fee(order, return_fee or 0, built.amount)
         return RequestedAmount(built.amount, built.order_lines, [*fee_warnings, *built.notes], asked)
     if order_lines is not None:
         found = _own_format(order, amount, order_lines, field)
-        unclear = line_selection.must_be_left(order, found.order_lines or [])
-        return replace(found, warnings=[*found.warnings, *unclear])
-    return _bare(order, amount, field)
+        lines = found.order_lines or []
+        has_fee = any(line.get("type") == RETURN_FEE and line.get("total_amount") for line in lines)
+        fee_warnings = require_fee(order, found.amount, "order_lines") if has_fee else []
+        unclear = line_selection.must_be_left(order, lines)
+        return replace(found, warnings=[*fee_warnings, *found.warnings, *unclear])
+    found = _bare(order, amount, field)
+    return replace(found, warnings=[*found.warnings, *Refundable(order).priced_without_share(found.amount)])
 
 
 def _one_way(picks: Sequence[Pick] | None, order_lines: Sequence[LineIn] | None) -> None:
@@ -130,7 +142,7 @@ def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
     return RequestedAmount(amount, None, [], slips.amount(order, field, amount))
 
 
-def require_fee(order: Order, paid: int) -> list[str]:
+def require_fee(order: Order, paid: int, field: str) -> list[str]:
     """Refuse a return fee where Kustom has none. ACTION_NOT_ALLOWED. `paid`: what would be paid, in minor units.
 
     Returns a warning for the markets that only some sources name.
@@ -148,7 +160,7 @@ def require_fee(order: Order, paid: int) -> list[str]:
         raise ToolError(
             Code.ACTION_NOT_ALLOWED,
             f"Kustom takes no return fee here: {why}.",
-            field="return_fee",
+            field=field,
             next_step=f"Without lines, refunded_amount {paid} pays the same, not allocated to goods. Ask the person "
             "first.",
         )

@@ -154,7 +154,7 @@ TAKEN: dict[str, tuple[Json, str]] = {
     "something else": (GIFT, 'Not in the order: quantity 1, total 799.00 SEK, type gift_card, "Gift card".'),
     "a fee": (
         {"type": "return_fee", "name": "Fee", "quantity": 1, "total_amount": -4900},
-        'Not in the order: quantity 1, total -49.00 SEK, type return_fee, "Fee".',
+        'Return fee kept back: 49.00 SEK, "Fee".',
     ),
     "by name alone, without prices": (
         {"name": "Chair", "quantity": 1},

@@ -15,6 +15,7 @@ from kustom_mcp.money import tax_of
 from kustom_mcp.orders.line_amounts import agree, check_change, check_entry, part_of
 from kustom_mcp.orders.line_matching import inherit
 from kustom_mcp.orders.line_selection import Built, changed, from_lines
+from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.orders.third_party import third_party
 from kustom_mcp.schema.result import ToolError
 from tests.support.documentation_lines import TOMATOES
@@ -636,8 +637,8 @@ def test_what_belongs_to_the_whole_order_stays_and_is_named_where_goods_change()
     held = order(LAMP, MUG, CAMPAIGN)
 
     assert changed(held, [(1, 0)]).notes == [
-        "Line 3 (discount) stays at -10.00 SEK; in proportion to the goods it would be -2.50 SEK: add it to "
-        "line_changes if it should change."
+        "Line 3 (discount) stays at -10.00 SEK; in proportion to the goods it would be -2.50 SEK: change "
+        "that line as well if it should follow."
     ]
     assert changed(held, [(1, 0), (3, 1)], {3: -250}).amount == 9750
     assert changed(order(LAMP, MUG, CAMPAIGN | {"type": "gift_card"}), [(1, 0)]).notes == []
@@ -651,6 +652,9 @@ def test_a_capture_names_the_share_that_it_leaves_behind() -> None:
         "as well to capture it with them."
     ]
     assert from_lines(held, [(1, 1), (3, 1)]).notes == []
+    share = CAMPAIGN | {"unit_price": -750, "total_amount": -750}
+    assert Refundable(held).left_behind_by([LAMP]) == from_lines(held, [(1, 1)]).notes
+    assert Refundable(held).left_behind_by([LAMP, share]) == []
 
 
 def test_a_discount_that_was_captured_in_shares_is_captured_to_the_end() -> None:

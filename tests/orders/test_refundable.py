@@ -234,14 +234,14 @@ HALF = [MUG | {"quantity": 2, "total_amount": 2000}]
             [(1, 2)],
             "quantity",
             "1 of line 1 is left to refund: 4 captured, 3 of them refunded already.",
-            SECOND,
+            f"Send quantity 1 or less for this line. {SECOND}",
         ),
         (
             order(MUG, captures=[HALF]),
             [(1, 3)],
             "quantity",
             "2 of line 1 are left to refund: 2 captured, none of them refunded.",
-            UNCAPTURED,
+            f"Send quantity 2 or less for this line. {UNCAPTURED}",
         ),
         (
             order(MUG, SHIPPING, captures=[[SHIPPING]]),
@@ -351,7 +351,7 @@ TWINS = order(shirt(500), shirt(500), shirt(500), captures=[[shirt(500, 3)]], re
             [MUG | {"quantity": 2}],
             "[0].quantity",
             "1 of line 1 is left to refund: 4 captured, 3 of them refunded already.",
-            SECOND,
+            f"Send quantity 1 or less for this line. {SECOND}",
         ),
         (
             THREE_BACK,
@@ -366,14 +366,14 @@ TWINS = order(shirt(500), shirt(500), shirt(500), captures=[[shirt(500, 3)]], re
             [shirt(500), shirt(500, 2)],
             "[1].quantity",
             "1 of line 1 is left to refund: 3 captured, 2 of them refunded already.",
-            SECOND,
+            f"Send quantity 1 or less for this line. {SECOND}",
         ),
         (
             order(MUG, captured_amount=4000, captures=[[]], refunds=[[MUG | {"quantity": 3}]]),
             [MUG],
             "[0].quantity",
             "1 of line 1 is left to refund: 4 captured, 3 of them refunded already.",
-            SECOND,
+            f"Send quantity 1 or less for this line. {SECOND}",
         ),
     ],
 )

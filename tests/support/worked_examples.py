@@ -99,6 +99,12 @@ EXAMPLES: Sequence[Example] = (
         (Step({1: 1}, 20000, {"Gift card": -10000}),),
     ),
     Example(
+        "a gift card that paid the shipping, too",
+        "What goods alone cannot bear is borne by shipping and fees as well.",
+        (LAMP, SHIPPING, line("Gift card", -31410, 0, type="gift_card")),
+        (Step({1: 1}, 3000, {"Gift card": -27000}), Step({2: 1}, 490, {"Gift card": -4410})),
+    ),
+    Example(
         "store credit on several goods",
         "All goods bear it, whatever their tax.",
         (COAT, BOOK, line("Credit", -6060, 0, type="store_credit")),

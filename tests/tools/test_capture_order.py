@@ -6,6 +6,7 @@ import pytest
 
 from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support.conversation import MODES, OURS, Mode, demo, write
+from tests.support.worked_examples import line
 from tests.tools.steady import DHL, NOBODY, NOT_FOUND, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("part-captured-eur")
@@ -27,6 +28,24 @@ CHANGES = [
     {"field": "remaining_authorized_amount", "before": 37590, "after": 19090},
 ]
 REPORTED = "A shipment of this order is reported already: is this another one?"
+
+
+async def test_a_gift_card_is_captured_along_and_given_back_by_a_refund_alone() -> None:
+    lines = [line("Lamp", 30000), line("Gift card", -10000, 0, type="gift_card")]
+    async with steady() as talk:
+        order_id = talk.order(order_lines=lines)
+        alone = await talk.call("capture_order", order_id=order_id, order_lines=lines[:1])
+        assert (alone["error"]["code"], alone["error"]["field"]) == ("ACTION_NOT_ALLOWED", "order_lines")
+        assert alone["next_step"].startswith("Line 2 (gift card) of -100.00 SEK is not in this capture")
+        both = await talk.call("capture_order", order_id=order_id, order_lines=lines)
+        assert both["details"][1:3] == [
+            'Line 1: 1 of 1, total 300.00 SEK, "Lamp".',
+            'Line 2: 1 of 1, total -100.00 SEK, "Gift card".',
+        ]
+        assert (await talk.confirmed("capture_order", order_id=order_id, order_lines=lines))["outcome"] == "applied"
+        back = await talk.call("refund_order", order_id=order_id, lines=[{"line": 1, "quantity": 1}])
+        share = 'Share of line 2: -100.00 SEK of -100.00 SEK, "Gift card", to be given back in the shop.'
+        assert back["details"][2] == share
 
 
 @pytest.mark.parametrize("mode", MODES)

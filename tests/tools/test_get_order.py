@@ -116,7 +116,12 @@ async def test_included_lines_have_every_field_uncut() -> None:
         order_id = demo("long-text-eur")
         short = (await talk.call("get_order", order_id=order_id))["third_party"]
         assert len(short["order_lines"]) < 40
-        full = (await talk.call("get_order", order_id=order_id, include=["lines"]))["third_party"]["order_lines"]
+        asked: dict[str, Any] = {"order_id": order_id, "include": ["lines"]}
+        pages = [await talk.call("get_order", asked)]
+        while "next_cursor" in pages[-1]:
+            pages.append(await talk.call("get_order", asked, cursor=pages[-1]["next_cursor"]))
+            assert len(json.dumps(pages[-1])) < 40_000
+        full = [line for page in pages for line in page["third_party"]["order_lines"]]
         stored = talk.stored(order_id)["order_lines"]
         assert [entry | {"line": number} for number, entry in enumerate(stored, 1)] == full
 
@@ -171,6 +176,22 @@ async def test_days_left_counts_whole_days_until_captures_end() -> None:
             assert (await talk.call("get_order", order_id=order_id))["order"]["days_left"] == days
         captured = await talk.call("get_order", order_id=demo("captured-sek"))
         assert "days_left" not in captured["order"]
+
+
+async def test_lines_of_a_long_order_come_a_page_at_a_time() -> None:
+    lines = [{"reference": f"R{number}", "quantity": 1, "total_amount": 100} for number in range(1, 61)]
+    async with steady() as talk:
+        order_id = talk.order(order_lines=lines, status="CAPTURED")
+        asked: dict[str, Any] = {"order_id": order_id, "include": ["refundable"]}
+        first = await talk.call("get_order", asked)
+        assert first["next_step"] == "For more, repeat the same arguments with `cursor` set to `next_cursor`."
+        rest = await talk.call("get_order", asked, cursor=first["next_cursor"])
+        assert "next_cursor" not in rest
+        for part in (lambda answer: answer["refundable"], lambda answer: answer["third_party"]["order_lines"]):
+            assert [one["line"] for one in part(first) + part(rest)] == list(range(1, 61))
+        assert (first["third_party"]["lines_left_out"], rest["third_party"]["lines_left_out"]) == (10, 50)
+        other = await talk.call("get_order", order_id=order_id, cursor=first["next_cursor"])
+        assert (other["error"]["code"], other["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")
 
 
 async def test_an_order_that_does_not_exist_is_not_found() -> None:

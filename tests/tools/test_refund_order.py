@@ -235,6 +235,7 @@ async def test_an_amount_that_times_a_hundred_is_one_of_the_orders_is_asked_abou
 
 COAT, SHIRT = line("Coat", 50000), line("Shirt", 30000, quantity=2)
 CARD = line("Gift card", -16000, 0, type="gift_card")
+FEE = line("Return fee", -4900, type="return_fee")
 HALF_CARD = CARD | {"unit_price": -10000, "total_amount": -10000, "total_discount_amount": 0}
 
 
@@ -255,7 +256,7 @@ async def test_goods_go_back_with_their_share_less_a_fee_and_with_a_reason(mode:
             'Reason: "Wrong size, says 199 kronor are missing".',
             'Line 1: 1 of 1, total 500.00 SEK, "Coat".',
             'Share of line 3: -100.00 SEK of -160.00 SEK, "Gift card", to be given back in the shop.',
-            'Not in the order: quantity 1, total -49.00 SEK, type return_fee, "Return fee".',
+            'Return fee kept back: 49.00 SEK, "Return fee".',
             'Reference: "RET-1".',
         ]
         answer = await talk.confirmed("refund_order", given)
@@ -315,6 +316,14 @@ async def test_goods_go_back_with_their_share_less_a_fee_and_with_a_reason(mode:
         ({"captures": 2}, {"return_fee": 4900}, "return_fee", "several captures", "amount 45100"),
         ({}, {"lines": None, "refunded_amount": 900, "return_fee": 9}, "return_fee", "needs lines", "Name the goods"),
         (
+            {"captures": 2},
+            {"lines": None, "order_lines": [COAT, FEE]},
+            "order_lines",
+            "several captures",
+            "amount 45100",
+        ),
+        ({}, {"lines": [{"line": 1, "quantity": 2}]}, "lines[0].quantity", "1 of line 1 is left", "Send quantity 1"),
+        (
             {},
             {"lines": [{"line": 1, "quantity": 1, "total_amount": 50001}]},
             "lines[0].total_amount",
@@ -340,6 +349,46 @@ async def test_what_cannot_be_kept_back_or_paid_is_refused_with_what_can(
         assert message in answer["error"]["message"]
         assert hint in answer["next_step"]
         assert talk.sent == []
+
+
+@pytest.mark.parametrize(
+    ("given", "warning"),
+    [
+        (
+            {"lines": [{"line": 1, "quantity": 1, "total_amount": 50}]},
+            "Line 1: total_amount 50 is 0.50 SEK, of 500.00 SEK. Did you mean 50.00 SEK? That would be 5000.",
+        ),
+        (
+            {"lines": [{"line": 1, "quantity": 1}], "return_fee": 49},
+            "return_fee 49 is 0.49 SEK, of 400.00 SEK. Did you mean 49.00 SEK? That would be 4900.",
+        ),
+        (
+            {"refunded_amount": 15000},
+            "150.00 SEK is what 1 of line 2 cost without the share of lines of the whole order: with lines 120.00 SEK "
+            "goes back.",
+        ),
+        (
+            {"order_lines": [without(COAT, "total_tax_amount"), HALF_CARD]},
+            "Order line 1 leaves its tax out (total_tax_amount): Kustom may book none.",
+        ),
+    ],
+)
+async def test_what_is_probably_a_slip_is_asked_about(given: dict[str, Any], warning: str) -> None:
+    async with steady() as talk:
+        lines = [COAT, SHIRT, CARD]
+        captured = [{"captured_amount": 64000, "order_lines": lines}]
+        order_id = talk.order(order_lines=lines, captures=captured, status="CAPTURED")
+        answer = await talk.call("refund_order", order_id=order_id, **given)
+        assert (answer["outcome"], answer["warnings"].count(warning)) == ("confirmation_required", 1)
+
+
+async def test_a_fee_that_was_kept_back_is_not_paid_unwarned() -> None:
+    async with steady() as talk:
+        captured = [{"captured_amount": 50000, "order_lines": [COAT]}]
+        refunds = [{"refunded_amount": 5100, "order_lines": [COAT | {"total_amount": 10000}, FEE]}]
+        order_id = talk.order(order_lines=[COAT], captures=captured, refunds=refunds, status="CAPTURED")
+        answer = await talk.call("refund_order", order_id=order_id, refunded_amount=40001)
+        assert "400.00 SEK is owed at most: 49.00 SEK was kept back as a return fee." in answer["warnings"]
 
 
 async def test_half_a_kilo_does_not_hide_an_order_and_is_refunded_by_amount() -> None:

@@ -9,6 +9,7 @@ import pytest
 from kustom_mcp.calls.messages import NOBODY_TOLD
 from tests.support import documentation_lines
 from tests.support.conversation import MODES, Mode, demo, write
+from tests.support.worked_examples import line
 from tests.tools.steady import NOBODY, NOT_FOUND, TEN_CUPS, facts, in_every_state, steady, summed_up, without
 
 ORDER = demo("authorized-sek")
@@ -29,9 +30,10 @@ BLANKET = {
     "total_tax_amount": 19960,
 }
 
+CAMPAIGN = line("Campaign", -1000, type="discount")
 STAYS = (
-    "Line 4 (discount) stays at -50.00 SEK; in proportion to the goods it would be -31.86 SEK: add it to line_changes "
-    "if it should change."
+    "Line 4 (discount) stays at -50.00 SEK; in proportion to the goods it would be -31.86 SEK: change that line as "
+    "well if it should follow."
 )
 CHANGES = [
     {"field": "order_amount", "before": 159200, "after": 101400},
@@ -173,6 +175,26 @@ async def test_fewer_may_stay_but_not_fewer_than_captures_hold() -> None:
         assert five["error"]["message"].startswith("Captures hold 6 of line 1")
         six = await talk.confirmed("update_order_amount", order_id=order_id, line_changes=[{"line": 1, "quantity": 6}])
         assert (six["outcome"], six["order"]["status"]) == ("applied", "CAPTURED")
+
+
+async def test_a_discount_that_a_new_list_leaves_as_it_is_is_named() -> None:
+    async with steady() as talk:
+        order_id = talk.order(order_lines=[TEN_CUPS, TEN_CUPS | {"reference": "POT"}, CAMPAIGN])
+        cups, _, campaign = talk.stored(order_id)["order_lines"]
+        given = {"order_id": order_id, "order_lines": [cups, campaign]}
+        answer = await talk.call("update_order_amount", given, order_amount=9000)
+        assert (
+            "Line 3 (discount) stays at -10.00 SEK; in proportion to the goods it would be -5.00 SEK: change that line "
+            "as well if it should follow."
+        ) in answer["warnings"]
+
+
+async def test_a_line_is_not_removed_and_repriced_at_once() -> None:
+    async with steady() as talk:
+        order_id = talk.order(order_lines=[TEN_CUPS, CAMPAIGN])
+        change = {"line": 1, "quantity": 0, "unit_price": 500}
+        answer = await talk.call("update_order_amount", order_id=order_id, line_changes=[change])
+        assert (answer["error"]["code"], answer["error"]["field"]) == ("INVALID_ARGUMENT", "line_changes[0].unit_price")
 
 
 async def test_a_captured_order_is_told_that_it_is_captured() -> None:

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kustom_mcp.api.endpoints import REFUND_ORDER
 from kustom_mcp.api.models import Order
+from kustom_mcp.api.order_rules import kept, max_amount
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
@@ -125,6 +126,10 @@ def _proposal(
 
 def _warnings(order: Order, given: RequestedAmount) -> list[str]:
     warnings = [*_refunded(order), *given.warnings]
+    owed = max_amount(REFUND_ORDER.name, order)
+    if owed is not None and given.amount > owed:
+        fees = show(kept(order), order.currency)
+        warnings.append(f"{show(owed, order.currency)} is owed at most: {fees} was kept back as a return fee.")
     if given.order_lines is None:
         warnings.append("Without lines this refund is not allocated to items.")
     return warnings

@@ -412,12 +412,38 @@ async def test_a_thousand_lines_are_paged_and_narrow_widths_and_long_or_right_to
         assert await browser.run("() => document.querySelectorAll('.lines tbody tr').length") == 20
         direction = "(at) => getComputedStyle(document.querySelectorAll('.item > bdi')[at]).direction"
         assert [await browser.run(direction, at) for at in (0, 2, 3)] == ["ltr", "rtl", "rtl"]
+        await browser.click("#later")
+        await browser.until("document.body.textContent.includes('41–60 of 1000')")
+        assert await browser.run("() => card.more.third_party.order_lines.length") == 100
         height = await browser.run("() => Math.ceil(document.documentElement.getBoundingClientRect().height)")
         framed = "(height) => document.querySelector('iframe').clientHeight === height"
         assert await browser.host(framed, height)
         await browser.show(talk, "refund_order", TOWEL, viewport=NARROW)
         await browser.until_there("#yes")
         assert await browser.run(fits)
+
+
+async def test_lines_say_what_captures_and_refunds_have_of_them(browser: Browser) -> None:
+    def line(name: str, quantity: int, total: int, kind: str = "physical") -> dict[str, Any]:
+        made = {"reference": name, "name": name, "type": kind, "quantity": quantity, "tax_rate": 0}
+        return made | {"unit_price": total // quantity, "total_amount": total, "total_tax_amount": 0}
+
+    lines = [line("Cup", 3, 3000), line("Coat", 1, 50000), line("Campaign", 1, -600, "discount")]
+    taken = [line("Cup", 2, 2000), line("Campaign", 1, -600, "discount")]
+    back = [line("Cup", 1, 1000), line("Campaign", 1, -300, "discount")]
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        captures, refunds = ({"order_lines": entry} for entry in (taken, back))
+        order_id = talk.order(order_lines=lines, captures=[captures], refunds=[refunds], purchase_currency="SEK")
+        await browser.show(talk, "get_order", {"order_id": order_id})
+        await browser.until("card.more !== null")
+        notes = """() => [...document.querySelectorAll('.item')].map(
+          (item) => [...item.querySelectorAll('div')].map((one) => one.textContent))"""
+        assert [[note.replace("\xa0", " ") for note in of_line] for of_line in await browser.run(notes)] == [
+            ["2 captured", "1 refunded", "SEK 7.00 left to refund"],
+            ["not captured"],
+            ["-SEK 3.00 went back with goods"],
+        ]
+        assert faults(await browser.seen()) == CLEAN
 
 
 async def test_light_and_dark_follow_the_system_and_the_host_and_can_be_read(browser: Browser) -> None:
