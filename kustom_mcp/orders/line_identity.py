@@ -73,7 +73,8 @@ def _twins(lines: Mapping[int, Line]) -> dict[int, list[int]]:
     group: list[int] | None
     for number, line in lines.items():
         alike = groups.setdefault((line.get("reference"), *(line.get(name) for name in _TELLING)), [])
-        group = next((group for group in alike if _near(_cost(lines[group[0]]), _cost(line))), None)
+        cost = _cost(line)
+        group = next((group for group in alike if any(_near(_cost(lines[other]), cost) for other in group)), None)
         if group is None:
             group = []
             alike.append(group)

@@ -633,6 +633,9 @@ def test_a_price_that_cannot_be_is_refused(held: Order, number: int, price: int,
     assert sentence in said
 
 
+TO_A_UNIT = ((1, 201), (2, 400), (1, 199))
+
+
 def test_what_belongs_to_the_whole_order_stays_and_is_named_where_goods_change() -> None:
     held = order(LAMP, MUG, CAMPAIGN)
 
@@ -665,6 +668,14 @@ def test_a_discount_that_was_captured_in_shares_is_captured_to_the_end() -> None
 
     assert [line["total_amount"] for line in built.order_lines] == [10000, -250]
     assert (built.order_lines[1]["total_tax_amount"], built.notes) == (-50, [])
+
+
+def test_lines_that_are_alike_by_way_of_another_are_captured_one_by_one_to_the_unit() -> None:
+    lines = [LAMP | {"quantity": count, "unit_price": 199, "total_amount": total} for count, total in TO_A_UNIT]
+    captures: list[dict[str, Any]] = []
+    for number in (2, 1, 3, 2):
+        captures.append({"order_lines": from_lines(order(*lines, captures=captures), [(number, 1)]).order_lines})
+    assert sum(entry["order_lines"][0]["total_amount"] for entry in captures) == 800
 
 
 def test_lines_that_are_alike_are_captured_one_by_one_to_the_unit() -> None:

@@ -50,7 +50,7 @@ HINTS = {
 """Every tool in the order of the list: (read-only, destructive, idempotent)."""
 
 REQUIRED_AND_OPTIONAL = {
-    "kustom_get_order": ("order_id", "include"),
+    "kustom_get_order": ("order_id", "include cursor"),
     "kustom_get_orders": ("order_ids", ""),
     "kustom_find_orders": (
         "",
