@@ -78,12 +78,14 @@ def _fit_entries(view: dict[str, Json], names: Sequence[str], room: int) -> None
 def _with_fewer_lines(entry: dict[str, Json], room: int) -> dict[str, Json] | None:
     """An entry with as many of its lines as fit into so many bytes; None where it does not fit without any."""
     lines: list[Json] = entry["order_lines"]
-    bare = entry | {"order_lines": [], "lines_left_out": entry.get("lines_left_out", 0) + len(lines)}
+    missing: int = entry.get("lines_left_out", 0) + len(lines)
+    none: list[Json] = []
+    bare = entry | {"order_lines": none, "lines_left_out": missing}
     left = room - _size(bare)
     if left < 0:
         return None
     kept = lines[: _fitting(lines, left)]
-    return bare | {"order_lines": kept, "lines_left_out": bare["lines_left_out"] - len(kept)}
+    return bare | {"order_lines": kept, "lines_left_out": missing - len(kept)}
 
 
 def _note(view: dict[str, Json], name: str, count: int) -> None:

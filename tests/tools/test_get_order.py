@@ -187,8 +187,9 @@ async def test_lines_of_a_long_order_come_a_page_at_a_time() -> None:
         assert first["next_step"] == "For more, repeat the same arguments with `cursor` set to `next_cursor`."
         rest = await talk.call("get_order", asked, cursor=first["next_cursor"])
         assert "next_cursor" not in rest
-        for part in (lambda answer: answer["refundable"], lambda answer: answer["third_party"]["order_lines"]):
-            assert [one["line"] for one in part(first) + part(rest)] == list(range(1, 61))
+        refundable: list[Any] = first["refundable"] + rest["refundable"]
+        names: list[Any] = first["third_party"]["order_lines"] + rest["third_party"]["order_lines"]
+        assert [one["line"] for one in refundable] == [one["line"] for one in names] == list(range(1, 61))
         assert (first["third_party"]["lines_left_out"], rest["third_party"]["lines_left_out"]) == (10, 50)
         other = await talk.call("get_order", order_id=order_id, cursor=first["next_cursor"])
         assert (other["error"]["code"], other["error"]["field"]) == ("INVALID_ARGUMENT", "cursor")

@@ -15,7 +15,7 @@ from kustom_mcp.tools.tool import Effect, operation
 
 Parts = Annotated[
     list[Include],
-    Field(max_length=7, description="More: full lines, what is refundable of each, addresses."),
+    Field(max_length=7, description="More: full lines, what is refundable, addresses."),
 ]
 Cursor = Annotated[str, Field(description="next_cursor of the last answer.")]
 
@@ -24,8 +24,8 @@ Cursor = Annotated[str, Field(description="next_cursor of the last answer.")]
 async def get_order(
     call: Call, order_id: OrderId, include: Parts | None = None, cursor: Cursor | None = None
 ) -> Result:
-    """Read one order: state, amounts, goods, and what can be done with it now. Use it first, before any change, and
-    after one whose outcome is not clear. Several: kustom_get_orders; without an id: kustom_find_orders."""
+    """Read one order: state, amounts, goods, and what can be done now. Use it first, before any change, and
+    after one with an unclear outcome. Several: kustom_get_orders; without an id: kustom_find_orders."""
     wanted = frozenset(include or ())
     asked: dict[str, Json] = {"order_id": order_id, "include": sorted(wanted)}
     start = start_of(cursor, asked)
