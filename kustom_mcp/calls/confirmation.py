@@ -10,6 +10,7 @@ nothing at all when the operator wants a person.
 
 from __future__ import annotations
 
+import copy
 import getpass
 import json
 import os
@@ -30,7 +31,7 @@ from pydantic import ValidationError
 from kustom_mcp.api.models import Capture, Order, Refund
 from kustom_mcp.api.reconcile import Landed
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.policy import Policy
+from kustom_mcp.calls.policy import Policy, Principal
 from kustom_mcp.calls.token import NO_TRACE, Figures, Purpose, TokenClaims, TokenError, TokenSealer, derive, digest
 from kustom_mcp.money import plain, show
 from kustom_mcp.orders.entries import EntryKind, id_of, sent_by, time_of
@@ -239,6 +240,13 @@ def operating_user() -> str:
         return str(os.getuid()) if hasattr(os, "getuid") else "local"
 
 
+def key_ring(app: App) -> list[bytes]:
+    """The secrets that seal and sign, newest first: those of KUSTOM_KEYS, or the one of the store."""
+    if app.settings.keys:
+        return [key.get_secret_value().encode() for key in app.settings.keys]
+    return [SANDBOX_SECRET if app.settings.sandboxed else app.secret()]
+
+
 @dataclass(frozen=True)
 class KeptCall:
     """The call of a write in doubt, from its record: its arguments, and the body that was sent."""
@@ -268,13 +276,16 @@ class Gate:
         self.policy = policy
         self.mode: Mode = settings.confirm
         self.ttl = settings.confirm_ttl
-        if settings.keys:
-            self.secrets = [key.get_secret_value().encode() for key in settings.keys]
-        elif settings.sandboxed:
-            self.secrets = [SANDBOX_SECRET]
-        else:
-            self.secrets = [app.secret()]
+        self.secrets = key_ring(app)
         self._sealer = TokenSealer(self.secrets, bound_to=app.account.name)
+
+    def for_caller(self, principal: Principal) -> Gate:
+        """The gate as it is for this caller: a customer answers forms, and never gets a code or a card."""
+        if principal.source != "customer" or self.mode in ("form", "flag"):
+            return self
+        gate = copy.copy(self)
+        gate.mode = "form"
+        return gate
 
     @staticmethod
     def salt() -> bytes:

@@ -198,7 +198,9 @@ class Policy:
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
                 closing="",
-                next_step=f"Tell the person that the operator of this server decides this with {how}.",
+                next_step="Tell the customer that a person of the shop will do it, and hand over to one."
+                if self.for_customer
+                else f"Tell the person that the operator of this server decides this with {how}.",
                 setting=setting,
             )
 
@@ -244,9 +246,26 @@ class Policy:
                 setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
             )
 
+    @property
+    def for_customer(self) -> bool:
+        """Whether the caller is a customer of the shop, who hears no name of its people."""
+        return self._principal.source == "customer"
+
+    def no_form_for_customer(self) -> ToolError | None:
+        """The error where a customer must approve a write and the host cannot show a form; None for the shop's people:
+        no other means is open to a customer."""
+        if not self.for_customer:
+            return None
+        return ToolError(
+            Code.HUMAN_APPROVAL_UNAVAILABLE,
+            "The customer must approve this in a form, and this host cannot show one.",
+            next_step="Tell the customer that a person of the shop will do it, and hand over to one.",
+            setting=TOKEN,
+        )
+
     def require_staff(self) -> None:
         """Refuse what names the people of the shop to a customer. ToolError NOT_PERMITTED."""
-        if self._principal.source == "customer":
+        if self.for_customer:
             raise ToolError(
                 Code.NOT_PERMITTED,
                 "The journal is for the people of the shop, and this is a customer's token.",

@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Self, TypeVar
 
 import anyio
@@ -43,7 +44,7 @@ class ReadCall:
     """A call that reads. `before`: the order as it was read last, before anything was written."""
 
     def __init__(self, gate: Gate, principal: Principal) -> None:
-        self.gate = gate
+        self.gate = gate.for_caller(principal)
         self.app = gate.app
         self.policy = gate.policy.for_caller(principal)
         self._caller = principal.identity
@@ -144,12 +145,14 @@ class ReadCall:
             state = _CLOSED_AS.get(str(intent.outcome))
             if state is not None and now - (intent.closed or 0.0) < REMEMBERED:
                 entry = {"entry_id": intent.entry} if intent.entry else {}
-                rows.append(row_of(intent) | {"state": state} | entry)
+                rows.append(row_of(self.as_told(intent)) | {"state": state} | entry)
         for intent in [intent for intent in self.intents if intent.unresolved]:
             state, repeat, confirm = await self.way_out(intent, order)
             found = {"repeat": repeat, "confirm": confirm}
             rows.append(
-                row_of(intent) | {"state": state.value} | {name: value for name, value in found.items() if value}
+                row_of(self.as_told(intent))
+                | {"state": state.value}
+                | {name: value for name, value in found.items() if value}
             )
         return rows
 
@@ -301,6 +304,12 @@ class ReadCall:
                 next_step=f"Ask the person for the amount in {clean(order.currency, 10)}.",
             )
 
+    def as_told(self, intent: Intent) -> Intent:
+        """A write as this caller is told of it: a customer hears no name of the shop's people."""
+        if not self.policy.for_customer:
+            return intent
+        return replace(intent, content={**intent.content, "caller": "the shop or the customer"})
+
     def facts(self, order: Order) -> dict[str, Json]:
         """The `order` part of a result."""
         return order_facts.facts(
@@ -309,7 +318,7 @@ class ReadCall:
             now=self.app.now(),
             offered=self.policy.offered,
             permitted=self.policy.why_not,
-            unresolved=[row_of(intent) for intent in self.doubts],
+            unresolved=[row_of(self.as_told(intent)) for intent in self.doubts],
         )
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:

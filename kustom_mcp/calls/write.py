@@ -227,7 +227,7 @@ class Call(ReadCall):
     async def _preview(self, attempt: Attempt, order: Order, proposal: Proposal) -> Approved:
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context) and not attempt.unanswered
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
-            raise nobody_to_ask(self.gate.mode)
+            raise self.policy.no_form_for_customer() or nobody_to_ask(self.gate.mode)
         proposal = replace(proposal, warnings=few(await self._warnings(order, proposal)))
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
@@ -266,12 +266,12 @@ class Call(ReadCall):
         now, tool = self.app.wall(), self._request.tool
         own = self._current()[0].claims
         found = [
-            unresolved(in_words(intent, order.currency))
+            unresolved(in_words(self.as_told(intent), order.currency))
             for intent in self.doubts
             if own is None or str(own.key) != intent.key
         ]
         given_up_here = [
-            given_up(in_words(intent, order.currency), str(intent.outcome))
+            given_up(in_words(self.as_told(intent), order.currency), str(intent.outcome))
             for intent in self.intents
             if intent.outcome in GIVEN_UP and intent.tool == tool and now - (intent.closed or 0.0) < REMEMBERED
         ]
@@ -635,7 +635,7 @@ class Call(ReadCall):
     ) -> NoReturn:
         raise Answer(
             write_in_doubt(
-                in_words(intent, order.currency),
+                in_words(self.as_told(intent), order.currency),
                 same=same,
                 uncertain=state is State.UNCERTAIN,
                 repeat=repeat,
@@ -669,7 +669,7 @@ class Call(ReadCall):
             yes = await ask(self.context, proposal, self.gate.ttl)
         except CannotAsk:
             if self.gate.mode == "form":
-                raise nobody_to_ask("form") from None
+                raise self.policy.no_form_for_customer() or nobody_to_ask("form") from None
             attempt.unanswered = True
             self._end_with_preview(proposal, None)
         waited = self.app.clock() - asked_at

@@ -135,8 +135,9 @@ class Handlers:
             if tool is None or not tool.effect.gated:
                 message = "There is nothing to approve for this tool."
                 raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
-            if not shows_cards(ctx):
-                raise nobody_to_ask("card")
+            principal = self._principal(ctx)
+            if not shows_cards(ctx) or principal.source == "customer":
+                raise self.policy.for_caller(principal).no_form_for_customer() or nobody_to_ask("card")
         except ToolError as error:
             return error.result()
         return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)

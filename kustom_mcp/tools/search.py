@@ -29,6 +29,7 @@ from kustom_mcp.schema.cursor import place_of as read_cursor
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 if TYPE_CHECKING:
+    from kustom_mcp.app.app import App
     from kustom_mcp.book.search import Coverage
 
 AT_MOST = 100
@@ -64,6 +65,28 @@ class SearchResult(NamedTuple):
     def alike(self, entry: BookEntry) -> bool:
         """Return whether the reference of an entry only resembles the one in the search."""
         return entry.order_id not in self.exact
+
+
+async def learn(app: App, seconds: float) -> None:
+    """Read the orders that the embedded sandbox has announced, within so many seconds. An announcement stays until its
+    order has been read and written. BookUnavailable."""
+    end, waiting = app.clock() + seconds, app.book.announced()
+    while waiting and app.clock() < end:
+        some, waiting, heard = waiting[:_BATCH], waiting[_BATCH:], list[str]()
+        for order_id in some:
+            asked = app.wall()
+            try:
+                order = await app.client.read(GET_ORDER, deadline=app.clock() + seconds, order_id=order_id)
+                app.book.note(order, completeness.WEBHOOK, read_at=asked)
+            except NotFound:
+                pass
+            except OmsError:
+                continue
+            heard.append(order_id)
+            if app.clock() >= end:
+                break
+        await app.book.ask(lambda tx, account: None)  # what is noted is written
+        app.book.heard(heard)
 
 
 @dataclass(frozen=True)
@@ -111,33 +134,11 @@ class BookSearch:
             )
 
         try:
-            await self._learn()
+            await learn(self.call.app, self.call.time_left / 2)
             await self._refresh(await book.ask(stale))
             return await book.ask(all_of_it)
         except BookUnavailable as error:
             raise _unusable(book.place, error) from None
-
-    async def _learn(self) -> None:
-        """Read the orders that the embedded sandbox has announced, within half of the time. An announcement stays until
-        its order has been read and written. BookUnavailable."""
-        app, half = self.call.app, self.call.time_left / 2
-        waiting = app.book.announced()
-        while waiting and self.call.time_left > half:
-            some, waiting, heard = waiting[:_BATCH], waiting[_BATCH:], list[str]()
-            for order_id in some:
-                asked = app.wall()
-                try:
-                    order = await app.client.read(GET_ORDER, deadline=app.clock() + half, order_id=order_id)
-                    app.book.note(order, completeness.WEBHOOK, read_at=asked)
-                except NotFound:
-                    pass
-                except OmsError:
-                    continue
-                heard.append(order_id)
-                if self.call.time_left <= half:
-                    break
-            await app.book.ask(lambda tx, account: None)  # what is noted is written
-            app.book.heard(heard)
 
     async def _refresh(self, order_ids: list[str]) -> None:
         done, failed, stopped = 0, 0, False

@@ -53,6 +53,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "until FLOAT NOT NULL, PRIMARY KEY (account, order_id))",
         "CREATE TABLE {}secrets (name VARCHAR NOT NULL PRIMARY KEY, value VARCHAR NOT NULL)",
     ),
+    (  # 7: wrong answers to the question whose order it is
+        "CREATE TABLE {}tries (id VARCHAR NOT NULL, subject VARCHAR NOT NULL, at FLOAT NOT NULL)",
+        "CREATE INDEX tries_by_subject ON {}tries (subject, at)",
+    ),
 )
 LATEST = len(STEPS)
 

@@ -50,6 +50,15 @@ LEASES = Table(
     Column("until", Float, nullable=False),
 )
 
+TRIES = Table(
+    "tries",
+    TABLES,
+    Column("id", String, nullable=False),  # of one try, which may count for several subjects
+    Column("subject", String, nullable=False),
+    Column("at", Float, nullable=False),
+)
+Index("tries_by_subject", TRIES.c.subject, TRIES.c.at)
+
 SECRETS = Table("secrets", TABLES, Column("name", String, primary_key=True), Column("value", String, nullable=False))
 
 FORMER_INTENTS = Table(

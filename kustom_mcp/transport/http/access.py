@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kustom_mcp.settings import validators
 from kustom_mcp.settings.people import PeopleFile
 from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.transport.http.customer_tokens import PREFIX, CustomerTokens
 from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.oauth.issuer import Issuer
 from kustom_mcp.transport.oauth.jwks import KeySet
@@ -32,9 +33,16 @@ class Callers:
         self.together = people is None and not self.issued
         """Whether all callers have one token, and so no pace of their own."""
         self._rest = rest
+        self._customers: CustomerTokens | None = None
+
+    def admit_customers(self, tokens: CustomerTokens) -> None:
+        """Take customer tokens, too: they are signed with the key ring, which is known once there is a store."""
+        self._customers = tokens
 
     async def grant(self, token: str) -> Grant:
         """The rights of a bearer value. TokenRefused, KeysUnavailable."""
+        if self._customers is not None and token.startswith(PREFIX):
+            return self._customers.grant(token)
         found = self.people.grant(token) if self.people else None
         if found is not None:
             return found

@@ -34,11 +34,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
-from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.calls.confirmation import key_ring, operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server, lookout_of
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
+from kustom_mcp.transport.http.customer_tokens import CustomerTokens
+from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint
+from kustom_mcp.transport.http.customers import PATH as CUSTOMERS
 from kustom_mcp.transport.http.request_guard import RequestGuard
 from kustom_mcp.transport.oauth.metadata import metadata_routes
 from kustom_mcp.transport.oauth.middleware import BearerAuth
@@ -114,6 +117,13 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
+    customers: list[Route] = []
+    if access is not None and access.people is not None:
+        ring = key_ring(app)
+        tokens = CustomerTokens(ring, app.account.name, access.people, lambda: app.wall())
+        access.admit_customers(tokens)
+        asking = CustomerEndpoint(app, access.people, tokens, ring[0])
+        customers = [Route(CUSTOMERS, RequestGuard(asking, hosts=hosts, origins=origins, body_bytes=BODY_BYTES))]
     lookout = lookout_of(app)
     queue = EventQueue(app, lookout.name) if settings.hooks_path else None
 
@@ -140,6 +150,7 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
     mcp_endpoint = guarded(endpoint)
     routes = [
         *(Route(path, mcp_endpoint) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
+        *customers,
         *metadata_routes(settings, access, middleware=[Middleware(RequestGuard, hosts=hosts, origins=origins)]),
         *webhook_routes(app, queue, hosts=hosts, origins=origins),
         Route("/healthz", alive),

@@ -36,6 +36,13 @@ _BEARER = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
+def bearer(scope: Scope) -> str | None:
+    """The bearer token of a request that has exactly one Authorization header, with exactly that in it."""
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+    token = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+    return token[1] if token else None
+
+
 class BearerAuth:
     """ASGI middleware. `writing`: the names of the tools that need `orders:write`; `audience` as configured."""
 
@@ -59,12 +66,12 @@ class BearerAuth:
         sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
         if not any(value[:6].lower() == "bearer" for value in sent):
             return self._refusal(scope, 401, "A bearer token is needed in the Authorization header."), receive
-        token = _BEARER.fullmatch(sent[0]) if len(sent) == 1 else None
+        token = bearer(scope)
         if token is None:
             said = "One Authorization header with one bearer token is needed."
             return self._refusal(scope, 401, said, "invalid_token"), receive
         try:
-            grant = await self._access.grant(token[1])
+            grant = await self._access.grant(token)
         except TokenRefused as refused:
             log.info("A request was refused: %s", refused)
             return self._refusal(scope, 401, str(refused), "invalid_token"), receive

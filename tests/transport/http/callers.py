@@ -12,6 +12,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
@@ -48,14 +49,15 @@ class Callers:
             self._http = http
             yield http
 
-    async def ask(self, who: str, method: str, params: Any, *, forms: bool = True) -> Any:
-        """The answer to a request of this caller, whose host has forms or has not."""
+    async def ask(self, who: str, method: str, params: Any, *, forms: bool = True, cards: bool = False) -> Any:
+        """The answer to a request of this caller, whose host has forms or has not, or cards."""
         headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28", "who": who}
         headers |= {"mcp-method": method, "mcp-name": params.get("name") or params.get("uri") or ""}
         body = request(1, method, params, "2026-07-28")
-        if not forms:
+        if not forms or cards:
+            can = {"extensions": {EXTENSION: {"mimeTypes": [PAGE_TYPE]}}} if cards else {}
             meta = body["params"]["_meta"]
-            body["params"]["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": {}}
+            body["params"]["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": can}
         answer = await self._http.post("http://test/mcp", headers=headers, json=body)
         return answer.json()
 

@@ -26,9 +26,10 @@ from tests.support.unhurried import PATIENCE
 
 @dataclass
 class Served:
-    """A running server: its URL, and who called it."""
+    """A running server: its URL, what it runs, and who called it."""
 
     url: str
+    app: App
     callers: list[Principal] = field(default_factory=list[Principal])
     headers: list[list[bytes]] = field(default_factory=list[list[bytes]])
 
@@ -65,9 +66,9 @@ async def serving(
 ) -> AsyncGenerator[Served]:
     """A server with these settings on a bound socket. `issuer` replaces the way to one."""
     read = load(environ).settings
-    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp")
+    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", App.of(read))
     async with access_for(read, transport=issuer) as access:
-        web = web_app(App.of(read), listening.getsockname()[1], access)
+        web = web_app(served.app, listening.getsockname()[1], access)
         running = uvicorn.Server(uvicorn.Config(served.noting(web), log_config=None, ws="none"))
         with anyio.fail_after(PATIENCE):
             task = asyncio.create_task(running.serve(sockets=[listening]))
