@@ -242,7 +242,7 @@ def test_a_search_equals_the_filter_over_the_orders_themselves(**story: Any) -> 
 
 @pytest.fixture
 def shared(shared_database: str) -> Any:
-    store = Store.postgres(SecretStr(shared_database))
+    store = Store.postgres(SecretStr(shared_database), patience=PATIENCE)
     yield PostgresBook(store)
     store.close()
 

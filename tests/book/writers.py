@@ -35,8 +35,8 @@ def started(place: str, first: int) -> subprocess.Popen[bytes]:
 
 
 def write_many(place: str, first: int) -> None:
-    store = Store.postgres(SecretStr(place)) if place.startswith("postgresql:") else None
-    database: BookDatabase = PostgresBook(store) if store else SqliteBook(Path(place))
+    store = Store.postgres(SecretStr(place), patience=PATIENCE) if place.startswith("postgresql:") else None
+    database: BookDatabase = PostgresBook(store) if store else SqliteBook(Path(place), patience=PATIENCE)
     for number in range(first, first + EACH):
         entry = entry_of(order(number), "call", 1e9)
         assert entry is not None

@@ -62,7 +62,7 @@ async def server(
     app = App.of(load(settings_for(upstream, state, means)).settings, clock=clock)
     if state is None:
         app.audit = AuditLog(None)
-        app.use(Store.file(None, patience=PATIENCE))
+    app.use(Store.file(state and state / "store.sqlite3", patience=PATIENCE))
     if now is not None:
         app.sleep = now.sleep
     app.client = KustomClient(

@@ -38,6 +38,7 @@ from tests.calls.gated_operations import DUE_DATE, REFUND
 from tests.calls.quick import quickly
 from tests.support import before, postgres
 from tests.support.conversation import Talk, conversation, demo
+from tests.support.unhurried import PATIENCE
 
 OWN = "https://api.playground.kustom.co"
 KEY = "kco_test_api_sandbox"
@@ -402,7 +403,7 @@ def _two_books(tx: BookTransaction, new: str) -> None:
 async def test_the_books_of_one_merchant_are_put_together(
     shared: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database"))) if shared else None
+    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")), patience=PATIENCE) if shared else None
     database: BookDatabase = PostgresBook(store) if store else SqliteBook(tmp_path / "book" / "book.sqlite3")
     account = account_of(settings(username="pk777-z", api_key="kco_live_x"))
     database.write(lambda tx: _two_books(tx, account.name))
@@ -470,7 +471,7 @@ async def test_a_single_book_is_renamed_as_it_stands(tmp_path: Path) -> None:
 
 def test_ceilings_of_a_shared_store_are_taken_over_by_servers_that_start_together(shared_database: str) -> None:
     account = account_of(settings(username="pk777-z", api_key="kco_live_x"))
-    first = Store.postgres(SecretStr(shared_database))
+    first = Store.postgres(SecretStr(shared_database), patience=PATIENCE)
     first.writable()
     rows = [("a", "production/PK777_x", 300), ("b", "production/PK777_y", 400), ("c", "production/PK778_x", 900)]
     rows += [("d", account.name, 100), ("e", "playground/PK777_x", 900), ("f", "production/", 900)]
@@ -481,7 +482,7 @@ def test_ceilings_of_a_shared_store_are_taken_over_by_servers_that_start_togethe
         )
 
     def counted(_: int) -> int:
-        store = Store.postgres(SecretStr(shared_database), patience=30)
+        store = Store.postgres(SecretStr(shared_database), patience=PATIENCE)
         with pytest.raises(LimitReached) as full:
             SpendingLimits(store, account=account).look(Reservation("x", account.name, "refund", "SEK", 201, 1000), NOW)
         store.close()

@@ -51,7 +51,7 @@ def limits(request: pytest.FixtureRequest) -> Generator[SpendingLimits]:
         yield limits
         limits.store.close()
         return
-    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")))
+    store = Store.postgres(SecretStr(request.getfixturevalue("shared_database")), patience=PATIENCE)
     yield SpendingLimits(store)
     store.close()
 
@@ -69,7 +69,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, event
 from kustom_mcp.state.spending_limits import LimitReached, Reservation, SpendingLimits
 from kustom_mcp.state.database import Store
-def counts(place, patience=60):
+def counts(place, patience=120):
     if place.startswith("postgresql://"):
         return SpendingLimits(Store.postgres(SecretStr(place), patience=patience))
     return SpendingLimits(Store.file(Path(place) / "store.sqlite3", patience=patience))
@@ -79,8 +79,8 @@ def counts(place, patience=60):
 @contextmanager
 def counts(place: str) -> Generator[SpendingLimits]:
     """The counts that processes keep together, in this one."""
-    shared = Store.postgres(SecretStr(place), patience=60) if place.startswith("postgresql://") else None
-    limits = SpendingLimits(shared or Store.file(Path(place) / "store.sqlite3", patience=60))
+    shared = Store.postgres(SecretStr(place), patience=PATIENCE) if place.startswith("postgresql://") else None
+    limits = SpendingLimits(shared or Store.file(Path(place) / "store.sqlite3", patience=PATIENCE))
     yield limits
     limits.store.close()
 
