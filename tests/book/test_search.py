@@ -23,6 +23,7 @@ from kustom_mcp.book.writing import account_number, forget, put
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import stamp
 from kustom_mcp.state.database import Store
+from tests.support.unhurried import PATIENCE
 
 AMOUNTS = (
     *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),

@@ -17,6 +17,7 @@ from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.state.account import account_of
 from kustom_mcp.state.database import Store
+from tests.support.unhurried import PATIENCE
 
 EACH = 50
 SANDBOX = account_of(Settings()).name
