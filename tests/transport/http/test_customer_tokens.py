@@ -9,8 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2 as httpx
 import jwt
 import pytest
+from mcp import MCPError
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import ElicitRequestParams, ElicitResult
 
 from kustom_mcp.calls.token import derive
 from kustom_mcp.settings.people import PeopleFile
@@ -26,6 +31,7 @@ from tests.transport.http.test_people import second, write
 BLANKETS = demo("authorized-sek")
 TOWEL = demo("captured-sek")
 TESTA = "testa.testsson@example.com"
+REFUND = {"order_id": TOWEL, "refunded_amount": 100}
 MISSING = "00000000-0000-4000-8000-000000000000"
 
 
@@ -224,6 +230,45 @@ def test_a_token_ends_with_its_time_its_person_its_key_and_the_token_that_asked_
     assert signing(file).grant(other).principal.writes is False
     with pytest.raises(TokenRefused, match="ask for a new one"):
         signing(file).grant(token)
+
+
+async def test_a_person_who_is_removed_while_the_customer_reads_a_form_sends_nothing(tmp_path: Path) -> None:
+    file = people_file(tmp_path, full='may = ["write", "customers"]')
+    async with chatbot(file) as bot:
+        token = (await bot.prove("full-token", order_id=TOWEL, email=TESTA)).json()["access_token"]
+        asked = list[str]()
+
+        async def ask(context: object, params: ElicitRequestParams) -> ElicitResult:
+            asked.append(params.message)
+            people_file(tmp_path)
+            return ElicitResult(action="accept", content={"approve": True})
+
+        headers = {"authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False, verify=False) as http:
+            way = streamable_http_client(bot.served.url, http_client=http)
+            told = ""
+            async with Client(way, elicitation_callback=ask) as client:
+                try:
+                    told = str(await client.call_tool("kustom_refund_order", REFUND))
+                except MCPError as error:
+                    told = str(error)
+        writes = [seen.method for seen in bot.simulator.requests if seen.method != "GET"]
+    assert len(asked) == 1
+    assert "error response" in told, "the answer is refused at the door"
+    assert writes == []
+
+
+async def test_replicas_that_share_a_store_take_each_others_tokens_and_count_together(tmp_path: Path) -> None:
+    file, state = people_file(tmp_path), str(tmp_path / "state")
+    async with chatbot(file, KUSTOM_STATE_DIR=state) as one, chatbot(file, KUSTOM_STATE_DIR=state) as two:
+        got = (await one.prove("bot-token", order_id=TOWEL, email=TESTA)).json()["access_token"]
+        read = await two.use(got, "get_order", order_id=TOWEL)
+        guesses = [
+            await (one, two)[number % 2].prove("bot-token", order_id=TOWEL, email="x@y.z") for number in range(5)
+        ]
+        late = [await each.prove("bot-second", order_id=TOWEL, email=TESTA) for each in (one, two)]
+    assert read["outcome"] == "ok"
+    assert [answer.status_code for answer in (*guesses, *late)] == [404] * 7
 
 
 async def test_of_a_reference_of_many_orders_the_newest_are_looked_at(tmp_path: Path) -> None:
