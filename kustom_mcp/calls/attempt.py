@@ -177,6 +177,11 @@ class Attempt:
         resolved = left is not None and self._journal.has_outcome(left[0].key)
         return None if resolved else left
 
+    @property
+    def carried_out(self) -> bool:
+        """Whether the approval that the call brought was carried out, by the records alone."""
+        return self.pinned and self.claims is not None and self._journal.carried_out(self.claims.key) is not None
+
     def is_in_doubt(self, claims: TokenClaims | None) -> bool:
         """Return whether these claims belong to a write that was sent before and has no outcome."""
         return claims is not None and self._doubt is not None and self._doubt[0].key == claims.key

@@ -211,6 +211,15 @@ def already_applied(
     return Result("already_applied", f"{summary} Nothing was sent by this call.", order, next_step=next_step)
 
 
+def carried_out_before() -> Result:
+    """The answer to an approval that was carried out, when the order cannot be read now."""
+    return Result(
+        "already_applied",
+        "This approval was carried out already. Nothing was sent by this call. The order could not be read just now.",
+        next_step="Read the order in a moment to see it as it is now.",
+    )
+
+
 def entry_there(kind: str, amount: str, id: str | None, at: str | None) -> tuple[str, str]:
     """The summary and the next step where the capture or refund is on the order already. `amount` in words."""
     which = " ".join([*([clean(id, 64)] if id else []), *([f"of {clean(at, 40)}"] if at else [])])

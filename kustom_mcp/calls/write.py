@@ -58,6 +58,7 @@ from kustom_mcp.calls.messages import (
     SHOWING_SECONDS,
     Doubt,
     already_applied,
+    carried_out_before,
     declined,
     few,
     given_up,
@@ -95,6 +96,8 @@ LEASE_PAUSE = 0.1
 LEASE_MARGIN = 5.0
 FIRST_PAUSE = 0.25
 """Seconds before an order that does not show a 2xx is read again; each further pause is twice as long."""
+_NOT_READ = frozenset({Code.BUSY, Code.RATE_LIMITED, Code.UPSTREAM_UNAVAILABLE, Code.UPSTREAM_PROTOCOL})
+"""Failures after which the order is not known, but what the records say of the approval is."""
 CREATED = 201
 """The one status that speaks by the entry that it names."""
 
@@ -530,7 +533,8 @@ class Call(ReadCall):
                     await self.load(order_id)
             left = attempt.in_doubt(by_code_only=hidden)
         if left is None:
-            return failure.result()
+            unread = failure.code in _NOT_READ and attempt.carried_out and not hidden
+            return carried_out_before() if unread else failure.result()
         claims, attempt.head = left
         self._journal.note("outcome", outcome="unknown", key=str(claims.key), cause=failure.code.value)
         barred = failure.code is Code.NOT_PERMITTED or self.gate.expired(claims) is not None

@@ -352,6 +352,6 @@ async def test_the_record_says_that_it_was_the_card() -> None:
         ("preview", "card"),
         ("preview", "card"),
         ("declined", "card"),
-        ("intent", "approved by card"),
+        ("intent", "card"),
         ("outcome", None),
     ]

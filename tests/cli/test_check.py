@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kustom_mcp.tools.catalog import CATALOG
 from tests.cli.conftest import Command
 from tests.transport.kustom import API_KEY, MERCHANT, Kustom
 
@@ -71,7 +72,7 @@ def test_a_value_that_the_host_did_not_fill_in_is_said_to_be_unset(command: Comm
 
 def test_what_is_switched_off_is_named_with_the_setting(command: Command, kustom: Kustom) -> None:
     ran = command("check", **kustom.settings, KUSTOM_WRITES="deny", KUSTOM_TOOLS="orders,captures")
-    assert "Tools: 6 of 23 are on" in ran.out
+    assert f"Tools: 7 of {len(CATALOG)} are on" in ran.out
     assert "KUSTOM_WRITES=allow opens it" in ran.out
     assert "refunds" in ran.out
     assert "kustom_refund_order" in ran.out

@@ -121,7 +121,8 @@ def test_an_older_schema_is_brought_up_to_date(shared_database: str) -> None:
         store.writable()
     postgres.query(
         shared_database,
-        f"DROP TABLE kustom_mcp.pauses, kustom_mcp.leases, kustom_mcp.secrets, kustom_mcp.intents, {BOOK}; "
+        f"DROP TABLE kustom_mcp.tries, kustom_mcp.pauses, kustom_mcp.leases, kustom_mcp.secrets, {BOOK}; "
+        "DROP TABLE kustom_mcp.intents; "
         "ALTER TABLE kustom_mcp.former_intents RENAME TO intents; "
         "ALTER TABLE kustom_mcp.former_applied RENAME TO applied; "
         "CREATE INDEX intents_by_digest ON kustom_mcp.intents (digest); "

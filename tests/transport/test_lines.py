@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kustom_mcp.tools.catalog import CATALOG
 from tests.transport.kustom import Kustom, demo
 from tests.transport.pipe import ERAS, HANDSHAKE, Era, Json, call, lines, request, spawned
 
@@ -108,5 +109,5 @@ async def test_the_list_of_tools_is_the_same_bytes_from_run_to_run(kustom: Kusto
     assert listed[1] == listed[2]
     handshake, stateless = (json.loads(result) for result in listed[:2])
     assert handshake["tools"] == stateless["tools"]
-    assert len(stateless["tools"]) == 23
+    assert len(stateless["tools"]) == len(CATALOG)
     assert (stateless["ttlMs"], stateless["cacheScope"]) == (3_600_000, "public")
