@@ -66,7 +66,7 @@ def orders_in(answer: Json, about: str) -> list[Order]:
     for raw in texts(answer):
         text = out_of_tags(_INVISIBLE.sub("", raw))
         tool = _TOOL.search(text)
-        if tool is None or tool[0] == text or tool[0].startswith("kustom_get"):  # a bare name is one of what `can` lists
+        if tool is None or tool[0] == text or tool[0].startswith("kustom_get"):  # `can` lists bare names
             continue
         confirms = _CONFIRM.findall(text) or ["yes"]
         ids, amounts = _ORDER.findall(text) or [about], _AMOUNT.findall(text) or ["100"]
