@@ -34,7 +34,7 @@ PATTERNS: Final = {
     "order_id": re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII),
     "capture_id": re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII),
     "refund_id": re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII),
-    "payment_reference": re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII),
+    "payment_reference": re.compile(r"(?!summary$)[0-9A-Za-z_-]{1,64}", re.ASCII),  # /payouts/summary is no payout
     "currency_code": re.compile(r"[A-Z]{3}", re.ASCII),
     "start_date": _TIME,
     "end_date": _TIME,

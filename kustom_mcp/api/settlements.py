@@ -57,6 +57,34 @@ class Payout(ApiModel):
         return (self.currency_code or "").upper()
 
 
+class PayoutSummary(ApiModel):
+    """The sums of all payouts of a period in one currency, minor units (A)."""
+
+    summary_settlement_currency: str | None = None
+    summary_total_sale_amount: Total = 0
+    summary_total_return_amount: Total = 0
+    summary_total_reversal_amount: Total = 0
+    summary_total_fee_amount: Total = 0
+    summary_total_fee_correction_amount: Total = 0
+    summary_total_tax_amount: Total = 0
+    summary_total_commission_amount: Total = 0
+    summary_total_holdback_amount: Total = 0
+    summary_total_release_amount: Total = 0
+    summary_total_repay_amount: Total = 0
+    summary_total_settlement_amount: Amount | None = None
+
+    @property
+    def payout(self) -> Payout:
+        """The same sums as those of a payout without a reference."""
+        found: dict[str, int | None] = {
+            name.removeprefix("summary_total_"): value
+            for name, value in self.model_dump().items()
+            if name.startswith("summary_total_")
+        }
+        totals = PayoutTotals.model_validate(found)
+        return Payout(payment_reference="", currency_code=self.summary_settlement_currency, totals=totals)
+
+
 class Transaction(ApiModel):
     """One sale, return, fee or other entry of an order (KL). `payment_reference` is missing before it is paid out."""
 
@@ -136,6 +164,13 @@ LIST_PAYOUTS: Final = Read(
     prefix=SETTLEMENTS,
     query=("start_date", "end_date", "currency_code", "size", "offset"),
 )  # K
+SUM_PAYOUTS: Final = Read(
+    "getPayoutSummary",
+    "/payouts/summary",
+    list[PayoutSummary],
+    prefix=SETTLEMENTS,
+    query=("start_date", "end_date", "currency_code"),
+)  # A
 GET_PAYOUT: Final = Read("getPayout", "/payouts/{payment_reference}", Payout, prefix=SETTLEMENTS)  # K
 LIST_TRANSACTIONS: Final = Read(
     "getTransactions",

@@ -2,10 +2,10 @@
 
 The published description of the API does not say which amounts are negative, nor what each type does to a payout. So
 the signs here are assumed, after Klarna's published calculation of a payout: a sale, a refunded fee, a credit, a
-release and Klarna's protection against a reversal add; a return, a fee, tax, a reversal, a charge and a holdback take
-away, whichever sign they are sent with. `vat_amount` comes on top of a fee. Where that does not decide - a correction
-goes either way, a commission is paid by one side or the other, a type is unknown, signs contradict one another - the
-figures are shown and no net is claimed.
+release and Klarna's protection against a reversal add; a return, a fee, tax, a reversal (an open dispute), a charge and
+a holdback take away, whichever sign they are sent with. `vat_amount` comes on top of a fee. Where that does not decide
+- a correction goes either way, a commission is paid by one side or the other, a type is unknown, signs contradict one
+another - the figures are shown and no net is claimed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from kustom_mcp.api.endpoint import PATTERNS
-from kustom_mcp.api.settlements import Payout, Transaction
+from kustom_mcp.api.settlements import Payout, PayoutSummary, PayoutTotals, Transaction
 from kustom_mcp.money import show
 from kustom_mcp.orders.third_party import REFERENCE_BYTES, fitting
 from kustom_mcp.schema.result import Json
@@ -26,6 +26,23 @@ TAKES = frozenset({"RETURN", "FEE", "TAX", "REVERSAL", "CHARGE", "HOLDBACK"})
 FEES = frozenset({"FEE", "TAX", "FEE_REFUND"})
 NET = "NET"
 """The `merchant_settlement_type` of a payout from which fees have been taken off."""
+
+_SUMS = {"SALE": "sales", "RETURN": "returns", "REVERSAL": "reversals"}
+_TAKEN = {"returns": "returns", "reversals": "disputes", "fees": "fees"}
+"""What makes a payout smaller than its sales, by field, in words."""
+_WHERE_ANY = frozenset({"reversals", "vat_on_fees", "other"})
+_OTHERS = {
+    "commission_amount": ("of commission", -1),
+    "charge_amount": ("of charges", -1),
+    "holdback_amount": ("held back", -1),
+    "repay_amount": ("repaid of an earlier debt", -1),
+    "credit_amount": ("of credits", 1),
+    "release_amount": ("released from what was held back", 1),
+    "deposit_amount": ("left as a debt", 1),
+}
+"""The other totals of a payout, in words, and what each does to what is paid (assumed, after Klarna)."""
+MOST_EXPLAINED = 3
+"""Currencies whose sums are explained in words; more are in `totals`."""
 
 _ROW = ("type", "detailed_type", "amount", "vat_amount", "currency_code", "order_id", "capture_id", "refund_id")
 _PAID = ("payment_reference", "capture_date")
@@ -49,7 +66,7 @@ def doubtful(transactions: Iterable[Transaction]) -> frozenset[str]:
 
 
 def sums(transactions: Iterable[Transaction], doubts: frozenset[str]) -> dict[str, Json]:
-    """Sales, returns and fees of one currency, minor units, and the net where it can be known."""
+    """Sales, returns, disputes and fees of one currency, minor units, and the net where it can be known."""
     found = list(transactions)
     view: dict[str, Json] = {"transactions": len(found), "sales": 0, "returns": 0, "fees": 0}
     other = 0
@@ -57,14 +74,15 @@ def sums(transactions: Iterable[Transaction], doubts: frozenset[str]) -> dict[st
         size = abs(entry.amount) + (abs(entry.vat_amount or 0) if entry.type in FEES else 0)
         if entry.type in FEES:
             view["fees"] += -size if entry.type == "FEE_REFUND" else size
-        elif entry.type in ("SALE", "RETURN"):
-            view["sales" if entry.type == "SALE" else "returns"] += size
+        elif entry.type in _SUMS and entry.type not in doubts:
+            name = _SUMS[entry.type]
+            view[name] = view.get(name, 0) + size
         else:
             other += entry.amount if entry.type in doubts else size if entry.type in ADDS else -size
     if other or any(entry.type in doubts for entry in found):
         view["other"] = other
     if not any(entry.type in doubts for entry in found):
-        view["net"] = view["sales"] - view["returns"] - view["fees"] + other
+        view["net"] = view["sales"] - sum(view.get(name, 0) for name in _TAKEN) + other
     return view
 
 
@@ -94,17 +112,22 @@ def order_payouts(transactions: Sequence[Transaction], read: dict[str, Payout]) 
 
 
 def payout_row(payout: Payout) -> dict[str, Json]:
-    """A payout as Kustom adds it up. `other` is what sales, returns and fees do not explain: commission, charges,
-    holdback, debts."""
+    """A payout as Kustom adds it up. `other` is what sales, returns, disputes and fees do not explain: commission,
+    charges, holdback, debts."""
     view = _head(payout.payment_reference, payout.currency, payout)
     totals = payout.totals
     view["sales"], view["returns"] = abs(totals.sale_amount), abs(totals.return_amount)
-    paid, refunded = (totals.fee_amount, totals.tax_amount), (totals.fee_refund_amount, totals.tax_refund_amount)
-    view["fees"] = sum(map(abs, paid)) - sum(map(abs, refunded))
+    if totals.reversal_amount:
+        view["reversals"] = abs(totals.reversal_amount)
+    vat = abs(totals.tax_amount) - abs(totals.tax_refund_amount)
+    view["fees"] = abs(totals.fee_amount) - abs(totals.fee_refund_amount) + vat
+    if vat:
+        view["vat_on_fees"] = vat
     if totals.settlement_amount is not None:
-        other = totals.settlement_amount - view["sales"] + view["returns"] + view["fees"]
+        other = totals.settlement_amount - view["sales"] + sum(view.get(name, 0) for name in _TAKEN)
         view |= ({"other": other} if other else {}) | {"settlement_amount": totals.settlement_amount}
-    return view
+    debts = {"opening_debt": totals.opening_debt_balance_amount, "closing_debt": totals.closing_debt_balance_amount}
+    return view | {name: abs(debt) for name, debt in debts.items() if debt}
 
 
 def payout_totals(rows: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
@@ -113,11 +136,19 @@ def payout_totals(rows: Iterable[dict[str, Json]]) -> list[dict[str, Json]]:
     for currency, group in groupby(sorted(rows, key=itemgetter("currency_code")), itemgetter("currency_code")):
         entries = list(group)
         total: dict[str, Json] = {"currency_code": currency, "payouts": len(entries)}
-        total |= {name: sum(entry[name] for entry in entries) for name in ("sales", "returns", "fees")}
+        for name in ("sales", "returns", "reversals", "fees", "vat_on_fees"):
+            total[name] = sum(entry.get(name, 0) for entry in entries)
         if all("settlement_amount" in entry for entry in entries):
+            total["other"] = sum(entry.get("other", 0) for entry in entries)
             total["settlement_amount"] = sum(entry["settlement_amount"] for entry in entries)
-        totals.append(total)
+        totals.append({name: value for name, value in total.items() if value or name not in _WHERE_ANY})
     return totals
+
+
+def summed_by_kustom(found: Iterable[PayoutSummary]) -> list[dict[str, Json]]:
+    """Per currency: the sums that Kustom gives for a period, without the number of payouts."""
+    totals = (payout_row(summary.payout) for summary in found)
+    return [{name: value for name, value in total.items() if name != "payment_reference"} for total in totals]
 
 
 def transaction_rows(transactions: Sequence[Transaction], *, of_order: bool) -> tuple[list[Json], dict[str, Json]]:
@@ -173,22 +204,62 @@ def paid_out(
     return f"{part}The whole order: {said}"
 
 
-def payout_in_words(row: dict[str, Json]) -> str:
-    """One payout, as `payout_row` gives it."""
-    currency, day = row["currency_code"], _day(row)
-    amount = f": {show(row['settlement_amount'], currency)}" if "settlement_amount" in row else ""
-    return f"{_payout(row, 'Payout')}{f' of {day}' if day else ''}{amount}{_less([row], currency)}."
+def payout_in_words(payout: Payout) -> str:
+    """One payout: what was paid, and why it is not all that was sold."""
+    row = payout_row(payout)
+    day = _day(row)
+    head = f"{_payout(row, 'Payout')}{f' of {day}' if day else ''}"
+    if "settlement_amount" not in row:
+        return f"{head}{_less([row], row['currency_code'])}."
+    return f"{head}: {show(row['settlement_amount'], row['currency_code'])}. {_explained(row, payout.totals)}"
 
 
-def payouts_in_words(totals: Sequence[dict[str, Json]], found: int, *, complete: bool) -> str:
-    """Many payouts, as `payout_totals` adds them up; without the full stop."""
-    if not complete:
-        return f"More than {found:,} payouts, too many to add up: ask for a shorter period"
-    sums = [
-        show(total["settlement_amount"], total["currency_code"]) for total in totals if "settlement_amount" in total
-    ]
+def payouts_in_words(totals: Sequence[dict[str, Json]], found: int, *, complete: bool, period: str = "") -> str:
+    """Many payouts, as `payout_totals` or `summed_by_kustom` adds them up. `period`: what is said of it."""
+    if not complete and not totals:
+        return f"More than {found:,} payouts{period}, too many to add up: ask for a shorter period."
+    known = [total for total in totals if "settlement_amount" in total]
+    sums = ", ".join(show(total["settlement_amount"], total["currency_code"]) for total in known)
     count = "1 payout" if found == 1 else f"{found:,} payouts"
-    return f"{count}: {', '.join(sums)}" if sums else count
+    said = f"{count if complete else f'More than {count}, by the sums of Kustom'}{f': {sums}' if sums else ''}{period}."
+    if len(known) <= MOST_EXPLAINED:
+        said = " ".join([said, *(_explained(total) for total in known)])
+    return said
+
+
+def _explained(row: dict[str, Json], totals: PayoutTotals | None = None) -> str:
+    """Say how what was paid comes from what was sold, and what of it Kustom's totals do not tell."""
+    currency: str = row["currency_code"]
+    vat = f" ({show(row['vat_on_fees'], currency)} of it VAT)" if row.get("vat_on_fees") else ""
+    taken = [
+        f"{show(row[name], currency)} of {word}{vat if name == 'fees' else ''}"
+        for name, word in _TAKEN.items()
+        if row.get(name)
+    ]
+    rest: int = row.get("other", 0)
+    added: list[str] = []
+    if totals is not None:
+        for name, (word, sign) in _OTHERS.items():
+            amount = abs(getattr(totals, name))
+            if amount:
+                rest -= sign * amount
+                (taken if sign < 0 else added).append(f"{show(amount, currency)} {word}")
+    less, plus = (f", {word} {_joined(parts)}" if parts else "" for word, parts in (("less", taken), ("plus", added)))
+    said = [f"{show(row['sales'], currency)} of sales{less}{plus}."]
+    if rest and rest == row["fees"]:
+        said.append("The fees were not taken off it.")
+    elif rest and totals is not None:
+        said.append(f"{show(rest, currency)} of it these totals do not explain: see the types of its transactions.")
+    elif rest:
+        said.append(f"{show(rest, currency)} is other: debts, charges, credits and holdback.")
+    if row.get("opening_debt") or row.get("closing_debt"):
+        debts = (show(row.get(name, 0), currency) for name in ("opening_debt", "closing_debt"))
+        said.append("The debt to Kustom was {} before and {} after, which the next payout pays first.".format(*debts))
+    return " ".join(said)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
 
 
 def _of_currency(
@@ -210,9 +281,8 @@ def _of_currency(
         if any(_day(row) > today for row in payouts):
             verb = "To be paid out"
         return f"{verb}: {show(paid, currency)}{where}{_less(payouts, currency)}. {later}".rstrip()
-    names = ("sales", "returns", "fees")
-    amounts = {name: sum(row[name] for row in payouts) for name in names}
-    figures = ", ".join(f"{show(amount, currency)} of {name}" for name, amount in amounts.items() if amount)
+    amounts = {word: sum(row.get(name, 0) for row in payouts) for name, word in {"sales": "sales", **_TAKEN}.items()}
+    figures = ", ".join(f"{show(amount, currency)} of {word}" for word, amount in amounts.items() if amount)
     return (
         f"Settled{where}{f': {figures}' if figures else ''}. What was paid of it cannot be told for certain: "
         f"see the types of its transactions and of the payout. {later}"
@@ -230,9 +300,9 @@ def _reached(net: int, whole: int) -> bool:
 
 def _less(rows: Sequence[dict[str, Json]], currency: str) -> str:
     """The deductions, in words."""
-    amounts = {name: sum(row[name] for row in rows) for name in ("fees", "returns")}
-    parts = [f"{show(amount, currency)} of {name}" for name, amount in amounts.items() if amount]
-    return f", after {' and '.join(parts)}" if parts else ""
+    amounts = {word: sum(row.get(name, 0) for row in rows) for name, word in reversed(_TAKEN.items())}
+    parts = [f"{show(amount, currency)} of {word}" for word, amount in amounts.items() if amount]
+    return f", after {_joined(parts)}" if parts else ""
 
 
 def _where(payouts: Sequence[dict[str, Json]]) -> str:

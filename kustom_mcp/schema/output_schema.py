@@ -19,6 +19,8 @@ _STRING = {"type": "string"}
 _INTEGER = {"type": "integer"}
 _OBJECT = {"type": "object"}
 _STRINGS = {"type": "array", "items": _STRING}
+SETTLED = ("sales", "returns", "reversals", "fees", "vat_on_fees")
+"""The sums of payouts that this server computes, minor units."""
 
 
 def _object(properties: Mapping[str, Json], required: Sequence[str] = ()) -> dict[str, Json]:
@@ -144,8 +146,8 @@ PAYLOADS: dict[str, Json] = {
             {
                 **dict.fromkeys(("payment_reference", "currency_code", "payout_date"), _STRING),
                 "merchant_settlement_type": _STRING,
-                **dict.fromkeys(("transactions", "sales", "returns", "fees", "other", "net"), _INTEGER),
-                "settlement_amount": _INTEGER,
+                **dict.fromkeys(("transactions", *SETTLED, "other", "net", "settlement_amount"), _INTEGER),
+                **dict.fromkeys(("opening_debt", "closing_debt"), _INTEGER),
             },
             ["payment_reference"],
         )
@@ -154,8 +156,8 @@ PAYLOADS: dict[str, Json] = {
         _object(
             {
                 "currency_code": _STRING,
-                **dict.fromkeys(("transactions", "payouts", "sales", "returns", "fees", "other", "net"), _INTEGER),
-                **dict.fromkeys(("not_paid_out", "settlement_amount"), _INTEGER),
+                **dict.fromkeys(("transactions", "payouts", *SETTLED, "other", "net", "not_paid_out"), _INTEGER),
+                **dict.fromkeys(("settlement_amount", "opening_debt", "closing_debt"), _INTEGER),
             }
         )
     ),

@@ -156,11 +156,19 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
         "acknowledged.",
     ),
     _documented("payouts.pages", "Payouts and transactions come 20 at a time, or as many as asked for, 500 at most."),
-    _assumed("payouts.days", "What is captured or refunded is paid out on the second day after it, at 06:00 UTC."),
+    _documented("payouts.summary", "The sums of the payouts of a period are given by currency."),
+    _documented("payouts.time", "What happened until 23:59 CET of a day is settled then; times are told in UTC."),
+    _documented("payouts.kinds", "Fees are fixed, by percentage and for disputes, with VAT; a debt is carried over."),
+    _documented("payouts.capture_id", "A return or a reversal has an empty capture_id."),
+    _assumed("payouts.days", "What was settled is paid out on the second day after it, at 06:00 UTC."),
+    _assumed("payouts.summer", "23:59 CET is 22:59 UTC all year."),
     _assumed("payouts.signs", "Every settlement transaction has a positive amount, fees and returns too."),
     _assumed(
-        "payouts.fees", "A sale costs a fee of 2.48 % and a quarter of that as tax; a return gives none of it back."
+        "payouts.fees",
+        "An order costs 2.00 once and 2.48 % of each capture, a dispute 15.00, with a quarter of that as VAT; a return "
+        "gives none of it back.",
     ),
+    _assumed("payouts.dispute", "A dispute takes back all that is captured and not refunded, at once."),
     _assumed("payouts.debt", "A payout that would be negative is 0, and the next one repays the rest."),
     _assumed(
         "payouts.unknown", "A payment reference or order that nobody knows has no transactions; its payout gets 404."

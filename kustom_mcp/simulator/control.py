@@ -176,6 +176,8 @@ def _hooks(simulator: Simulator, request: Request) -> Response:
     if kind == PUSH and record.acknowledged:
         return simulator.error(403, "NOT_ALLOWED", "An acknowledged order is not pushed.")
     more = {} if kind == PUSH else {"dispute_id": made_up_id(record.order["order_id"], "dispute")}
+    if kind != PUSH:
+        record.disputed_at(simulator.store.now())
     simulator.tell(kind, str(record.order["order_id"]), **more)
     return Response(202)
 

@@ -29,13 +29,14 @@ _CHAIR: Final = item("CHAIR-02", "Oak chair", 2, 18500, 1900)
 
 def _seed(name: str, story: str, order_id: str, status: str, currency: str, country: str, **more: Any) -> Seed:
     days_old, hours_left = more.pop("days_old", 2), more.pop("hours_left", None)
+    disputed = more.pop("disputed_days_ago", None)
     order = {
         "order_id": order_id,
         "status": status,
         "purchase_currency": currency,
         "purchase_country": country,
     }
-    return Seed(name, story, order | more, days_old, hours_left)
+    return Seed(name, story, order | more, days_old, hours_left, disputed)
 
 
 AUTHORIZED: Final = (
@@ -195,7 +196,7 @@ FINISHED: Final = (
     ),
     _seed(
         "captured-isk",
-        "Captured in full, in a currency that is used without decimals. Paid by card.",
+        "Captured in full, in a currency that is used without decimals. Paid by card, and disputed by the customer.",
         "8491cabe-a0af-6356-97bc-c74d6d683cf8",
         "CAPTURED",
         "ISK",
@@ -204,6 +205,7 @@ FINISHED: Final = (
         initial_payment_method={"type": "CARD", "description": "Card **** 1881"},
         merchant_reference1="IS-411",
         days_old=7,
+        disputed_days_ago=4,
         **_REYKJAVIK,
     ),
     _seed(

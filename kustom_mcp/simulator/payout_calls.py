@@ -1,4 +1,4 @@
-"""The three calls of the Settlements API: payouts, one payout, transactions. They only read."""
+"""The calls of the Settlements API: payouts, their sums, one payout, transactions. They only read."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,6 +25,11 @@ def answer(store: OrderStore, request: Request) -> Response:
     match request.method, request.segments[len(PREFIX) :]:
         case "GET", ("payouts",):
             return _list(origin, "payouts", asked, _payouts(store, origin, asked))
+        case "GET", ("payouts", "summary"):
+            missing = [name for name in ("start_date", "end_date") if name not in asked]
+            if missing:
+                raise invalid(*(f"{name}: must be given" for name in missing))
+            return json_response(200, payouts.summaries(_payouts(store, origin, asked)))
         case "GET", ("payouts", reference):
             return json_response(200, _payout(store, origin, reference))
         case "GET", ("transactions",):

@@ -1,13 +1,13 @@
-"""Payouts, made up from captures and refunds at each request, and kept nowhere.
+"""Payouts, made up from captures, refunds and disputes at each request, and kept nowhere.
 
-A capture and its fee, or a refund, is paid out in the morning of the second day after it, together with everything else
-of that day in the same currency. An amount that a payout cannot cover - more came back than was sold - is a debt that
-the next one repays. So the transactions of a payout add up to its totals, and those to its settlement_amount, to the
-unit.
+What happened until 23:59 CET of a day is settled then, with everything else of that day in the same currency, and paid
+out in the morning of the second day after it. An amount that a payout cannot cover - more came back than was sold - is
+a debt that the next one repays. So the transactions of a payout add up to its totals, and those to its
+settlement_amount, to the unit.
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,7 +16,12 @@ from kustom_mcp.simulator.store import OrderStore, StoredOrder, parse_time
 
 DAYS_TO_PAYOUT: Final = 2
 PAID_AT: Final = time(6, tzinfo=UTC)
+CET: Final = timezone(timedelta(hours=1))
+"""All year: the help page names no summer time."""
+SETTLED_AT: Final = time(23, 59)
 FEE_RATE: Final = 248  # of ten thousand
+FIXED_FEE: Final = 200  # minor units of any currency
+DISPUTE_FEE: Final = 1500  # minor units of any currency
 VAT_RATE: Final = 2500  # percent times 100
 MERCHANT: Final = "M000000"
 
@@ -27,7 +32,17 @@ _TOTALS: Final = (
     *("release_amount", "repay_amount", "deposit_amount", "opening_debt_balance_amount"),
     *("closing_debt_balance_amount", "settlement_amount"),
 )
-_TOTAL_OF: Final = {"SALE": "sale_amount", "RETURN": "return_amount", "FEE": "fee_amount"}
+_TOTAL_OF: Final = {
+    "SALE": "sale_amount",
+    "RETURN": "return_amount",
+    "REVERSAL": "reversal_amount",
+    "FEE": "fee_amount",
+}
+_SUMMED: Final = (
+    *("fee_correction", "release", "tax", "settlement", "holdback", "reversal", "return", "fee", "commission", "sale"),
+    "repay",
+)
+"""The totals that a summary of payouts has."""
 
 
 def transactions(store: OrderStore, origin: str, order_id: str | None = None) -> list[Json]:
@@ -55,12 +70,29 @@ def payouts(store: OrderStore, origin: str) -> list[Json]:
     return list(_paid(sorted(runs.items()), origin))
 
 
+def summaries(found: Iterable[Json]) -> list[Json]:
+    """Return the sums of payouts by currency, in alphabetical order."""
+    sums: dict[str, Json] = {}
+    for payout in found:
+        currency, day = payout["currency_code"], payout["payout_date"]
+        view = sums.setdefault(
+            currency,
+            {"summary_settlement_currency": currency, "summary_payout_date_start": day}
+            | {f"summary_total_{name}_amount": 0 for name in _SUMMED},
+        )
+        view["summary_payout_date_end"] = day
+        for name in _SUMMED:
+            view[f"summary_total_{name}_amount"] += payout["totals"][f"{name}_amount"]
+    return [sums[currency] for currency in sorted(sums)]
+
+
 def _paid(runs: Iterable[tuple[tuple[datetime, str], Json]], origin: str) -> Iterator[Json]:
     """Yield the payout of each run, given the debt that the one before has left."""
     debts: dict[str, int] = {}
     for (due, currency), totals in runs:
         debt = debts.get(currency, 0)
-        earned = totals["sale_amount"] - totals["return_amount"] - totals["fee_amount"] - totals["tax_amount"]
+        taken = ("return_amount", "reversal_amount", "fee_amount", "tax_amount")
+        earned = totals["sale_amount"] - sum(totals[name] for name in taken)
         repaid, missing = min(debt, max(earned, 0)), max(-earned, 0)
         debts[currency] = debt - repaid + missing
         totals |= {
@@ -90,29 +122,41 @@ def payment_reference(due: datetime, currency: str) -> str:
 
 
 def _entries(record: StoredOrder) -> Iterator[Json]:
-    """Yield a sale and a fee for each capture, a return for each refund; `due` is when each is paid out."""
+    """Yield a sale and its fees for each capture, a return for each refund, a reversal and its fee for a dispute; `due`
+    is when each is paid out."""
     first: datetime | None = None
-    for capture in record.order["captures"]:
+    for number, capture in enumerate(record.order["captures"]):
         due, amount = _run_after(capture["captured_at"]), int(capture["captured_amount"])
         first = min(first or due, due)
-        fee = (amount * FEE_RATE + 5_000) // 10_000
         sale = _entry(record, capture["captured_at"], due) | {"capture_id": capture["capture_id"]}
         if "reference" in capture:
             sale["merchant_capture_reference"] = capture["reference"]
         yield sale | {"type": "SALE", "detailed_type": "PURCHASE", "amount": amount}
-        yield sale | {
-            "type": "FEE",
-            "detailed_type": "PURCHASE_FEE_PERCENTAGE",
-            "amount": fee,
-            "vat_rate": VAT_RATE,
-            "vat_amount": (fee * VAT_RATE + 5_000) // 10_000,
-        }
+        if number == 0:
+            yield sale | _fee("PURCHASE_FEE_FIXED", FIXED_FEE)
+        yield sale | _fee("PURCHASE_FEE_PERCENTAGE", (amount * FEE_RATE + 5_000) // 10_000)
     for refund in record.order["refunds"]:
         due = max(_run_after(refund["refunded_at"]), first or _run_after(refund["refunded_at"]))
         back = _entry(record, refund["refunded_at"], due) | {"capture_id": "", "refund_id": refund["refund_id"]}
         if "reference" in refund:
             back["merchant_refund_reference"] = refund["reference"]
         yield back | {"type": "RETURN", "detailed_type": "PURCHASE_RETURN", "amount": int(refund["refunded_amount"])}
+    if record.dispute is not None:
+        happened_at, amount = record.dispute
+        due = max(_run_after(happened_at), first or _run_after(happened_at))
+        disputed = _entry(record, happened_at, due) | {"capture_id": ""}
+        reason = f"krn:sandbox:dispute:goods_not_received:{record.order['order_id']}"
+        yield (
+            disputed
+            | {"type": "REVERSAL", "detailed_type": "REVERSAL", "amount": amount}
+            | {"reversal_reference": reason}
+        )
+        yield disputed | _fee("DISPUTE_FEE", DISPUTE_FEE)
+
+
+def _fee(kind: str, amount: int) -> Json:
+    vat = (amount * VAT_RATE + 5_000) // 10_000
+    return {"type": "FEE", "detailed_type": kind, "amount": amount, "vat_rate": VAT_RATE, "vat_amount": vat}
 
 
 def _entry(record: StoredOrder, happened_at: str, due: datetime) -> Json:
@@ -144,4 +188,7 @@ def _shown(entry: Json, origin: str, now: datetime, *, signed: bool) -> Json:
 
 
 def _run_after(happened_at: str) -> datetime:
-    return datetime.combine(parse_time(happened_at).date() + timedelta(days=DAYS_TO_PAYOUT), PAID_AT)
+    """Return the time at which something is paid out: the day of CET whose settlement at 23:59 has it, and two more."""
+    there = parse_time(happened_at).astimezone(CET)
+    later = there.time() >= SETTLED_AT
+    return datetime.combine(there.date() + timedelta(days=DAYS_TO_PAYOUT + later), PAID_AT)

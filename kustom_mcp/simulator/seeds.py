@@ -9,13 +9,15 @@ from kustom_mcp.simulator.drafts import Json, complete_line, expiry_after, stamp
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """A demo order. `order` is the part of it that is not made up; `hours_left` is for an unusual expiry."""
+    """A demo order. `order` is the part of it that is not made up; `hours_left` is for an unusual expiry,
+    `disputed_days_ago` for a customer who has disputed the payment."""
 
     name: str
     story: str
     order: Json
     days_old: int = 2
     hours_left: int | None = None
+    disputed_days_ago: int | None = None
 
     @property
     def order_id(self) -> str:

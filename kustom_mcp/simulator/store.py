@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kustom_mcp.simulator import states
 from kustom_mcp.simulator.allocation import Booked
-from kustom_mcp.simulator.drafts import Json, draft_order
+from kustom_mcp.simulator.drafts import Json, draft_order, stamp
 from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.states import Position
 from kustom_mcp.simulator.switches import Switches
@@ -51,6 +51,8 @@ class StoredOrder:
     booked: Booked = field(default_factory=dict[tuple[str, str], int])
     can_expire: bool = True
     acknowledged: bool = False
+    dispute: tuple[str, int] | None = None
+    """The time of the customer's dispute, and what was taken back for it, minor units."""
     extra_due_days: dict[str, int] = field(default_factory=dict[str, int])
     before: list[tuple[datetime, Json]] = field(default_factory=list[tuple[datetime, Json]])
     """The order as it was before each write that reads do not see yet, with the time of the write; see `reading`."""
@@ -70,6 +72,11 @@ class StoredOrder:
         """Return one capture, or None."""
         captures: list[Json] = self.order["captures"]
         return next((entry for entry in captures if entry["capture_id"] == capture_id), None)
+
+    def disputed_at(self, moment: datetime) -> None:
+        """Take back for a dispute what is captured and not refunded. A second dispute changes nothing."""
+        if self.dispute is None and self.position.captured > self.position.refunded:
+            self.dispute = stamp(moment), self.position.captured - self.position.refunded
 
     @property
     def payment_type(self) -> str:
@@ -115,7 +122,9 @@ class OrderStore:
         self._records: dict[str, StoredOrder] = {}
         self._added = 0
         for seed in self._seeds:
-            self.add(seed.draft(self.now()), seed.name)
+            record = self.add(seed.draft(self.now()), seed.name)
+            if seed.disputed_days_ago is not None:
+                record.disputed_at(self.now() - timedelta(days=seed.disputed_days_ago))
 
     def now(self) -> datetime:
         """Return the simulator's time."""

@@ -6,6 +6,7 @@ Whatever is seen here tells of orders that exist, so their ids become hints for 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 import anyio
@@ -16,7 +17,9 @@ from kustom_mcp.api.settlements import (
     LARGEST_PAGE,
     LIST_PAYOUTS,
     LIST_TRANSACTIONS,
+    SUM_PAYOUTS,
     Payout,
+    PayoutSummary,
     Transaction,
     Transactions,
 )
@@ -52,6 +55,15 @@ async def all_payouts(call: Call, **asked: str) -> tuple[list[Payout], bool]:
         if not page.more_after(len(found)):
             return found, True
     return found, False
+
+
+async def summed_payouts(call: Call, wanted: dict[str, str]) -> list[PayoutSummary]:
+    """The sums of the payouts of a period, by Kustom. None are known where it does not tell them."""
+    until = datetime.fromtimestamp(call.app.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return await call.read(SUM_PAYOUTS, **{"end_date": until, **wanted})
+    except ToolError:
+        return []
 
 
 async def page_of(call: Call, payment_reference: str, offset: int, limit: int) -> tuple[Payout, Transactions]:

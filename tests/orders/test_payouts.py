@@ -53,7 +53,8 @@ def test_what_takes_away_does_so_whichever_sign_it_is_sent_with(sign: int) -> No
             "sales": 10_000,
             "returns": 1_000,
             "fees": 225,
-            "other": -420,
+            "reversals": 400,
+            "other": -20,
             "net": 8_355,
         }
     ]
@@ -160,10 +161,47 @@ def test_a_payout_is_what_kustom_adds_it_up_to_and_the_rest_is_other() -> None:
         sale_amount=100, return_amount=10, fee_amount=4, tax_amount=1, repay_amount=20, settlement_amount=65
     )
     whole = Payout(payment_reference="A", currency_code="eur", totals=totals)
-    row = {"payment_reference": "A", "currency_code": "EUR", "sales": 100, "returns": 10, "fees": 5}
+    row = {"payment_reference": "A", "currency_code": "EUR", "sales": 100, "returns": 10, "fees": 5, "vat_on_fees": 1}
     assert settled.payout_row(whole) == row | {"other": -20, "settlement_amount": 65}
     assert settled.payout_row(Payout(payment_reference="A", currency_code="EUR"))["sales"] == 0
     assert "settlement_amount" not in settled.payout_totals([settled.payout_row(Payout(payment_reference="A"))])[0]
+
+
+@pytest.mark.parametrize(
+    ("totals", "said"),
+    [
+        (
+            {"sale_amount": 9000, "reversal_amount": 1000, "fee_amount": 400, "tax_amount": 100}
+            | {"repay_amount": 500, "opening_debt_balance_amount": 500, "settlement_amount": 7000},
+            "70.00 EUR. 90.00 EUR of sales, less 10.00 EUR of disputes, 5.00 EUR of fees (1.00 EUR of it VAT) and 5.00 "
+            "EUR repaid of an earlier debt. The debt to Kustom was 5.00 EUR before and 0.00 EUR after, which the next "
+            "payout pays first.",
+        ),
+        (
+            {"return_amount": -300, "deposit_amount": 300, "closing_debt_balance_amount": 300, "settlement_amount": 0},
+            "0.00 EUR. 0.00 EUR of sales, less 3.00 EUR of returns, plus 3.00 EUR left as a debt. The debt to Kustom "
+            "was 0.00 EUR before and 3.00 EUR after, which the next payout pays first.",
+        ),
+        (
+            {"sale_amount": 900, "fee_amount": 100, "settlement_amount": 900},
+            "9.00 EUR. 9.00 EUR of sales, less 1.00 EUR of fees. The fees were not taken off it.",
+        ),
+        (
+            {"sale_amount": 900, "fee_correction_amount": 7, "settlement_amount": 893},
+            "8.93 EUR. 9.00 EUR of sales. -0.07 EUR of it these totals do not explain: see the types of its "
+            "transactions.",
+        ),
+        (
+            {"sale_amount": 900, "commission_amount": 1, "charge_amount": 2, "holdback_amount": 3, "credit_amount": 4}
+            | {"release_amount": 5, "settlement_amount": 903},
+            "9.03 EUR. 9.00 EUR of sales, less 0.01 EUR of commission, 0.02 EUR of charges and 0.03 EUR held back, "
+            "plus 0.04 EUR of credits and 0.05 EUR released from what was held back.",
+        ),
+    ],
+)
+def test_a_payout_says_why_less_was_paid_than_was_sold(totals: dict[str, int], said: str) -> None:
+    payout = Payout(payment_reference="A", currency_code="EUR", totals=PayoutTotals.model_validate(totals))
+    assert settled.payout_in_words(payout) == f"Payout A: {said}"
 
 
 def test_what_all_rows_share_is_said_once() -> None:

@@ -83,7 +83,7 @@ REQUIRED_AND_OPTIONAL = {
     ),
     "kustom_get_refund": ("order_id refund_id", ""),
     "kustom_list_transactions": ("", "order_id payment_reference limit cursor"),
-    "kustom_list_payouts": ("", "start_date end_date currency payment_reference limit cursor"),
+    "kustom_list_payouts": ("", "from before currency payment_reference limit cursor"),
     "kustom_trigger_send_out": ("order_id capture_id", ""),
     "kustom_get_due_date_options": ("order_id capture_id", ""),
     "kustom_extend_due_date": ("order_id capture_id number_of_days", "confirm"),

@@ -28,11 +28,11 @@ async def test_an_order_was_paid_out_on_a_day_minus_fees(mode: Mode) -> None:
     async with steady(mode) as talk:
         answer = await talk.call("list_transactions", order_id=ORDER)
         reference = answer["payouts"][0]["payment_reference"]
-        sums = {"currency_code": "SEK", "transactions": 2, "sales": 79400, "returns": 0, "fees": 2461, "net": 76939}
+        sums = {"currency_code": "SEK", "transactions": 3, "sales": 79400, "returns": 0, "fees": 2711, "net": 76689}
         assert without(answer, "transactions") == {
             "outcome": "ok",
             "environment": "sandbox",
-            "summary": f"Paid out: 769.39 SEK on 2026-02-24 in payout {reference}, after 24.61 SEK of fees.",
+            "summary": f"Paid out: 766.89 SEK on 2026-02-24 in payout {reference}, after 27.11 SEK of fees.",
             "payouts": [
                 {"payment_reference": reference, "payout_date": "2026-02-24T06:00:00.000Z"}
                 | {"merchant_settlement_type": "NET"}
@@ -41,7 +41,7 @@ async def test_an_order_was_paid_out_on_a_day_minus_fees(mode: Mode) -> None:
             "totals": [sums],
             "third_party": {"merchant_reference1": "SE-19977", "short_order_id": "SANDBOX8"},
         }
-        sale, fee = answer["transactions"]
+        sale, fixed, fee = answer["transactions"]
         capture = talk.stored(ORDER)["captures"][0]
         shared = {
             "currency_code": "SEK",
@@ -50,20 +50,26 @@ async def test_an_order_was_paid_out_on_a_day_minus_fees(mode: Mode) -> None:
             "capture_date": capture["captured_at"],
         }
         assert sale == {"type": "SALE", "detailed_type": "PURCHASE", "amount": 79400} | shared
+        assert fixed == {"type": "FEE", "detailed_type": "PURCHASE_FEE_FIXED", "amount": 200, "vat_amount": 50} | shared
         assert fee == (
             {"type": "FEE", "detailed_type": "PURCHASE_FEE_PERCENTAGE", "amount": 1969, "vat_amount": 492} | shared
         )
-        assert [seen.path for seen in talk.requests] == [TRANSACTIONS, f"/settlements/v1/payouts/{reference}"]
+        assert [seen.path for seen in talk.requests] == [
+            TRANSACTIONS,
+            f"/settlements/v1/payouts/{reference}",
+            f"/ordermanagement/v1/orders/{ORDER}",
+        ]
 
 
 async def test_each_payout_is_read_once_and_the_ids_are_remembered_for_the_book() -> None:
     async with steady() as talk:
+        talk.simulator.faults.add(Fault("GET", "/orders/{order_id}", "status", status=403))
         answer = await talk.call("list_transactions", order_id=RETURNED)
-        assert [row["net"] for row in answer["payouts"]] == [32267, -15900]
-        assert len(talk.requests) == 3
+        assert [row["net"] for row in answer["payouts"]] == [32017, -15900]
+        assert len(talk.requests) == 4
         assert await hinted(talk) == [(RETURNED, "settlement")]
         typed = [row.get("third_party") for row in answer["transactions"]]
-        assert typed == [None, None, {"merchant_refund_reference": "RET-118"}]
+        assert typed == [None, None, None, {"merchant_refund_reference": "RET-118"}]
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -71,7 +77,7 @@ async def test_an_order_comes_to_the_same_whichever_signs_are_sent(signed: bool)
     simulator = Simulator(clock=lambda: NOW, switches=Switches(transactions="signed" if signed else "positive"))
     async with conversation(simulator=simulator, KUSTOM_TOOLS="settlements") as talk:
         (total,) = (await talk.call("list_transactions", order_id=RETURNED))["totals"]
-        assert (total["sales"], total["returns"], total["fees"], total["net"]) == (33300, 15900, 1033, 16367)
+        assert (total["sales"], total["returns"], total["fees"], total["net"]) == (33300, 15900, 1283, 16117)
 
 
 async def test_every_order_comes_to_what_the_payouts_come_to() -> None:
@@ -81,8 +87,8 @@ async def test_every_order_comes_to_what_the_payouts_come_to() -> None:
             answer = await talk.call("list_transactions", order_id=record.order["order_id"])
             for row in answer["payouts"]:
                 nets[row["payment_reference"]] = nets.get(row["payment_reference"], 0) + row["net"]
-        listed = await talk.call("list_payouts", start_date="2026-01-01", limit=100)
-        whole = {row["payment_reference"]: row["sales"] - row["returns"] - row["fees"] for row in listed["payouts"]}
+        listed = await talk.call("list_payouts", {"from": "2026-01-01"}, limit=100)
+        whole = {row["payment_reference"]: row["settlement_amount"] - row.get("other", 0) for row in listed["payouts"]}
         assert nets == whole
 
 
@@ -92,11 +98,20 @@ async def test_what_is_in_a_payout_is_shown_page_by_page() -> None:
             "payment_reference"
         ]
         first = await talk.call("list_transactions", payment_reference=reference, limit=3)
-        assert first["summary"].endswith("3 of 4 transactions shown.")
-        assert first["summary"].startswith(f"Payout {reference} of 2026-03-01: 866.28 NOK, after 27.72 NOK of fees.")
+        assert first["summary"].endswith("3 of 5 transactions shown.")
+        assert first["summary"].startswith(
+            f"Payout {reference} of 2026-03-01: 863.78 NOK. 894.00 NOK of sales, less 30.22 NOK of fees (6.05 NOK of "
+            "it VAT). "
+        )
         rest = await talk.call("list_transactions", payment_reference=reference, limit=3, cursor=first["next_cursor"])
         assert "next_cursor" not in rest
-        assert [row["type"] for row in (*first["transactions"], *rest["transactions"])] == ["SALE", "FEE"] * 2
+        assert [row["type"] for row in (*first["transactions"], *rest["transactions"])] == [
+            "SALE",
+            "FEE",
+            "FEE",
+            "SALE",
+            "FEE",
+        ]
         assert {row["order_id"] for row in first["transactions"]} == {demo("two-captures-nok")}
         assert first["payouts"] == rest["payouts"]
         assert "totals" not in first
@@ -106,7 +121,7 @@ async def test_an_order_is_paged_with_its_whole_totals_on_every_page() -> None:
     async with steady() as talk:
         first = await talk.call("list_transactions", order_id=RETURNED, limit=2)
         second = await talk.call("list_transactions", order_id=RETURNED, limit=2, cursor=first["next_cursor"])
-        assert [len(page["transactions"]) for page in (first, second)] == [2, 1]
+        assert [len(page["transactions"]) for page in (first, second)] == [2, 2]
         assert first["totals"] == second["totals"]
         assert "next_cursor" not in second
         other = await talk.call("list_transactions", order_id=ORDER, cursor=first["next_cursor"])
@@ -116,7 +131,7 @@ async def test_an_order_is_paged_with_its_whole_totals_on_every_page() -> None:
 async def test_a_cursor_behind_the_end_is_refused_instead_of_showing_an_empty_page() -> None:
     async with steady() as talk:
         reference = (await talk.call("list_transactions", order_id=RETURNED))["payouts"][0]["payment_reference"]
-        for name, value, size in (("order_id", RETURNED, 3), ("payment_reference", reference, 2)):
+        for name, value, size in (("order_id", RETURNED, 4), ("payment_reference", reference, 3)):
             asked: dict[str, Any] = {name: value}
             first = await talk.call("list_transactions", asked, limit=1)
             digest = first["next_cursor"].partition(".")[0]
@@ -132,7 +147,7 @@ async def test_with_both_only_what_is_in_that_payout_is_shown_and_said_to_be_a_p
         whole = await talk.call("list_transactions", order_id=RETURNED)
         paid, returned = whole["payouts"]
         for row, said, types in (
-            (paid, "Paid out: 322.67 PLN on 2026-02-19", ["SALE", "FEE"]),
+            (paid, "Paid out: 320.17 PLN on 2026-02-19", ["SALE", "FEE", "FEE"]),
             (returned, "Settled: -159.00 PLN on 2026-02-21", ["RETURN"]),
         ):
             reference = row["payment_reference"]
@@ -257,7 +272,7 @@ async def test_more_transactions_than_a_call_reads_are_not_added_up() -> None:
     async with steady() as talk:
         found = [{"type": "SALE", "amount": 1, "order_id": ORDER, "currency_code": "SEK"}] * 500
         answer = await scripted(talk, found, 9, total=10_000)
-        assert len(talk.requests) == 4
+        assert len(talk.requests) == 5
         assert (answer["totals"], answer["payouts"], len(answer["transactions"])) == ([], [], 20)
         assert answer["summary"] == (
             "Too many transactions to add up: 2,000 were read, and there are more. 20 of 2,000 transactions shown."
@@ -277,7 +292,7 @@ async def test_no_more_payouts_are_read_than_an_order_can_need() -> None:
             for number in range(9)
         ]
         answer = await scripted(talk, found)
-        assert len(talk.requests) == 1 + 5
+        assert len(talk.requests) == 1 + 5 + 1
         assert len(answer["payouts"]) == 9
 
 
@@ -289,7 +304,7 @@ async def test_hostile_texts_stay_with_third_parties() -> None:
         assert "IGNORE" not in answer["summary"]
         assert answer["third_party"]["klarna_comment"] == text.replace("\u202e", "")
         assert json.dumps(answer, ensure_ascii=False).count("\u202e") == 0
-        assert len(talk.requests) == 1  # what is no reference is not asked for
+        assert len(talk.requests) == 2  # the order too; what is no reference is not asked for
 
 
 async def test_another_orders_transaction_is_not_believed() -> None:
@@ -316,7 +331,7 @@ async def test_where_only_certain_orders_exist_nothing_of_others_is_told() -> No
             assert "order_id" in refused["next_step"]
         assert talk.requests == []
         own = await talk.call("list_transactions", order_id=ORDER)
-        assert own["summary"].startswith("Settled: 769.39 SEK on 2026-02-24")
+        assert own["summary"].startswith("Settled: 766.89 SEK on 2026-02-24")
         assert all("settlement_amount" not in row for row in own["payouts"])
         for other in (reference, "NOPE"):
             talk.mark()
@@ -324,3 +339,34 @@ async def test_where_only_certain_orders_exist_nothing_of_others_is_told() -> No
             assert answer["summary"] == f"Nothing of this order is in payout {other}. The whole order: {own['summary']}"
             assert "next_step" not in answer
             assert all(other not in seen.path for seen in talk.requests)
+
+
+async def test_the_customers_refund_is_told_with_what_is_known_of_its_way() -> None:
+    async with steady() as talk:
+        answer = await talk.call("list_transactions", order_id=RETURNED)
+        said = (
+            "Refunded to the customer: 159.00 PLN on 2026-02-19 (7 business days ago). It should be visible within 1 "
+            "to 10 business days, by Klarna mostly 2 to 5; Kustom cannot see whether it is. After that: the customer "
+            "asks Klarna, which alone can trace it."
+        )
+        assert answer["summary"].endswith(f" and 159.00 PLN of returns. {said}")
+        talk.simulator.faults.add(Fault("GET", "/orders/{order_id}", "status", status=403))
+        without_it = await talk.call("list_transactions", order_id=RETURNED)
+        assert without_it["summary"].endswith(" and 159.00 PLN of returns.")
+        nothing = await scripted(talk, [])
+        assert "Refunded to the customer" not in nothing["summary"]
+        body = json.dumps({"transactions": [], "pagination": {}})
+        headers = {"Content-Type": "application/json"}
+        talk.simulator.faults.add(Fault("GET", TRANSACTIONS, "status", 200, body=body, headers=headers))
+        early = await talk.call("list_transactions", order_id=RETURNED)
+        assert "159.00 PLN of it is in no transaction yet: it makes a later payout smaller." in early["summary"]
+
+
+async def test_a_dispute_is_told_as_what_it_takes_from_a_payout() -> None:
+    async with steady() as talk:
+        answer = await talk.call("list_transactions", order_id=demo("captured-isk"))
+        assert answer["summary"] == (
+            "Settled: -2,898 ISK in 2 payouts, the last on 2026-02-28, after 2,898 ISK of fees and 24,900 ISK of "
+            "disputes."
+        )
+        assert [row.get("capture_id") is None for row in answer["transactions"]] == [False, False, False, True, True]

@@ -11,9 +11,9 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import payouts as payout_facts
 from kustom_mcp.schema.arguments import PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
-from kustom_mcp.schema.dates import DateOrTime, period_end, period_start
+from kustom_mcp.schema.dates import DateOrTime, period_start
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
-from kustom_mcp.tools.settlements import all_payouts
+from kustom_mcp.tools.settlements import all_payouts, summed_payouts
 from kustom_mcp.tools.tool import Effect, operation
 
 USUAL = 20
@@ -28,8 +28,8 @@ def _near(moment: str) -> str:
     return moment
 
 
-StartDate = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC) or time. Default 30 days ago.")]
-EndDate = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC, that day included) or time.")]
+From = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC) or time. Default 30 days before.")]
+Before = Annotated[DateOrTime, AfterValidator(_near), Field(description="Date (UTC) or time, not included.")]
 InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
 Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
@@ -38,18 +38,18 @@ Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the la
 @operation(LIST_PAYOUTS, Effect.READS, toolset="settlements", payload=("payouts", "totals settled", "next_cursor"))
 async def list_payouts(
     call: Call,
-    start_date: StartDate | None = None,
-    end_date: EndDate | None = None,
+    from_: From | None = None,
+    before: Before | None = None,
     currency: InCurrency | None = None,
     payment_reference: PaymentReference | None = None,
     limit: Limit | None = None,
     cursor: Cursor | None = None,
 ) -> Result:
     """List Kustom's payouts to the shop's bank account in a period, newest first, with totals, or read a single
-    one. For what is inside a payout use kustom_list_transactions."""
+    one, and why it is less than was sold. For what is inside one use kustom_list_transactions."""
     asked: dict[str, Json] = {
-        "start_date": start_date,
-        "end_date": end_date,
+        "from": from_,
+        "before": before,
         "currency": currency,
         "payment_reference": payment_reference,
     }
@@ -58,7 +58,7 @@ async def list_payouts(
     call.policy.require_all_orders()
     if payment_reference is not None:
         return await _one(call, asked)
-    wanted = _period(start_date, end_date, call.app.now())
+    wanted = _period(from_, before, call.app.now())
     if currency is not None:
         wanted["currency_code"] = currency
     found, complete = await all_payouts(call, **wanted)
@@ -66,50 +66,50 @@ async def list_payouts(
     rows = [payout_facts.payout_row(payout) for payout in found]
     if start and start >= len(rows):
         raise behind_the_end()
-    payload: dict[str, Json] = {
-        "payouts": rows[start:end],
-        "totals": payout_facts.payout_totals(rows) if complete else [],
-    }
+    if complete:
+        totals = payout_facts.payout_totals(rows)
+    else:
+        totals = payout_facts.summed_by_kustom(await summed_payouts(call, wanted))
+    payload: dict[str, Json] = {"payouts": rows[start:end], "totals": totals}
     if end < len(rows):
         payload["next_cursor"] = next_cursor(asked, end)
-    summary = payout_facts.payouts_in_words(payload["totals"], len(rows), complete=complete)
-    if start_date is None:
-        until = f"to {wanted['end_date'][:10]}" if "end_date" in wanted else "on"
-        summary = f"{summary} (from {wanted['start_date'][:10]} {until})"
-    return Result("ok", f"{summary}.", payload=payload, next_step=NEXT if end < len(rows) else None)
+    period = ""
+    if from_ is None:
+        period = f" (from {wanted['start_date'][:10]} {f'until {before}' if before else 'on'})"
+    summary = payout_facts.payouts_in_words(totals, len(rows), complete=complete, period=period)
+    return Result("ok", summary, payload=payload, next_step=NEXT if end < len(rows) else None)
 
 
-def _period(start_date: str | None, end_date: str | None, now: datetime) -> dict[str, str]:
+def _period(from_: str | None, before: str | None, now: datetime) -> dict[str, str]:
     """The query that is sent. ToolError INVALID_ARGUMENT for a period that ends before it begins."""
-    first, last = period_start(start_date), period_end(end_date)
+    first, last = period_start(from_), period_start(before)
     if first is None:
         until = datetime.fromtimestamp(last / 1000, UTC) if last is not None else now
         first = int((until - timedelta(days=USUAL_DAYS)).timestamp() * 1000)
     if last is None:
         return {"start_date": _time(first)}
-    if len(end_date or "") == 10:
-        last -= 1  # the API takes the second that it ends with
-    if first > last:
+    if first >= last:
         raise ToolError(
             Code.INVALID_ARGUMENT,
-            "start_date lies after end_date.",
-            field="start_date",
-            next_step="Ask the person for the period, or exchange the two.",
+            "from is not earlier than before, which is not included: the period is empty.",
+            field="from",
+            next_step="Ask the person for the period; for one day give that day and the next.",
         )
-    return {"start_date": _time(first), "end_date": _time(last)}
+    return {"start_date": _time(first), "end_date": _time(last - 1)}  # the API takes the second that it ends with
 
 
 async def _one(call: Call, asked: dict[str, Json]) -> Result:
-    others = [name for name in ("start_date", "end_date", "currency") if asked[name] is not None]
+    others = [name for name in ("from", "before", "currency") if asked[name] is not None]
     if others:
         raise ToolError(
             Code.INVALID_ARGUMENT,
             f"payment_reference names one payout: leave {' and '.join(others)} out.",
             field=others[0],
         )
-    row = payout_facts.payout_row(await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"]))
+    payout = await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"])
+    row = payout_facts.payout_row(payout)
     payload = {"payouts": [row], "totals": payout_facts.payout_totals([row])}
-    return Result("ok", payout_facts.payout_in_words(row), payload=payload)
+    return Result("ok", payout_facts.payout_in_words(payout), payload=payload)
 
 
 def _time(moment: int) -> str:

@@ -1,13 +1,15 @@
-"""kustom_list_transactions: was an order paid out, when, minus which fees?"""
+"""kustom_list_transactions: was an order paid out, when, minus which fees, and where is the customer's refund?"""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
-from kustom_mcp.api.settlements import LIST_TRANSACTIONS
+from kustom_mcp.api.settlements import LIST_TRANSACTIONS, Transaction
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.orders import payouts as payout_facts
+from kustom_mcp.orders import repayment
 from kustom_mcp.schema.arguments import OrderId, PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -34,7 +36,7 @@ async def list_transactions(
     cursor: Cursor | None = None,
 ) -> Result:
     """List what Kustom settled: the sales, returns and fees of one order, or of one payout. Use it to say when and
-    how much the shop was paid for an order; the net is assumed from the types. For payouts as such use
+    how much the shop was paid for an order, or where a refund is; the net is assumed from the types. For payouts use
     kustom_list_payouts."""
     asked: dict[str, Json] = {"order_id": order_id, "payment_reference": payment_reference}
     start = start_of(cursor, asked)
@@ -58,7 +60,7 @@ async def list_transactions(
     payload: dict[str, Json] = {"transactions": rows, "payouts": [row]}
     if further:
         payload["next_cursor"] = next_cursor(asked, start + len(page.transactions))
-    summary = f"{payout_facts.payout_in_words(row)} {_shown(len(page.transactions), page.pagination.total)}"
+    summary = f"{payout_facts.payout_in_words(payout)} {_shown(len(page.transactions), page.pagination.total)}"
     return Result("ok", summary, None, typed, payload=payload, next_step=_next(payload))
 
 
@@ -79,10 +81,14 @@ async def _of_order(
         read = await payouts_of(call, [*part, *found])
         whole = {name: one.totals.settlement_amount for name, one in read.items() if all_orders}
         totals, payouts = payout_facts.order_totals(found), payout_facts.order_payouts(found, read)
-        summary = payout_facts.paid_out(totals, payouts, whole, call.app.now().date().isoformat(), payout)
+        today = call.app.now().date().isoformat()
+        summary = payout_facts.paid_out(totals, payouts, whole, today, payout)
+        summary = f"{summary} {await _refunds(call, order_id, found, today)}".rstrip()
     else:
         totals, payouts, order = [], [], await call.order(order_id)
         summary = f"Not paid out as far as Kustom lists transactions: there are none. {order_facts.summary(order)}"
+        refunds = repayment.refunds_in_words(order, 0, call.app.now().date().isoformat())
+        summary = f"{summary} {refunds}".rstrip()
     if not complete:
         totals, payouts = [], []
         summary = f"Too many transactions to add up: {len(found):,} were read, and there are more."
@@ -97,6 +103,15 @@ async def _of_order(
         summary = f"{summary} {_shown(len(shown), len(part))}"
     next_step = unknown.next_step if unknown else _next(payload)
     return Result("ok", summary, None, typed, payload=payload, next_step=next_step)
+
+
+async def _refunds(call: Call, order_id: str, found: Sequence[Transaction], today: str) -> str:
+    """Where the refunds of the order are; "" where it has none, or cannot be read."""
+    try:
+        order = await call.order(order_id)
+    except ToolError:
+        return ""
+    return repayment.refunds_in_words(order, sum(abs(entry.amount) for entry in found if entry.type == "RETURN"), today)
 
 
 def _nothing_in(payout: str, unknown: ToolError | None, *, complete: bool) -> str:

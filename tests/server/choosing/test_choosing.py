@@ -102,7 +102,7 @@ def examples(capture: str, refund: str) -> dict[str, dict[str, Any]]:
         "kustom_find_orders": {"status": "CAPTURED", "created_from": "2020-01-01"},
         "kustom_get_orders": {"order_ids": [opened["order_id"], captured["order_id"]]},
         "kustom_list_transactions": captured,
-        "kustom_list_payouts": {"start_date": "2020-01-01", "currency": "SEK"},
+        "kustom_list_payouts": {"from": "2020-01-01", "currency": "SEK"},
         "kustom_acknowledge_order": opened,
         "kustom_update_order_amount": {**opened, "line_changes": [{"line": 1, "quantity": 1}]},
         "kustom_update_merchant_references": {**opened, "merchant_reference1": "10045"},
