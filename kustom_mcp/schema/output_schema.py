@@ -157,7 +157,7 @@ PAYLOADS: dict[str, Json] = {
             {
                 "currency_code": _STRING,
                 **dict.fromkeys(("transactions", "payouts", *SETTLED, "other", "net", "not_paid_out"), _INTEGER),
-                **dict.fromkeys(("settlement_amount", "opening_debt", "closing_debt"), _INTEGER),
+                "settlement_amount": _INTEGER,
             }
         )
     ),
