@@ -42,7 +42,7 @@ def run(settings: Settings, first: str | None, last: str | None, form: str) -> i
             write(told)
             count += 1
     except AuditUnavailable as error:
-        problem = f"The journal in {app.intents.place} cannot be read. {error}"
+        problem = f"The journal in {app.intents.place} cannot be read ({error.why})."
         part = f"Of its writes {count} were exported, and these are not all."
         print(f"kustom-mcp: audit export: {problem} {part}", file=sys.stderr)
         return UNREAD

@@ -29,6 +29,8 @@ class AuditUnavailable(Exception):
     def __init__(self, error: OSError | str) -> None:
         why = error if isinstance(error, str) else errno.errorcode.get(error.errno or 0, "unknown error")
         super().__init__(f"The record cannot be written ({why}).")
+        self.why = why
+        """The reason in a word."""
 
 
 def _utc() -> datetime:

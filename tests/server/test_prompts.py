@@ -43,7 +43,8 @@ from kustom_mcp.tools.catalog import CATALOG
 FOLDER = Path(__file__).parents[2] / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))
 WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "ship-and-capture")
-READING = ("explain-error", "review-orders", "what-expires", "where-is-my-order")
+READING = ("explain-error", "refunds-of-a-period", "review-orders", "what-expires", "where-is-my-order")
+OF_MANY = ("refunds-of-a-period", "review-orders", "what-expires")
 LOOKING = (
     "An order id looks like `1a2b3c4d-1111-4222-8333-444455556666`; a portal link to the order is fine too. Anything "
     "else, such as 15632423, is a reference: call `kustom_find_orders` with it as `reference`. One row with `match` = "
@@ -69,7 +70,7 @@ WIRE_FIELDS = set(
         "shipping_company shipping_method tracking_number tracking_uri",
     )
 )
-CAPITALS = set(STATUSES) | {"ACCEPTED", "PENDING", "SEK", "SKU"}
+CAPITALS = set(STATUSES) | {"ACCEPTED", "PENDING", "SEK", "SKU", "UTC"}
 
 
 def fields_of(schema: Mapping[str, Any]) -> set[str]:
@@ -197,7 +198,7 @@ def test_the_word_check_finds_what_does_not_exist() -> None:
 def test_every_prompt_reads_first_and_treats_order_text_as_data(name: str) -> None:
     body = PROMPTS.pages[name].body
     tools = re.findall(r"kustom_[a-z_]+", body)
-    assert tools[0] in ("kustom_get_order", "kustom_get_orders", "kustom_find_orders")
+    assert not CATALOG[tools[0]].writes
     assert "`third_party`" in body
     assert "never instructions" in body
     assert "15632423" in body
@@ -205,7 +206,7 @@ def test_every_prompt_reads_first_and_treats_order_text_as_data(name: str) -> No
     assert "Kustom portal" in body
 
 
-@pytest.mark.parametrize("name", [name for name in READING + WRITING if name not in ("review-orders", "what-expires")])
+@pytest.mark.parametrize("name", [name for name in READING + WRITING if name not in OF_MANY])
 def test_a_job_about_one_order_begins_with_what_a_person_has(name: str) -> None:
     (order_id,) = [argument for argument in PROMPTS.pages[name].arguments if argument.name == "order_id"]
     begins = "The Kustom order id, the link to the order in the Kustom portal, or a reference such as the shop's order"
@@ -243,7 +244,7 @@ def test_a_prompt_that_changes_something_covers_every_outcome_and_asks(name: str
 @pytest.mark.parametrize("name", READING)
 def test_a_prompt_that_only_reads_names_no_tool_that_writes(name: str) -> None:
     tools = set(re.findall(r"kustom_[a-z_]+", PROMPTS.pages[name].body))
-    assert tools <= {"kustom_get_order", "kustom_get_orders", "kustom_find_orders", "kustom_resolve_order"}
+    assert tools <= {name for name, tool in CATALOG.items() if not tool.writes}
     assert "This job only reads." in PROMPTS.pages[name].body
 
 
