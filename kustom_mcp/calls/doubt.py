@@ -21,7 +21,7 @@ from kustom_mcp.money import show
 from kustom_mcp.orders.entries import EntryKind, amount_of, id_of, sent_by, time_of
 from kustom_mcp.schema.result import Json
 from kustom_mcp.state.intents import EFFECT_THERE, Intent
-from kustom_mcp.text import clean
+from kustom_mcp.text import clean, quoted
 
 BETWEEN_LOOKS = 1.0
 """Seconds between the two looks that show a write to be absent."""
@@ -141,8 +141,8 @@ def in_words(intent: Intent, currency: str) -> str:
     """A write for a sentence: tool, amount, time, and who asked for it."""
     amount = number_in(intent.content, "amount")
     of = f" of {show(amount, currency)}" if amount else ""
-    by = clean(str(intent.content.get("caller") or ""), 60)
-    return f"{intent.tool or 'write'}{of}, sent {when(intent.sent)}{f' for {by}' if by else ''}"
+    by = str(intent.content.get("caller") or "")
+    return f"{intent.tool or 'write'}{of}, sent {when(intent.sent)}{f' for {quoted(by, 60)}' if by else ''}"
 
 
 def row_of(intent: Intent) -> dict[str, Json]:
