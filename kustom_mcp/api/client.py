@@ -73,6 +73,8 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self.cool_down = retry.CoolDown(clock)
+        self.ahead = 0.0
+        """Seconds by which Kustom's clock was ahead of `wall` at its last answer with a `Date`."""
         """The pause after a 429, for all calls. A 429 that another replica received may lengthen it."""
         self._observer = observer
         self._entered = False
@@ -208,6 +210,8 @@ class KustomClient:
             return AttemptResult(Outcome.NOT_SENT, "deadline")
         with self._observer.attempt(request.method, request.template, self._server, number - 1) as seen:
             attempt = await send_once(http, request, seconds=min(READ_SECONDS, left * share), wall=self._wall)
+            theirs = retry.parse_date(attempt.headers.get("date"))
+            self.ahead = self.ahead if theirs is None else theirs - self._wall()
             attempt = self._connection.redacted(attempt)
             seen.answered(attempt.outcome.value, attempt.status, attempt.error)
         if attempt.status == 429:

@@ -70,12 +70,17 @@ def parse_retry_after(text: str | None, wall: float) -> float | None:
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) <= 9:
         return min(float(text), LONGEST_RETRY_AFTER)
+    when = parse_date(text)
+    return None if when is None else min(max(when - wall, 0.0), LONGEST_RETRY_AFTER)
+
+
+def parse_date(text: str | None) -> float | None:
+    """Parse an HTTP date into a POSIX timestamp. Nonsense is None."""
     try:
-        when = parsedate_to_datetime(text)
-        seconds = when.replace(tzinfo=when.tzinfo or UTC).timestamp() - wall
+        when = parsedate_to_datetime(text or "")
+        return when.replace(tzinfo=when.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
 class RetryBudget:

@@ -319,18 +319,21 @@ class Policy:
         strict = self._settings.environment == "production" or self._principal.orders is not None
         return self._settings.tracking_hosts or frozenset({CARRIERS if strict else ANY})
 
-    async def room_today(self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float) -> None:
+    async def room_today(
+        self, key: UUID, body: Mapping[str, Json] | None, currency: str, now: float, ahead: float
+    ) -> None:
         """Hold a request to KUSTOM_MAX_DAILY before a person is asked about it.
 
-        `now` in unix seconds. ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
+        `now` in unix seconds; `ahead`: seconds by which Kustom's clock is ahead of it.
+        ToolError LIMIT_EXCEEDED, BUSY, AUDIT_UNAVAILABLE.
         """
         move = self.move(key, body, currency)
         if move is not None and move.ceiling is not None:
             with self.refusals(move):
-                await in_thread(lambda: self._limits.look(move, now))
+                await in_thread(lambda: self._limits.look(move, now, ahead))
 
     def taking(
-        self, caller: str, move: Reservation | None, now: float
+        self, caller: str, move: Reservation | None, now: float, ahead: float
     ) -> Callable[[Callable[[Connection], None], str], None]:
         """Return the function that counts a write and reserves the money that it moves, together with its record.
 
@@ -339,7 +342,7 @@ class Policy:
         """
         most = self._settings.writes_per_minute
         who = f"{self._account}/{caller}"
-        return lambda also, lock: self._limits.take(who, most, move, now, also, (lock,))
+        return lambda also, lock: self._limits.take(who, most, move, now, also, (lock,), ahead)
 
     async def give_back(self, move: Reservation | None) -> None:
         """Give the money of a write back that certainly moved nothing."""

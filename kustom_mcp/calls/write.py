@@ -233,7 +233,7 @@ class Call(ReadCall):
             raise self.policy.no_form_for_customer() or nobody_to_ask(self.gate.mode)
         proposal = replace(proposal, warnings=few(await self._warnings(order, proposal)))
         key = self._new_claims(proposal, Purpose.CODE).key
-        await self.policy.room_today(key, proposal.body, order.currency, self.app.wall())
+        await self.policy.room_today(key, proposal.body, order.currency, self.app.wall(), self.app.client.ahead)
         if attempt.objection is not None:
             if attempt.in_doubt() is not None:
                 raise attempt.objection  # `stopped` says the rest: no preview hides that it may have been done
@@ -403,7 +403,10 @@ class Call(ReadCall):
         )
         with self.policy.refusals(move):
             await self._journal.begin(
-                intent, authority, self.policy.taking(self._caller, move, self.app.wall()), harmless=harmless
+                intent,
+                authority,
+                self.policy.taking(self._caller, move, self.app.wall(), self.app.client.ahead),
+                harmless=harmless,
             )
         self._taken, self._intent = move, intent
 

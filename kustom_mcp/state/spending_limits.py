@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 DAY = 24 * 3600.0
+SAME_TIME = 300.0
+"""Seconds by which Kustom's clock and ours may differ before both count."""
 
 
 class LimitsUnavailable(Exception):
@@ -86,8 +88,12 @@ class SpendingLimits:
         now: float,
         also: Callable[[Connection], None] | None = None,
         locks: tuple[str, ...] = (),
+        ahead: float = 0.0,
     ) -> None:
         """Count one write of `caller`, of at most `most` a minute, and reserve its money: both or neither.
+
+        `ahead`: seconds by which Kustom's clock is ahead of ours. Where they differ by more than SAME_TIME,
+        money counts from the later of both times until a day after it by the earlier: neither clock frees any alone.
 
         `also` runs in the same transaction, under `locks`; what it raises leaves nothing counted. RateExceeded,
         LimitReached, LimitsBusy, LimitsUnavailable.
@@ -95,26 +101,30 @@ class SpendingLimits:
         from kustom_mcp.state import tally
 
         def work(connection: Connection, now: float) -> None:
-            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=caller, what=move and move.counted_with)
+            early, late = _both(now, ahead)
+            tally.sweep_writes(connection, caller, now, minute=MINUTE)
+            tally.sweep_moved(connection, early, late, day=DAY, what=move and move.counted_with)
             count, oldest = tally.writes(connection, caller, now - MINUTE)
             if count >= most:
                 raise RateExceeded((oldest or now) + MINUTE - now)
             if move is not None:
-                _find_room(connection, move, now)
-                tally.reserve(connection, move.key, move.counted_with, move.amount, now)
+                _find_room(connection, move, early)
+                tally.reserve(connection, move.key, move.counted_with, move.amount, late)
             tally.add_write(connection, caller, now)
             if also is not None:
                 also(connection)
 
         self._run(work, now, f"writes of {caller}", *_turn(move), *locks)
 
-    def look(self, move: Reservation, now: float) -> None:
-        """Check that there would be room, without reserving any. LimitReached, LimitsBusy, LimitsUnavailable."""
+    def look(self, move: Reservation, now: float, ahead: float = 0.0) -> None:
+        """Check that there would be room, without reserving any; `ahead` as in `take`. LimitReached, LimitsBusy,
+        LimitsUnavailable."""
         from kustom_mcp.state import tally
 
         def work(connection: Connection, now: float) -> None:
-            tally.sweep(connection, now, minute=MINUTE, day=DAY, caller=None, what=move.counted_with)
-            _find_room(connection, move, now)
+            early, late = _both(now, ahead)
+            tally.sweep_moved(connection, early, late, day=DAY, what=move.counted_with)
+            _find_room(connection, move, early)
 
         self._run(work, now, *_turn(move))
 
@@ -160,6 +170,12 @@ class SpendingLimits:
 def _turn(move: Reservation | None) -> tuple[str, ...]:
     """Return the lock of all that is counted together."""
     return () if move is None else ("moved " + "/".join(move.counted_with.values()),)
+
+
+def _both(now: float, ahead: float) -> tuple[float, float]:
+    """Return the earlier and the later of our time and Kustom's; ours alone where they agree."""
+    theirs = now + ahead if abs(ahead) > SAME_TIME else now
+    return min(now, theirs), max(now, theirs)
 
 
 def _find_room(connection: Connection, move: Reservation, now: float) -> None:

@@ -11,21 +11,25 @@ from kustom_mcp.state.database.dialects import insert, purge
 from kustom_mcp.state.database.tables import MOVED, WRITES
 
 
-def sweep(
-    connection: Connection, now: float, *, minute: float, day: float, caller: str | None, what: dict[str, str] | None
-) -> None:
-    """Remove rows that are older than a minute, or a day, before `now`.
+def sweep_writes(connection: Connection, caller: str, now: float, *, minute: float) -> None:
+    """Remove writes that are older than a minute before `now`.
 
     Rows that seem to be from the future, because the clock was set back, happened now at the latest: otherwise they
-    would count for longer than they should. This touches only the caller and the amounts that are being counted.
+    would count for longer than they should. This touches only the caller that is being counted.
     """
     purge(connection, WRITES, WRITES.c.at <= now - minute)
-    purge(connection, MOVED, MOVED.c.at <= now - day)
-    if caller is not None:
-        mine = (WRITES.c.caller == caller, WRITES.c.at > now)
-        connection.execute(update(WRITES).where(*mine).values(at=now))
+    mine = (WRITES.c.caller == caller, WRITES.c.at > now)
+    connection.execute(update(WRITES).where(*mine).values(at=now))
+
+
+def sweep_moved(connection: Connection, early: float, late: float, *, day: float, what: dict[str, str] | None) -> None:
+    """Remove reservations that are older than a day by the earlier of two clocks.
+
+    Those of the amounts that are being counted which seem to be from the future of both happened at `late`.
+    """
+    purge(connection, MOVED, MOVED.c.at <= early - day)
     if what is not None:
-        connection.execute(update(MOVED).where(*_of(what), MOVED.c.at > now).values(at=now))
+        connection.execute(update(MOVED).where(*_of(what), MOVED.c.at > late).values(at=late))
 
 
 def writes(connection: Connection, caller: str, since: float) -> tuple[int, float | None]:

@@ -229,3 +229,14 @@ def test_a_base_url_that_is_none_is_refused_without_repeating_it(url: str) -> No
     with pytest.raises(ValueError, match="base URL") as caught:
         KustomClient(url, "u", SecretStr("k"))
     assert "p@" not in str(caught.value)
+
+
+async def test_the_difference_to_kustoms_clock_is_that_of_the_last_answer_with_a_date() -> None:
+    dates = ["Wed, 15 Nov 2023 23:13:20 GMT", "nonsense", None, "Mon, 13 Nov 2023 21:13:20 GMT"]
+    world = World(*(answer(200, order_json(), **({"date": date} if date else {})) for date in dates))
+    seen: list[float] = []
+    async with world.client as client:
+        for _ in dates:
+            await client.read(GET_ORDER, deadline=world.deadline, order_id=ORDER_ID)
+            seen.append(client.ahead)
+    assert seen == [90_000.0, 90_000.0, 90_000.0, -90_000.0]

@@ -261,7 +261,7 @@ async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, cap
     policy = Policy(load({"KUSTOM_MAX_DAILY": "SEK:1000"}).settings, TOOL_FACTS, SpendingLimits(store))
     body, now = {"refunded_amount": 1000}, NOON
     move = policy.move(UUID(int=1), body, "SEK")
-    policy.taking("me", move, now)(lambda _: None, "a write")
+    policy.taking("me", move, now, 0.0)(lambda _: None, "a write")
     with closing(sqlite3.connect(tmp_path / "store.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         await policy.give_back(move)
@@ -270,7 +270,7 @@ async def test_money_that_cannot_be_given_back_stays_counted(tmp_path: Path, cap
         "money that did not move stays counted for a day: the limits cannot be written"
     ]
     with pytest.raises(ToolError, match="LIMIT_EXCEEDED"):
-        await policy.room_today(UUID(int=2), body, "SEK", now)
+        await policy.room_today(UUID(int=2), body, "SEK", now, 0.0)
     store.close()
 
 

@@ -206,6 +206,26 @@ def test_a_clock_that_was_set_back_delays_nothing_beyond_a_day(limits: SpendingL
     assert no_room.value.at <= NOW + 1 + DAY
 
 
+@pytest.mark.parametrize("off", [25 * 3600.0, -25 * 3600.0], ids=["25 hours ahead", "25 hours behind"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_clock_that_is_wrong_by_more_than_a_day_frees_nothing(limits: SpendingLimits, off: float, when: str) -> None:
+    """Kustom's clock is right: ours is off while money moves, or from then on."""
+    first, then = (off, 0.0) if when == "before" else (0.0, off)
+    limits.take("me", MANY, refund("a", 1000), NOW + first, ahead=-first)
+    with pytest.raises(LimitReached):
+        limits.look(refund("b", 1), NOW + 3600 + then, ahead=-then)
+    with pytest.raises(LimitReached):
+        limits.take("me", MANY, refund("b", 1), NOW + 3600 + then, ahead=-then)
+    with pytest.raises(LimitReached):
+        limits.take("me", MANY, refund("b", 1), NOW + DAY - 1)
+    limits.take("me", MANY, refund("b", 1), NOW + DAY + 26 * 3600)
+
+
+def test_clocks_that_differ_by_minutes_are_ours(limits: SpendingLimits) -> None:
+    limits.take("me", MANY, refund("a", 1000), NOW, ahead=300)
+    limits.take("me", MANY, refund("b", 1000), NOW + DAY, ahead=-300)
+
+
 Step = st.tuples(st.sampled_from(("take", "give_back")), st.integers(0, 5), st.integers(1, 500), st.integers(0, 40_000))
 
 
