@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import DAY, BookEntry, OrderKind
 from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
 
 NOW = 1_770_000_000_000

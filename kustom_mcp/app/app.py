@@ -26,9 +26,10 @@ from kustom_mcp.book import Book
 from kustom_mcp.settings.environment import KeyFile
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.state.account import Account, account_of
-from kustom_mcp.state.audit_log import AuditLog, writable
+from kustom_mcp.state.audit_log import AuditLog
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 from kustom_mcp.state.intents import Intents
+from kustom_mcp.state.private_files import writable
 from kustom_mcp.state.shared_cooldown import sharing
 from kustom_mcp.state.spending_limits import SpendingLimits
 from kustom_mcp.state.threads import in_thread

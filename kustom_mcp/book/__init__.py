@@ -6,7 +6,7 @@
 
 It fills itself from every order that is read through the server, and no call waits for it: notes are written in
 batches, in a thread, and a book that cannot be written costs a line in the log. The fields of an entry are in `entry`,
-the tables in `state.database.book_tables`, the places in `sqlite` and `postgres`.
+the tables in `state.database.book_tables`, the database is described in `database`: `sqlite` or `postgres`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from kustom_mcp.book.completeness import complete_since
+from kustom_mcp.book.database import BookDatabase, BookTransaction, BookUnavailable
 from kustom_mcp.book.entry import DAY, BookEntry, entry_of
 from kustom_mcp.book.postgres import PostgresBook
-from kustom_mcp.book.sqlite import FILE, BookDatabase, BookTransaction, BookUnavailable, SqliteBook
+from kustom_mcp.book.sqlite import FILE, SqliteBook
 from kustom_mcp.state.account import Account
 from kustom_mcp.state.database import Store
 from kustom_mcp.state.threads import in_thread

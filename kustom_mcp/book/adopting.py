@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kustom_mcp.book import completeness, hints
+from kustom_mcp.book.database import BookTransaction, Values
 from kustom_mcp.book.entry import BookEntry
-from kustom_mcp.book.sqlite import BookTransaction, Values
 from kustom_mcp.book.writing import account_number, kinds, put, take_out
 from kustom_mcp.state.account import Account
 

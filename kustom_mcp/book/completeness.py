@@ -28,8 +28,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry
-from kustom_mcp.book.sqlite import BookTransaction
 
 LEASE = 30_000
 """Milliseconds for which a server that does not renew counts as listening."""

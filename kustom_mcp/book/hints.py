@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kustom_mcp.book import completeness
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry
-from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import put
 
 READ_EVERY = 200

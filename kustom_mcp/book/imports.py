@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import NamedTuple
 
-from kustom_mcp.book.sqlite import BookTransaction
+from kustom_mcp.book.database import BookTransaction
 
 _AT_ONCE = 200  # ids in one statement
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kustom_mcp.book.sqlite import BookBusy, BookTransaction, BookUnavailable, Values
+from kustom_mcp.book.database import BookBusy, BookTransaction, BookUnavailable, Values
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from kustom_mcp.book.sqlite import BookTransaction
+from kustom_mcp.book.database import BookTransaction
 
 LEEWAY = 3_600_000
 """Milliseconds for which an id is remembered beyond the hours for which Kustom sends again."""

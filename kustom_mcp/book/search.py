@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kustom_mcp.api.models import AMOUNTS
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import DAY, BookEntry
 from kustom_mcp.book.query import INDEXES, LEADS, MOST_COUNTED, PARTS, Place, Query, SortKey, beyond
 from kustom_mcp.book.references import backwards, parse_reference, written
-from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import ALL_DAYS, BLOCK, block, kinds
 
 EXACT, ALIKE = 0, 1

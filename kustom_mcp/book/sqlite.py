@@ -11,22 +11,21 @@ Everything here blocks, for `patience` seconds at most: call it in a thread.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from kustom_mcp.state.audit_log import private_directory
+from kustom_mcp.book.database import BookBusy, BookTransaction, BookUnavailable, Values
 from kustom_mcp.state.database import PATIENCE
 from kustom_mcp.state.database.book_tables import BOOK_STEPS
+from kustom_mcp.state.private_files import identity_of, make_private, private_directory
 
 if TYPE_CHECKING:
     import sqlite3
 
 T = TypeVar("T")
-Values = Mapping[str, Any]
 
 LATEST = len(BOOK_STEPS)
 FILE = "book.sqlite3"
@@ -40,60 +39,6 @@ _PRAGMAS = (
     *("journal_mode = WAL", "synchronous = NORMAL", "cache_size = -64000", "temp_store = MEMORY"),
     "secure_delete = ON",  # what is taken out shall be gone
 )
-
-
-class BookUnavailable(Exception):
-    """The book can be neither read nor written. The text gives the reason, without a path."""
-
-
-class BookBusy(BookUnavailable):
-    """Others hold it for longer than we wait."""
-
-
-class BookTransaction(Protocol):
-    """An open transaction of the book."""
-
-    def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
-
-    def many(self, statement: str, values: Sequence[Values]) -> None: ...
-
-    def by(self, index: str) -> str:
-        """Return the clause that insists on an index, where the database has to be told."""
-        ...
-
-
-class BookDatabase(Protocol):
-    """The database of a book."""
-
-    place: str
-    """The place for an operator to look at when this fails."""
-
-    @property
-    def skew(self) -> float:
-        """Seconds to add to this machine's time of day to get the store's."""
-        ...
-
-    def read(self, work: Callable[[BookTransaction], T]) -> T:
-        """Run `work` on one state, although others write meanwhile. BookUnavailable."""
-        ...
-
-    def write(self, work: Callable[[BookTransaction], T]) -> T:
-        """Run `work` in one transaction, one writer at a time. BookUnavailable."""
-        ...
-
-    def exists(self) -> bool:
-        """Return whether there is anything to read; looking makes nothing."""
-        ...
-
-    def size(self) -> int:
-        """Return the bytes that it takes; 0 in memory. OSError, BookUnavailable."""
-        ...
-
-    def tidy(self) -> bool:
-        """Shrink the file by all that was taken out. Return False where others kept that from happening now."""
-        ...
-
-    def close(self) -> None: ...
 
 
 class _SqliteTransaction:
@@ -176,10 +121,10 @@ class SqliteBook:
         raise BookBusy("busy") if busy else BookUnavailable(why)
 
     def _opened(self) -> sqlite3.Connection:
-        if self._connection is None or (self._path is not None and self._identity != self._found()):
+        if self._connection is None or self._identity != identity_of(self._path):
             self._drop()
             self._connection = self._connect()
-            self._identity = self._found()
+            self._identity = identity_of(self._path)
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -187,8 +132,7 @@ class SqliteBook:
 
         if self._path is not None:
             private_directory(self._path.parent)
-            with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            make_private(self._path)
         connection = sqlite3.connect(
             self._path or ":memory:", timeout=self._patience, isolation_level=None, check_same_thread=False
         )
@@ -205,16 +149,6 @@ class SqliteBook:
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
-
-    def _found(self) -> tuple[int, int] | None:
-        """Return the device and inode of the file: one that was removed or replaced must not go on being written."""
-        if self._path is None:
-            return None
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return 0, 0
-        return found.st_dev, found.st_ino
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, work: Callable[[BookTransaction], T]) -> T:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.imports import UnfinishedImport, unfinished
-from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.book.writing import kinds
 
 

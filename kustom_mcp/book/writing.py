@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from kustom_mcp.api.models import AMOUNTS
 from kustom_mcp.book import completeness
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import DAY, BookEntry, OrderKind
 from kustom_mcp.book.references import backwards
-from kustom_mcp.book.sqlite import BookTransaction
 
 _COLUMNS = (
     *("number", "account", "order_id", "id_backwards", "kind"),

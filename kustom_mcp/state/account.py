@@ -23,8 +23,7 @@ from pathlib import Path
 
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.settings.validators import merchant_id, origin_of
-from kustom_mcp.state.audit_log import private_directory
-from kustom_mcp.state.private_files import parsed, put_first
+from kustom_mcp.state.private_files import parsed, private_directory, put_first
 
 EMBEDDED = "embedded:"
 """The origin of the sandbox, which has no address."""

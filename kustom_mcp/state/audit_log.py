@@ -1,4 +1,4 @@
-"""The audit log: append-only JSON lines, one file per process; and the writing of private files.
+"""The audit log: append-only JSON lines, one file per process.
 
 A line is one `write` on a descriptor opened for appending, so processes that share a file do not tear each other's
 lines. The file is opened with the first record and again after a failure: a server whose disk is read-only or full
@@ -12,15 +12,15 @@ import errno
 import json
 import os
 import secrets
-import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from kustom_mcp.state.private_files import private_directory, write_all
+
 REMEMBERED_LINES = 10_000  # of an audit that is kept in memory
-_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # pipes, terminals and devices
 
 
 class AuditUnavailable(Exception):
@@ -95,37 +95,3 @@ class AuditLog:
         # A line that a full disk cut short must not swallow the next one.
         write_all(self._file, b"\n" + data if self._torn else data)
         self._torn = False
-
-
-def private_directory(path: Path) -> None:
-    """Make `path` and, when they are missing, the directories above it; the last two only for this user. OSError."""
-    path.parent.parent.mkdir(parents=True, exist_ok=True)
-    for directory in (path.parent, path):
-        directory.mkdir(mode=0o700, exist_ok=True)
-
-
-def writable(directory: Path) -> bool:
-    """Return whether a private file can be made in this directory, or in one that would have to be made first."""
-    try:
-        private_directory(directory / "audit")
-        with tempfile.TemporaryFile(dir=directory / "audit") as file:
-            file.write(b"ready")
-    except OSError:
-        return False
-    return True
-
-
-def write_all(file: int, data: bytes) -> None:
-    """Write `data` in one go where the system allows it. OSError when it does not fit."""
-    while data:
-        written = os.write(file, data)
-        data = data[written:]
-
-
-def sync(file: int) -> None:
-    """Wait until the written data is on the disk; do nothing for a pipe, a terminal or a device. OSError."""
-    try:
-        os.fsync(file)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise

@@ -1,19 +1,75 @@
-"""Small private files, and JSON objects in them.
+"""Private files and directories: readable by this user only; and JSON objects in small ones.
 
-A file is written under a temporary name and renamed into place, so a process that dies in between leaves the old state,
-never half a file; and it is on the disk before the call that wrote it goes on.
+A small file is written under a temporary name and renamed into place, so a process that dies in between leaves the old
+state, never half a file; and it is on the disk before the call that wrote it goes on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any, cast
 
-from kustom_mcp.state.audit_log import sync, write_all
+_CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EROFS})  # pipes, terminals and devices
+
+
+def private_directory(path: Path) -> None:
+    """Make `path` and, when they are missing, the directories above it; the last two only for this user. OSError."""
+    path.parent.parent.mkdir(parents=True, exist_ok=True)
+    for directory in (path.parent, path):
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def writable(directory: Path) -> bool:
+    """Return whether a private file can be made in this directory, or in one that would have to be made first."""
+    try:
+        private_directory(directory / "audit")
+        with tempfile.TemporaryFile(dir=directory / "audit") as file:
+            file.write(b"ready")
+    except OSError:
+        return False
+    return True
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Write `data` in one go where the system allows it. OSError when it does not fit."""
+    while data:
+        written = os.write(file, data)
+        data = data[written:]
+
+
+def sync(file: int) -> None:
+    """Wait until the written data is on the disk; do nothing for a pipe, a terminal or a device. OSError."""
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file that only this user can read, where there is none: SQLite would show it to others. OSError."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def identity_of(path: Path | None) -> tuple[int, int] | None:
+    """Return the device and inode of a file; (0, 0) if it is missing, None without a path.
+
+    They change when a file is removed or replaced, which an open one does not show by itself.
+    """
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def put_first(path: Path, data: bytes) -> None:

@@ -11,9 +11,8 @@ from errno import EIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kustom_mcp.state.audit_log import private_directory
 from kustom_mcp.state.database import Store
-from kustom_mcp.state.private_files import put_first
+from kustom_mcp.state.private_files import private_directory, put_first
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

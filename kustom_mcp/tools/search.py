@@ -18,10 +18,11 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.identifiers import ASK_FOR
 from kustom_mcp.book import BookUnavailable, completeness
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, order_of, stamp
 from kustom_mcp.book.query import MOST_COUNTED, Place, Query, SortKey, place
 from kustom_mcp.book.references import LEAST, folded, parse_reference
-from kustom_mcp.book.sqlite import DAMAGED, BookTransaction
+from kustom_mcp.book.sqlite import DAMAGED
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.facts import REFERENCES, row
 from kustom_mcp.schema.cursor import NEXT, next_cursor

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, entry_of
 from kustom_mcp.book.query import Query, SortKey, place
 from kustom_mcp.book.search import Coverage, Search
-from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, doubt, put
 from tests.book.writers import order
 

@@ -18,9 +18,10 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import SANDBOX_URL, App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book import Book
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.settings.settings import SANDBOX_KEY
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault

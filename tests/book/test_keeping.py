@@ -16,10 +16,11 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from kustom_mcp.app.app import App
 from kustom_mcp.book import Book
+from kustom_mcp.book.database import BookTransaction, BookUnavailable
 from kustom_mcp.book.entry import DAY, entry_of
 from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import LATEST, BookTransaction, BookUnavailable, SqliteBook
+from kustom_mcp.book.sqlite import LATEST, SqliteBook
 from kustom_mcp.book.writing import account_number, forget_all, forget_before, put
 from kustom_mcp.simulator.app import Simulator
 from tests.book.writers import EACH, SANDBOX, order, started

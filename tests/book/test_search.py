@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from kustom_mcp.api.models import Order
+from kustom_mcp.book.database import BookDatabase
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.postgres import PostgresBook
 from kustom_mcp.book.query import Query, SortKey, place
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import BookDatabase, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, forget, put
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.drafts import stamp

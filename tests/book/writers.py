@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from kustom_mcp.api.models import Order
+from kustom_mcp.book.database import BookDatabase
 from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.postgres import PostgresBook
-from kustom_mcp.book.sqlite import BookDatabase, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.state.account import account_of

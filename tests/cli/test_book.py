@@ -18,8 +18,9 @@ import anyio
 import pytest
 
 from kustom_mcp.book import Book, hints
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.sqlite import LATEST, BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import LATEST, SqliteBook
 from kustom_mcp.book.writing import account_number
 from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.demo_orders import demo_orders

@@ -20,10 +20,11 @@ from kustom_mcp.api.client import KustomClient
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.book import Book, completeness, hints, imports
+from kustom_mcp.book.database import BookDatabase, BookTransaction
 from kustom_mcp.book.entry import BookEntry, OrderKind
 from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.postgres import PostgresBook
-from kustom_mcp.book.sqlite import BookDatabase, BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
 from kustom_mcp.cli.audit import left_at_start, name_at_start
 from kustom_mcp.cli.book.runner import patiently

@@ -21,8 +21,8 @@ import anyio
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError, RateLimited, Refused
 from kustom_mcp.app.app import App
+from kustom_mcp.book.database import BookTransaction, BookUnavailable
 from kustom_mcp.book.entry import BookEntry, entry_of
-from kustom_mcp.book.sqlite import BookTransaction, BookUnavailable
 from kustom_mcp.cli.book.runner import patiently
 
 PER_SECOND = 5.0

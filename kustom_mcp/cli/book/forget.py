@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kustom_mcp.api import identifiers
 from kustom_mcp.app.app import App
 from kustom_mcp.book import writing
-from kustom_mcp.book.sqlite import BookTransaction
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.state.threads import in_thread

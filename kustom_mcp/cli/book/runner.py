@@ -13,7 +13,8 @@ import anyio
 from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.book import BookUnavailable
-from kustom_mcp.book.sqlite import DAMAGED, BookBusy
+from kustom_mcp.book.database import BookBusy
+from kustom_mcp.book.sqlite import DAMAGED
 from kustom_mcp.cli.stdout import UNHEARD
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.transport.shutdown import end_on_signals

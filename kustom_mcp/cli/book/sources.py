@@ -16,12 +16,12 @@ from kustom_mcp.api.endpoint import PATTERNS, Read
 from kustom_mcp.api.settlements import LARGEST_PAGE, LIST_PAYOUTS, LIST_TRANSACTIONS, ListPage
 from kustom_mcp.app.app import App
 from kustom_mcp.book import completeness, hints
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry
 from kustom_mcp.book.hints import ClaimedHint
 from kustom_mcp.book.imports import read_since
 from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.cli.book.bulk_read import PER_SECOND, Piece, ReadOutcome, Then
 from kustom_mcp.cli.book.runner import patiently
 

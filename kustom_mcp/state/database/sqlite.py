@@ -6,7 +6,6 @@ the last unit one waits, and then sees that it is gone. Locks by name are theref
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 import stat
@@ -18,9 +17,9 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-from kustom_mcp.state.audit_log import private_directory
 from kustom_mcp.state.database import StoreUnfit, migrations
 from kustom_mcp.state.former import StillUsed, move_limits
+from kustom_mcp.state.private_files import identity_of, make_private, private_directory
 
 _STILL_USED = (
     "An older version of kustom-mcp still runs with this state directory. Stop it (close the hosts that started it), "
@@ -46,8 +45,7 @@ class Sqlite:
                 move_limits(self._path.parent)
             except StillUsed:
                 raise StoreUnfit(_STILL_USED) from None
-            with contextlib.suppress(FileExistsError):  # SQLite would make it readable for others
-                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            make_private(self._path)
         until = time.monotonic() + self._patience
         while True:
             try:
@@ -58,12 +56,12 @@ class Sqlite:
                     raise
                 time.sleep(_PAUSE)
             else:
-                self._identity = self._found()
+                self._identity = identity_of(self._path)
                 return engine
 
     def replaced(self) -> bool:
         """Return whether the file was removed or replaced: it must not go on counting."""
-        return self._identity != self._found()
+        return self._identity != identity_of(self._path)
 
     def start_timer(self) -> None:
         pass
@@ -100,16 +98,6 @@ class Sqlite:
             engine.dispose()
             raise
         return engine
-
-    def _found(self) -> tuple[int, int] | None:
-        """Return the device and inode of the file."""
-        if self._path is None:
-            return None
-        try:
-            found = os.stat(self._path)
-        except OSError:
-            return 0, 0
-        return found.st_dev, found.st_ino
 
 
 def _require_private(directory: Path) -> None:

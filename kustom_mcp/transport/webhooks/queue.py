@@ -21,8 +21,8 @@ from kustom_mcp.api.errors import NotFound, OmsError, ProtocolError, Refused
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.book import BookUnavailable, completeness, hints, repeats
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.hints import ClaimedHint, Hint
-from kustom_mcp.book.sqlite import BookTransaction
 from kustom_mcp.transport.webhooks.events import WebhookEvent
 
 T = TypeVar("T")

@@ -12,9 +12,10 @@ import pytest
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book import Book, completeness, hints
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import DAY, entry_of, stamp
 from kustom_mcp.book.hints import Hint
-from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import Forgotten, account_number, forget, forget_all, forget_before, put
 from tests.book.writers import SANDBOX
 

@@ -12,9 +12,10 @@ import pytest
 
 from kustom_mcp.api.models import Order
 from kustom_mcp.book import hints
+from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, entry_of
 from kustom_mcp.book.hints import AGAIN, CLAIM, MOST, READ_EVERY, SOON, TRIES, ClaimedHint, Hint
-from kustom_mcp.book.sqlite import BookTransaction, SqliteBook
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, forget_all, put
 from tests.book.writers import SANDBOX
 
