@@ -63,7 +63,9 @@ const deeds = {
   async until({ script }) {
     const late = Date.now() + PATIENCE
     while (!await frame.evaluate(script)) {
-      if (Date.now() > late) throw new Error(`not true in time: ${script}`)
+      if (Date.now() > late) {
+        throw new Error(`not true in time: ${script}; the card says: ${await frame.evaluate('document.body.innerText')}`)
+      }
       await frame.evaluate('new Promise(requestAnimationFrame)')
     }
   },

@@ -66,7 +66,7 @@ class Browser:
         self._last += 1
         self._send(id=self._last, do=deed, **given)
         while True:
-            line = await anyio.to_thread.run_sync(lambda: self._lines.get(timeout=PATIENCE))
+            line = await anyio.to_thread.run_sync(lambda: self._lines.get(timeout=2 * PATIENCE))
             assert line, "The browser has ended."
             message: dict[str, Any] = json.loads(line)
             if "ask" in message:
