@@ -22,6 +22,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -257,7 +258,7 @@ class Intents:
         if self.none_kept():
             return []
         place = tuple_(INTENTS.c.sent, INTENTS.c.key)
-        which = [INTENTS.c.account.in_(list(accounts)), INTENTS.c.tool != ""]
+        which = [INTENTS.c.tool != ""]
         which += [INTENTS.c.order_id.in_(sorted(orders))] if orders is not None else []
         which += [INTENTS.c.tool.in_(sorted(tools))] if tools is not None else []
         if person is not None:
@@ -270,8 +271,13 @@ class Intents:
             skew = self._store.skew
             times = [INTENTS.c.sent >= since + skew] if since is not None else []
             times += [INTENTS.c.sent < before + skew] if before is not None else []
-            order = [column.asc() if oldest_first else column.desc() for column in (INTENTS.c.sent, INTENTS.c.key)]
-            return self._found(connection, INTENTS.select().where(*which, *times).order_by(*order).limit(most))
+            # Of certain orders the index of orders gives a few rows; SQLite would take that of the time, to sort none.
+            sent = INTENTS.c.sent if orders is None else INTENTS.c.sent + 0
+            order = [column.asc() if oldest_first else column.desc() for column in (sent, INTENTS.c.key)]
+            rows = INTENTS.select().where(*which, *times).order_by(*order).limit(most)
+            pages = [self._found(connection, rows.where(INTENTS.c.account == account)) for account in accounts]
+            # An account at a time: an index has the rows of one in this order.
+            return list(merge(*pages, key=lambda intent: intent.at, reverse=not oldest_first))[:most]
 
         return self._run(work)
 

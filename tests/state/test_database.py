@@ -44,7 +44,7 @@ T = TypeVar("T")
 NOW = 1_767_355_200.0
 SANDBOX: dict[str, Any] = {"KUSTOM_CONFIRM": "flag", "KUSTOM_MAX_DAILY": "SEK:1000000"}
 
-IN_MIGRATIONS_ONLY = {"intents_by_order", "intents_by_time", "intents_unresolved"}
+IN_MIGRATIONS_ONLY = {"intents_by_account", "intents_by_order", "intents_unresolved"}
 """Indices that no statement names."""
 BOOK = ", ".join(
     f"kustom_mcp.book{name}"

@@ -158,6 +158,35 @@ def test_looks_are_counted_until_something_is_there(store: Store) -> None:
         assert (row.looks, row.looked) == (looks, pytest.approx(NOW))
 
 
+def test_the_journal_is_read_in_pages_over_the_names_of_an_account(store: Store) -> None:
+    """Two writes a second, which only their keys tell apart; those of another account are not in it."""
+    now = iter([NOW, NOW, NOW + 1, NOW + 1, NOW + 2, NOW + 2, NOW + 3, NOW + 3, NOW + 4])
+    intents = Intents(store, now=lambda: next(now))
+    for number, account in enumerate("aabbaabbx"):
+        new = replace(
+            NEW, account=account, key=f"{number}1111111-1111-4111-8111-111111111111", order_id=f"o{number % 3}"
+        )
+        send(store, intents, replace(new, content={"caller": f'"{account}%"'}))
+    names = ["a", "b"]
+    for oldest_first in (False, True):
+        pages: list[Intent] = []
+        place = None
+        while page := intents.journal(names, after=place, most=3, oldest_first=oldest_first):
+            pages += page
+            place = page[-1].at, page[-1].key
+        numbers = list(range(8))
+        assert [int(one.key[0]) for one in pages] == (numbers if oldest_first else numbers[::-1])
+    found = [
+        intents.journal(names, orders={"o0"}),
+        intents.journal(names, orders=set()),
+        intents.journal(names, person='"A%"'),
+        intents.journal(names, person="a_"),
+        intents.journal(names, since=NOW + 1, before=NOW + 2),
+        intents.journal(names, tools={"kustom_cancel_order"}),
+    ]
+    assert [[int(one.key[0]) for one in rows] for rows in found] == [[6, 3, 0], [], [5, 4, 1, 0], [], [3, 2], []]
+
+
 def test_a_store_that_is_not_there_is_not_made_by_a_question(tmp_path: Path) -> None:
     with of_file(tmp_path / "state") as intents:
         assert (of_order(intents), intents.unresolved(), intents.journal(["a"])) == ([], [], [])
