@@ -161,7 +161,7 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _documented("payouts.kinds", "Fees are fixed, by percentage and for disputes, with VAT; a debt is carried over."),
     _documented("payouts.capture_id", "A return or a reversal has an empty capture_id."),
     _assumed("payouts.days", "What was settled is paid out on the second day after it, at 06:00 UTC."),
-    _assumed("payouts.summer", "23:59 CET is 22:59 UTC all year."),
+    _assumed("payouts.summer", "The day of a payout ends at 22:59 by UTC, in summer too."),
     _assumed("payouts.signs", "Every settlement transaction has a positive amount, fees and returns too."),
     _assumed(
         "payouts.fees",
