@@ -38,6 +38,18 @@ class Identity:
 
     def find(self, line: Line) -> list[int]:
         """The lines that `line` may be: one, or several that are alike; none where it is unknown or unclear."""
+        found = self._found(line)
+        if found and not set(found) <= set(self.twins[found[0]]):
+            self.unclear.update(found)
+            return []
+        return found
+
+    def knows(self, line: Line, number: int) -> bool:
+        """Return whether `line` would be recognised as the line with this number, or one that is alike."""
+        found = self._found(line)
+        return bool(found) and set(found) <= set(self.twins[number])
+
+    def _found(self, line: Line) -> list[int]:
         agreed: dict[int, int] = {}
         kin: set[int] = set()
         for number, form in self._akin(line):
@@ -46,11 +58,7 @@ class Identity:
             if agreement is not None:
                 agreed[number] = max(agreement, agreed.get(number, 0))
         best = max(agreed.values(), default=0)
-        found = [number for number, agreement in sorted(agreed.items()) if agreement == best] or sorted(kin)
-        if found and not set(found) <= set(self.twins[found[0]]):
-            self.unclear.update(found)
-            return []
-        return found
+        return [number for number, agreement in sorted(agreed.items()) if agreement == best] or sorted(kin)
 
     def is_doubtful(self, line: Line) -> bool:
         """Whether `line` may be a line of the order of which nothing is certain."""

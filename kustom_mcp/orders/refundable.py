@@ -361,7 +361,7 @@ class Refundable:
             if tax is not None:
                 tax += payment.embedded_tax
             lines.append(payment.goods.line(payment.quantity, payment.amount, tax))
-            self._must_be_known(lines[-1], payment.goods, number, f"lines[{position}].line")
+            self._must_be_known(lines[-1], number, f"lines[{position}].line")
         lines += shares
         return Built(lines, sum(total_of(line) or 0 for line in lines), notes)
 
@@ -425,10 +425,9 @@ class Refundable:
                 BY_AMOUNT,
             )
 
-    def _must_be_known(self, line: Line, goods: Goods, number: int, where: str) -> None:
+    def _must_be_known(self, line: Line, number: int, where: str) -> None:
         """Refuse a line that nobody could tell from another one of the order afterwards."""
-        found = self._identity.find(line)
-        if not found or self._goods[found[0]] is not goods:
+        if not self._identity.knows(line, number):
             raise _refused(
                 f"A part of the price of line {number} could not be told from another line of the order afterwards.",
                 where,
@@ -659,8 +658,9 @@ class Refundable:
     def view(self) -> list[dict[str, Json]]:
         """What captures and refunds have of each line: quantities, what one unit costs, what is left to pay.
 
-        `amount` is what a refund of all that is left of a line would pay by its number, its shares taken off. Minor
-        units; nothing that somebody typed.
+        `amount` is what a refund of all that is left of a line would pay by its number, its shares taken off. Where a
+        refund by its number would be refused `by_lines` is false, and `left_amount` says what is left where that is
+        known. Minor units; nothing that somebody typed.
         """
         return [self._seen(number) for number in range(1, len(self._stored) + 1)]
 
@@ -692,6 +692,8 @@ class Refundable:
             seen["unit_price"] = goods.total // _whole(goods.captured)
         base, worth = goods.units.base, goods.units.worth
         share = sum(share.owed(base) for share in self.shares.borne_by(goods))
+        if worth and not self._identity.knows(goods.line(goods.left, worth, None), number):
+            return seen | {"by_lines": False, "left_amount": max(0, worth + share)}
         return seen | ({"share": share} if share else {}) | {"amount": max(0, worth + share)}
 
     # Inside

@@ -112,6 +112,23 @@ def test_a_line_that_may_be_one_of_two_at_different_prices_is_neither() -> None:
     )
 
 
+def test_a_piece_that_a_refund_by_lines_would_refuse_is_not_promised_by_lines() -> None:
+    dear, cheap = shirt(2500) | {"total_amount": 2501}, shirt(2500, 4) | {"total_amount": 9999}
+    sent = [dear, shirt(2500, 3) | {"total_amount": 7499, "total_tax_amount": 1500}]
+    held = order(cheap, dear, captures=[[cheap], [dear]], refunds=[sent])
+
+    left = Refundable(held).view()[0]
+    assert left == {
+        "line": 1, "captured": 4, "refunded": 3, "left": 1, "unit_price": 2499, "by_lines": False, "left_amount": 2500
+    }  # fmt: skip
+    assert refused(refunded, held, [(1, 1)]) == (
+        "ACTION_NOT_ALLOWED",
+        "lines[0].line",
+        "A part of the price of line 1 could not be told from another line of the order afterwards.",
+        BY_AMOUNT,
+    )
+
+
 def test_refunds_are_recognised_by_the_captured_price_after_the_order_was_repriced() -> None:
     held = order(shirt(1500, 2), captures=[[shirt(1000, 2)]], refunds=[[shirt(1000)]])
 
