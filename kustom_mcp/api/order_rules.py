@@ -245,8 +245,9 @@ def _over_limit(operation: str, order: Order, amount: int | None, cell: StatusRu
     if operation == "captureOrder":
         why = "has less left to capture" if most else "has nothing left to capture"
         # With a discount or a gift card in the order the amount is mostly right, and lines are missing in the capture.
+        # With captures a new amount that fits would charge more than was ordered, or take lines off.
         takes_off = any((line.total_amount or 0) < 0 for line in order.order_lines)
-        instead = () if takes_off else ("updateAuthorization",)
+        instead = () if takes_off or order.captured_amount else ("updateAuthorization",)
         return Verdict(operation, False, "CAPTURE_NOT_ALLOWED", cell.mark, why, instead)
     why = "has less left to refund" if most else "has nothing left to refund"
     return Verdict(operation, False, "REFUND_NOT_ALLOWED", cell.mark, why)

@@ -262,6 +262,8 @@ def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field:
     `tools`: those that may do instead. `most`: the limit in words where an amount is over it.
     """
     instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
+    if most and not tools:
+        instead = f"Call again with {most} or less in all. `can` has the limit, in minor units, as max_amount."
     next_step = f"{instead} Ask the person first."
     if verdict.elsewhere:
         next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."

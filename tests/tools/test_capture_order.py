@@ -176,6 +176,10 @@ async def test_more_than_is_left_is_refused_here_with_the_limit() -> None:
             "field": "captured_amount",
             "retry": "never",
         }
+        assert answer["next_step"] == (
+            "Call again with 375.90 EUR or less in all. `can` has the limit, in minor units, as max_amount. Ask the "
+            "person first."
+        )
         assert talk.sent == []
 
 
