@@ -73,9 +73,9 @@ class KustomClient:
         self._rand = rand
         self._budget = budget or retry.RetryBudget(clock)
         self.cool_down = retry.CoolDown(clock)
+        """The pause after a 429, for all calls. A 429 that another replica received may lengthen it."""
         self.ahead = 0.0
         """Seconds by which Kustom's clock was ahead of `wall` at its last answer with a `Date`."""
-        """The pause after a 429, for all calls. A 429 that another replica received may lengthen it."""
         self._observer = observer
         self._entered = False
         self._opened: tuple[httpx.AsyncClient, httpx.AsyncClient] | None = None

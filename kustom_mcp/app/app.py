@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -164,8 +165,12 @@ class App:
         finally:
             self.records.close()
 
+    @cached_property
     def secret(self) -> bytes:
-        """The random secret of the store, made once: a new API key ends neither codes nor records. ConfigError."""
+        """The random secret of the store, made once: a new API key ends neither codes nor records. ConfigError.
+
+        Read once, so that all that seals in this process seals alike, also where the store cannot be read.
+        """
         from kustom_mcp.state.secret import kept_secret
 
         try:

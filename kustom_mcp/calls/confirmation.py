@@ -244,7 +244,7 @@ def key_ring(app: App) -> list[bytes]:
     """The secrets that seal and sign, newest first: those of KUSTOM_KEYS, or the one of the store."""
     if app.settings.keys:
         return [key.get_secret_value().encode() for key in app.settings.keys]
-    return [SANDBOX_SECRET if app.settings.sandboxed else app.secret()]
+    return [SANDBOX_SECRET if app.settings.sandboxed else app.secret]
 
 
 @dataclass(frozen=True)

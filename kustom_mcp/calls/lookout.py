@@ -42,7 +42,7 @@ class Lookout:
         self._named: set[str] = set()
         self._news = anyio.Event()
         self._tried: dict[str, float] = {}
-        """Times of the looks that failed, by the key of the intent."""
+        """Times of the looks that told nothing, by the key of the intent."""
 
     def name(self, order_id: str) -> None:
         """Take note of an order about which Kustom has told something."""
@@ -62,7 +62,7 @@ class Lookout:
             except AuditUnavailable:
                 log.debug("the records of writes cannot be read now")
             except Exception:
-                log.exception("looking for writes in doubt failed; everything else goes on")
+                log.exception("the writes in doubt could not be listed; everything else goes on")
 
     async def look(self, named: frozenset[str] | set[str] = frozenset()) -> None:
         """Look at every order that is due, one after the other. AuditUnavailable."""
@@ -96,5 +96,7 @@ class Lookout:
                 await call.order(order_id)
         except ToolError as failure:
             log.info("an order with a write in doubt could not be read: %s", failure.code)
-            now = self._app.wall()
-            self._tried |= {intent.key: now for intent in of_order}
+        except Exception:  # a damaged record, say: it must not keep the others from being looked for
+            log.exception("looking for a write in doubt failed; everything else goes on")
+        now = self._app.wall()
+        self._tried |= {intent.key: now for intent in of_order}

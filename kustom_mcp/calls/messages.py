@@ -160,9 +160,7 @@ DISPUTED = "Kustom reported a dispute on this order: look at it in the Kustom po
 NOT_KNOWN_TO_BE_DISPUTED = (
     "Whether Kustom reported a dispute on this order is not known: the order book cannot be read now."
 )
-NOBODY_TOLD = (
-    "The carrier and the shop's own platform (WooCommerce, an ERP) are not told: do there what belongs to this."
-)
+NOBODY_TOLD = "The carrier and the shop's own platform (WooCommerce, an ERP) are not told: do the same there."
 
 
 def few(warnings: Sequence[str]) -> Sequence[str]:

@@ -43,6 +43,8 @@ def page(order: Order, include: Set[str], pii: Pii, start: int = 0) -> Page:
     shown = slice(start, start + LINES_AT_A_TIME) if paged else None
     view = third_party(order, include, pii, shown)
     cut = [name for name in ("order_lines", *_ENTRIES) if view.get(name)]
+    if not paged and cut == ["order_lines"]:  # a few short lines, as they are in most answers
+        return Page(view, rows, None)
     room = MOST_BYTES - _size({name: value for name, value in view.items() if name not in cut})
     if not paged:
         _fit_entries(view, cut[1:], room - _size(view["order_lines"]))

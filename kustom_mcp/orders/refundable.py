@@ -243,7 +243,7 @@ class Refundable:
             if share is not None:
                 share.give(total_of(line) or 0, line.get("total_tax_amount"))
                 continue
-            found = self._identity.find(line) if not is_of_the_order(line) else []
+            found = self._goods_in(line)
             if found:
                 payments.append((self._payment(self._goods[found[0]], line), line.get("total_tax_amount")))
         self._settle([payment for payment, _ in payments])
@@ -257,6 +257,11 @@ class Refundable:
             return self.shares.find(line)
         bare = line.get("type") is None and total_of(line) is None
         return self.shares.find(line) if bare and not self._identity.find(line) else None
+
+    def _goods_in(self, line: Line) -> list[int]:
+        """The goods that a line of a refund pays for, whatever type it gives itself: what pays is no discount."""
+        pays = (total_of(line) or 0) > 0
+        return self._identity.find(line) if pays or not is_of_the_order(line) else []
 
     def _payment(self, goods: Goods, line: Line) -> _Payment:
         quantity = line.get("quantity") or 0
@@ -562,7 +567,7 @@ class Refundable:
             share = self._share_of(line)
             if share is not None:
                 named.append(share)
-            found = [] if share is not None or is_of_the_order(line) else self._identity.find(line)
+            found = [] if share is not None else self._goods_in(line)
             if not found:
                 if self._identity.is_doubtful(line):
                     warnings.append(
@@ -577,7 +582,8 @@ class Refundable:
                     "refunded of it already."
                 )
                 continue
-            self._must_be_left(goods, found[0], line.get("quantity") or 0, where, f"{where}.quantity")
+            pays_for = line.get("quantity") or int((total_of(line) or 0) > 0)  # what is paid for is one piece at least
+            self._must_be_left(goods, found[0], pays_for, where, f"{where}.quantity")
             payments.append(self._payment(goods, line))
             if payments[-1].rest < 0 and goods.is_priced:
                 pays, left = payments[-1].amount, payments[-1].amount + payments[-1].rest

@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from kustom_mcp.simulator.faults import Fault
 from tests.calls.gated_operations import (
     ADDRESS,
     ALL,
@@ -32,6 +33,37 @@ from tests.calls.quick import Time
 from tests.support.conversation import MODES, Mode, conversation, yes
 
 EVERY = pytest.mark.parametrize("case", GATED, ids=name_of)
+
+
+async def test_an_approval_that_was_carried_out_is_known_although_the_order_cannot_be_read() -> None:
+    async with conversation(host=Time().run, **only(REFUND)) as talk:
+        _, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
+        talk.mark()
+        talk.simulator.faults.add(Fault("GET", "/orders/{order_id}", "status", status=503, times=9))
+        again = await talk.call(REFUND.tool, given, confirm=code)
+        unapproved = await talk.call(REFUND.tool, given)
+        assert (again["outcome"], talk.sent) == ("already_applied", [])
+        assert again["summary"] == (
+            "This approval was carried out already. Nothing was sent by this call. The order could not be read just "
+            "now."
+        )
+        assert (unapproved["outcome"], unapproved["error"]["code"]) == ("not_sent", "UPSTREAM_UNAVAILABLE")
+
+
+async def test_a_long_pause_that_a_read_was_told_stops_no_approved_write_and_every_other_call() -> None:
+    now = Time()
+    async with conversation(host=now.run, **only(REFUND)) as talk:
+        _, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        talk.app.client.cool_down.start(60.0)
+        refused = await talk.call(REFUND.tool, given)
+        assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "RATE_LIMITED")
+        began = now.passed
+        assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
+        assert now.passed - began < 10
+        assert talk.sent == REFUND.sent(talk, given["order_id"])
 
 
 @EVERY

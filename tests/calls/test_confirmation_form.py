@@ -57,6 +57,21 @@ IF_NOT_SHOWN = "If no question was shown, the operator of this server can set KU
 
 
 @BOTH
+async def test_a_long_pause_that_began_while_a_person_was_asked_stops_no_approved_write(mode: Mode) -> None:
+    talks: list[Talk] = []
+
+    def paused(question: str) -> Any:
+        talks[0].app.client.cool_down.start(60.0)
+        return yes(question)
+
+    async with conversation(mode, paused, host=Time().run, **only(REFUND)) as talk:
+        talks.append(talk)
+        order_id, given = REFUND.begin(talk)
+        assert (await talk.call(REFUND.tool, given))["outcome"] == "applied"
+        assert talk.sent == REFUND.sent(talk, order_id)
+
+
+@BOTH
 @EVERY
 @pytest.mark.parametrize("confirm", ["auto", "form"])
 async def test_a_yes_is_carried_out_in_the_same_call(mode: Mode, case: Case, confirm: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from kustom_mcp.calls.confirmation import RESOLVING_SECONDS
 from kustom_mcp.calls.lookout import FIRST, NAMED, Lookout
+from kustom_mcp.calls.read import ReadCall
 from kustom_mcp.server.handlers import lookout_of
 from kustom_mcp.simulator.faults import Fault
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
@@ -124,6 +125,23 @@ async def test_a_long_write_is_not_looked_for_while_it_may_be_in_flight() -> Non
         line_mended(talk)
         now.passed, now.start = 0.0, talk.app.intents.journal(talk.app.account.names)[0].sent
         assert await Watched(talk, now, order_id).times(11 * 60, step=15) == [5.25, 10.5]
+
+
+async def test_a_record_that_nobody_can_look_for_is_tried_later_and_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with watched("reset") as server:
+        server.now.pass_by(FIRST)
+        with monkeypatch.context() as broken:
+            broken.setattr(ReadCall, "order", _damaged)
+            assert (await server.reads(), server.outcome) == (0, None)
+        assert await server.reads() == 0, "not again at once"
+        server.now.pass_by(FIRST)
+        assert await server.reads() == 1
+
+
+async def _damaged(*_: Any) -> Any:
+    raise ValueError("a record that was damaged")
 
 
 async def test_it_goes_on_after_a_mistake_and_looks_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

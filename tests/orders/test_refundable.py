@@ -377,6 +377,16 @@ TWINS = order(shirt(500), shirt(500), shirt(500), captures=[[shirt(500, 3)]], re
             "0 of line 1 are left to refund: 4 captured, 4 of them refunded already.",
             SECOND,
         ),
+        *(
+            (
+                order(MUG, captures=[[MUG]], refunds=[[MUG]]),
+                [MUG | {"quantity": 1, "total_amount": 1000} | more],
+                "[0].quantity",
+                "0 of line 1 are left to refund: 4 captured, 4 of them refunded already.",
+                SECOND,
+            )
+            for more in ({"quantity": 0}, {"type": "discount"}, {"type": "gift_card"})
+        ),
         (THREE_BACK, [SHIPPING], "[0]", "No capture holds line 2: 0 of it are left to refund.", UNCAPTURED),
         (
             TWINS,

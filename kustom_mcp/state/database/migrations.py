@@ -57,7 +57,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE {}tries (id VARCHAR NOT NULL, subject VARCHAR NOT NULL, at FLOAT NOT NULL)",
         "CREATE INDEX tries_by_subject ON {}tries (subject, at)",
     ),
-    (  # the journal of an account, in the order of time
+    (  # 8: the journal of an account, in the order of time
         "DROP INDEX {}intents_by_time",
         "CREATE INDEX intents_by_account ON {}intents (account, sent, key)",
     ),
