@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
@@ -46,6 +46,8 @@ SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
 LEAST_SECONDS_TO_FINISH = 0.1
 """The time to record an outcome after the drain limit: less than a host waits after it."""
+
+DEFAULT_ZONE = "Europe/Stockholm"
 
 LEAST_FAREWELL = 0.1
 """Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
@@ -92,6 +94,8 @@ class App:
     rate_limiter: RateLimiter | None = None
     callers_differ: bool = False
     """Whether callers have tokens, so that an answer for one is not for all."""
+    zone: tzinfo = field(default_factory=lambda: _zone())
+    """The time zone of the shop, which dates in questions are of."""
     draining: bool = False
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
     _running: set[object] = field(default_factory=set[object])
@@ -137,7 +141,7 @@ class App:
             audit=AuditLog(state, settings.audit_log),
             intents=Intents(records, state=state, now=lambda: app.wall()),
             limits=SpendingLimits(records, account=account),
-            book=Book.of(state, shared, account, settings.book_days, lambda: app.wall()),
+            book=Book.of(state, shared, account, settings.book_days, lambda: app.wall(), people=settings.keeps_people),
             records=records,
             store=shared,
             telemetry=telemetry,
@@ -181,6 +185,10 @@ class App:
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.wall(), UTC)
+
+    def local(self, moment: int) -> str:
+        """Write a time, given in unix milliseconds, as people of the shop read it."""
+        return f"{datetime.fromtimestamp(moment / 1000, self.zone):%Y-%m-%d %H:%M}"
 
     @asynccontextmanager
     async def turn(self, order_id: str, *, within: float) -> AsyncGenerator[None]:
@@ -276,6 +284,12 @@ class App:
         if self.telemetry.on:
             left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
             await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
+
+
+def _zone() -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(DEFAULT_ZONE)
 
 
 def shared_store(settings: Settings) -> Store | None:

@@ -21,7 +21,8 @@ import anyio
 
 from kustom_mcp.book.completeness import complete_since
 from kustom_mcp.book.database import BookDatabase, BookTransaction, BookUnavailable
-from kustom_mcp.book.entry import DAY, BookEntry, entry_of
+from kustom_mcp.book.entry import DAY, WITHOUT_PEOPLE, BookEntry, entry_of
+from kustom_mcp.book.people import PeopleDigests
 from kustom_mcp.book.postgres import PostgresBook
 from kustom_mcp.book.sqlite import FILE, SqliteBook
 from kustom_mcp.state.account import Account
@@ -55,6 +56,7 @@ class Book:
         days: int,
         wall: Callable[[], float],
         newcomer: Account | None = None,
+        people: PeopleDigests | None = None,
     ) -> None:
         self.on = days > 0
         self.place = database.place
@@ -62,8 +64,11 @@ class Book:
         """The name of this process as a listener for webhooks: see `completeness`."""
         self.missed = 0
         """When this process last missed a webhook, in unix milliseconds, also before the store knows."""
+        self.people = people or PeopleDigests(on=False, account=account, directory=None, shared=False)
         self._database = database
         self._account = account
+        self._upgraded = False
+        """Whether the references of orders from version 0.1 have been put in."""
         self._newcomer = newcomer
         """The account, until the books of earlier versions have been given to it."""
         self._days = days
@@ -80,11 +85,21 @@ class Book:
 
     @classmethod
     def of(
-        cls, state: Path | None, shared: Store | None, account: Account, days: int, wall: Callable[[], float]
+        cls,
+        state: Path | None,
+        shared: Store | None,
+        account: Account,
+        days: int,
+        wall: Callable[[], float],
+        *,
+        people: bool = False,
     ) -> Book:
-        """Open the book in the store that several machines share, in the state directory, or in memory."""
+        """Open the book in the store that several machines share, in the state directory, or in memory. `people`:
+        whether it keeps digests of people."""
         database = PostgresBook(shared) if shared else SqliteBook(state / "book" / FILE if state else None)
-        return cls(database, account.name, days, wall, account)
+        keys = state / "people" if state and not shared else None
+        digests = PeopleDigests(on=people and days > 0, account=account.name, directory=keys, shared=shared is not None)
+        return cls(database, account.name, days, wall, account, digests)
 
     def note(self, order: Order, source: str = "call", *, read_at: float | None = None) -> None:
         """Keep an order as it was read. Returns at once.
@@ -94,7 +109,7 @@ class Book:
         """
         if not self.on:
             return
-        entry = entry_of(order, source, self._wall() if read_at is None else read_at)
+        entry = entry_of(order, source, self._wall() if read_at is None else read_at, people=self.people.of(order))
         if entry is not None:
             known = self._notes.get(entry.order_id, 0)
             if isinstance(known, int):
@@ -138,14 +153,26 @@ class Book:
         """Ask `questions`, after all earlier notes have been written. It gets the account's number as well, and runs
         in a thread. BookUnavailable."""
         await self._write_notes(asked=True)
-        return await in_thread(lambda: self._database.read(lambda tx: questions(tx, self._number(tx))))
+
+        def work(tx: BookTransaction) -> T:
+            account = self._number(tx)
+            self.people.compare(tx, account)
+            return questions(tx, account)
+
+        return await in_thread(lambda: self._database.read(work))
 
     async def change(self, work: Callable[[BookTransaction, int], T]) -> T:
         """Run `work`, which writes, in the same way. BookUnavailable."""
         from kustom_mcp.book.writing import account_number
 
         await self._write_notes(asked=True)
-        return await in_thread(lambda: self._database.write(lambda tx: work(tx, account_number(tx, self._account))))
+
+        def recorded(tx: BookTransaction) -> T:
+            account = account_number(tx, self._account)
+            self.people.record(tx, account)
+            return work(tx, account)
+
+        return await in_thread(lambda: self._database.write(recorded))
 
     async def disputed(self, order_id: str) -> bool:
         """Return whether a signed webhook once told of a dispute on this order. Looking makes no book.
@@ -154,7 +181,7 @@ class Book:
 
         if not self.on or not await self.exists():
             return False
-        if self._newcomer is not None:
+        if self._newcomer is not None or not self._upgraded:
             await self._write_notes(asked=True)
         which = order_id.lower()
         return await in_thread(lambda: self._database.read(lambda tx: hints.disputed(tx, self._number(tx), which)))
@@ -194,6 +221,7 @@ class Book:
         self._noted = anyio.Event()
         problem: Exception | None = None
         try:
+            await in_thread(lambda: self._load_key(quietly=True))  # the first use tries again, and tells
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep)
                 try:
@@ -241,9 +269,9 @@ class Book:
     async def _write_notes(self, *, asked: bool = False) -> None:
         """Write all notes. `asked`: the book is used, whether there are notes or not."""
         async with self._writing:  # who asks waits for notes that are being written, too
-            if self._newcomer is not None and (asked or self._notes or self._named):
+            if (self._newcomer is not None or not self._upgraded) and (asked or self._notes or self._named):
                 await in_thread(self._take_over)
-                self._newcomer = None
+                self._newcomer, self._upgraded = None, True
             notes, self._notes = self._notes, {}
             named, self._named = self._named, {}
             if not notes and not named:
@@ -255,14 +283,30 @@ class Book:
                 raise
 
     def _take_over(self) -> None:
-        """Give the account the books that earlier versions kept for it. BookUnavailable."""
+        """Bring what earlier versions kept up to date, and give the account their books of it. BookUnavailable."""
         from kustom_mcp.book.adopting import adopt, others
+        from kustom_mcp.book.upgrading import put_in_references, unnamed
 
         account = self._newcomer
-        if account is not None and self._database.exists():
+        if self.people.on:
+            self._load_key()
+        if not self._database.exists():
+            return
+        more = self._database.read(unnamed)
+        while more:
+            more = self._database.write(put_in_references)
+        if account is not None:
             more = bool(self._database.read(lambda tx: others(tx, account.took_over)))
             while more:
                 more = self._database.write(lambda tx: adopt(tx, account, self.time()))
+
+    def _load_key(self, *, quietly: bool = False) -> None:
+        """Load the key of the digests of people. Without it, orders are kept without people, until it is there."""
+        try:
+            self.people.load(self._database.write)
+        except (BookUnavailable, OSError) as error:
+            if not quietly:
+                log.warning("people are not kept in the order book: the key of their digests is unreadable (%s)", error)
 
     def _write(self, notes: Mapping[str, BookEntry | int], named: Mapping[str, str]) -> None:
         from kustom_mcp.book import hints, imports, writing
@@ -274,7 +318,9 @@ class Book:
         def work(tx: BookTransaction) -> None:
             account = writing.account_number(tx, self._account)
             writing.doubt(tx, account, {name: since for name, since in notes.items() if isinstance(since, int)})
-            writing.put(tx, account, kept(notes.values(), oldest))
+            self.people.record(tx, account)
+            entries = kept(notes.values(), oldest)
+            writing.put(tx, account, map(_impersonal, entries) if self.people.lost else entries)
             known = imports.read_since(tx, account, named, 0) if named else ()
             new = [hints.Hint(order_id, source) for order_id, source in named.items() if order_id not in known]
             hints.add(tx, account, new, self.time())
@@ -297,13 +343,18 @@ class Book:
     def entry(self, order: Order, source: str, read_at: float, *, disputed: bool = False) -> list[BookEntry]:
         """Return the entry of an order that was requested at this time (unix seconds), in a list; an empty one if it
         is not kept."""
-        made = entry_of(order, source, read_at, disputed=disputed)
+        made = entry_of(order, source, read_at, disputed=disputed, people=self.people.of(order))
         return kept([made] if made else [], self.oldest_kept(self._wall()))
 
     def _number(self, tx: BookTransaction) -> int:
         """Return the account's number; 0, which is never given out, while nothing of it is known."""
         found = tx.rows("SELECT account FROM book_accounts WHERE name = :name", {"name": self._account})
         return int(found[0][0]) if found else 0
+
+
+def _impersonal(entry: BookEntry) -> BookEntry:
+    """Return an entry without the digests of its people."""
+    return entry._replace(kind=entry.kind._replace(detail=WITHOUT_PEOPLE), people=None)
 
 
 def kept(notes: Iterable[BookEntry | int], oldest: int) -> list[BookEntry]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from kustom_mcp.book import completeness, hints
 from kustom_mcp.book.database import BookTransaction, Values
-from kustom_mcp.book.entry import BookEntry
+from kustom_mcp.book.entry import COLUMNS, BookEntry, Move
 from kustom_mcp.book.writing import account_number, kinds, put, take_out
 from kustom_mcp.state.account import Account
 
@@ -64,11 +64,17 @@ def _move_orders(tx: BookTransaction, old: int, new: int) -> int:
 
 def _entries(tx: BookTransaction, which: str, values: Values) -> list[BookEntry]:
     known = {number: kind for kind, number in kinds(tx).items()}
-    fields = ", ".join(name for name in BookEntry._fields if name != "kind")
+    found = tx.rows(f"SELECT number, kind, order_id, {', '.join(COLUMNS)} FROM book WHERE {which}", values)
     return [
-        BookEntry(order_id, known[kind], *rest)
-        for kind, order_id, *rest in tx.rows(f"SELECT kind, {fields} FROM book WHERE {which}", values)
+        BookEntry(order_id, known[kind], *rest)._replace(moves=_moves(tx, number, rest[COLUMNS.index("order_amount")]))
+        for number, kind, order_id, *rest in found
     ]
+
+
+def _moves(tx: BookTransaction, number: int, whole: int) -> tuple[Move, ...]:
+    """Return the captures and refunds of an order, of which `whole` is the amount."""
+    found = tx.rows("SELECT refund, at, amount FROM book_moves WHERE number = :number", {"number": number})
+    return tuple(Move(bool(refund), at, amount or whole) for refund, at, amount in found)
 
 
 def _move_rest(tx: BookTransaction, old: int, new: int, now: int) -> None:

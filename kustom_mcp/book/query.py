@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from kustom_mcp.api.models import CAPTURED
-from kustom_mcp.book.entry import ENDED, BookEntry, OrderKind
+from kustom_mcp.api.models import AUTHORIZED, CAPTURED, PART_CAPTURED
+from kustom_mcp.book.entry import EARLIER, ENDED, BookEntry, OrderKind
 from kustom_mcp.book.references import folded
 
 SortKey = Literal["created_at", "expires_at", "remaining_authorized_amount"]
@@ -25,55 +25,91 @@ MOST_COUNTED = 1_000
 
 @dataclass(frozen=True)
 class Query:
-    """The filter of a search; None filters nothing. Times in unix milliseconds: from included, to and before not."""
+    """The filter of a search; None and () filter nothing. Times in unix milliseconds: from included, before not."""
 
-    reference: str | None = None
-    status: str | None = None
-    fraud_status: str | None = None
-    currency: str | None = None
+    reference: tuple[str, ...] = ()
+    """An order matches that has one of them."""
+    people: tuple[tuple[int, ...], ...] = ()
+    """Digests: an order matches that has one of each."""
+    status: tuple[str, ...] = ()
+    fraud_status: tuple[str, ...] = ()
+    currency: tuple[str, ...] = ()
+    amount: int | None = None
+    """That of the order, or of one of its captures or refunds."""
+    created_from: int | None = None
+    created_before: int | None = None
+    captured_from: int | None = None
+    captured_before: int | None = None
+    refunded_from: int | None = None
+    refunded_before: int | None = None
+    expires_from: int | None = None
     expires_before: int | None = None
     """Expiry of orders that can still be captured; with a status that has ended, the expiry that they had."""
-    created_from: int | None = None
-    created_to: int | None = None
-    refunded_from: int | None = None
-    """The last refund."""
     min_remaining: int | None = None
-    unshipped: bool | None = None
-    disputed: bool | None = None
+    to_capture: int | None = None
+    """The time now: something is left to capture, and its expiry has not passed."""
+    no_tracking: bool = False
+    ever_disputed: bool = False
+    only: frozenset[str] | None = None
+    """The only order ids that can match."""
 
     @property
-    def email(self) -> bool:
-        """Return whether the reference is an e-mail address, which the book does not keep."""
-        return self.reference is not None and _EMAIL.fullmatch(self.reference.strip()) is not None
+    def emails(self) -> int:
+        """Count the references that are e-mail addresses, which are no references."""
+        return sum(_EMAIL.fullmatch(one.strip()) is not None for one in self.reference)
 
     def senseless(self) -> tuple[str, str] | None:
         """Return an argument that nothing can match, by name, and the reason; None without one."""
-        if self.reference is not None and not folded(self.reference):
+        if any(not folded(one) for one in self.reference):
             return "reference", "it has no letter or digit: send a whole reference, or the start of an order id"
-        if self.created_from is not None and self.created_to is not None and self.created_from >= self.created_to:
-            return "created_from", "it is not before created_to, so nothing can be between them"
-        if self.expires_before is not None and self.status == CAPTURED:
-            return "expires_before", "what is CAPTURED does not expire: leave status or expires_before out"
+        for what in ("created", "captured", "refunded", "expires"):
+            first, end = getattr(self, f"{what}_from"), getattr(self, f"{what}_before")
+            if first is not None and end is not None and first >= end:
+                return f"{what}_from", f"it is not before {what}_before, so nothing can be between them"
+        if self.expiring and self.status == (CAPTURED,):
+            name = "expires_before" if self.expires_before is not None else "expires_from"
+            return name, f"what is CAPTURED does not expire: leave status or {name} out"
         return None
+
+    @property
+    def expiring(self) -> bool:
+        """Return whether the expiry is asked for."""
+        return self.expires_from is not None or self.expires_before is not None
 
     def fits(self, kind: OrderKind) -> bool:
         """Return whether orders of this kind can be among the matches."""
-        asked = ("status", "fraud_status", "currency", "unshipped", "disputed")
-        same = all(getattr(self, name) in (None, getattr(kind, name)) for name in asked)
-        in_time = self.expires_before is None or kind.open or self.status in ENDED
-        return same and in_time and (not self.min_remaining or kind.remains)
+        asked = ("status", "fraud_status", "currency")
+        same = all(not getattr(self, name) or getattr(kind, name) in getattr(self, name) for name in asked)
+        in_time = not self.expiring or kind.open or (kind.status in ENDED and kind.status in self.status)
+        left = kind.remains and kind.status in (AUTHORIZED, PART_CAPTURED)
+        untracked = kind.untracked and (kind.detail != EARLIER or kind.status in (CAPTURED, PART_CAPTURED))
+        return (
+            same
+            and in_time
+            and (not self.min_remaining or kind.remains)
+            and (self.to_capture is None or left)
+            and (not self.no_tracking or untracked)
+            and (not self.ever_disputed or kind.disputed)
+        )
 
     @property
     def left(self) -> bool:
         """Return whether there must be something left to capture, apart from the facts of a kind."""
-        expiring = self.expires_before is not None and self.status not in ENDED
-        return expiring or (self.min_remaining or 0) > 1
+        expiring = self.expiring and not ENDED & set(self.status)
+        return expiring or (self.min_remaining or 0) > 1 or self.to_capture is not None
+
+    @property
+    def of_moves(self) -> bool:
+        """Return whether single captures or refunds are asked for."""
+        times = (self.captured_from, self.captured_before, self.refunded_from, self.refunded_before)
+        return any(time is not None for time in times)
 
     @property
     def of_kinds(self) -> bool:
         """Return whether kind and time of creation decide alone."""
-        others = (self.reference, self.expires_before, self.refunded_from)
-        return (self.min_remaining or 0) <= 1 and others == (None, None, None)
+        others = self.reference or self.people or self.expiring or self.of_moves
+        alone = self.amount is None and self.to_capture is None and self.only is None
+        return alone and not others and (self.min_remaining or 0) <= 1
 
 
 INDEXES = {

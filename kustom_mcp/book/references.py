@@ -1,14 +1,15 @@
 """References and ids as people write them, and their comparison.
 
 A reference is an exact match only if it is the same as written, but for case and blanks around it: SANDBOX8-1 and
-SANDBOX81 may be two orders. Mails, shops and people write the same number in many ways, though; a reference with the
-same letters and digits is found too, and told apart. An id may come with spaces, without its hyphens, cut short with an
-ellipsis as the summaries of this server have it, or at the end of a link: nothing is sent for it, so that it may be
-read kindly. Only a whole id is an exact match.
+SANDBOX81 may be two orders. Mails, shops and people write the same number in many ways, though, and read out its end;
+so one with the same letters and digits, or whose end they are, is found too, and told apart. An id may come with
+spaces, without its hyphens, cut short with an ellipsis as the summaries of this server have it, or at the end of a
+link: nothing is sent for it, so that it may be read kindly. Only a whole id is an exact match.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from itertools import pairwise
@@ -16,7 +17,7 @@ from typing import NamedTuple
 
 LONGEST = 255
 LEAST = 4
-"""Characters of an id by which it can be found."""
+"""Characters of an id, or of the end of a reference, by which it can be found."""
 
 _UUID = re.compile(r"(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])")
 _START = re.compile(rf"[0-9a-f][0-9a-f-]{{{LEAST - 1},35}}")
@@ -33,14 +34,14 @@ class ParsedReference(NamedTuple):
 
     name: str
     """A reference, as `folded` has it."""
-    written: str
-    """The same reference, as `written` has it."""
+    written: int
+    """The `digest` of the same reference."""
     whole: str
     """A whole id."""
     starts: tuple[str, ...]
     """Beginnings of an id."""
     part: str
-    """A part of an id, for where no reference and no beginning matches."""
+    """The end of an id, for where no reference and no beginning matches."""
     too_short: bool
     """Return whether it looks like the start of an id that is too short to look for."""
 
@@ -56,6 +57,12 @@ def folded(reference: str | None) -> str:
 def written(reference: str | None) -> str:
     """Return a reference as exact matches compare it: without blanks around it, without case, composed."""
     return unicodedata.normalize("NFC", (reference or "")[:LONGEST].strip()).lower()
+
+
+def digest(reference: str | None) -> int:
+    """Return 48 bits that tell a reference, as `written` has it, from others of the same letters and digits."""
+    text = written(reference).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=6).digest())
 
 
 def backwards(part: str) -> str:
@@ -75,7 +82,7 @@ def parse_reference(reference: str) -> ParsedReference:
         starts.append(_hyphenated(part))
     return ParsedReference(
         folded(reference),
-        written(reference),
+        digest(reference),
         next((start for start in starts if _UUID.fullmatch(start)), ""),
         tuple(starts),
         part if _PART.fullmatch(part) else "",

@@ -180,7 +180,7 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
             raise BookUnavailable("a newer version of kustom-mcp has written it; update this one")
         for statements in BOOK_STEPS[done:]:
             for statement in statements:
-                connection.execute(statement.format("", bytes=""))
+                connection.execute(statement.format("", "", "", bytes="", packed=" WITHOUT ROWID"))
         connection.execute(f"PRAGMA user_version = {LATEST}")
         connection.execute("COMMIT")
     except BaseException:

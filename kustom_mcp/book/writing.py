@@ -13,15 +13,10 @@ from typing import Any, NamedTuple
 from kustom_mcp.api.models import AMOUNTS
 from kustom_mcp.book import completeness
 from kustom_mcp.book.database import BookTransaction
-from kustom_mcp.book.entry import DAY, BookEntry, OrderKind
-from kustom_mcp.book.references import backwards
+from kustom_mcp.book.entry import COLUMNS, DAY, WITH_PEOPLE, BookEntry, OrderKind, references_of
+from kustom_mcp.book.references import backwards, digest, folded
 
-_COLUMNS = (
-    *("number", "account", "order_id", "id_backwards", "kind"),
-    *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
-    *AMOUNTS,
-    *("created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
-)
+_COLUMNS = ("number", "account", "order_id", "id_backwards", "kind", *COLUMNS)
 _AT_ONCE = 200  # ids in one statement
 _PUT = (
     f"INSERT INTO book ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "
@@ -34,7 +29,7 @@ _SUM = (
     f"VALUES (:account, :kind, :day, {', '.join(f':{name}' for name in _SUMMED)}) ON CONFLICT (account, kind, day) "
     f"DO UPDATE SET {', '.join(f'{name} = book_sums.{name} + excluded.{name}' for name in _SUMMED)}"
 )
-_KINDS = "SELECT currency, status, fraud_status, remains, unshipped, disputed, source, kind FROM book_kinds"
+_KINDS = "SELECT currency, status, fraud_status, remains, unshipped, disputed, source, detail, kind FROM book_kinds"
 
 
 ALL_DAYS = -1
@@ -80,14 +75,14 @@ def account_number(tx: BookTransaction, name: str) -> int:
     if found:
         return found[0][0]
     number = int(tx.rows("SELECT coalesce(max(account), 0) + 1 FROM book_accounts")[0][0])
-    tx.rows("INSERT INTO book_accounts VALUES (:number, :name)", {"number": number, "name": name})
+    tx.rows("INSERT INTO book_accounts (account, name) VALUES (:number, :name)", {"number": number, "name": name})
     return number
 
 
 def kinds(tx: BookTransaction) -> dict[OrderKind, int]:
     return {
-        OrderKind(currency, status, fraud, bool(remains), bool(unshipped), bool(disputed), source): number
-        for currency, status, fraud, remains, unshipped, disputed, source, number in tx.rows(_KINDS)
+        OrderKind(currency, status, fraud, bool(remains), bool(untracked), bool(disputed), source, int(detail)): number
+        for currency, status, fraud, remains, untracked, disputed, source, detail, number in tx.rows(_KINDS)
     }
 
 
@@ -101,24 +96,25 @@ def put(tx: BookTransaction, account: int, entries: Iterable[BookEntry]) -> int:
     while some := {one.order_id: one for one in sorted(islice(given, _AT_ONCE), key=lambda one: abs(one.read_at))}:
         there = {row[0]: row[1:] for row in _found(tx, account, list(some))}
         rows: list[dict[str, Any]] = []
-        renamed: list[tuple[int, BookEntry]] = []
-        unnamed: list[int] = []
+        changed = _Changed(account)
         for entry in some.values():
             old, before = there.get(entry.order_id), None
             if old is None:
                 number, free, kind = free, free + 1, entry.kind
                 fresh.append(entry)
-                renamed.append((number, entry))
+                changed.named(number, entry.references)
             else:
                 number, old_kind, created_at, read_at, *rest = old
                 if abs(read_at) > abs(entry.read_at):
                     continue
                 was = names_of[old_kind]
                 kind = entry.kind._replace(source=was.source, disputed=was.disputed or entry.kind.disputed)
+                if entry.people is None and was.detail == WITH_PEOPLE:  # their digests stay
+                    kind = kind._replace(detail=WITH_PEOPLE)
                 before = old_kind, created_at, tuple(rest[:5])
-                if tuple(rest[5:]) != entry[2:5]:
-                    renamed.append((number, entry))
-                    unnamed.append(number)
+                if set(references_of(*rest[5:])) != set(entry.references):
+                    changed.unnamed(number, references_of(*rest[5:]))
+                    changed.named(number, entry.references)
             if kind not in known:
                 known[kind] = _add_kind(tx, kind)
                 names_of[known[kind]] = kind
@@ -127,15 +123,75 @@ def put(tx: BookTransaction, account: int, entries: Iterable[BookEntry]) -> int:
                 if before:
                     sums.add(*before, orders=-1)
                 sums.add(*after)
-            values = (number, account, entry.order_id, backwards(entry.order_id), known[kind], *entry[2:])
+            changed.moved(number, known[kind], entry, new=old is None)
+            values = (number, account, entry.order_id, backwards(entry.order_id), known[kind], *entry[2:17])
             rows.append(dict(zip(_COLUMNS, values, strict=True)))
         tx.many(_PUT, rows)
-        tx.many("DELETE FROM book_names WHERE number = :number", [{"number": number} for number in unnamed])
-        names = [{"number": number, "name": name} for number, entry in renamed for name in sorted(entry.names)]
-        tx.many("INSERT INTO book_names VALUES (:number, :name)", names)
+        changed.write(tx)
     sums.write(tx)
     completeness.unannounced(tx, account, fresh)
     return len(fresh)
+
+
+class _Changed:
+    """The changes of a transaction in the tables beside `book`."""
+
+    def __init__(self, account: int) -> None:
+        self._account = account
+        self._rows: dict[str, list[dict[str, Any]]] = {
+            statement: [] for statement in (_UNNAME, NAME, *_TAKE_OUT[:2], _MOVE, _PERSON)
+        }
+
+    def named(self, number: int, references: Iterable[str]) -> None:
+        self._rows[NAME] += names(self._account, number, references)
+
+    def unnamed(self, number: int, references: Iterable[str]) -> None:
+        self._rows[_UNNAME] += names(self._account, number, references)
+
+    def moved(self, number: int, kind: int, entry: BookEntry, *, new: bool) -> None:
+        """Note the captures, refunds and people of an entry. `new`: nothing has to be taken out before."""
+        which = {"account": self._account, "number": number}
+        if not new:
+            self._rows[_TAKE_OUT[0]].append(which)
+        for refund, at, amount in entry.moves:
+            other = 0 if amount == entry.order_amount else amount or -1
+            self._rows[_MOVE].append(which | {"kind": kind, "refund": int(refund), "at": at, "amount": other})
+        if entry.people is not None:
+            if not new:
+                self._rows[_TAKE_OUT[1]].append(which)
+            self._rows[_PERSON] += [which | {"digest": digest} for digest in sorted(entry.people)]
+
+    def write(self, tx: BookTransaction) -> None:
+        for statement, rows in self._rows.items():
+            tx.many(statement, rows)
+
+
+NAME = (
+    "INSERT INTO book_references (account, name, number, written) VALUES (:account, :name, :number, :written) "
+    "ON CONFLICT (account, name, number, written) DO NOTHING"
+)
+_UNNAME = (
+    "DELETE FROM book_references WHERE account = :account AND name = :name AND number = :number AND written = :written"
+)
+_MOVE = (
+    "INSERT INTO book_moves (account, refund, kind, at, number, amount) "
+    "VALUES (:account, :refund, :kind, :at, :number, :amount) "
+    "ON CONFLICT (account, refund, kind, at, number, amount) DO NOTHING"
+)
+_PERSON = (
+    "INSERT INTO book_people (account, digest, number) VALUES (:account, :digest, :number) "
+    "ON CONFLICT (account, digest, number) DO NOTHING"
+)
+_TAKE_OUT = tuple(f"DELETE FROM {of} WHERE number = :number" for of in ("book_moves", "book_people", "book_unnamed"))
+
+
+def names(account: int, number: int, references: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the rows by which an order is found by its references."""
+    return [
+        {"account": account, "number": number, "name": name[::-1], "written": digest(reference)}
+        for reference in references
+        if (name := folded(reference))
+    ]
 
 
 def doubt(tx: BookTransaction, account: int, since: Mapping[str, int]) -> None:
@@ -173,6 +229,21 @@ def forget(tx: BookTransaction, account: int, order_ids: Iterable[str]) -> Forgo
     return Forgotten(len(gone), len(waited))
 
 
+def of_person(tx: BookTransaction, account: int, digests: Iterable[Iterable[int]]) -> list[str]:
+    """Return the ids of the orders with a digest of each list."""
+    values: dict[str, Any] = {"account": account}
+    conditions: list[str] = []
+    for index, same in enumerate(digests):
+        names = {f"person{index}x{place}": digest for place, digest in enumerate(same)}
+        listed = ", ".join(f":{name}" for name in names)
+        conditions.append(
+            f"number IN (SELECT number FROM book_people WHERE account = :account AND digest IN ({listed}))"
+        )
+        values |= names
+    where = " AND ".join(["account = :account", *conditions])
+    return [str(order_id) for (order_id,) in tx.rows(f"SELECT order_id FROM book WHERE {where}", values)]
+
+
 def forget_all(tx: BookTransaction, account: int) -> Forgotten:
     """Take every order of the account out."""
     mine = {"account": account}
@@ -184,9 +255,10 @@ def forget_all(tx: BookTransaction, account: int) -> Forgotten:
             "(SELECT 1 FROM book WHERE book.account = :account AND book.order_id = book_hints.order_id)",
         )
     )
-    tx.rows("DELETE FROM book_names WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
-    for table in ("book", "book_sums", "book_imports", "book_hints"):
+    tx.rows("DELETE FROM book_unnamed WHERE number IN (SELECT number FROM book WHERE account = :account)", mine)
+    for table in ("book", "book_references", "book_moves", "book_people", "book_sums", "book_imports", "book_hints"):
         tx.rows(f"DELETE FROM {table} WHERE account = :account", mine)
+    tx.rows("UPDATE book_accounts SET people = NULL WHERE account = :account", mine)
     completeness.interrupt(tx, account)
     return Forgotten(orders, waiting)
 
@@ -213,8 +285,10 @@ def take_out(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> dic
     for _, _, kind, created_at, _, *rest in rows:
         sums.add(kind, created_at, rest[:5], -1)
     numbers = [{"number": row[1]} for row in rows]
-    tx.many("DELETE FROM book_names WHERE number = :number", numbers)
-    tx.many("DELETE FROM book WHERE number = :number", numbers)
+    for _, number, _, _, _, *rest in rows:
+        tx.many(_UNNAME, names(account, number, references_of(*rest[5:])))
+    for statement in (*_TAKE_OUT, "DELETE FROM book WHERE number = :number"):
+        tx.many(statement, numbers)
     sums.write(tx)
     return {str(order_id): int(created_at) for order_id, _, _, created_at, *_ in rows}
 
@@ -224,7 +298,7 @@ def _found(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> list[
     marks = ", ".join(f":id{index}" for index in range(len(order_ids)))
     return tx.rows(
         f"SELECT order_id, number, kind, created_at, read_at, {', '.join(AMOUNTS)}, "
-        "merchant_reference1, merchant_reference2, klarna_reference "
+        "merchant_reference1, merchant_reference2, klarna_reference, other_references "
         f"FROM book WHERE account = :account AND order_id IN ({marks})",
         {"account": account, **{f"id{index}": order_id for index, order_id in enumerate(order_ids)}},
     )
@@ -233,10 +307,10 @@ def _found(tx: BookTransaction, account: int, order_ids: Sequence[str]) -> list[
 def _add_kind(tx: BookTransaction, kind: OrderKind) -> int:
     number = int(tx.rows("SELECT coalesce(max(kind), 0) + 1 FROM book_kinds")[0][0])
     values: dict[str, Any] = {**kind._asdict(), "kind": number}
-    values |= {name: int(values[name]) for name in ("remains", "unshipped", "disputed")}
+    values |= {name: int(values[name]) for name in ("remains", "untracked", "disputed")}
     tx.rows(
-        "INSERT INTO book_kinds VALUES (:kind, :currency, :status, :fraud_status, :remains, :unshipped, :disputed, "
-        ":source)",
+        "INSERT INTO book_kinds (kind, currency, status, fraud_status, remains, unshipped, disputed, source, detail) "
+        "VALUES (:kind, :currency, :status, :fraud_status, :remains, :untracked, :disputed, :source, :detail)",
         values,
     )
     return number

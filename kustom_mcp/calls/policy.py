@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
 TOOLSETS = (*DEFAULT_TOOLSETS, "settlements", "klarna")
 
+MOST_PEOPLE = 20
+"""Searches for people a minute, per caller."""
+
 TOKEN = "token"
 """Stands for a setting where the access token's scopes or orders refuse a caller."""
 
@@ -272,6 +275,35 @@ class Policy:
                 next_step="Answer from kustom_get_order: it says what was captured and refunded, and when.",
                 setting=TOKEN,
             )
+
+    async def look_for_people(self, caller: str, now: float) -> None:
+        """Hold a search for a person to the rights and the pace of its caller. `now` in unix seconds. ToolError
+        NOT_PERMITTED, RATE_LIMITED, BUSY, AUDIT_UNAVAILABLE."""
+        if self._principal.orders is not None:
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "Orders cannot be looked up by a person here: the caller's access token allows certain orders only.",
+                next_step="Ask for the order number or the order id.",
+                setting=TOKEN,
+            )
+        try:
+            who = f"{self._account}/{caller}/people"
+            await in_thread(lambda: self._limits.take(who, MOST_PEOPLE, None, now))
+        except RateExceeded as error:
+            wait = max(1, ceil(error.wait))
+            raise ToolError(
+                Code.RATE_LIMITED,
+                f"People are looked up at most {MOST_PEOPLE} times a minute here.",
+                retry_after_seconds=wait,
+                next_step=f"Wait {wait} seconds, then repeat the call.",
+            ) from None
+        except (LimitsBusy, LimitsUnavailable) as error:
+            log.warning("searches for people cannot be counted: %s", error)
+            raise ToolError(
+                Code.AUDIT_UNAVAILABLE,
+                "This server cannot count its searches for people now, so it answers none.",
+                next_step=f"Tell the operator to look at {self._limits.place}; orders are still found by reference.",
+            ) from None
 
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. ToolError LIMIT_EXCEEDED."""

@@ -282,6 +282,15 @@ class ReadCall:
         assert self.before is not None
         return self.before, found[0]
 
+    async def may_ask_for_people(self) -> None:
+        """Hold a search for a person to the policy. ToolError NOT_PERMITTED, RATE_LIMITED, BUSY, AUDIT_UNAVAILABLE."""
+        await self.policy.look_for_people(self._caller, self.app.wall())
+
+    async def unresolved_orders(self) -> frozenset[str]:
+        """Return the orders with a write whose outcome is not known. ToolError AUDIT_UNAVAILABLE."""
+        found = await self._kept(lambda: self.app.intents.unresolved(self.app.account.names))
+        return frozenset(intent.order_id for intent in found)
+
     @property
     def time_left(self) -> float:
         """Seconds until the call's deadline."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 from kustom_mcp.api import order_rules as rules
 from kustom_mcp.api.models import ACCEPTED, AMOUNTS, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
@@ -26,7 +27,10 @@ Permitted = Callable[[str], str | None]
 EXTENSIONS = ("extendAuthorizationTime", "extendDueDate")
 """Operations that `can` names last, and `cannot` never for being switched off."""
 
-ROW_BYTES = 320
+ROW_BYTES = 360
+_IN_HOURS = timedelta(days=2)
+"""What is left is counted in hours below this."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 _ENDED = frozenset({CANCELLED, EXPIRED, CLOSED})
 _COMPARED = ("status", "fraud_status", *AMOUNTS, "expires_at")
@@ -49,17 +53,15 @@ def facts(
     `offered`: the tools that `can` or `cannot` names, each with its operation. `unresolved`: the writes on the order of
     which nobody knows what became.
 
-    `days_left` counts whole days from `now` (with a time zone) until captures end; it is left out once nothing can be
-    captured.
+    `days_left` counts whole days from `now` (with a time zone) until captures end, `hours_left` below two days; both
+    are left out once nothing can be captured.
     """
     view = _known(order, ("order_id", "status", "fraud_status"))
     if order.currency:
         view["purchase_currency"] = clean(order.currency, 10)
     view |= {name: getattr(order, name) for name in AMOUNTS}
     view |= _known(order, ("created_at", "expires_at"))
-    days = _days_left(order, now)
-    if days is not None:
-        view["days_left"] = days
+    view |= _time_left(order, now)
     if portal_url is not None:
         view["portal_url"] = portal_url
     view["can"], view["cannot"] = _possible(order, offered, permitted, now)
@@ -69,7 +71,7 @@ def facts(
 
 
 def summary(order: Order, now: datetime | None = None) -> str:
-    """One sentence in our own words, amounts in major units. With `now` it says how many days are left to capture."""
+    """One sentence in our own words, amounts in major units. With `now` it says how long is left to capture."""
     ordered, *others = (
         show(amount, order.currency)
         for amount in (
@@ -83,8 +85,8 @@ def summary(order: Order, now: datetime | None = None) -> str:
     parts = [f"{ordered} ordered, {captured} captured, {refunded} refunded, {left} left to capture"]
     expires = _expiry(order)
     if expires is not None and _open(order):
-        days = _days_left(order, now) if now is not None else None
-        count = "" if days is None else f" ({days} {'day' if days == 1 else 'days'} left)"
+        [(unit, count)] = _time_left(order, now).items() if now is not None else [("", 0)]
+        count = f" ({count} {unit.partition('_')[0].removesuffix('s' * (count == 1))} left)" if unit else ""
         passed = now is not None and expires <= now
         parts.append(
             f"its authorization ended on {expires:%Y-%m-%d} by its date"
@@ -96,25 +98,40 @@ def summary(order: Order, now: datetime | None = None) -> str:
     return f"Order {clean(order.order_id, 64)[:8]}… is {clean(order.status, 30)}: {'; '.join(parts)}."
 
 
-def row(outcome: str, order: Order, *, now: datetime, called: str = REFERENCES[0]) -> dict[str, Json]:
-    """One order of many, at most ROW_BYTES bytes as compact JSON. `called`: which of REFERENCES it shows.
+def row(
+    outcome: str,
+    order: Order,
+    *,
+    now: datetime,
+    called: str = REFERENCES[0],
+    more: Mapping[str, Json] = MappingProxyType({}),
+) -> dict[str, Json]:
+    """One order of many, at most ROW_BYTES bytes as compact JSON. `called`: which of REFERENCES it shows; `more`: what
+    else it says.
 
-    What a row is short of is dropped in this order until it fits: the original amount, the time of day of
-    `expires_at`, a fraud status that is ACCEPTED, all but the start of the reference, amounts that are 0, `days_left`,
-    `expires_at`, the reference. So a missing amount is 0 and a missing fraud status is ACCEPTED, or unknown to
-    Kustom.
+    A missing amount is 0, and a missing fraud status is ACCEPTED, or unknown to Kustom. What a row is short of is
+    dropped in this order until it fits: the original amount, the times of day, all but the start of the reference,
+    the time left, `created_at`, `expires_at`, the reference, the other times.
     """
-    view: dict[str, Json] = {"outcome": outcome} | _known(order, ("order_id", "status", "fraud_status"))
+    view: dict[str, Json] = {"outcome": outcome} | _known(order, ("order_id", "status"))
+    if order.fraud_status != ACCEPTED:
+        view |= _known(order, ("fraud_status",))
     if order.currency:
         view["purchase_currency"] = clean(order.currency, 10)
-    view |= {name: getattr(order, name) for name in AMOUNTS}
-    view |= _known(order, ("expires_at",))
-    days = _days_left(order, now)
-    if days is not None:
-        view["days_left"] = days
+    view |= {name: amount for name in AMOUNTS if (amount := getattr(order, name))}
+    view |= _known(order, ("created_at",))
+    for name, times in (
+        ("captured_at", [one.captured_at for one in order.captures]),
+        ("refunded_at", [one.refunded_at for one in order.refunds]),
+    ):
+        last = max((time for time in times if time), key=_instant, default=None)
+        if last:
+            view[name] = clean(last, 64)
+    view |= _known(order, ("expires_at",)) | _time_left(order, now)
     reference: str | None = getattr(order, called)
     if reference:
         view["third_party"] = {called: fitting(reference, 40)}
+    view |= more
     for shorten in _SHORTER:
         if _size(view) <= ROW_BYTES:
             break
@@ -142,8 +159,42 @@ class OrderTotals:
             group[name] += getattr(order, name)
 
     def listed(self) -> list[dict[str, Json]]:
-        """The groups, sorted by currency, then status."""
-        return [group for _, group in sorted(self._groups.items())]
+        """The groups, sorted by currency, then status; amounts that are not 0, TOTALS_BYTES at most."""
+        return short_totals([group for _, group in sorted(self._groups.items())])
+
+
+TOTALS_BYTES = 600
+
+
+def short_totals(groups: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    """Return totals that take TOTALS_BYTES at most as compact JSON: without amounts that are 0, and where there are
+    many groups without the original amount, then per currency alone, then without amounts, then the largest ones."""
+    whole = [{name: value for name, value in group.items() if value or name not in AMOUNTS} for group in groups]
+    counted = [{name: value for name, value in group.items() if name not in AMOUNTS} for group in whole]
+    currencies: dict[str, dict[str, Json]] = {}
+    for group in whole:
+        named = {name: value for name, value in group.items() if name == "purchase_currency"}
+        summed = currencies.setdefault(group.get("purchase_currency", ""), named)
+        for name, value in group.items():
+            if name not in ("purchase_currency", "status"):
+                summed[name] = summed.get(name, 0) + value
+    together = list(currencies.values())
+    bare = [{name: value for name, value in group.items() if name not in AMOUNTS} for group in together]
+    steps = (whole, _without(whole, "original_order_amount"), together, counted, bare)
+    found = next((step for step in steps if _total_size(step) <= TOTALS_BYTES), None)
+    if found is None:
+        found = sorted(bare, key=lambda group: -group["orders"])
+        while _total_size(found) > TOTALS_BYTES:
+            found.pop()
+    return found
+
+
+def _without(groups: Sequence[Mapping[str, Json]], left_out: str) -> list[dict[str, Json]]:
+    return [{name: value for name, value in group.items() if name != left_out} for group in groups]
+
+
+def _total_size(groups: Sequence[Mapping[str, Json]]) -> int:
+    return len(compact(groups).encode())
 
 
 def difference(before: Order, after: Order) -> list[dict[str, Json]]:
@@ -232,18 +283,26 @@ def _open(order: Order) -> bool:
 
 
 def _expiry(order: Order) -> datetime | None:
+    moment = _instant(order.expires_at)
+    return None if moment == _NEVER else moment
+
+
+def _instant(text: str | None) -> datetime:
+    """Parse a time; _NEVER when it is none."""
     try:
-        moment = datetime.fromisoformat(order.expires_at or "")
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
-        return None
+        return _NEVER
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _days_left(order: Order, now: datetime) -> int | None:
+def _time_left(order: Order, now: datetime) -> dict[str, Json]:
+    """Return the whole days until captures end, or below two days the hours; nothing once none are possible."""
     expires = _expiry(order)
     if expires is None or not _open(order):
-        return None
-    return max(0, (expires - now) // timedelta(days=1))
+        return {}
+    left = max(timedelta(0), expires - now)
+    return {"hours_left": left // timedelta(hours=1)} if left < _IN_HOURS else {"days_left": left.days}
 
 
 def _known(order: Order, names: Sequence[str]) -> dict[str, Json]:
@@ -265,20 +324,10 @@ def _drop(name: str) -> Callable[[dict[str, Json]], object]:
     return lambda view: view.pop(name, None)
 
 
-def _drop_zeros(view: dict[str, Json]) -> None:
-    for name in AMOUNTS[2:]:
-        if view[name] == 0:
-            del view[name]
-
-
-def _drop_time_of_day(view: dict[str, Json]) -> None:
-    if "expires_at" in view:
-        view["expires_at"] = view["expires_at"][:10]
-
-
-def _drop_accepted(view: dict[str, Json]) -> None:
-    if view.get("fraud_status") == ACCEPTED:
-        del view["fraud_status"]
+def _drop_times_of_day(view: dict[str, Json]) -> None:
+    for name in ("created_at", "captured_at", "refunded_at", "expires_at"):
+        if name in view:
+            view[name] = view[name][:10]
 
 
 def _shorten_reference(view: dict[str, Json]) -> None:
@@ -289,12 +338,14 @@ def _shorten_reference(view: dict[str, Json]) -> None:
 
 _SHORTER: tuple[Callable[[dict[str, Json]], object], ...] = (
     _drop("original_order_amount"),
-    _drop_time_of_day,
-    _drop_accepted,
+    _drop_times_of_day,
     _shorten_reference,
-    _drop_zeros,
     _drop("days_left"),
+    _drop("hours_left"),
+    _drop("created_at"),
     _drop("expires_at"),
     _drop("third_party"),
+    _drop("captured_at"),
+    _drop("refunded_at"),
     _drop("fraud_status"),
 )

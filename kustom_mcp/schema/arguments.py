@@ -36,6 +36,7 @@ AMOUNT_FIELDS = frozenset(
         "total_amount",
         "total_discount_amount",
         "total_tax_amount",
+        "amount",
         "min_remaining",
         "return_fee",
     }

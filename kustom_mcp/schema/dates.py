@@ -1,4 +1,4 @@
-"""Dates and times as a model sends them: a date is a whole day in UTC, anything else says its time.
+"""Dates and times as a model sends them: a date is a whole day in a time zone, anything else says its time.
 
 Python reads more forms of a date, such as 20260131 and 2026-W05. They are refused: their sender would not be understood
 as meaning a whole day, and would not notice.
@@ -7,7 +7,7 @@ as meaning a whole day, and would not notice.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -32,12 +32,12 @@ def _moment(value: str) -> str:
 DateOrTime = Annotated[str, Field(max_length=64), AfterValidator(_moment)]
 
 
-def period_start(moment: str | None) -> int | None:
-    """Return the time in unix milliseconds; a date begins at midnight, UTC."""
+def period_start(moment: str | None, zone: tzinfo = UTC) -> int | None:
+    """Return the time in unix milliseconds; a date begins at midnight of this zone, which a time without one is of."""
     if moment is None:
         return None
     time = datetime.fromisoformat(moment)
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+    return int((time if time.tzinfo else time.replace(tzinfo=zone)).timestamp() * 1000)
 
 
 def period_end(moment: str | None) -> int | None:

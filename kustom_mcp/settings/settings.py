@@ -148,6 +148,12 @@ class Settings(BaseModel):
         description="How much the text block of a result repeats of its structured content: `full`, or `short` "
         "(summary and next step, where nothing went wrong and nobody is asked), for hosts that hand both to the model.",
     )
+    book_people: Annotated[Literal["on", "off"] | None, Lower] = Field(
+        default=None,
+        description="`on`: orders are found by e-mail address, phone, and name with postal code. The order book then "
+        "keeps keyed digests of them: see SECURITY.md.",
+        json_schema_extra={"shown": "off; in the sandbox on"},
+    )
     audit_log: str | None = Field(
         default=None,
         description="Another file for the audit, or `-` for stderr.",
@@ -340,6 +346,11 @@ class Settings(BaseModel):
     def rehearses(self) -> bool:
         """Return whether writes are previewed and never sent."""
         return self.writes == "preview"
+
+    @property
+    def keeps_people(self) -> bool:
+        """Return KUSTOM_BOOK_PEOPLE, or its default: only in the sandbox."""
+        return self.book_people == "on" if self.book_people else self.sandboxed
 
     @property
     def effective_api_key(self) -> SecretStr:

@@ -18,20 +18,23 @@ from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.identifiers import ASK_FOR
 from kustom_mcp.book import BookUnavailable, completeness
+from kustom_mcp.book.candidates import FEW, MOST_ADDED
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, order_of, stamp
+from kustom_mcp.book.people import KeyLost, Sought
 from kustom_mcp.book.query import MOST_COUNTED, Place, Query, SortKey, place
-from kustom_mcp.book.references import LEAST, folded, parse_reference
+from kustom_mcp.book.references import LEAST, folded, parse_reference, written
 from kustom_mcp.book.sqlite import DAMAGED
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders.facts import REFERENCES, row
 from kustom_mcp.schema.cursor import NEXT, next_cursor
 from kustom_mcp.schema.cursor import place_of as read_cursor
+from kustom_mcp.schema.parsing import CORRECT
 from kustom_mcp.schema.result import Code, Json, ToolError
 
 if TYPE_CHECKING:
     from kustom_mcp.app.app import App
-    from kustom_mcp.book.search import Coverage
+    from kustom_mcp.book.search import Coverage, Totals
 
 AT_MOST = 100
 """Stale orders that one call reads again."""
@@ -51,7 +54,7 @@ class SearchResult(NamedTuple):
     """The matches of a search, of one state of the book."""
 
     entries: list[BookEntry]
-    totals: list[dict[str, Json]]
+    totals: Totals
     known: Coverage
     complete_since: int | None
     """Unix milliseconds."""
@@ -61,7 +64,15 @@ class SearchResult(NamedTuple):
     """Of `entries`, those that are called exactly as was asked for."""
     exactly: int
     """Matches that are called so."""
+    missed: list[int]
+    """Places of references without a match."""
+    cut: bool
+    """Whether more orders resemble a reference than were looked at."""
     disputes_heard: bool
+
+    @property
+    def matching(self) -> int:
+        return self.totals.orders
 
     def alike(self, entry: BookEntry) -> bool:
         """Return whether the reference of an entry only resembles the one in the search."""
@@ -122,15 +133,17 @@ class BookSearch:
             search = Search(tx, account, self.wanted, scope)
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = book.complete_since(tx, account)
-            known, totals = search.known(self.oldest), search.totals()
+            known = search.known(self.oldest)
             return SearchResult(
                 entries,
-                totals,
+                search.totals(),
                 known,
                 since,
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
-                search.exactly(sum(group["orders"] for group in totals)),
+                search.exactly(),
+                search.missed(),
+                search.cut,
                 completeness.has_listener(tx, account, book.time()),
             )
 
@@ -170,22 +183,29 @@ class BookSearch:
 
     def rows(self, found: SearchResult) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
-        now, named = self.call.app.now(), self.wanted.reference is not None
+        now = self.call.app.now()
         return [
-            row("ok", order_of(entry), now=now, called=self._called(entry))
-            | ({"match": "part" if found.alike(entry) else "exact"} if named else {})
-            | ({"disputed": True} if entry.kind.disputed else {})
-            | ({"stale": True} if self.is_stale(entry) else {})
+            row("ok", order_of(entry), now=now, called=self._called(entry), more=self._more(found, entry))
             for entry in found.entries[: self.limit]
         ]
 
+    def _more(self, found: SearchResult, entry: BookEntry) -> dict[str, Json]:
+        """Return what a row says of the search and of the book."""
+        match = "person" if self.wanted.people else None
+        if self.wanted.reference:
+            match = "part" if found.alike(entry) else "exact"
+        said = {"match": match, "ever_disputed": entry.kind.disputed or None, "stale": self.is_stale(entry) or None}
+        return {name: value for name, value in said.items() if value is not None}
+
     def _called(self, entry: BookEntry) -> str:
         """The reference that a row shows: the one by which the order was found."""
-        asked = self.wanted.reference or ""
-        name, same = folded(asked), asked.strip().casefold()
-        alike = [field for field in REFERENCES if name and folded(getattr(entry, field)) == name]
-        exact = [field for field in alike if (getattr(entry, field) or "").strip().casefold() == same]
-        return next(iter((*exact, *alike, REFERENCES[0])))
+        names = [name for name in REFERENCES if getattr(entry, name)]
+        for same in (written, folded):
+            asked = {same(one) for one in self.wanted.reference}
+            called = [name for name in names if same(getattr(entry, name)) in asked]
+            if called:
+                return called[0]
+        return REFERENCES[0]
 
     def is_stale(self, entry: BookEntry) -> bool:
         return entry.read_at < (self.oldest if entry.kind.open else 0)
@@ -198,21 +218,63 @@ class BookSearch:
 
     def summary(self, found: SearchResult) -> str:
         """Say how many match of how many that are known; never that there are no others."""
-        shown, wanted = found.entries[: self.limit], self.wanted
-        matching = sum(group["orders"] for group in found.totals)
+        shown, wanted, matching = found.entries[: self.limit], self.wanted, found.matching
         known = f"the {found.known.orders:,} orders I know" if found.known.orders != 1 else "the 1 order I know"
-        part = f", {len(shown)} are shown" if len(shown) < matching else ""
-        told = _unanswerable(found, wanted)
+        part = f", {len(shown)} are shown" if len(shown) < matching or found.totals.more else ""
+        told = self._unanswerable(found)
         told.append(f"{_matching(found, wanted, matching, known)}{part}{self._doubts(found, shown)}.")
-        if matching and wanted.refunded_from is not None:
-            told.append("Amounts are of whole orders: refunded_amount counts earlier refunds too.")
-        currencies = {group["purchase_currency"] for group in found.totals if "purchase_currency" in group}
+        if matching and wanted.of_moves:
+            told.append("Amounts are of whole orders: they count captures and refunds of other times, too.")
+        if found.cut:
+            told.append(f"More than {FEW:,} resemble a reference; the others were left out.")
+        if found.missed and len(wanted.reference) > 1:
+            places = ", ".join(map(str, found.missed))
+            told.append(f"Of the {len(wanted.reference)} references these have no match: number {places} of the list.")
+        currencies = {group["purchase_currency"] for group in found.totals.groups if "purchase_currency" in group}
         if wanted.min_remaining and len(currencies) > 1:
             told.append(
                 f"min_remaining was compared in the minor units of each of {len(currencies)} currencies, which are not "
                 "worth the same: send `currency` for one."
             )
         return " ".join(told)
+
+    def _unanswerable(self, found: SearchResult) -> list[str]:
+        """Sentences for what this server cannot know, which come before all others."""
+        wanted, known, told = self.wanted, found.known, list[str]()
+        if wanted.emails and not found.exactly:
+            how = "look for it with `email`" if self.call.app.book.people.on else _NOT_KEPT
+            told.append(f"An e-mail address is no reference: {how}.")
+        if wanted.ever_disputed and not found.disputes_heard:
+            told.append(
+                "Which orders are disputed cannot be answered here: only signed webhooks of Kustom tell of disputes, "
+                "and this server gets none."
+            )
+        if self.wanted.people and known.without_people:
+            told.append(f"Of {_orders(known.without_people)} I do not know whose they are: kept without people.")
+        if known.earlier and (wanted.of_moves or wanted.amount is not None or wanted.reference):
+            told.append(
+                f"Of {_orders(known.earlier)} kept by version 0.1 I do not know single captures and refunds, nor their "
+                "references, until they are read again."
+            )
+        begins = self._begins_before(found)
+        if begins is not None:
+            told.append(begins)
+        return told
+
+    def _begins_before(self, found: SearchResult) -> str | None:
+        """Return a sentence where a period begins before every order is known; None where it does not."""
+        wanted = self.wanted
+        starts = [wanted.created_from, wanted.captured_from, wanted.refunded_from]
+        ends = [wanted.created_before, wanted.captured_before, wanted.refunded_before]
+        if all(time is None for time in (*starts, *ends)):
+            return None
+        if found.complete_since is None:
+            return "The period may be incomplete: it is not known since when I know every order."
+        asked = min((time for time in starts if time is not None), default=0)
+        if wanted.created_from is not None and asked >= found.complete_since:
+            return None
+        since = self.call.app.local(found.complete_since)
+        return f"Every order is known only since {since}: of earlier ones some may be missing."
 
     def _doubts(self, found: SearchResult, shown: list[BookEntry]) -> str:
         stale = [entry.order_id for entry in shown if self.is_stale(entry)]
@@ -227,42 +289,65 @@ class BookSearch:
         return told
 
 
-def _unanswerable(found: SearchResult, wanted: Query) -> list[str]:
-    """Sentences for the conditions that this server cannot answer."""
-    told: list[str] = []
-    if wanted.email and not found.exactly:
-        told.append("The order book keeps no e-mail addresses, so it cannot say which orders belong to one.")
-    if wanted.disputed is not None and not found.disputes_heard:
-        told.append(
-            "Which orders are disputed cannot be answered here: only signed webhooks of Kustom tell of disputes, and "
-            "this server gets none."
-        )
-    return told
+async def digests_of(call: Call, person: Sought) -> tuple[tuple[int, ...], ...]:
+    """Return the digests of a person that is looked for; none for nobody. ToolError where that may not be asked, or
+    cannot be answered."""
+    book = call.app.book
+    if not person.given:
+        return ()
+    if not book.on:
+        raise _switched_off()
+    if not book.people.on:
+        raise _no_people()
+    await call.may_ask_for_people()
+    try:
+        await book.ask(lambda tx, account: None)  # which compares the key with that of the book
+        return tuple(map(tuple, book.people.sought(person)))
+    except BookUnavailable as error:
+        raise _unusable(book.place, error) from None
+    except KeyLost:
+        raise _no_key(book.place) from None
+    except ValueError as error:
+        field = str(error)
+    raise ToolError(Code.INVALID_ARGUMENT, f"{field}: {_NOBODY[field]}.", field=field, next_step=CORRECT)
+
+
+def _orders(count: int) -> str:
+    return f"{count:,} order{'' if count == 1 else 's'}"
 
 
 def _matching(found: SearchResult, wanted: Query, matching: int, known: str) -> str:
     """Count what matches, and how many of them are called exactly as was asked for."""
+    if found.totals.more:
+        return f"More than {MOST_ADDED:,} of {known} match, too many for totals"
     counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
     alike = matching - found.exactly
-    if wanted.reference is None or not alike:
+    if not wanted.reference or not alike:
         return counted
     if not found.exactly:
-        return f"None of {known} has exactly this reference or id; {alike:,} resemble{'s' if alike == 1 else ''} it"
+        some = "any of these references or ids" if len(wanted.reference) > 1 else "exactly this reference or id"
+        return f"None of {known} has {some}; {alike:,} resemble{'s' if alike == 1 else ''} it"
     return f"{counted}, {found.exactly:,} of them exactly; the others only resemble what was asked for"
 
 
-def next_step(found: SearchResult, wanted: Query, payload: dict[str, Json]) -> str | None:
-    if wanted.email and not found.exactly:
+def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json]) -> str | None:
+    wanted = search.wanted
+    if wanted.emails and not found.exactly:
+        if search.call.app.book.people.on:
+            return "Call again with `email` in place of `reference`."
         return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."
-    if wanted.disputed is not None and not found.disputes_heard:
+    if wanted.ever_disputed and not found.disputes_heard:
         return (
             "Say that this server cannot tell which orders are disputed, and that the Kustom portal shows it. For the "
             "operator: KUSTOM_HOOKS_PATH and KUSTOM_HOOKS_SECRET."
         )
     steps = [NEXT] if "next_cursor" in payload else []
-    if any(one.get("match") == "part" for one in payload["orders"]):
+    matches = {one.get("match") for one in payload["orders"]}
+    if "part" in matches:
         steps.insert(0, _ONLY_ALIKE)
-    if steps or found.totals:
+    if "person" in matches:
+        steps.insert(0, _OF_A_PERSON)
+    if steps or found.matching or found.totals.more:
         return " ".join(steps) or None
     if not found.known.orders:
         return (
@@ -275,22 +360,26 @@ def next_step(found: SearchResult, wanted: Query, payload: dict[str, Json]) -> s
 _ONLY_ALIKE = (
     'Rows with `match` "part" only resemble what was asked for: ask the person which one is meant before using one.'
 )
+_OF_A_PERSON = (
+    'Rows with `match` "person" are orders of somebody called so: ask the person which one is meant before using one.'
+)
 _BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this server may."
+_NOT_KEPT = "this order book keeps none, so it cannot say which orders belong to one"
+_NOBODY = {
+    "email": "it is no e-mail address",
+    "phone": "it is no phone number: send it with the code of its country, such as +46",
+    "name": "it has no letter",
+    "postal_code": "it has no letter or digit",
+}
 
 
 def _hint(wanted: Query) -> str:
     """A hint about a reference without a match."""
-    if wanted.reference is None:
+    if not wanted.reference:
         return ""
-    hint = " References are compared whole"
-    if folded(wanted.reference).isdigit():
-        hint += ": letters before this number, such as WEB-, may be missing"
-    short = (
-        f" Of an order id at least {LEAST} characters are needed."
-        if parse_reference(wanted.reference).too_short
-        else ""
-    )
-    return f"{hint}.{short}"
+    hint = f" References are found whole or by their end, of at least {LEAST} characters."
+    short = any(parse_reference(one).too_short for one in wanted.reference)
+    return f"{hint}{' So are order ids, by their beginning.' if short else ''}"
 
 
 def _concerns_all(error: ToolError) -> bool:
@@ -324,6 +413,25 @@ def _switched_off() -> ToolError:
         next_step="Tell the person that the operator of this server decides this with KUSTOM_BOOK_DAYS. "
         f"{_BY_ID} The Kustom portal finds orders by name, e-mail address and number.",
         setting="KUSTOM_BOOK_DAYS",
+    )
+
+
+def _no_people() -> ToolError:
+    return ToolError(
+        Code.NOT_PERMITTED,
+        "The order book of this server keeps no people (KUSTOM_BOOK_PEOPLE), so it finds nobody's orders.",
+        next_step=f"Say so, not that there are none. {ASK_FOR}. The Kustom portal finds orders by e-mail address and "
+        "name. For the operator: KUSTOM_BOOK_PEOPLE=on.",
+        setting="KUSTOM_BOOK_PEOPLE",
+    )
+
+
+def _no_key(place: str) -> ToolError:
+    return ToolError(
+        Code.AUDIT_UNAVAILABLE,
+        "People cannot be looked up: the key with which they were kept is missing, or is another one now.",
+        next_step=f"Say so, not that there are none. {ASK_FOR}. For the operator: bring back the file of the key "
+        f"(folder `people` of the state directory), or begin anew with `book forget --all` of kustom-mcp ({place}).",
     )
 
 

@@ -32,14 +32,14 @@ class Books:
     ) -> list[BookEntry]:
         here = None if after is None else place(by, after)
         return self.database.read(
-            lambda tx: Search(tx, self.account, Query(**wanted), None).page(by, limit, after=here)
+            lambda tx: Search(tx, self.account, asked(**wanted), None).page(by, limit, after=here)
         )
 
     def exactly(self, **wanted: Any) -> list[int]:
         """Those that are called exactly so."""
 
         def ask(tx: BookTransaction) -> frozenset[str]:
-            search = Search(tx, self.account, Query(**wanted), None)
+            search = Search(tx, self.account, asked(**wanted), None)
             return search.exact(search.page("created_at", 50))
 
         return sorted(map(number_of, self.database.read(ask)))
@@ -50,15 +50,14 @@ class Books:
         return [number_of(entry.order_id) for entry in self.page(by, limit, after, **wanted)]
 
     def counted(self, **wanted: Any) -> int:
-        search: Any = self.database.read(lambda tx: Search(tx, self.account, Query(**wanted), None).totals())
-        return sum(group["orders"] for group in search)
+        return self.database.read(lambda tx: Search(tx, self.account, asked(**wanted), None).totals()).orders
 
     def known(self, read_before: int) -> Coverage:
         return self.database.read(lambda tx: Search(tx, self.account, Query(), None).known(read_before))
 
     def doubtful(self, read_before: int, **wanted: Any) -> int:
         def count(tx: BookTransaction) -> int:
-            search = Search(tx, self.account, Query(**wanted), None)
+            search = Search(tx, self.account, asked(**wanted), None)
             return search.doubtful(search.known(read_before), read_before)
 
         return self.database.read(count)
@@ -72,6 +71,15 @@ class Books:
     def doubt(self, *numbers: int, since: int = 2_000) -> None:
         ids = {order(number).order_id: since for number in numbers}
         self.database.write(lambda tx: doubt(tx, self.account, ids))
+
+
+def asked(**wanted: Any) -> Query:
+    """A query, in which one value may stand for a list of one."""
+    lists = ("reference", "status", "fraud_status", "currency")
+    whole: dict[str, Any] = {
+        name: (value,) if name in lists and isinstance(value, str) else value for name, value in wanted.items()
+    }
+    return Query(**whole)
 
 
 def number_of(order_id: str) -> int:

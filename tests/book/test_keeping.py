@@ -56,7 +56,7 @@ def test_what_is_kept_of_an_order_is_exactly_this() -> None:
     database = SqliteBook(None)
     columns = {
         table: [row[1] for row in database.read(lambda tx, table=table: tx.rows(f"PRAGMA table_info({table})"))]
-        for table in ("book", "book_kinds", "book_names")
+        for table in ("book", "book_kinds", "book_references", "book_moves", "book_people")
     }
     database.close()
     assert columns == {
@@ -65,9 +65,14 @@ def test_what_is_kept_of_an_order_is_exactly_this() -> None:
             *("merchant_reference1", "merchant_reference2", "klarna_reference", "payment_type"),
             *("order_amount", "original_order_amount", "captured_amount", "refunded_amount"),
             *("remaining_authorized_amount", "created_at", "expires_at", "captured_at", "refunded_at", "read_at"),
+            "other_references",
         ],
-        "book_kinds": ["kind", "currency", "status", "fraud_status", "remains", "unshipped", "disputed", "source"],
-        "book_names": ["number", "name"],
+        "book_kinds": [
+            *("kind", "currency", "status", "fraud_status", "remains", "unshipped", "disputed", "source", "detail")
+        ],
+        "book_references": ["account", "name", "number", "written"],
+        "book_moves": ["account", "refund", "kind", "at", "number", "amount"],
+        "book_people": ["account", "digest", "number"],
     }
 
 

@@ -61,7 +61,7 @@ def test_a_reference_is_found_however_it_was_typed(books: Books) -> None:
     assert both(books, reference="cafe 7") == []
     assert both(books, reference="web30010") == [2]
     assert both(books, reference="\ufdfa" * 255) == [3]
-    lengths = books.database.read(lambda tx: tx.rows("SELECT max(length(name)) FROM book_names"))
+    lengths = books.database.read(lambda tx: tx.rows("SELECT max(length(name)) FROM book_references"))
     assert lengths == [(255,)]
 
 

@@ -166,9 +166,12 @@ def test_forgetting_by_date_takes_what_was_created_before(
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        ((), "book forget: Give either order ids, or --before DATE, or --all."),
-        (("--all", "--before", "2026-01-01"), "book forget: Give either order ids, or --before DATE, or --all."),
-        (("--all", DEMO[0]), "book forget: Give either order ids, or --before DATE, or --all."),
+        ((), "book forget: Give either order ids, --before DATE, --email and --phone, or --all."),
+        (
+            ("--all", "--before", "2026-01-01"),
+            "book forget: Give either order ids, --before DATE, --email and --phone, or --all.",
+        ),
+        (("--all", DEMO[0]), "book forget: Give either order ids, --before DATE, --email and --phone, or --all."),
         (("--before", "2099-01-01"), "--before: It is in the future, and would take out every order: --all does that."),
         (("--before", "0001-01-01T00:00:00+14:00"), "argument --before: a date is like 2026-01-31"),
         (("--before", "soon"), "argument --before: a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z"),

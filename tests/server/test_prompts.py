@@ -43,17 +43,19 @@ from kustom_mcp.tools.catalog import CATALOG
 FOLDER = Path(__file__).parents[2] / "prompts"
 FILES = sorted(FOLDER.glob("*.md"))
 WRITING = ("cancel-order", "change-address", "refund-return", "remove-items", "ship-and-capture")
-READING = ("explain-error", "refunds-of-a-period", "review-orders", "what-expires", "where-is-my-order")
-OF_MANY = ("refunds-of-a-period", "review-orders", "what-expires")
+OF_MANY = ("refunds-of-a-period", "review-orders", "what-expires", "what-to-do-today")
+READING = ("explain-error", "where-is-my-order", *OF_MANY)
 LOOKING = (
-    "An order id looks like `1a2b3c4d-1111-4222-8333-444455556666`; a portal link to the order is fine too. Anything "
-    "else, such as 15632423, is a reference: call `kustom_find_orders` with it as `reference`. One row with `match` = "
-    "`exact`: go on with its `order_id`, and say that you found it by its reference. Several of these, or only rows "
-    "with `match` = `part`, which merely resemble it: show me all of them and ask which; never pick one. None: the "
-    "server knows only the orders that it has met, so this does not say that there is none. Then, or if the search "
-    "cannot be used, ask me for the id and tell me where to find it: open the order in the Kustom portal (its search "
-    "knows names, e-mail addresses and order numbers) and copy the link, or look on the order's page in the shop's "
-    "admin. Never make up an id."
+    "An order id looks like `1a2b3c4d-1111-4222-8333-444455556666`; a portal link to the order is fine too. "
+    "Anything else goes to `kustom_find_orders`: a number such as 15632423 (of an order, an invoice, a capture or "
+    "a refund) as `reference`, an e-mail address as `email`, a phone as `phone`, a name as `name` together with "
+    "`postal_code`. One row with `match` = `exact`: go on with its `order_id`, and say that you found it by its "
+    "reference. Several of these, or only rows with `match` = `part`, which merely resemble it, or `person`, "
+    "which are orders of somebody called so: show me all of them with their dates and ask which; never pick one. "
+    "If people are not kept here, say that. None: the server knows only the orders that it has met, so this does "
+    "not say that there is none. Then, or if the search cannot be used, ask me for the id and tell me where to "
+    "find it: open the order in the Kustom portal (its search knows names, e-mail addresses and order numbers) "
+    "and copy the link, or look on the order's page in the shop's admin. Never make up an id."
 )
 """The words in which every job about one order finds it."""
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"

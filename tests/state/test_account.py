@@ -415,7 +415,7 @@ async def test_the_books_of_one_merchant_are_put_together(
         return (
             tx.rows("SELECT count(*), sum(order_amount) FROM book WHERE account = :account", mine),
             tx.rows("SELECT sum(orders), sum(order_amount) FROM book_sums WHERE account = :account AND day = -1", mine),
-            tx.rows("SELECT count(*) FROM book_names JOIN book USING (number) WHERE account = :account", mine),
+            tx.rows("SELECT count(*) FROM book_references WHERE account = :account", mine),
             tx.rows(
                 "SELECT count(*) FROM book JOIN book_kinds USING (kind) WHERE account = :account AND disputed = 1", mine
             ),
@@ -492,3 +492,15 @@ def test_ceilings_of_a_shared_store_are_taken_over_by_servers_that_start_togethe
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(counted, range(4))) == [200] * 4
     first.close()
+
+
+async def test_a_search_says_what_a_book_of_an_earlier_version_does_not_tell(tmp_path: Path) -> None:
+    before.left(tmp_path, "PM12345")
+    with closing(sqlite3.connect(tmp_path / "book" / "book.sqlite3")) as book, book:
+        book.execute("UPDATE book SET order_id = ?, merchant_reference1 = 'OLD-1'", ("0" + before.ORDER[1:],))
+    async with conversation(**FLAG, KUSTOM_USERNAME="PM12345-abc", KUSTOM_STATE_DIR=str(tmp_path)) as talk:
+        answer = await talk.call("find_orders", reference="OLD-1", max_age=10**8)
+    assert answer["summary"] == (
+        "Of 1 order kept by version 0.1 I do not know single captures and refunds, nor their references, until they "
+        "are read again. 1 of the 22 orders I know matches."
+    )

@@ -49,7 +49,7 @@ IN_MIGRATIONS_ONLY = {"intents_by_account", "intents_by_order", "intents_unresol
 BOOK = ", ".join(
     f"kustom_mcp.book{name}"
     for name in (
-        *("", "_accounts", "_kinds", "_names", "_sums", "_imports"),
+        *("", "_accounts", "_kinds", "_references", "_moves", "_people", "_unnamed", "_sums", "_imports"),
         *("_hints", "_feeds", "_silences", "_listeners", "_events"),
     )
 )
@@ -122,7 +122,7 @@ def test_an_older_schema_is_brought_up_to_date(shared_database: str) -> None:
     postgres.query(
         shared_database,
         f"DROP TABLE kustom_mcp.tries, kustom_mcp.pauses, kustom_mcp.leases, kustom_mcp.secrets, {BOOK}; "
-        "DROP TABLE kustom_mcp.intents; "
+        "DROP TABLE kustom_mcp.people_keys, kustom_mcp.intents; "
         "ALTER TABLE kustom_mcp.former_intents RENAME TO intents; "
         "ALTER TABLE kustom_mcp.former_applied RENAME TO applied; "
         "CREATE INDEX intents_by_digest ON kustom_mcp.intents (digest); "

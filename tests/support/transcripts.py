@@ -65,7 +65,7 @@ SCENES: dict[str, Scene] = {
         [
             Says("The customer has no order id, only the number 20451 from our mail."),
             Calls("find_orders", "", {"reference": "20451"}),
-            Says("I know no order 20451. Has the number some letters before it, perhaps SE-?", "Assistant"),
+            Says("No order is called 20451; the number of one ends so: SE-20451. Is it that one?", "Assistant"),
             Says("Yes, SE-20451."),
             Calls("find_orders", "", {"reference": "se-20451"}),
         ]
@@ -221,7 +221,8 @@ def _answer(answer: Mapping[str, Any]) -> list[str]:
     lines = _said("Server", answer["outcome"] + (f" - {error['code']}" if error else ""))
     lines += _said("", answer["summary"])
     for row in answer.get("orders", []):
-        left = f", {row['days_left']} days left" if "days_left" in row else ""
+        times = [f", {row[unit]} {unit.partition('_')[0]} left" for unit in ("days_left", "hours_left") if unit in row]
+        left = "".join(times)
         lines += _said("", f"{row['order_id']}: {row['status']}{left}")
     for sentence in answer.get("details", []):
         lines += _said("", f"details: {sentence}")

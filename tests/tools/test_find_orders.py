@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -40,6 +41,8 @@ async def test_what_was_read_is_found_by_what_a_person_has() -> None:
         await talk.call("get_order", order_id=order_id)
         for known_by in ("15632423", order_id[:8], order_id, order_id[:8].upper()):
             assert ids(await talk.call("find_orders", reference=known_by)) == [order_id]
+        part = await talk.call("find_orders", reference="2423")
+        assert [(row["order_id"], row["match"]) for row in part["orders"]] == [(order_id, "part")]
         none = await talk.call("find_orders", reference="1563")
         assert none["orders"] == none["totals"] == []
         assert none["summary"] == "0 of the 1 order I know match."
@@ -103,14 +106,15 @@ async def test_refunds_since_a_day_are_found_and_what_their_sums_count_is_said()
     async with conversation(host=strangers) as talk:
         order_id = demo("captured-sek")
         await talk.call("get_order", order_id=order_id)
-        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        today = f"{datetime.now(ZoneInfo('Europe/Stockholm')):%Y-%m-%d}"
         assert ids(await talk.call("find_orders", refunded_from=today)) == []
         await talk.confirmed("refund_order", order_id=order_id, refunded_amount=100)
         found = await talk.call("find_orders", refunded_from=today, currency="SEK")
         assert ids(found) == [order_id]
         assert found["totals"][0]["refunded_amount"] == talk.stored(order_id)["refunded_amount"] == 100
         assert found["summary"] == (
-            "1 of the 1 order I know matches. Amounts are of whole orders: refunded_amount counts earlier refunds too."
+            "The period may be incomplete: it is not known since when I know every order. 1 of the 1 order I know "
+            "matches. Amounts are of whole orders: they count captures and refunds of other times, too."
         )
 
 
@@ -190,10 +194,88 @@ async def test_what_expires_is_what_can_still_be_captured() -> None:
 
 @pytest.mark.parametrize(
     ("argument", "value"),
-    [("expires_before", "friday"), ("limit", 51), ("limit", 0), ("status", "captured"), ("unshipped", "yes")],
+    [
+        *(("expires_before", "friday"), ("limit", 51), ("limit", 0), ("no_tracking", "yes")),
+        *(("ever_disputed", False), ("to_capture", False), ("unresolved", False), ("reference", ["a"] * 51)),
+    ],
 )
 async def test_an_argument_of_another_kind_is_refused(argument: str, value: Any) -> None:
     async with conversation() as talk:
         refused = await talk.call("find_orders", {argument: value})
         assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", argument)
         assert talk.requests == []
+
+
+async def test_a_status_that_is_none_is_refused_by_its_place() -> None:
+    async with conversation() as talk:
+        refused = await talk.call("find_orders", status=["CAPTURED", "captured"])
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("INVALID_ARGUMENT", "status[1]")
+
+
+async def test_an_invoice_number_finds_its_own_order_and_no_other() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        one = talk.order(klarna_reference="SANDBOX8", captured_amount=100)
+        talk.order(klarna_reference="SANDBOX81")
+        found = await talk.call("find_orders", reference="sandbox8-1")
+        assert [(row["order_id"], row["match"]) for row in found["orders"]][:1] == [(one, "exact")]
+        assert {row["match"] for row in found["orders"][1:]} <= {"part"}
+
+
+async def test_references_of_captures_and_refunds_are_found() -> None:
+    captures = [{"captured_amount": 500, "reference": "INV-77"}]
+    refunds = [{"refunded_amount": 100, "reference": "RMA-9"}]
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        one = talk.order(captures=captures, refunds=refunds)
+        talk.order(merchant_reference1="INV-771")
+        for reference in ("inv-77", "RMA-9 "):
+            found = await talk.call("find_orders", reference=reference)
+            assert [(row["order_id"], row["match"]) for row in found["orders"]] == [(one, "exact")]
+        for amount in (500, 100):
+            assert ids(await talk.call("find_orders", amount=amount)) == [one]
+
+
+async def test_a_list_of_references_tells_which_have_no_match() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        made = {talk.order(merchant_reference1=f"SE-{number}") for number in range(30001, 30004)}
+        found = await talk.call("find_orders", reference=["SE-30001", "none", "se-30002", "SE-30003", "30009"])
+        assert set(ids(found)) == made
+        assert found["summary"].endswith("Of the 5 references these have no match: number 2, 5 of the list.")
+
+
+async def test_a_day_is_a_day_of_the_shop_also_where_summer_time_ends() -> None:
+    """The days 2026-10-25 (25 hours) and 2026-03-29 (23 hours) in Stockholm."""
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        inside = ["2026-10-24T22:00:00Z", "2026-10-25T22:59:59Z", "2026-03-28T23:00:00Z", "2026-03-29T21:59:59Z"]
+        outside = ["2026-10-24T21:59:59Z", "2026-10-25T23:00:00Z", "2026-03-28T22:59:59Z", "2026-03-29T22:00:00Z"]
+        made = [talk.order(created_at=moment) for moment in (*inside, *outside)]
+        days = [("2026-10-25", "2026-10-26"), ("2026-03-29", "2026-03-30")]
+        found: set[str] = set()
+        for first, end in days:
+            found |= set(ids(await talk.call("find_orders", created_from=first, created_before=end)))
+        assert found == set(made[:4])
+
+
+async def test_a_row_has_the_dates_of_the_last_capture_and_refund() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        captures = [{"captured_amount": 500, "captured_at": f"2026-11-{day}T10:00:00.000Z"} for day in (12, 10)]
+        refunds = [{"refunded_amount": 100, "refunded_at": "2026-11-13T10:00:00.000Z"}]
+        one = talk.order(created_at="2026-11-09T10:00:00.000Z", captures=captures, refunds=refunds)
+        for row in (
+            (await talk.call("find_orders"))["orders"][0],
+            (await talk.call("get_orders", order_ids=[one]))["orders"][0],
+        ):
+            dates = [row[name][:10] for name in ("created_at", "captured_at", "refunded_at")]
+            assert dates == ["2026-11-09", "2026-11-12", "2026-11-13"]
+
+
+async def test_an_order_with_a_write_in_doubt_is_found_and_no_other() -> None:
+    async with conversation(host=strangers) as talk:
+        order_id = demo("authorized-sek")
+        await talk.call("get_order", order_id=demo("captured-sek"))
+        assert (await talk.call("find_orders", unresolved=True))["orders"] == []
+        preview = await talk.call("cancel_order", order_id=order_id)
+        talk.simulator.faults.add(Fault("POST", "/orders/{order_id}/cancel", "status", status=500, times=9))
+        answer = await talk.call("cancel_order", order_id=order_id, confirm=preview["confirm"]["code"])
+        assert answer["outcome"] == "unknown"
+        found = await talk.call("find_orders", unresolved=True, max_age=10**8)
+        assert ids(found) == [order_id]

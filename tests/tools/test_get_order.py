@@ -164,16 +164,18 @@ async def test_the_portal_page_is_linked_where_there_is_one() -> None:
         assert (await talk.call("get_order", order_id=link))["outcome"] == "ok"
 
 
-async def test_days_left_counts_whole_days_until_captures_end() -> None:
+async def test_what_is_left_until_captures_end_is_told_in_days_and_below_two_in_hours() -> None:
     async with steady() as talk:
-        for expires_at, days in (
-            ("2026-03-02T09:00:01.000Z", 0),
-            ("2026-03-03T08:59:59.000Z", 0),
-            ("2026-03-03T09:00:00.000Z", 1),
-            ("2026-03-12T10:00:00.000Z", 10),
+        for expires_at, unit, left in (
+            ("2026-03-02T09:00:01.000Z", "hours_left", 0),
+            ("2026-03-02T18:00:00.000Z", "hours_left", 9),
+            ("2026-03-04T08:59:59.000Z", "hours_left", 47),
+            ("2026-03-04T09:00:00.000Z", "days_left", 2),
+            ("2026-03-12T10:00:00.000Z", "days_left", 10),
         ):
             order_id = talk.order(expires_at=expires_at)
-            assert (await talk.call("get_order", order_id=order_id))["order"]["days_left"] == days
+            shown = (await talk.call("get_order", order_id=order_id))["order"]
+            assert {name: shown[name] for name in ("days_left", "hours_left") if name in shown} == {unit: left}
         captured = await talk.call("get_order", order_id=demo("captured-sek"))
         assert "days_left" not in captured["order"]
 

@@ -52,16 +52,29 @@ class Export:
     records: Callable[[], Iterator[Record]]
 
     def rows(self, after: int = 0) -> Iterator[Row]:
-        """Yield the rows that begin after this line, without blank ones and without the headers."""
-        begin = max(after, self.column.header)
+        """Yield the rows that begin after this line, without blank ones, the headers, and rows that continue an order.
+
+        An export of order lines, such as Shopify's, gives an order several rows, of which only the first has its id;
+        the others repeat its number in their first cell.
+        """
+        begin, name = max(after, self.column.header), ""
         for record in self.records():
-            if record.line > begin and (record.flaw or any(map(plain, record.cells))):
+            if not (record.flaw or any(map(plain, record.cells))):
+                continue
+            first = plain(record.cells[0]) if record.cells and not record.flaw else ""
+            if first and first == name and not self._cell(record):
+                continue
+            name = first if self.column.place and not record.flaw and self._cell(record) else ""
+            if record.line > begin:
                 yield self._row(record)
+
+    def _cell(self, record: Record) -> str:
+        return plain(record.cells[self.column.place]) if self.column.place < len(record.cells) else ""
 
     def _row(self, record: Record) -> Row:
         if record.flaw:
             return Row(record.line, None, record.flaw)
-        cell = plain(record.cells[self.column.place]) if self.column.place < len(record.cells) else ""
+        cell = self._cell(record)
         if not cell:
             return Row(record.line, None, "there is no order id in this row")
         try:

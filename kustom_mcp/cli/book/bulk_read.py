@@ -185,7 +185,8 @@ class BulkRead:
                     return _PieceResult(ReadOutcome.REJECTED, str(error))
                 return self._not_read(error)
             else:
-                return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed))
+                people = self._app.book.people.of(order)
+                return self._found(entry_of(order, piece.source, asked, disputed=piece.disputed, people=people))
 
     def _found(self, entry: BookEntry | None) -> _PieceResult:
         if entry is None:

@@ -10,18 +10,20 @@ from kustom_mcp.api import identifiers
 from kustom_mcp.app.app import App
 from kustom_mcp.book import writing
 from kustom_mcp.book.database import BookTransaction
+from kustom_mcp.book.people import NOBODY, KeyLost, Sought
 from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.state.threads import in_thread
 
 
 class Selection(NamedTuple):
-    """Either ids, or a time of creation (unix milliseconds), or everything. `yes`: without asking."""
+    """Either ids, or a time of creation (unix milliseconds), or a person, or everything. `yes`: without asking."""
 
     order_ids: tuple[str, ...]
     before: int | None
     everything: bool
     yes: bool
+    person: Sought = NOBODY
 
 
 async def forget(app: App, selection: Selection, say: Callable[[str], None] = result) -> int:
@@ -29,6 +31,7 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
     order_ids = {_order_id(text) for text in selection.order_ids}
     if selection.before is not None and selection.before > app.wall() * 1000:
         raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
+    digests = await _digests(app, selection.person) if selection.person.given else []
     if not await app.book.exists():
         say("The book has no orders, so nothing was forgotten.")
         return NOT_ALL if order_ids else 0
@@ -38,10 +41,11 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
 
     def work(tx: BookTransaction, account: int) -> writing.Forgotten:
         if selection.everything:
+            app.book.people.begin_anew()
             return writing.forget_all(tx, account)
         if selection.before is not None:
             return writing.forget_before(tx, account, selection.before)
-        return writing.forget(tx, account, order_ids)
+        return writing.forget(tx, account, writing.of_person(tx, account, digests) if digests else order_ids)
 
     gone = await patiently(lambda: app.book.change(work))
     tidy = not any(gone) or await app.book.tidy()
@@ -54,6 +58,23 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
     elif not tidy:
         note("another process is busy with the book: run this again, so that nothing of them stays in its files")
     return NOT_ALL if missing else 0
+
+
+async def _digests(app: App, person: Sought) -> list[list[int]]:
+    """Return the digests of a person. ConfigError where none are kept, or it cannot be one."""
+    people = app.book.people
+    if not people.on:
+        raise ConfigError("KUSTOM_BOOK_PEOPLE", "It is off, so nobody's orders can be told: give order ids, or --all.")
+    await patiently(lambda: app.book.ask(lambda tx, account: None))
+    try:
+        return people.sought(person)
+    except KeyLost:
+        raise ConfigError(
+            "--email", "The key with which people were kept is missing: only --all forgets them."
+        ) from None
+    except ValueError as error:
+        field = str(error)
+    raise ConfigError(f"--{field}", "It is no e-mail address." if field == "email" else "It is no phone number.")
 
 
 def _were(count: int) -> str:

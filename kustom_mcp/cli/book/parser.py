@@ -51,6 +51,8 @@ def add(commands: Any, parser: type[ArgumentParser], *shared: ArgumentParser) ->
     forget.add_argument(
         "--before", type=_moment, metavar="DATE", help="what was created before this date (UTC) or time"
     )
+    forget.add_argument("--email", metavar="ADDRESS", help="the orders of whoever has it (KUSTOM_BOOK_PEOPLE)")
+    forget.add_argument("--phone", metavar="NUMBER", help="the orders of whoever has it (KUSTOM_BOOK_PEOPLE)")
     forget.add_argument("--all", action="store_true", help="every order of this account")
     forget.add_argument("--yes", action="store_true", help="with --all: do not ask")
 
@@ -73,11 +75,13 @@ def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> i
         from kustom_mcp.cli.book.status import report
 
         return run_with_app(settings, telemetry, lambda app: report(app, given.max_age, as_json=given.json))
+    from kustom_mcp.book.people import Sought
     from kustom_mcp.cli.book.forget import Selection, forget
 
-    if (bool(given.order_ids), given.before is not None, given.all).count(True) != 1:
-        raise ConfigError("book forget", "Give either order ids, or --before DATE, or --all.")
-    selection = Selection(tuple(given.order_ids), given.before, given.all, given.yes)
+    person = Sought(email=given.email, phone=given.phone)
+    if (bool(given.order_ids), given.before is not None, person.given, given.all).count(True) != 1:
+        raise ConfigError("book forget", "Give either order ids, --before DATE, --email and --phone, or --all.")
+    selection = Selection(tuple(given.order_ids), given.before, given.all, given.yes, person)
     return run_with_app(settings, telemetry, lambda app: forget(app, selection))
 
 

@@ -5,11 +5,12 @@ these there, and `migrations` in PostgreSQL. Plain SQL that SQLite and PostgreSQ
 
 Facts that many orders share are kept once: `book_kinds` has a row for each combination of the facts by which people
 filter, and an order names its kind by a number. So every index begins with the kind, and a search walks a few indexes
-in order. Those of orders with something left to capture, and of refunded orders, hold no others, so few that they can
-carry every field of a search. `book_sums` counts the orders of a kind by the day of their creation, by blocks of days
+in order. Those of orders with something left to capture hold no others, so few that they can carry every field of a
+search. `book_sums` counts the orders of a kind by the day of their creation, by blocks of days
 and altogether (days below zero, see `book.writing`); with it totals over a million orders are a sum over few rows.
 
 A column that is searched by a beginning has to compare by its bytes: `{bytes}` says so in PostgreSQL; SQLite does.
+`{packed}`: the rows stand in the primary key itself, in SQLite.
 """
 
 from __future__ import annotations
@@ -71,5 +72,33 @@ BOOK_STEPS: tuple[tuple[str, ...], ...] = (
         # Webhooks that were kept, by a digest of their ids: see `book.repeats`.
         "CREATE TABLE {}book_events (account INTEGER NOT NULL, event VARCHAR NOT NULL, at BIGINT NOT NULL, "
         "PRIMARY KEY (account, event))",
+    ),
+    (
+        # References of captures and refunds, one a line; the single captures and refunds; digests of people.
+        "ALTER TABLE {}book ADD COLUMN other_references VARCHAR",
+        # 0: kept by version 0.1, without single captures and refunds; 1: without people; 2: with people.
+        "ALTER TABLE {}book_kinds ADD COLUMN detail INTEGER NOT NULL DEFAULT 0",
+        # The key of the digests of people, told by what it makes of a fixed text.
+        "ALTER TABLE {}book_accounts ADD COLUMN people BIGINT",
+        # `name`: the letters and digits of a reference, the last one first; `written`: 48 bits of its exact form.
+        "CREATE TABLE {}book_references (account INTEGER NOT NULL, name VARCHAR{bytes} NOT NULL, "
+        "number INTEGER NOT NULL, written BIGINT NOT NULL, PRIMARY KEY (account, name, number, written)){packed}",
+        # `amount` is 0 where it is that of the whole order, which is mostly so, and below 0 where it is not known.
+        "CREATE TABLE {}book_moves (account INTEGER NOT NULL, refund INTEGER NOT NULL, kind INTEGER NOT NULL, "
+        "at BIGINT NOT NULL, number INTEGER NOT NULL, amount BIGINT NOT NULL, "
+        "PRIMARY KEY (account, refund, kind, at, number, amount)){packed}",
+        "INSERT INTO {}book_moves SELECT account, 0, kind, captured_at, number, -1 FROM {}book WHERE captured_at <> 0",
+        "INSERT INTO {}book_moves SELECT account, 1, kind, refunded_at, number, -1 FROM {}book WHERE refunded_at <> 0",
+        "CREATE INDEX book_moves_by_number ON {}book_moves (number)",
+        "CREATE INDEX book_moves_by_amount ON {}book_moves (account, amount) WHERE amount > 0",
+        "CREATE INDEX book_by_amount ON {}book (account, order_amount, kind)",
+        "CREATE TABLE {}book_people (account INTEGER NOT NULL, digest BIGINT NOT NULL, number INTEGER NOT NULL, "
+        "PRIMARY KEY (account, digest, number)){packed}",
+        "CREATE INDEX book_people_by_number ON {}book_people (number)",
+        "DROP INDEX IF EXISTS {}book_by_refunded",
+        "DROP TABLE IF EXISTS {}book_names",
+        # Orders of version 0.1 whose references have not been put in yet: `book.upgrading` does that.
+        "CREATE TABLE {}book_unnamed (number INTEGER NOT NULL PRIMARY KEY)",
+        "INSERT INTO {}book_unnamed SELECT number FROM {}book",
     ),
 )

@@ -61,8 +61,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "DROP INDEX {}intents_by_time",
         "CREATE INDEX intents_by_account ON {}intents (account, sent, key)",
     ),
+    (  # 9: single captures and refunds, and people. Their keys stand apart from the book.
+        *BOOK_STEPS[2],
+        "CREATE TABLE {}people_keys (account VARCHAR NOT NULL PRIMARY KEY, secret VARCHAR NOT NULL)",
+    ),
 )
 LATEST = len(STEPS)
+_OF_THE_BOOK = frozenset({4, 5, 9})
+"""Steps that a file leaves out: on one machine the book is a file of its own."""
 
 
 class TooNew(Exception):
@@ -90,8 +96,9 @@ def apply(connection: Connection, place: str) -> None:
     done = connection.execute(text(f"SELECT max(version) FROM {place}schema_version")).scalar() or 0
     if done > LATEST:
         raise TooNew(done)
-    by_bytes = ' COLLATE "C"' if connection.dialect.name == "postgresql" else ""
+    shared = connection.dialect.name == "postgresql"
+    by_bytes, packed = (' COLLATE "C"', "") if shared else ("", " WITHOUT ROWID")
     for version, statements in enumerate(STEPS[done:], start=done + 1):
-        for statement in statements:
-            connection.execute(text(statement.format(place, bytes=by_bytes)))
+        for statement in statements if shared or version not in _OF_THE_BOOK else ():
+            connection.execute(text(statement.format(*[place] * 3, bytes=by_bytes, packed=packed)))
         connection.execute(text(f"INSERT INTO {place}schema_version VALUES (:version)"), {"version": version})

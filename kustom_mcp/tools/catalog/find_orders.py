@@ -1,45 +1,68 @@
 """kustom_find_orders: which orders? Among those that this server knows."""
 
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.api.field_limits import MAX_AMOUNT
+from kustom_mcp.book.people import Sought
 from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.calls.write import Call
-from kustom_mcp.schema.dates import DateOrTime, period_end, period_start
-from kustom_mcp.schema.result import Json, Result
-from kustom_mcp.tools.search import BookSearch, cursor_at, next_step, place_of
+from kustom_mcp.orders.facts import short_totals
+from kustom_mcp.schema.dates import DateOrTime, period_start
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.tools.search import BookSearch, cursor_at, digests_of, next_step, place_of
 from kustom_mcp.tools.tool import Effect, operation
 
 DEFAULT_LIMIT = 20
 DEFAULT_MAX_AGE = 3600  # seconds
+MOST_REFERENCES = 50
 
 
+def _true(value: bool) -> bool:
+    if not value:
+        raise PydanticCustomError("INVALID_ARGUMENT", "it is true or left out: the opposite is not a filter")
+    return value
+
+
+References = Annotated[
+    list[Annotated[str, Field(max_length=255)]],
+    Field(
+        min_length=1,
+        max_length=MOST_REFERENCES,
+        description="Order, capture or invoice numbers, or ends.",
+    ),
+]
+Email = Annotated[str, Field(max_length=100, description="E-mail.")]
+Phone = Annotated[str, Field(max_length=64, description="Phone.")]
+Name = Annotated[str, Field(max_length=200, description="With postal_code.")]
+PostalCode = Annotated[str, Field(max_length=64, description="With name.")]
 Status = Annotated[
-    Literal["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"], Field(description="State.")
+    list[Literal["AUTHORIZED", "PART_CAPTURED", "CAPTURED", "CANCELLED", "EXPIRED", "CLOSED"]],
+    Field(min_length=1, max_length=6, description="States."),
 ]
-FraudStatus = Annotated[Literal["ACCEPTED", "PENDING", "REJECTED", "STOPPED"], Field(description="Fraud check.")]
-Reference = Annotated[
-    str,
-    Field(max_length=255, description="A reference as it is written, or the start of an order id."),
+FraudStatus = Annotated[
+    list[Literal["ACCEPTED", "PENDING", "REJECTED", "STOPPED"]],
+    Field(min_length=1, max_length=4, description="Fraud checks."),
 ]
-InCurrency = Annotated[str, Field(pattern="^[A-Za-z]{3}$", description="Currency."), AfterValidator(str.upper)]
-ExpiresBefore = Annotated[DateOrTime, Field(description="Date (UTC) or time; only what can still be captured.")]
-CreatedFrom = Annotated[DateOrTime, Field(description="Date (UTC) or time.")]
-CreatedTo = Annotated[DateOrTime, Field(description="Date (UTC, that day included) or time.")]
-RefundedFrom = Annotated[DateOrTime, Field(description="Date (UTC) or time of the last refund.")]
-MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture, minor units.")]
-Unshipped = Annotated[bool, Field(description="No shipment reported, not ended.")]
-Disputed = Annotated[bool, Field(description="A dispute was announced.")]
-OrderBy = Annotated[SortKey, Field(description="Newest (default), soonest or largest first.")]
+InCurrency = Annotated[
+    list[Annotated[str, Field(pattern="^[A-Za-z]{3}$"), AfterValidator(str.upper)]],
+    Field(min_length=1, max_length=20, description="Currencies."),
+]
+Amount = Annotated[int, Field(ge=1, le=MAX_AMOUNT, description="Of order, capture, refund.")]
+MinRemaining = Annotated[int, Field(ge=0, le=MAX_AMOUNT, description="Left to capture.")]
+From = Annotated[DateOrTime, Field(description="Date.")]
+Before = Annotated[DateOrTime, Field(description="Excluded.")]
+ToCapture = Annotated[bool, AfterValidator(_true), Field(description="Left to capture.")]
+NoTracking = Annotated[bool, AfterValidator(_true), Field(description="Not shipped.")]
+EverDisputed = Annotated[bool, AfterValidator(_true), Field(description="Disputed.")]
+Unresolved = Annotated[bool, AfterValidator(_true), Field(description="Write in doubt.")]
+OrderBy = Annotated[SortKey, Field(description="Newest first.")]
 Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
-Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
-MaxAge = Annotated[
-    int, Field(ge=0, le=10**8, description="Seconds, default 3600. Open orders read earlier are read again.")
-]
+Cursor = Annotated[str, Field(max_length=200, description="next_cursor.")]
+MaxAge = Annotated[int, Field(ge=0, le=10**8, description="Read again if older, seconds.")]
 
 
 @operation(
@@ -50,40 +73,81 @@ MaxAge = Annotated[
 )
 async def find_orders(
     call: Call,
-    reference: Reference | None = None,
+    reference: References | None = None,
+    email: Email | None = None,
+    phone: Phone | None = None,
+    name: Name | None = None,
+    postal_code: PostalCode | None = None,
     status: Status | None = None,
     fraud_status: FraudStatus | None = None,
     currency: InCurrency | None = None,
-    expires_before: ExpiresBefore | None = None,
-    created_from: CreatedFrom | None = None,
-    created_to: CreatedTo | None = None,
-    refunded_from: RefundedFrom | None = None,
+    amount: Amount | None = None,
+    created_from: From | None = None,
+    created_before: Before | None = None,
+    captured_from: From | None = None,
+    captured_before: Before | None = None,
+    refunded_from: From | None = None,
+    refunded_before: Before | None = None,
+    expires_from: From | None = None,
+    expires_before: Before | None = None,
     min_remaining: MinRemaining | None = None,
-    unshipped: Unshipped | None = None,
-    disputed: Disputed | None = None,
+    to_capture: ToCapture | None = None,
+    no_tracking: NoTracking | None = None,
+    ever_disputed: EverDisputed | None = None,
+    unresolved: Unresolved | None = None,
     order_by: OrderBy | None = None,
     limit: Limit | None = None,
     cursor: Cursor | None = None,
     max_age: MaxAge | None = None,
 ) -> Result:
-    """Find orders by the shop's reference, state, amount or date, with totals per currency. It knows the orders
-    that this server has met, since Kustom has no search: `coverage` says how far. With an order id use
-    kustom_get_order."""
+    """Find orders this server has met (Kustom has no search) by reference, person, state, amount or date, with
+    totals. With an id use kustom_get_order."""
+    app = call.app
+    if (name is None) != (postal_code is None):
+        missing = "postal_code" if postal_code is None else "name"
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
+            f"{missing} is missing: people are found by their name and postal code together.",
+            field=missing,
+            next_step="Ask the person for the other one, or use email, phone or reference.",
+        )
+    times = {
+        "created_from": created_from,
+        "created_before": created_before,
+        "captured_from": captured_from,
+        "captured_before": captured_before,
+        "refunded_from": refunded_from,
+        "refunded_before": refunded_before,
+        "expires_from": expires_from,
+        "expires_before": expires_before,
+    }
     wanted = Query(
-        reference=reference,
-        status=status,
-        fraud_status=fraud_status,
-        currency=currency,
-        expires_before=period_start(expires_before),
-        created_from=period_start(created_from),
-        created_to=period_end(created_to),
-        refunded_from=period_start(refunded_from),
+        reference=tuple(reference or ()),
+        people=await digests_of(call, Sought(email, phone, name, postal_code)),
+        status=tuple(status or ()),
+        fraud_status=tuple(fraud_status or ()),
+        currency=tuple(currency or ()),
+        amount=amount,
+        **{what: period_start(moment, app.zone) for what, moment in times.items()},
         min_remaining=min_remaining,
-        unshipped=unshipped,
-        disputed=disputed,
+        to_capture=int(app.wall() * 1000) if to_capture else None,
+        no_tracking=no_tracking or False,
+        ever_disputed=ever_disputed or False,
+        only=await call.unresolved_orders() if unresolved else None,
     )
     by: SortKey = order_by or "created_at"
-    asked: dict[str, Json] = {**asdict(wanted), "order_by": by}
+    asked: dict[str, Json] = {
+        **times,
+        **{what: list(getattr(wanted, what)) for what in ("reference", "status", "fraud_status", "currency")},
+        "people": list(map(list, wanted.people)),
+        "amount": amount,
+        "min_remaining": min_remaining,
+        "to_capture": to_capture,
+        "no_tracking": no_tracking,
+        "ever_disputed": ever_disputed,
+        "unresolved": unresolved,
+        "order_by": by,
+    }
     age = DEFAULT_MAX_AGE if max_age is None else max_age
     search = BookSearch(
         call=call,
@@ -91,17 +155,17 @@ async def find_orders(
         order_by=by,
         limit=limit or DEFAULT_LIMIT,
         after=None if cursor is None else place_of(cursor, asked),
-        oldest=int((call.app.wall() - age) * 1000),
+        oldest=int((app.wall() - age) * 1000),
     )
     found = await search.found()
     shown = found.entries[: search.limit]
     payload: dict[str, Json] = {
         "orders": search.rows(found),
-        "totals": found.totals,
-        "now": call.app.now().isoformat(timespec="seconds"),
+        "totals": short_totals(found.totals.groups),
+        "now": app.now().isoformat(timespec="seconds"),
         "coverage": search.coverage(found),
     }
     if len(found.entries) > search.limit:
-        alike = wanted.reference is not None and found.alike(shown[-1])
+        alike = bool(wanted.reference) and found.alike(shown[-1])
         payload["next_cursor"] = cursor_at(asked, shown[-1], by, alike=alike)
-    return Result("ok", search.summary(found), payload=payload, next_step=next_step(found, wanted, payload))
+    return Result("ok", search.summary(found), payload=payload, next_step=next_step(search, found, payload))

@@ -227,6 +227,20 @@ def test_without_the_extra_an_excel_file_is_refused_with_what_to_install(tmp_pat
     )
 
 
+def test_rows_that_continue_an_order_are_none_of_their_own(tmp_path: Path) -> None:
+    """As Shopify exports orders: each line of an order is a row, and only the first one has its payment id."""
+    lines = [
+        ("Name", "Email", "Lineitem name", "Payment ID"),
+        *(("#1001", "a@example.com", "Chair", A), ("#1001", "", "Table", ""), ("#1001", "", "Sofa", "")),
+        *(("#1002", "b@example.com", "Chair", ""), ("#1002", "", "Lamp", "")),
+        *(("#1003", "c@example.com", "Chair", B), ("", "", "Lamp", ""), ("#1001", "", "Lamp", "")),
+    ]
+    path = written(tmp_path / "orders.csv", "\n".join(map(",".join, lines)))
+    missing = [Row(line, None, NOTHING) for line in (5, 6, 8, 9)]
+    assert rows(path) == [Row(2, A), *missing[:2], Row(7, B), *missing[2:]]
+    assert list(opened(path).rows(2)) == [*missing[:2], Row(7, B), *missing[2:]]
+
+
 def test_reading_begins_after_a_line_that_is_given(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", f"id\n{A}\n{B}\n{C}\n")
     assert [row.line for row in opened(path).rows(after=2)] == [3, 4]

@@ -99,7 +99,7 @@ def examples(capture: str, refund: str) -> dict[str, dict[str, Any]]:
         "kustom_get_order": {**opened, "include": ["lines"]},
         "kustom_resolve_order": opened,
         "kustom_list_activity": {"operation": "refund", "from": "2020-01-01"},
-        "kustom_find_orders": {"status": "CAPTURED", "created_from": "2020-01-01"},
+        "kustom_find_orders": {"status": ["CAPTURED"], "created_from": "2020-01-01"},
         "kustom_get_orders": {"order_ids": [opened["order_id"], captured["order_id"]]},
         "kustom_list_transactions": captured,
         "kustom_list_payouts": {"from": "2020-01-01", "currency": "SEK"},

@@ -54,11 +54,11 @@ def test_from_the_event_to_the_answer(tmp_path: Path) -> None:
         until(lambda: [row["captured_amount"] for row in ear.find(reference=captured)["orders"]] == [5000])
         tell = httpx.Client(base_url=kustom.url, trust_env=False, timeout=PATIENCE)
         assert tell.post("/sandbox/hooks/disputes", json={"order_id": TOWEL}).status_code == 202
-        until(lambda: len(ear.find(disputed=True)["orders"]) == 1)
-        answer = ear.find(disputed=True)
+        until(lambda: len(ear.find(ever_disputed=True)["orders"]) == 1)
+        answer = ear.find(ever_disputed=True)
         assert "cannot be answered" not in answer["summary"]
         (disputed,) = answer["orders"]
-        assert (disputed["order_id"], disputed["disputed"]) == (TOWEL, True)
+        assert (disputed["order_id"], disputed["ever_disputed"]) == (TOWEL, True)
         assert tell.post("/sandbox/hooks/pushes", json={"order_id": demo("expiring-soon-sek")}).status_code == 202
         until(lambda: ear.coverage["known"] == 4)
         assert ear.coverage["sources"] == {"webhook": 3, "push": 1}
@@ -321,7 +321,7 @@ def test_a_dispute_that_nobody_signed_disputes_nothing(kustom: Kustom, tmp_path:
         until(lambda: ear.coverage["known"] == 1)
         assert ear.http.post(HOOKS, content=told("order.created", NOBODY)).status_code == 200
         (row,) = ear.find()["orders"]
-        assert ("disputed" in row, ear.complete) == (False, False)
+        assert ("ever_disputed" in row, ear.complete) == (False, False)
 
 
 def test_a_kept_hint_and_completeness_outlive_a_crash(kustom: Kustom, tmp_path: Path) -> None:

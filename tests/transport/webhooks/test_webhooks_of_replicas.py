@@ -27,7 +27,7 @@ def test_what_one_replica_hears_the_other_knows_and_one_that_listens_is_enough(
             since = one.coverage["complete_since"]
             for ear in (one, other):
                 (row,) = ear.find()["orders"]
-                assert (row["order_id"], row["disputed"]) == (TOWEL, True)
+                assert (row["order_id"], row["ever_disputed"]) == (TOWEL, True)
             began, before = time.monotonic(), len(reads(kustom))
             for _ in range(20):
                 assert one.push(str(uuid.uuid4())) == other.push(str(uuid.uuid4())) == 200
