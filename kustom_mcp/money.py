@@ -103,6 +103,14 @@ class Ceilings:
         others = found.pop("*", None)
         return cls(found, others)
 
+    def within(self, other: Ceilings) -> Ceilings:
+        """The lower of both for each currency."""
+        named = {*self.by_currency, *other.by_currency}
+        lower = {currency: min(self.limit(currency), other.limit(currency)) for currency in sorted(named)}
+        return Ceilings(
+            lower, None if None in (self.others, other.others) else min(self.others or 0, other.others or 0)
+        )
+
     def limit(self, currency: str) -> int:
         """The ceiling for `currency` in minor units: 0 for one that is not named, and for none at all."""
         return self.by_currency.get(currency.upper(), self.others or 0) if currency else 0

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
+from dataclasses import replace
 
 from kustom_mcp.cli.install.hosts import HOSTS, HOW, NAME
 from kustom_mcp.settings.environment import PREFIX, Loaded, load
 from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.text import nearest
 
 ABOUT_ORDERS = ("audit", "resolve", "book")
 """Commands that are about real orders."""
@@ -37,6 +39,26 @@ def settings_for(given: Namespace) -> Loaded:
     return load(found.environ, found.env_file)
 
 
+def of_one_shop(given: Namespace, loaded: Loaded) -> Loaded:
+    """The settings of the shop that is named where there are several, for the commands about one account. ConfigError.
+
+    `check` without a shop is about all of them.
+    """
+    name: str | None = getattr(given, "shop", None)
+    if loaded.shops is None:
+        if name is not None:
+            raise ConfigError("--shop", "KUSTOM_SHOPS_FILE is not set: there is one shop, and it has no name.")
+        return loaded
+    if given.command not in (*ABOUT_ORDERS, "check") or (name is None and given.command == "check"):
+        return loaded
+    shops = loaded.shops()
+    if name is None or name not in shops:
+        near = nearest(name, shops) if name else None
+        hint = f"Did you mean {near}?" if near else f"There are {', '.join(shops)}."
+        raise ConfigError("--shop", f"It names the shop that this is about. {hint}")
+    return replace(loaded, settings=shops[name].settings, shops=None)
+
+
 def _host(given: Namespace) -> str | None:
     return getattr(given, "of_host", None)
 
@@ -51,7 +73,8 @@ def announce(given: Namespace, loaded: Loaded) -> None:
         _require_orders(given, loaded)
     if given.command in (*ABOUT_ORDERS, "check") and not getattr(given, "json", False):
         aside = sys.stderr if getattr(given, "export", False) else sys.stdout  # where stdout is the export
-        print(_first_line(given, loaded.settings), file=aside)
+        shops = None if loaded.shops is None else loaded.shops()
+        print(_first_line(given, loaded.settings) if shops is None else f"{len(shops)} shops", file=aside)
 
 
 def _require_orders(given: Namespace, loaded: Loaded) -> None:

@@ -31,7 +31,9 @@ def run(loaded: Loaded) -> int:
     print(f"Confirmation: {settings.confirm}")
     _print_policy(policy)
     print(f"Order book: {_book(settings.book_days)}")
-    return anyio.run(_try_a_read, app)
+    good, found = anyio.run(try_a_read, app)
+    print(found)
+    return 0 if good else 1
 
 
 def _merchant(app: App) -> str:
@@ -58,24 +60,27 @@ def _print_policy(policy: Policy) -> None:
         print("Writes: previewed only, nothing is ever sent (KUSTOM_WRITES=preview)")
 
 
-async def _try_a_read(app: App) -> int:
+async def try_a_read(app: App, where: str = "") -> tuple[bool, str]:
+    """Ask for an order that cannot exist: whether that shows the credentials to be good, and the finding in words.
+
+    `where`: the table of a shop, where its settings stand.
+    """
     async with app.lifespan():
         try:
             await app.client.read(GET_ORDER, deadline=app.clock() + SECONDS, order_id=IMPOSSIBLE)
         except NotFound:
             who = "The sandbox" if app.settings.sandboxed else "Kustom"
-            print(f"Credentials: accepted. {who} was asked for an order that cannot exist, and said so.")
-            return 0
+            return True, f"Credentials: accepted. {who} was asked for an order that cannot exist, and said so."
         except AuthenticationFailed as error:
-            print(f"Credentials: NOT accepted (HTTP {error.status}). {_advice(error)}")
+            return False, f"Credentials: NOT accepted (HTTP {error.status}). {_advice(error, where)}"
         except OmsError as error:
-            print(f"Connection: {error} Check the network, KUSTOM_API_URL and KUSTOM_PROXY.")
-        else:
-            print("Something is odd: Kustom returned an order that cannot exist.")
-    return 1
+            url = f"api_url of {where}" if where else "KUSTOM_API_URL"
+            return False, f"Connection: {error} Check the network, {url} and KUSTOM_PROXY."
+        return False, "Something is odd: Kustom returned an order that cannot exist."
 
 
-def _advice(error: AuthenticationFailed) -> str:
+def _advice(error: AuthenticationFailed, where: str) -> str:
     if error.blocked:
         return "The request was blocked before the key was looked at: is this network allowed to reach Kustom?"
-    return "Check KUSTOM_USERNAME and KUSTOM_API_KEY, and that the key belongs to this environment."
+    names = f"username and key of {where}" if where else "KUSTOM_USERNAME and KUSTOM_API_KEY"
+    return f"Check {names}, and that the key belongs to this environment."

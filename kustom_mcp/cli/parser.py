@@ -65,15 +65,10 @@ def run(argv: Sequence[str]) -> int:
 def _with_settings(given: Namespace, loaded: Loaded) -> int:
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
+    loaded = account.of_one_shop(given, loaded)
     account.announce(given, loaded)
-    if given.command == "check" and given.playground is not None:
-        from kustom_mcp.cli import check_playground
-
-        return check_playground.run(loaded.settings, given.playground)
-    if given.command == "check":
-        from kustom_mcp.cli import check
-
-        return check.run(loaded)
+    if given.command in ("check", "shops"):
+        return _tried(given, loaded)
     if given.command == "tools":
         from kustom_mcp.cli import tools
 
@@ -86,6 +81,8 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         return _people(given, loaded)
     from kustom_mcp.cli import serve
 
+    if loaded.shops is not None:
+        raise ConfigError("KUSTOM_SHOPS_FILE", "This version lists and checks several shops, and serves one only.")
     orders: int = getattr(given, "orders", 0)
     if orders and not loaded.settings.sandboxed:
         raise ConfigError("--orders", "Orders are invented in the sandbox only.")
@@ -107,6 +104,24 @@ def _about_writes(given: Namespace, settings: Settings) -> int:
     from kustom_mcp.cli import resolve
 
     return resolve.run(settings, given.order_id, given.how, given.reason)
+
+
+def _tried(given: Namespace, loaded: Loaded) -> int:
+    """Try the credentials: of one account, or of each shop."""
+    order_id: str | None = getattr(given, "playground", None)
+    if loaded.shops is not None or given.command == "shops":
+        from kustom_mcp.cli import shops
+
+        if order_id is not None:
+            raise ConfigError("--playground", "It tries things on one account: name its shop with --shop.")
+        return shops.run_list(loaded)
+    if order_id is not None:
+        from kustom_mcp.cli import check_playground
+
+        return check_playground.run(loaded.settings, order_id)
+    from kustom_mcp.cli import check
+
+    return check.run(loaded)
 
 
 def _people(given: Namespace, loaded: Loaded) -> int:
@@ -217,6 +232,9 @@ def _of_host() -> _Parser:
     )  # fmt: skip
     name = f"with --host: the entry's name, default {NAME}"
     parser.add_argument("--name", dest="entry", type=_name, default=SUPPRESS, metavar="NAME", help=name)
+    parser.add_argument(
+        "--shop", default=SUPPRESS, metavar="NAME", help="the shop that this is about, where there are several"
+    )
     return parser
 
 
@@ -277,6 +295,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     resolve.add_argument("--reason", default=None, metavar="TEXT", help="with --as: why, for the journal")
     book.add(commands, _Parser, after, of_host)
     _add_people(commands, after)
+    commands.add_parser("shops", parents=[after], help="the shops of KUSTOM_SHOPS_FILE, and whether each can be used")
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")

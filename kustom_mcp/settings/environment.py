@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from stat import S_ISFIFO, S_ISREG
-from typing import Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _PROTECTS = re.compile(
     r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|PEOPLE_FILE|HTTP_.+|OAUTH_.+)"
 )
-_LATER = frozenset(f"{PREFIX}{name}" for name in ("SHOPS_FILE", "BOOK_PEOPLE"))
+_LATER = frozenset(f"{PREFIX}{name}" for name in ("BOOK_PEOPLE",))
 """Settings that documents of later versions name."""
 GONE: Mapping[str, str] = dict.fromkeys(
     ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),
@@ -46,7 +46,12 @@ _SECRET_LIMIT = 64 * 1024  # bytes; a key has less than a hundred
 _ENV_FILE_LIMIT = 1024 * 1024  # bytes
 PIPE_PATIENCE = 10  # seconds for the other end of a pipe, such as a password manager that asks a person
 
+if TYPE_CHECKING:
+    from kustom_mcp.settings.shops_file import ShopsFile
+
 T = TypeVar("T")
+_SHOPS = "KUSTOM_SHOPS_FILE"
+_SANDBOX = "sandbox"
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     telemetry: Mapping[str, str] = field(default_factory=dict[str, str])
     by_default: bool = field(default=False, compare=False)
+    shops: ShopsFile | None = field(default=None, compare=False)
+    """The shops of KUSTOM_SHOPS_FILE; None without it."""
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
@@ -81,14 +88,30 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
         unset |= not_set
         values |= {name: value for name, value in given.items() if value and name not in not_set}
     warnings = [f"{name} is {unset[name]}, so it counts as not set." for name in sorted(unset.keys() - values.keys())]
-    warnings += _check_names({*values, *unset})
-    settings = _settings({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
+    read = Path(values[_SHOPS]).expanduser() if values.get(_SHOPS, _SANDBOX) != _SANDBOX else None
+    warnings += _check_names({*values, *unset} - (_variables_for_keys(read) if read else set()))
+    settings = settings_from({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
     if merchant_id(settings.username) not in ("", settings.merchant):
         warnings.append("KUSTOM_MERCHANT is not the merchant that KUSTOM_USERNAME begins with; KUSTOM_MERCHANT counts.")
-    by_default = settings.sandboxed and f"{PREFIX}ENVIRONMENT" not in values
-    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ), by_default)
+    by_default = settings.sandboxed and not settings.shops_file and f"{PREFIX}ENVIRONMENT" not in values
+    shops = _shops(settings, {**in_file, **environ}) if settings.shops_file else None
+    return Loaded(settings, tuple(warnings), _telemetry(in_file, environ), by_default, shops)
+
+
+def _variables_for_keys(path: Path) -> set[str]:
+    """Return the variables that a shops file takes keys from: they are no settings, and no slips."""
+    from kustom_mcp.settings.private_toml import read_private
+    from kustom_mcp.settings.shops_file import key_variables  # only where there are several shops
+
+    return key_variables(read_private(_SHOPS, path))
+
+
+def _shops(settings: Settings, environ: Mapping[str, str]) -> ShopsFile:
+    from kustom_mcp.settings.shops_file import ShopsFile
+
+    return ShopsFile(settings, environ)
 
 
 class SettingRow(NamedTuple):
@@ -231,7 +254,8 @@ def _mistyped(name: str) -> str | None:
     return known[close[0]] if close else None
 
 
-def _settings(values: dict[str, str]) -> Settings:
+def settings_from(values: dict[str, Any]) -> Settings:
+    """Return the settings of these values, by field; secrets may be in files. ConfigError."""
     for secret in ("api_key", "http_token", "store", "hooks_path", "hooks_secret"):
         name = f"{PREFIX}{secret.upper()}"
         if f"{secret}_file" in values:

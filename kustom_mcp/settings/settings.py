@@ -83,6 +83,13 @@ class Settings(BaseModel):
         "where the user name does not begin with it; the playground makes a name of its own instead.",
         json_schema_extra={"shown": "the head of the user name"},
     )
+    shops_file: str | None = Field(
+        default=None,
+        description="File of several shops, each with credentials, rights and ceilings of its own; private, without a "
+        "key in it, and read again when it changes. `sandbox`: three built-in ones. KUSTOM_USERNAME, KUSTOM_API_KEY, "
+        "KUSTOM_ENVIRONMENT, KUSTOM_API_URL, KUSTOM_MERCHANT and KUSTOM_HOOKS_SECRET stand in it then, and what is set "
+        "beside it is a bound that no shop exceeds.",
+    )
     api_url: Annotated[str, AfterValidator(validators.base_url)] = Field(
         default="",
         description="Another base URL: https, or http on loopback only.",
@@ -271,6 +278,8 @@ class Settings(BaseModel):
     def _which_environment(cls, given: dict[str, Any]) -> dict[str, Any]:
         for name in SECRETS & given.keys():
             require_clean(f"KUSTOM_{name.upper()}", name, given[name])
+        if given.get("shops_file"):
+            return _no_shop_beside_the_file(given)
         if not given.get("merchant") and (told := validators.merchant_id(str(given.get("username", "")))):
             given = {**given, "merchant": told}
         if given.get("environment"):
@@ -392,10 +401,33 @@ def fields_of(*kinds: type) -> frozenset[str]:
 SECRETS = fields_of(SecretStr) | {"username"}
 LISTS = fields_of(tuple, frozenset, Ceilings)
 """Settings that are written as a comma list."""
+OF_A_SHOP = frozenset(
+    {
+        *("username", "api_key", "api_key_file", "environment", "api_url", "merchant", "hooks_secret"),
+        *("hooks_secret_file", "writes", "confirm", "max_amount", "max_daily", "order_scope", "tools"),
+        *("tracking_hosts", "pii", "refund_reasons"),
+    }
+)
+"""Settings that each shop of KUSTOM_SHOPS_FILE has for itself; all others are the server's."""
+_IN_THE_FILE = (
+    *("api_key_file", "hooks_secret_file", "username", "api_key", "environment", "api_url", "merchant"),
+    "hooks_secret",
+)
+"""Settings of OF_A_SHOP that say which account it is."""
 HTTP_ONLY = frozenset(
     name for name in Settings.model_fields if name.startswith(("drain", "http_", "people_", "oauth_", "hooks_"))
 )
 """Settings that mean nothing over stdio."""
+
+
+def _no_shop_beside_the_file(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a server of several shops. ConfigError where one account is named beside the file."""
+    for name in _IN_THE_FILE:
+        if given.get(name):
+            raise ConfigError(
+                f"KUSTOM_{name.upper()}", "KUSTOM_SHOPS_FILE is set, and each shop has its own there: leave this out."
+            )
+    return {**given, "environment": "sandbox"}
 
 
 def require_clean(setting: str, name: str, value: object) -> None:

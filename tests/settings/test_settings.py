@@ -399,7 +399,7 @@ def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
         load({"KUSTOM_WRITE": "${WRITES}"})
 
 
-@pytest.mark.parametrize("name", ["KUSTOM_BOOK_PEOPLE", "kustom_shops_file"])
+@pytest.mark.parametrize("name", ["KUSTOM_BOOK_PEOPLE"])
 def test_a_setting_of_a_later_version_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: This version does not know it yet"):
         load({name: "CANARY"})
