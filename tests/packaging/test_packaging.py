@@ -22,7 +22,8 @@ from kustom_mcp.tools.catalog import CATALOG
 from tests.generate import ROOT
 from tests.support.conversation import ERRORS, conversation
 
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT: dict[str, Any] = PYPROJECT["project"]
 SERVER: dict[str, Any] = json.loads((ROOT / "packaging" / "server.json").read_text(encoding="utf-8"))
 MANIFEST: dict[str, Any] = json.loads((ROOT / "packaging" / "mcpb" / "manifest.json").read_text(encoding="utf-8"))
 SETTINGS = {row.name for row in table()}
@@ -41,6 +42,15 @@ def test_every_file_names_the_same_thing_in_the_same_version() -> None:
     assert MANIFEST["license"] == PROJECT["license"]
     assert MANIFEST["display_name"] == SERVER["title"]
     assert MANIFEST["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
+
+
+def test_newer_code_is_built_and_the_same_code_is_not() -> None:
+    """`uv run` and `uvx --from CLONE` look at these files only. Compiled code is written at the first start: if they
+    looked at it, the second would build and install, which a host without a network cannot."""
+    package = {path for path in (ROOT / "kustom_mcp").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    needed = {*package, *(ROOT / "prompts").glob("*.md"), ROOT / "pyproject.toml"} - {ROOT / "kustom_mcp" / "py.typed"}
+    looked = {path for key in PYPROJECT["tool"]["uv"]["cache-keys"] for path in ROOT.glob(key["file"])}
+    assert (needed - looked, looked - needed) == (set(), {ROOT / "README.md"})
 
 
 def test_the_readme_proves_to_the_registry_that_the_package_belongs_to_the_name() -> None:
