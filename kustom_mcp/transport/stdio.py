@@ -4,6 +4,10 @@ Hosts end a server by closing its stdin and killing it two seconds later, or by 
 handlers at once in the first case and hangs in the second while stdin stays open. So the end is ours: calls in flight
 get DRAIN_SECONDS to finish and to be answered. A write that is still open then is answered `unknown` and stays on disk
 as an open intent. A second signal exits at once.
+
+The SDK takes the era of a connection from its first request, and refuses `initialize` after `server/discover`. A client
+that asks for the new protocol and waits a second for an answer (the AI SDK) sends `initialize` then, while a server
+that starts slowly has read neither: so a connection that was only asked what it can is open to the handshake.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from functools import partial
 from typing import Any, cast
 
 import anyio
+from mcp.server import Server
+from mcp.server.runner import serve_dual_era_loop
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_PARAMS, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse
@@ -48,17 +54,28 @@ async def serve_stdio(app: App) -> None:
                     stdin,  # pyright: ignore[reportArgumentType] - what it needs of them is to iterate and to write
                     stdout,  # pyright: ignore[reportArgumentType]
                 ) as (incoming, outgoing):
-                    await server.run(
-                        _DrainingStream(incoming, outgoing, app),  # pyright: ignore[reportArgumentType]
-                        outgoing,
-                        server.create_initialization_options(),
-                    )
+                    await _serve(server, incoming, outgoing, app)
             await app.farewell(DRAIN_SECONDS)
             group.cancel_scope.cancel()
     except* (BrokenPipeError, ConnectionResetError):
         log.info("the host has gone without waiting for an answer")
         await app.farewell(DRAIN_SECONDS)
         leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
+
+
+async def _serve(server: Server[App], incoming: Any, outgoing: Any, app: App) -> None:
+    """Serve the connection in the era of its first request, or by the handshake if that comes after mere questions."""
+    async with server.lifespan(server) as state, outgoing:
+        stream = _DrainingStream(incoming, outgoing, app)
+        while stream is not None:
+            await serve_dual_era_loop(
+                server,
+                stream,  # pyright: ignore[reportArgumentType]
+                outgoing.clone(),
+                lifespan_state=state,
+                init_options=server.create_initialization_options(),
+            )
+            stream = stream.by_handshake()
 
 
 class _DrainingStream:
@@ -68,10 +85,24 @@ class _DrainingStream:
     without an answer. It is answered here, or by the check of the arguments.
     """
 
-    def __init__(self, stream: Any, answers: Any, app: App) -> None:
+    def __init__(self, stream: Any, answers: Any, app: App, first: Any = None) -> None:
         self._stream = stream
         self._answers = answers
         self._app = app
+        self._first = first
+        self._asked = False
+        self._only_asked = first is None
+        self._handshake: Any = None
+
+    def by_handshake(self) -> _DrainingStream | None:
+        """What follows from `initialize` on, where nothing but `server/discover` came before it."""
+        if self._handshake is None:
+            return None
+        return _DrainingStream(self._stream, self._answers, self._app, self._handshake)
+
+    async def aclose(self) -> None:
+        if self._handshake is None:
+            await self._stream.aclose()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -88,17 +119,32 @@ class _DrainingStream:
 
     async def __anext__(self) -> Any:
         try:
-            return await self._readable(await self._stream.__anext__())
-        except StopAsyncIteration:
-            await _drain(self._app)
-            raise
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
 
     async def receive(self) -> Any:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         try:
-            return await self._readable(await self._stream.receive())
+            item = await self._readable(await self._stream.receive())
         except anyio.EndOfStream:
             await _drain(self._app)
             raise
+        if self._changes_era(item):
+            self._handshake = item
+            raise anyio.EndOfStream
+        return item
+
+    def _changes_era(self, item: Any) -> bool:
+        """Whether this is the first `initialize`, after questions of `server/discover` and no other request."""
+        message = item.message if isinstance(item, SessionMessage) else None
+        if not self._only_asked or not isinstance(message, JSONRPCRequest):
+            return False
+        asked, self._asked = self._asked, True
+        self._only_asked = message.method == "server/discover"
+        return asked and message.method == "initialize"
 
     async def _readable(self, item: Any) -> Any:
         """Restore a request that the reader gave up because of a lone surrogate; pass on anything else as it is."""

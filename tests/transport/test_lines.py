@@ -111,3 +111,23 @@ async def test_the_list_of_tools_is_the_same_bytes_from_run_to_run(kustom: Kusto
     assert handshake["tools"] == stateless["tools"]
     assert len(stateless["tools"]) == len(CATALOG)
     assert (stateless["ttlMs"], stateless["cacheScope"]) == (3_600_000, "public")
+
+
+async def test_a_client_that_gave_up_asking_for_the_new_protocol_may_still_shake_hands(
+    kustom: Kustom, tmp_path: Path
+) -> None:
+    """As the AI SDK does after one second. After any other request the era stays."""
+    asked = [request(n, "server/discover", None, "2026-07-28") for n in ("probe", "probe again")]
+    async with spawned(kustom, tmp_path) as pipe:
+        await pipe.send(*asked, *HANDSHAKE)
+        assert (await pipe.answer("hello"))["result"]["protocolVersion"] == "2025-11-25"
+        assert (await pipe.result(call("legacy", LOOK, ORDER)))["outcome"] == "ok"
+        modern = await pipe.put(lines([call("modern", LOOK, ORDER, "2026-07-28")])) or await pipe.answer("modern")
+        pipe.close()
+        ended = await pipe.ended()
+    async with spawned(kustom, tmp_path) as pipe:
+        await pipe.send(asked[0], call("look", LOOK, ORDER, "2026-07-28"), *HANDSHAKE)
+        refused = await pipe.answer("hello")
+        looked = await pipe.answer("look")
+    assert (ended, modern["error"]["code"], refused["error"]["code"]) == (0, -32600, -32022)
+    assert looked["result"]["structuredContent"]["outcome"] == "ok"
