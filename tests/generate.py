@@ -126,9 +126,10 @@ def _possible(operation: str, state: str) -> str:
 
 
 def with_policy(page: str) -> str:
-    """The order card's page with the hashes of its own script and style in its policy, which lets nothing else run."""
+    """The card's page with the hashes of its script and style, as they are sent, in its policy, which lets nothing else
+    run."""
     for element in ("script", "style"):
-        (inside,) = re.findall(rf"^<{element}>(.*?)^</{element}>$", page, re.MULTILINE | re.DOTALL)
+        (inside,) = re.findall(rf"^<{element}>(.*?)^</{element}>$", card.served(page), re.MULTILINE | re.DOTALL)
         found = b64encode(sha256(inside.encode()).digest()).decode()
         page = re.sub(rf"{element}-src 'sha256-[^']*'", f"{element}-src 'sha256-{found}'", page)
     return page

@@ -15,6 +15,7 @@ shown the tool by a careless host does not have it.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
@@ -37,6 +38,7 @@ SHOWN_IN_CARD = {"ui": {"resourceUri": ORDER_CARD}}
 """The `_meta` of a tool whose answers the card shows."""
 
 _SEAL = '<meta name="kustom-seal" content="">'
+_COMMENTS = re.compile(r"^<!--.*?^-->$|^ *//.*?$|^ */\*\*.*?\*/$", re.MULTILINE | re.DOTALL)
 _OUTSIDE: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": [], "baseUriDomains": []}
 
 
@@ -109,9 +111,15 @@ def approve_tool() -> dict[str, Any]:
     }
 
 
+def served(source: str) -> str:
+    """The page as it is sent: without indentation, and without the lines that are comments."""
+    lines = _COMMENTS.sub("", source).splitlines()
+    return "".join(f"{line.strip()}\n" for line in lines if line.strip())
+
+
 def page(seal: str | None) -> ReadResourceResult:
     """The page as a resource; with a seal where it may answer. Never cached for others: the seal is this server's."""
-    text = files("kustom_mcp").joinpath(*FILE.split("/")).read_text(encoding="utf-8")
+    text = served(files("kustom_mcp").joinpath(*FILE.split("/")).read_text(encoding="utf-8"))
     if seal is not None:
         text = text.replace(_SEAL, _SEAL.replace('""', f'"{seal}"'))
     contents = TextResourceContents(

@@ -327,7 +327,7 @@ class Gate:
         if claims is None or claims.purpose not in purposes:
             raise ToolError(
                 Code.CONFIRMATION_INVALID,
-                "confirm is not a code of this server for this person.",
+                "This is not a code of this server for this person.",
                 field="confirm",
             )
         if claims.arguments != arguments:

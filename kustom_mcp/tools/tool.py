@@ -19,7 +19,6 @@ from typing import Any, Concatenate, ParamSpec, Union, get_args, get_origin, get
 from pydantic import BaseModel, ConfigDict, create_model
 
 from kustom_mcp.api.endpoint import Read, Write
-from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.card import SHOWN_IN_CARD
 from kustom_mcp.calls.confirmation import Mode
 from kustom_mcp.calls.write import Call
@@ -78,6 +77,8 @@ class Operation:
     """The words of the order card for this tool."""
     offered: bool
     """Return whether `can` names this tool where it is possible."""
+    shown: bool
+    """True if the card has a view of its answers."""
     run: Callable[..., Awaitable[Result]]
 
     @property
@@ -86,10 +87,8 @@ class Operation:
 
     @property
     def in_card(self) -> bool:
-        """True if the order card shows its answers: an order, and what passes the gate."""
-        return self.effect.gated or (
-            self.endpoint is GET_ORDER and not self.payload and "order_id" in self.arguments.model_fields
-        )
+        """True if the card shows its answers: those of what passes the gate, and those that it has a view of."""
+        return self.effect.gated or self.shown
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -146,11 +145,18 @@ def with_means(tool: Mapping[str, Any], mode: Mode) -> dict[str, Any]:
 
 
 def operation(
-    endpoint: Read[Any] | Write, effect: Effect, *, toolset: str, payload: tuple[str, ...] = (), label: str = ""
+    endpoint: Read[Any] | Write,
+    effect: Effect,
+    *,
+    toolset: str,
+    payload: tuple[str, ...] = (),
+    label: str = "",
+    card: bool = False,
 ) -> Callable[[Callable[Concatenate[Call, P], Awaitable[Result]]], Operation]:
     """Make a tool of a function. TypeError at import when its facts do not fit together.
 
-    `label`: its words in the order card where its title will not do. `can` offers what is gated or has a label.
+    `label`: its words in the card where its title will not do. `can` offers what is gated or has a label. `card`: the
+    card has a view of its answers.
     """
 
     def attach(run: Callable[Concatenate[Call, P], Awaitable[Result]]) -> Operation:
@@ -175,6 +181,7 @@ def operation(
             payload,
             label or title,
             effect.gated or bool(label),
+            card,
             run,
         )
 

@@ -70,6 +70,7 @@ MaxAge = Annotated[int, Field(ge=0, le=10**8, description="Read again if older, 
     Effect.READS,
     toolset="orders",
     payload=("orders", "totals", "now", "coverage", "next_cursor"),
+    card=True,
 )
 async def find_orders(
     call: Call,

@@ -20,7 +20,7 @@ Parts = Annotated[
 Cursor = Annotated[str, Field(description="next_cursor of the last answer.")]
 
 
-@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("refundable", "next_cursor"))
+@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("refundable", "next_cursor"), card=True)
 async def get_order(
     call: Call, order_id: OrderId, include: Parts | None = None, cursor: Cursor | None = None
 ) -> Result:

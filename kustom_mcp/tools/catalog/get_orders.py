@@ -22,7 +22,7 @@ OrderIds = Annotated[
 ]
 
 
-@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("orders", "totals", "now"))
+@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("orders", "totals", "now"), card=True)
 async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     """Read up to 100 orders by their ids, one row each, with totals per currency and status. Use it for a list that
     somebody gives you. Without ids use kustom_find_orders."""

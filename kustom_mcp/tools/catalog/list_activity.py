@@ -24,7 +24,7 @@ Limit = Annotated[int, Field(ge=1, le=50, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
 
 
-@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("activity", "next_cursor"))
+@operation(GET_ORDER, Effect.READS, toolset="orders", payload=("activity", "next_cursor"), card=True)
 async def list_activity(
     call: Call,
     order_id: OrderId | None = None,

@@ -35,7 +35,9 @@ Limit = Annotated[int, Field(ge=1, le=100, description="Rows, default 20.")]
 Cursor = Annotated[str, Field(max_length=200, description="next_cursor of the last answer.")]
 
 
-@operation(LIST_PAYOUTS, Effect.READS, toolset="settlements", payload=("payouts", "totals settled", "next_cursor"))
+@operation(
+    LIST_PAYOUTS, Effect.READS, toolset="settlements", payload=("payouts", "totals settled", "next_cursor"), card=True
+)
 async def list_payouts(
     call: Call,
     from_: From | None = None,

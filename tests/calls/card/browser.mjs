@@ -19,6 +19,7 @@ const CARD = 'http://card.example.com/'
 const POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; " +
   "img-src 'self' data:; media-src 'self' data:; connect-src 'none'"
 
+const axe = await readFile(join(modules, 'axe-core/axe.min.js'), 'utf-8')
 const source = await readFile(new URL('stand_in.js', import.meta.url), 'utf-8')
 const bundled = await build({ stdin: { contents: source, resolveDir: folder }, bundle: true, format: 'iife', write: false })
 const host = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Stand-in host</title><style>body{margin:0}' +
@@ -35,7 +36,7 @@ const deeds = {
     const context = await browser.newContext({ locale: 'en-GB', timezoneId: 'UTC', ...options })
     page = await context.newPage()
     page.setDefaultTimeout(PATIENCE)
-    seen = { requests: [], errors: [], told: [] }
+    seen = { requests: [], errors: [], told: [], opened: [] }
     page.on('pageerror', (error) => seen.errors.push(String(error)))
     page.on('console', (message) => ['error', 'warning'].includes(message.type()) && seen.errors.push(message.text()))
     page.on('dialog', (dialog) => { seen.errors.push(`dialog: ${dialog.message()}`); return dialog.dismiss() })
@@ -54,6 +55,7 @@ const deeds = {
       return answered
     })
     await page.exposeFunction('telling', (params) => { seen.told.push(params) })
+    await page.exposeFunction('opening', (url) => { seen.opened.push(url) })
     await page.goto(HOST)
     await page.addScriptTag({ content: bundled.outputFiles[0].text })
     await page.evaluate((all) => window.show(all), { page: CARD, ...shown })
@@ -69,6 +71,12 @@ const deeds = {
       await frame.evaluate('new Promise(requestAnimationFrame)')
     }
   },
+  async axe() {
+    await frame.evaluate(axe)
+    const found = await frame.evaluate('axe.run(document, { resultTypes: ["violations"] })')
+    return found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 120))])
+  },
+  resize: (size) => page.setViewportSize(size),
   host: ({ script, arg }) => page.evaluate(`(${script})(${JSON.stringify(arg ?? null)})`),
   click: ({ selector }) => frame.click(selector, { timeout: PATIENCE }),
   press: ({ key }) => page.keyboard.press(key),

@@ -31,6 +31,7 @@ PACKAGES = (
     "zod@4.6.7",
     "playwright-core@1.65.1",
     "esbuild@0.28.2",
+    "axe-core@4.14.1",
 )
 SCRIPT = Path(__file__).parent / "browser.mjs"
 CAPABLE: dict[str, Any] = {"serverTools": {}, "updateModelContext": {"text": {}}, "openLinks": {}}
@@ -164,11 +165,20 @@ class Browser:
     async def until_there(self, selector: str) -> None:
         await self.until(f"document.querySelector({json.dumps(selector)}) !== null")
 
+    async def axe(self) -> list[Any]:
+        """What axe-core finds wrong in the card's page: the rule, and the elements."""
+        return await self.do("axe")
+
+    async def resize(self, width: int, height: int = 900) -> None:
+        """Another size of the host's window; the card is as wide."""
+        await self.do("resize", width=width, height=height)
+        await self.until(f"innerWidth === {width}")
+
     async def click(self, selector: str) -> None:
         await self.do("click", selector=selector)
 
     async def seen(self) -> dict[str, Any]:
-        """`requests` that left the page, `errors` of it, and what the model was `told`."""
+        """`requests` that left the page, `errors` of it, what the model was `told`, and the links that it `opened`."""
         return await self.do("seen")
 
 

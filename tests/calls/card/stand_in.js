@@ -17,7 +17,14 @@ window.show = async ({ page, tools, tool, given, result, context, capabilities }
     await window.telling(params)
     return {}
   }
-  bridge.onmessage = bridge.onupdatemodelcontext
+  bridge.onmessage = async (params) => {
+    await window.telling(params)
+    return capabilities.deaf ? { isError: true } : {}
+  }
+  bridge.onopenlink = async ({ url }) => {
+    await window.opening(url)
+    return {}
+  }
   bridge.onsizechange = ({ height }) => {
     frame.style.height = `${height}px`
   }

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from kustom_mcp.calls.card import ORDER_CARD
+import pytest
+
+from kustom_mcp.calls.card import ORDER_CARD, served
 from kustom_mcp.money import exponent, show
 from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.calls.card.showing import Browser
@@ -65,11 +67,13 @@ async def test_every_demo_order_is_shown_with_its_amounts_and_its_history(browse
             await browser.again(given, answer.model_dump(by_alias=True, mode="json", exclude_none=True))
             await browser.until(f"card.more?.order.order_id === '{seed.order_id}'")
             text, order = await browser.text(), talk.stored(seed.order_id)
-            amount, code = show(order["order_amount"], order["purchase_currency"]).split(" ")
             lines = len(order["order_lines"])
             entries = len(order["captures"]) + len(order["refunds"])
-            assert f"Order {seed.order_id[:8]}" in text
-            assert re.search(rf"{code}\s{amount}", text), (seed.name, text)
+            buyer = order["billing_address"]
+            who = buyer.get("organization_name") or f"{buyer['given_name']} {buyer['family_name']}"
+            assert text.startswith("Order "), seed.name
+            assert f"{who}, {(order.get('shipping_address') or buyer)['city']}" in text, (seed.name, text)
+            assert show(order["order_amount"], order["purchase_currency"]) in text, (seed.name, text)
             assert f"Lines ({lines})" in text
             count = "() => document.querySelectorAll('.time .capture, .time .refund').length"
             assert await browser.run(count) == entries, seed.name
@@ -88,31 +92,40 @@ async def test_a_yes_is_sent_once_and_told_and_the_model_has_seen_no_code(browse
         assert talk.sent == []
         assert set(shown["confirm"]) == {"tool", "state"}
         text = await browser.text()
-        for fact in ("Refund 199.00 SEK", "SEK 0.00", "SEK 199.00", "cannot be taken back", "Yes, refund SEK 199.00"):
+        for fact in ("Refund 199.00 SEK", "0.00 SEK", "cannot be taken back", "Yes, refund 199.00 SEK"):
             assert fact in text
         await browser.click("#yes")
-        await browser.until("card.more !== null")
+        await browser.until("card.deeds.length > 0")
         assert [sent[:2] for sent in talk.sent] == [REFUND]
         heard = await browser.told()
         ((told,),) = [[content["text"] for content in one["content"]] for one in heard]
         assert told.startswith("The person answered in the order card. Refunded 199.00 SEK of order 55e7d67e")
         assert "code" not in str(heard)
         text = await browser.text()
-        assert "Done" in text
+        assert "Done\n\nRefunded 199.00 SEK of order 55e7d67e…\n" in text
+        assert "Asked by" in text
         assert "Yes, refund" not in text
         assert faults(await browser.seen()) == CLEAN
 
 
-async def test_a_host_that_keeps_no_context_gets_a_message_and_one_without_either_a_line(browser: Browser) -> None:
+async def test_the_answer_reaches_the_assistant_by_what_the_host_has(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
-        hosts: list[dict[str, Any]] = [{"message": {"text": {}}}, {}]
-        for hears in hosts:
+        both: dict[str, Any] = {"message": {"text": {}}, "updateModelContext": {"text": {}}}
+        hosts: list[tuple[dict[str, Any], list[str | None]]] = [
+            (both, ["user"]),
+            ({"message": {"text": {}}}, ["user"]),
+            ({"updateModelContext": {"text": {}}}, [None]),
+            ({**both, "deaf": {}}, ["user", None]),
+            ({"message": {"text": {}}, "deaf": {}}, ["user"]),
+            ({}, []),
+        ]
+        for hears, roles in hosts:
             await previewed(browser, talk, capabilities={"serverTools": {}, **hears})
             await browser.click("#no")
-            await browser.until_there("#outcome" if hears else "#unheard")
-            told = await browser.told(len(hears))
-            assert [one["role"] for one in told] == ["user"] * len(hears)
-            assert ("Your assistant has not been told." in await browser.text()) is not bool(hears)
+            unheard = roles == [] or ("deaf" in hears and None not in roles)
+            await browser.until_there("#unheard" if unheard else "#outcome")
+            assert [one.get("role") for one in await browser.told(len(roles))] == roles
+            assert ("Your assistant has not been told." in await browser.text()) is unheard
             assert talk.sent == []
 
 
@@ -142,14 +155,15 @@ async def test_a_no_sends_nothing_and_is_told(browser: Browser) -> None:
 async def test_a_card_answers_by_keyboard_and_has_a_name_for_everything(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
         await previewed(browser, talk)
+        await browser.until("card.more !== null")
         tree = await browser.tree()
         for named in (
-            'main "Order 55e7d67e"',
+            'main "Order SE-19977"',
             'heading "Not done yet: what would happen" [level=2]',
-            'row "Refunded SEK 0.00 SEK 199.00"',
-            'img "SEK 595.00 captured and kept, SEK 199.00 refunded, SEK 0.00 left to capture, SEK 0.00 released"',
+            'row "Refunded 0.00 SEK 199.00 SEK"',
+            'img "595.00 SEK captured and kept, 199.00 SEK refunded, 0.00 SEK left to capture, 0.00 SEK released"',
             'group "Your answer"',
-            'button "Yes, refund SEK 199.00"',
+            'button "Yes, refund 199.00 SEK"',
             'button "No, leave it"',
             "status: You can answer now.",
         ):
@@ -191,10 +205,10 @@ async def test_a_change_before_the_yes_is_shown_and_can_be_answered_anew(browser
         await browser.until_there("#outcome")
         text = await browser.text()
         assert "The order has changed since this was approved" in text
-        assert "SEK 209.00" in text
+        assert "209.00 SEK" in text
         assert talk.sent == []
         await browser.click("#yes")
-        await browser.until("card.more !== null")
+        await browser.until("card.own.outcome === 'applied'")
         assert [sent[:2] for sent in talk.sent] == [REFUND]
 
 
@@ -225,6 +239,7 @@ async def test_where_the_host_passes_no_calls_on_nothing_can_be_answered_and_not
         assert talk.sent == []
 
 
+@pytest.mark.exam
 async def test_in_production_the_card_names_no_environment_and_no_value(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
         given = {"order_id": demo("captured-sek")}
@@ -242,6 +257,7 @@ async def test_in_production_the_card_names_no_environment_and_no_value(browser:
 FOR_MODELS = re.compile(r"confirm|kustom_|repeat|the person|\bclear`|you cannot", re.IGNORECASE)
 
 
+@pytest.mark.exam
 async def test_no_text_that_is_meant_for_a_model_stands_in_the_card(browser: Browser) -> None:
     texts: list[str] = []
     async with conversation(extensions=CARDS, **SERVER) as talk:
@@ -291,7 +307,9 @@ async def test_in_other_modes_the_card_only_shows(browser: Browser) -> None:
         assert "Your assistant asks you" in text
         assert shown["confirm"]["code"] not in text
         assert await browser.run("() => document.querySelectorAll('#yes, #no').length") == 0
-        assert (browser.asked, talk.sent) == ([], [])
+        await browser.until("card.more !== null")
+        assert "code" not in str(browser.asked)
+        assert talk.sent == []
 
 
 HOSTILE = (
@@ -322,6 +340,7 @@ def everywhere(text: str) -> dict[str, Any]:
     shipment = {"shipping_company": text, "tracking_number": text, "tracking_uri": text}
     entry = {"captured_at": text, "refunded_at": text, "description": text, "shipping_info": [shipment]}
     amounts = {"order_amount": 100, "captured_amount": 50, "refunded_amount": 10, "remaining_authorized_amount": 50}
+    person = dict.fromkeys(("given_name", "street_address", "postal_code", "city", "country"), text)
     facts = ("order_id", "status", "fraud_status", "purchase_currency", "created_at", "expires_at", "portal_url")
     return {
         "outcome": "not_sent",
@@ -337,6 +356,10 @@ def everywhere(text: str) -> dict[str, Any]:
         },
         "third_party": {
             **dict.fromkeys(("merchant_reference1", "merchant_reference2", "klarna_reference"), text),
+            "billing_address": person,
+            "shipping_address": person,
+            "initial_payment_method": {"type": text, "description": text},
+            "selected_shipping_option": {"name": text, "carrier": text, "location": {"name": text}},
             "order_lines": [line],
             "captures": [entry],
             "refunds": [entry],
@@ -344,6 +367,18 @@ def everywhere(text: str) -> dict[str, Any]:
             "upstream_messages": [text],
         },
     }
+
+
+SORTS = [f"sort-{name}" for name in ("number", "status", "order_amount", "remaining_authorized_amount", "days_left")]
+
+
+def rows(text: str) -> dict[str, Any]:
+    """A list with this text wherever the card takes a text of a row from."""
+    names = ("order_id", "status", "fraud_status", "purchase_currency", "currency", "currency_code", "shop", "match")
+    more = ("time", "operation", "outcome", "asked_by", "approved_by", "means", "payment_reference", "payout_date")
+    typed = dict.fromkeys(("merchant_reference1", "reference", "reason"), text)
+    row = {**dict.fromkeys((*names, *more), text), "amount": 1, "days_left": text, "third_party": typed, "sales": text}
+    return {"orders": [row], "totals": [row], "coverage": {"known": 1, "complete_since": text}, "summary": text}
 
 
 def asked(text: str) -> dict[str, Any]:
@@ -358,6 +393,7 @@ def asked(text: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.exam
 async def test_an_answer_of_an_unknown_form_is_said_to_be_one(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
         await browser.show(talk, "get_order", {"order_id": demo("authorized-sek")})
@@ -367,6 +403,7 @@ async def test_an_answer_of_an_unknown_form_is_said_to_be_one(browser: Browser) 
         assert faults(await browser.seen()) == CLEAN
 
 
+@pytest.mark.exam
 async def test_whatever_an_order_says_stays_text(browser: Browser) -> None:
     inside = """() => {
       const all = [...document.querySelectorAll('#card *')]
@@ -381,17 +418,25 @@ async def test_whatever_an_order_says_stays_text(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk:
         await browser.show(talk, "get_order", {"order_id": demo("authorized-sek")})
         for text in HOSTILE:
-            for content, buttons, times in ((everywhere(text), [], 10), (asked(text), ["yes", "no"], 4)):
+            for content, buttons, times in (
+                (everywhere(text), ["copy"], 15),
+                (asked(text), ["yes", "no"], 4),
+                ({"outcome": "ok", **rows(text)}, SORTS, 3),
+                ({"outcome": "ok", "activity": rows(text)["orders"]}, [], 4),
+                ({"outcome": "ok", "payouts": rows(text)["orders"], "totals": rows(text)["orders"]}, [], 3),
+            ):
                 await browser.again({}, {"content": [], "structuredContent": content})
                 found = await browser.run(inside)
                 assert set(found["elements"]) & foreign == set(), text
                 assert not [name for name in found["attributes"] if name.startswith("on") or name in ("href", "src")]
-                assert (found["pwned"], found["heading"], found["buttons"]) == (None, 1, buttons)
+                clicked = [name for name in found["buttons"] if not name.startswith("open-")]
+                assert (found["pwned"], found["heading"], clicked) == (None, 1, buttons)
                 assert found["text"].count(text) >= times, text
         assert faults(await browser.seen()) == CLEAN
 
 
-async def test_a_thousand_lines_are_paged_and_narrow_widths_and_long_or_right_to_left_names_fit(
+@pytest.mark.exam
+async def test_a_thousand_lines_are_shown_and_narrow_widths_and_long_or_right_to_left_names_fit(
     browser: Browser,
 ) -> None:
     lines = [
@@ -405,17 +450,27 @@ async def test_a_thousand_lines_are_paged_and_narrow_widths_and_long_or_right_to
         await browser.until("card.more !== null")
         text = await browser.text()
         assert "Lines (1000)" in text
-        assert "1–20 of 1000" in text
+        assert "Show all 1000" in text
         assert await browser.run(fits)
-        await browser.click("#later")
-        assert "21–40 of 1000" in await browser.text()
-        assert await browser.run("() => document.activeElement.id") == "later"
-        assert await browser.run("() => document.querySelectorAll('.lines tbody tr').length") == 20
+        count = "document.querySelectorAll('.lines tbody tr').length"
+        assert await browser.run(f"() => {count}") == 5
+        await browser.click("#all")
+        await browser.until("document.getElementById('said').textContent === 'All lines are shown.'")
+        assert await browser.run(f"() => {count}") == 1000
+        assert await browser.run("() => document.activeElement.id") == "all"
+        assert await browser.run(fits)
+        own_row = """() => [...document.querySelectorAll('.lines tbody tr')].filter(({ cells: [number, item] }) =>
+          number.getBoundingClientRect().top !== item.getBoundingClientRect().top).length"""
+        assert await browser.run(own_row) == 0
+        redraw = """() => { const from = performance.now(); show({}); document.body.getBoundingClientRect();
+          return performance.now() - from }"""
+        quickest = min([await browser.run(redraw) for _ in range(5)])
+        assert quickest < 1000  # milliseconds; a guard against what grows with the square
         direction = "(at) => getComputedStyle(document.querySelectorAll('.item > bdi')[at]).direction"
         assert [await browser.run(direction, at) for at in (0, 2, 3)] == ["ltr", "rtl", "rtl"]
-        await browser.click("#later")
-        await browser.until("document.body.textContent.includes('41–60 of 1000')")
-        assert await browser.run("() => card.more.third_party.order_lines.length") == 100
+        await browser.click("#all")
+        assert await browser.run(f"() => {count}") == 5
+        assert await browser.run("() => document.activeElement.id") == "all"
         height = await browser.run("() => Math.ceil(document.documentElement.getBoundingClientRect().height)")
         framed = "(height) => document.querySelector('iframe').clientHeight === height"
         assert await browser.host(framed, height)
@@ -437,16 +492,17 @@ async def test_lines_say_what_captures_and_refunds_have_of_them(browser: Browser
         order_id = talk.order(order_lines=lines, captures=[captures], refunds=[refunds], purchase_currency="SEK")
         await browser.show(talk, "get_order", {"order_id": order_id})
         await browser.until("card.more !== null")
-        notes = """() => [...document.querySelectorAll('.item')].map(
-          (item) => [...item.querySelectorAll('div')].map((one) => one.textContent))"""
+        notes = """() => [...document.querySelectorAll('td.item')].map(
+          (item) => [...item.querySelectorAll('.note')].map((one) => one.textContent))"""
         assert [[note.replace("\xa0", " ") for note in of_line] for of_line in await browser.run(notes)] == [
-            ["2 captured", "1 refunded", "SEK 7.00 left to refund"],
+            ["2 captured", "1 refunded", "7.00 SEK left to refund"],
             ["not captured"],
-            ["-SEK 3.00 went back with goods"],
+            ["-3.00 SEK went back with goods"],
         ]
         assert faults(await browser.seen()) == CLEAN
 
 
+@pytest.mark.exam
 async def test_light_and_dark_follow_the_system_and_the_host_and_can_be_read(browser: Browser) -> None:
     ground = "() => getComputedStyle(document.body).backgroundColor"
     async with conversation(extensions=CARDS, **SERVER) as talk:
@@ -482,12 +538,12 @@ async def test_amounts_have_the_digits_of_their_currency_in_the_language_of_the_
         await browser.dress({"locale": "not a locale", "timeZone": "Nowhere"})
         said = await browser.run("(all) => all.map(([amount, code]) => money(amount, code))", amounts)
         assert [text.replace("\u00a0", " ") for text in said] == [
-            "SEK 199.00",
-            "JPY 4,980",
-            "-EUR 25.00",
-            "EUR 0.05",
-            "ISK 0",
-            "KWD 1,234.567",
+            "199.00 SEK",
+            "4,980 JPY",
+            "-25.00 EUR",
+            "0.05 EUR",
+            "0 ISK",
+            "1,234.567 KWD",
             "5 minor units",
         ]
         assert await browser.run("() => moment('2026-11-23T23:30:00Z')")
@@ -510,9 +566,11 @@ async def test_only_the_window_that_embeds_the_card_is_listened_to(browser: Brow
 
 
 def test_the_page_is_small_and_alone() -> None:
-    page = CARD.read_text(encoding="utf-8")
+    source = CARD.read_text(encoding="utf-8")
+    page = served(source)
     assert len(page.encode()) < 60_000
+    assert not re.search(r"<!--|^//|/\*\*|^ ", page, re.MULTILINE)
     assert re.findall(r"https?://", page) == ["https://"]  # what a portal link must start with
     assert re.findall(r"\bon[a-z]+=|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(", page) == []
-    assert page == with_policy(page)
+    assert source == with_policy(source)
     assert ORDER_CARD.startswith("ui://")
