@@ -7,7 +7,8 @@ quantity are one. Where lines at different prices fit, nothing is guessed: all o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from kustom_mcp.orders.line_amounts import Line, total_of
@@ -16,13 +17,25 @@ from kustom_mcp.schema.result import Json
 _TELLING = ("type", "name", "unit_price", "tax_rate")
 
 
+@dataclass(frozen=True)
+class _Form:
+    """One way in which lines were written, with what a unit costs, and the numbers of all lines written like it."""
+
+    line: Line
+    cost: Fraction | None
+    numbers: list[int] = field(default_factory=list[int])
+
+
+_Forms = dict[str, dict[tuple[Json, ...], _Form]]
+
+
 class Identity:
     """The lines of an order by number, and every form of them that captures have shown. `lines` are not changed."""
 
     def __init__(self, lines: Mapping[int, Line]) -> None:
         self._lines = lines
-        self._by_reference: dict[str, list[tuple[int, Line]]] = {}
-        self._by_name: dict[str, list[tuple[int, Line]]] = {}
+        self._by_reference: _Forms = {}
+        self._by_name: _Forms = {}
         self.twins = _twins(lines)
         """For each number those of the lines that are alike in everything but quantity, its own among them."""
         self.unclear: set[int] = set()
@@ -32,9 +45,12 @@ class Identity:
 
     def learn(self, number: int, line: Line) -> None:
         """Remember another form of a line: it may have been captured at another price."""
+        cost = _cost(line)
+        written = (cost, line.get("reference"), *((name in line, line.get(name)) for name in _TELLING))
         for name, known in (("reference", self._by_reference), ("name", self._by_name)):
             if line.get(name):
-                known.setdefault(line[name], []).append((number, line))
+                form = known.setdefault(line[name], {}).setdefault(written, _Form(line, cost))
+                form.numbers.append(number)
 
     def find(self, line: Line) -> list[int]:
         """The lines that `line` may be: one, or several that are alike; none where it is unknown or unclear."""
@@ -50,29 +66,28 @@ class Identity:
         return bool(found) and set(found) <= set(self.twins[number])
 
     def _found(self, line: Line) -> list[int]:
-        agreed: dict[int, int] = {}
-        kin: set[int] = set()
-        for number, form in self._akin(line):
-            kin.add(number)
-            agreement = _agreement(form, line)
-            if agreement is not None:
-                agreed[number] = max(agreement, agreed.get(number, 0))
-        best = max(agreed.values(), default=0)
-        return [number for number, agreement in sorted(agreed.items()) if agreement == best] or sorted(kin)
+        cost = _cost(line)
+        akin = [(form, _agreement(form, line, cost)) for form in self._akin(line)]
+        best = max((agreement or 0 for _, agreement in akin), default=0)
+        return _numbers(form for form, agreement in akin if agreement == best) or _numbers(form for form, _ in akin)
 
     def is_doubtful(self, line: Line) -> bool:
         """Whether `line` may be a line of the order of which nothing is certain."""
-        return any(number in self.unclear for number, _ in self._akin(line))
+        return any(not self.unclear.isdisjoint(form.numbers) for form in self._akin(line))
 
-    def _akin(self, line: Line) -> Iterator[tuple[int, Line]]:
+    def _akin(self, line: Line) -> Iterator[_Form]:
         """Every known form of a line that has the reference of `line`, or its name where one of the two has none."""
         reference, name = line.get("reference"), line.get("name")
         if reference:
-            yield from self._by_reference.get(reference, ())
+            yield from self._by_reference.get(reference, {}).values()
         if name:
-            for number, form in self._by_name.get(name, ()):
-                if not (reference and form.get("reference")):
-                    yield number, form
+            for form in self._by_name.get(name, {}).values():
+                if not (reference and form.line.get("reference")):
+                    yield form
+
+
+def _numbers(forms: Iterable[_Form]) -> list[int]:
+    return sorted({number for form in forms for number in form.numbers})
 
 
 def _twins(lines: Mapping[int, Line]) -> dict[int, list[int]]:
@@ -91,18 +106,18 @@ def _twins(lines: Mapping[int, Line]) -> dict[int, list[int]]:
     return belongs
 
 
-def _agreement(form: Line, line: Line) -> int | None:
+def _agreement(form: _Form, line: Line, cost: Fraction | None) -> int | None:
     """Count the equal distinguishing fields of two lines; None where one differs. An absent field fits.
 
     The same unit price at a lower cost may be a part of it, paid back as a price reduction: it fits, and counts less.
     """
-    said = [(form[name], line[name]) for name in _TELLING if name in form and name in line]
+    said = [(form.line[name], line[name]) for name in _TELLING if name in form.line and name in line]
     if any(one != other for one, other in said):
         return None
-    costs = _cost(form), _cost(line)
+    costs = form.cost, cost
     if _near(*costs):
         return len(said) + (None not in costs)
-    priced = "unit_price" in form and "unit_price" in line and None not in costs
+    priced = "unit_price" in form.line and "unit_price" in line and None not in costs
     return len(said) if priced and abs(costs[1] or 0) < abs(costs[0] or 0) else None
 
 

@@ -46,6 +46,7 @@ from tests.calls.quick import quickly
 from tests.exams.hostile.test_hostile_text import calls
 from tests.exams.hostile.test_personal_data import CAPTURE, KEY, MARK, ORDER, ORDER_PART
 from tests.support.conversation import MODES, Mode, conversation, demo, no, yes
+from tests.support.sample import sampled
 from tests.transport.kustom import Kustom, simulating
 from tests.transport.pipe import HANDSHAKE, call, spawned
 from tests.transport.pipe import request as request_line
@@ -490,7 +491,7 @@ def collecting() -> Generator[tuple[str, list[tuple[str, bytes]]]]:
 
 
 @pytest.mark.real_clock
-@pytest.mark.parametrize("how", [None, signal.SIGTERM])
+@pytest.mark.parametrize("how", sampled([None, signal.SIGTERM], 2))
 async def test_spans_and_metrics_have_arrived_when_the_process_has_ended(
     how: signal.Signals | None, kustom: Kustom, tmp_path: Path
 ) -> None:

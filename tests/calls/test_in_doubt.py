@@ -219,8 +219,7 @@ def doubt(tmp_path: Path) -> Callable[..., Doubt]:
     return made
 
 
-@pytest.mark.parametrize("means", MEANS)
-@pytest.mark.parametrize("name", STOPS)
+@pytest.mark.parametrize(("name", "means"), sampled(product(STOPS, MEANS), 2))
 async def test_what_stops_a_repeat_leaves_it_unknown(doubt: Callable[..., Doubt], name: str, means: str) -> None:
     stop, write = STOPS[name], doubt(means)
     async with write.server() as talk:

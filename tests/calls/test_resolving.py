@@ -335,11 +335,13 @@ IN_DOUBT = ("not_sent", "WRITE_IN_DOUBT", False)
 SETTLED_BY_REPEATING = tuple(case for case in SHOWN if case not in READABLE)
 
 
-@pytest.mark.parametrize("case", [*SETTLED_BY_REPEATING, REFUND, CAPTURE, AMOUNT], ids=name_of)
-@pytest.mark.parametrize("kind", ["lose_response", "reset"])
-@pytest.mark.parametrize("restarted", [False, True], ids=["same process", "restarted"])
+@pytest.mark.parametrize(
+    ("restarted", "kind", "case"),
+    sampled(product([False, True], ["lose_response", "reset"], [*SETTLED_BY_REPEATING, REFUND, CAPTURE, AMOUNT]), 3),
+    ids=name_of,
+)
 async def test_an_unknown_without_a_code_is_settled_by_the_identical_call(
-    case: Case, kind: str, restarted: bool, tmp_path: Path
+    restarted: bool, kind: str, case: Case, tmp_path: Path
 ) -> None:
     sandbox = Simulator()
     settings: dict[str, Any] = {**only(case, FLAG), "KUSTOM_STATE_DIR": str(tmp_path)}

@@ -15,6 +15,7 @@ from kustom_mcp.cli.audit import run
 from kustom_mcp.cli.program import shown
 from kustom_mcp.simulator.faults import Fault
 from tests.support.conversation import Talk, conversation, demo
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 
 ROOT = Path(__file__).parents[2]
@@ -248,7 +249,7 @@ def test_a_server_names_open_writes_on_stderr_when_it_starts(tmp_path: Path) -> 
     assert done.stderr.splitlines() == [*[named] * 20, "kustom-mcp: and 2 more writes without an outcome"]
 
 
-@pytest.mark.parametrize("obstacle", ["a file", "a directory"])
+@pytest.mark.parametrize("obstacle", sampled(["a file", "a directory"], 2))
 def test_a_server_starts_although_its_records_cannot_be_read(tmp_path: Path, obstacle: str) -> None:
     state = tmp_path / "state"
     if obstacle == "a file":

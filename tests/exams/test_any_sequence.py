@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ from tests.exams.operations import ALL
 from tests.exams.story import EFFECTIVE, NOTHING, Means
 from tests.support.conversation import Talk, conversation
 from tests.support.direct import ask
+from tests.support.sample import sampled
 from tests.transport.kustom import USERNAME
 
 REFUNDS = "/orders/{order_id}/refunds"
@@ -280,8 +282,7 @@ def impatient(app: App) -> None:
     )
 
 
-@pytest.mark.parametrize("keys", [True, False], ids=["keys", "no keys"])
-@pytest.mark.parametrize("means", ["code", "flag"])
+@pytest.mark.parametrize(("means", "keys"), sampled(product(["code", "flag"], [False, True]), 2))
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=14))
 def test_every_answer_is_true_and_no_wish_is_carried_out_twice(means: Means, keys: bool, actions: list[Action]) -> None:

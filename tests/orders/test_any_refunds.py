@@ -116,12 +116,20 @@ def line(reference: str, amount: int, rate: int, quantity: int = 1, **more: Any)
 
 @st.composite
 def orders(draw: st.DrawFn) -> list[Line]:
-    """Two to four goods of two tax rates, shipping, and up to three lines of the whole order that they can bear."""
+    """Two to four goods of two tax rates, shipping, and up to three lines of the whole order that they can bear.
+
+    One article may stand on two lines, at the same price or another.
+    """
     count = draw(st.integers(2, 4))
     goods = [
         line(f"G{n}", draw(st.integers(3, 40)) * 997, draw(st.sampled_from([0, 1200, 2500])), draw(st.integers(1, 4)))
         for n in range(count)
     ]
+    if draw(st.booleans()):
+        first = draw(st.sampled_from(goods))
+        quantity, dearer = draw(st.integers(1, 4)), draw(st.sampled_from([0, 0, 1000]))
+        amount = (first["unit_price"] + dearer) * quantity
+        goods.append(line(first["reference"], amount, first["tax_rate"], quantity))
     extras: list[Line] = [line("SHIP", 4900, 2500, type="shipping_fee")] if draw(st.booleans()) else []
     room = total(goods) // 4
     for kind in draw(st.lists(st.sampled_from(["discount", "gift_card", "sales_tax", "store_credit"]), max_size=3)):
@@ -132,12 +140,12 @@ def orders(draw: st.DrawFn) -> list[Line]:
 
 
 PICKS = st.lists(
-    st.tuples(st.integers(1, 5), st.integers(1, 4)), min_size=1, max_size=3, unique_by=lambda pick: pick[0]
+    st.tuples(st.integers(1, 7), st.integers(1, 4)), min_size=1, max_size=3, unique_by=lambda pick: pick[0]
 )
 STEPS = st.one_of(
     st.tuples(st.just("lines"), PICKS),
-    st.tuples(st.just("cut"), st.integers(1, 4), st.integers(1, 3), st.integers(1, 2000)),
-    st.tuples(st.just("portal"), st.integers(1, 4), st.integers(1, 3), st.integers(0, 100)),
+    st.tuples(st.just("cut"), st.integers(1, 5), st.integers(1, 3), st.integers(1, 2000)),
+    st.tuples(st.just("portal"), st.integers(1, 5), st.integers(1, 3), st.integers(0, 100)),
 )
 """A refund by lines, a price reduction, and a refund of a line by somebody else, at a part of its price in percent."""
 

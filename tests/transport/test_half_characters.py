@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import Kustom, demo
 from tests.transport.pipe import ERAS, HANDSHAKE, Era, Json, call, request, spawned
@@ -46,7 +47,7 @@ def asked(era: Era) -> list[Json]:
     return [request(number, method, params, era) for number, (method, params) in enumerate(PLACES)]
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 async def test_over_stdio_each_is_told_what_is_wrong_with_it(era: Era, kustom: Kustom, tmp_path: Path) -> None:
     async with spawned(kustom, tmp_path) as pipe:
         if era == "2025-11-25":
@@ -71,7 +72,7 @@ async def test_over_stdio_each_is_told_what_is_wrong_with_it(era: Era, kustom: K
     assert (pipe.stderr, kustom.writes) == ("", [])
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 def test_over_http_each_gets_an_error(era: Era, kustom: Kustom, tmp_path: Path) -> None:
     headers = {
         "content-type": "application/json",
@@ -103,7 +104,7 @@ ANSWERS: list[Json] = [
 ]
 
 
-@pytest.mark.parametrize("answer", ANSWERS, ids=ascii)
+@pytest.mark.parametrize("answer", sampled(ANSWERS, 2), ids=ascii)
 async def test_a_form_answered_with_one_counts_as_declined_at_once(
     answer: Json, kustom: Kustom, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import PROGRAM, Kustom, demo
 from tests.transport.pipe import HANDSHAKE, call, lines, spawned, until
@@ -71,7 +72,7 @@ async def test_what_a_library_prints_goes_to_stderr(code: str, buffered: str, ku
     assert NOISE in pipe.stderr
 
 
-@pytest.mark.parametrize("words", [["serve"], ["--env-file={}", "serve"], ["serve", "--env-file", "{}"]])
+@pytest.mark.parametrize("words", sampled([["serve"], ["--env-file={}", "serve"], ["serve", "--env-file", "{}"]], 3))
 def test_every_way_to_serve_keeps_stdout_clean(words: list[str], tmp_path: Path) -> None:
     settings = tmp_path / "settings"
     settings.write_text("KUSTOM_TOOLS=all\n")
@@ -87,7 +88,7 @@ def test_every_way_to_serve_keeps_stdout_clean(words: list[str], tmp_path: Path)
     assert NOISE.encode() in run.stderr
 
 
-@pytest.mark.parametrize("words", [["tools"], ["--help"], ["--version"], ["serve", "--help"]])
+@pytest.mark.parametrize("words", sampled([["tools"], ["--help"], ["--version"], ["serve", "--help"]], 4))
 def test_other_commands_print_to_stdout(words: list[str], tmp_path: Path) -> None:
     run = subprocess.run([*PROGRAM, *words], capture_output=True, env={"HOME": str(tmp_path)}, timeout=PATIENCE)
     assert (run.returncode, run.stderr) == (0, b"")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kustom_mcp.tools.catalog import CATALOG
+from tests.support.sample import sampled
 from tests.transport.kustom import Kustom, demo
 from tests.transport.pipe import ERAS, HANDSHAKE, Era, Json, call, lines, request, spawned
 
@@ -30,7 +31,7 @@ NO_MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 async def test_what_is_no_request_is_not_answered_and_the_next_request_is(
     era: Era, kustom: Kustom, tmp_path: Path
 ) -> None:
@@ -52,7 +53,7 @@ def _forged(era: Era) -> Json:
     return call("forged", "cancel_order", ORDER, era, requestState="v1.AAAA", inputResponses=yes)
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 async def test_a_request_that_cannot_be_followed_gets_its_reason(era: Era, kustom: Kustom, tmp_path: Path) -> None:
     tool = {"name": "kustom_get_order"}
     asked = [

@@ -22,6 +22,7 @@ import pytest
 
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.pipes import READ_BYTES, Incoming, Outgoing
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import PATIENT, PROGRAM, Kustom, demo
 from tests.transport.pipe import HANDSHAKE, Json, call, lines, request, until
@@ -206,7 +207,7 @@ def test_files_serve_as_well(kustom: Kustom, tmp_path: Path) -> None:
     assert [json.loads(line)["id"] for line in answered.read_text().splitlines()] == ["hello", "look"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, 2))
 async def test_a_refund_goes_on_while_the_host_reads_nothing(kind: str, kustom: Kustom, tmp_path: Path) -> None:
     lists = [request(number, "tools/list") for number in range(30)]
     with ExitStack() as stack:

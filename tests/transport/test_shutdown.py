@@ -21,6 +21,7 @@ from kustom_mcp.tools.catalog import CATALOG
 from tests.exams.faults import held
 from tests.exams.operations import REFUND
 from tests.exams.scripted_upstream import Upstream, kustom
+from tests.support.sample import sampled
 from tests.transport.kustom import PATIENT, PROGRAM, Kustom, demo
 from tests.transport.pipe import ERAS, HANDSHAKE, Era, Pipe, call, request, spawned, until
 
@@ -93,7 +94,7 @@ async def refunding(state: Path, program: Sequence[str] = PATIENT) -> AsyncGener
         yield Refunding(pipe, upstream, arguments, release, draining)
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 async def test_what_was_asked_is_answered_although_stdin_ends_at_once(era: Era, kustom: Kustom, tmp_path: Path) -> None:
     """As in `cat requests.jsonl | kustom-mcp`; one of the reads is slow."""
     kustom.fault("GET", "/orders/{order_id}", "delay", seconds=0.5)
@@ -107,7 +108,7 @@ async def test_what_was_asked_is_answered_although_stdin_ends_at_once(era: Era, 
     assert len(pipe.answers["list"]["result"]["tools"]) == len(CATALOG)
 
 
-@pytest.mark.parametrize("how", [None, *SIGNALS])
+@pytest.mark.parametrize("how", sampled([None, *SIGNALS], 3))
 async def test_an_idle_server_ends(how: signal.Signals | None, kustom: Kustom, tmp_path: Path) -> None:
     async with spawned(kustom, tmp_path) as pipe:
         await pipe.send(*HANDSHAKE)
@@ -117,7 +118,7 @@ async def test_an_idle_server_ends(how: signal.Signals | None, kustom: Kustom, t
     assert (code, pipe.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("how", [None, signal.SIGINT])
+@pytest.mark.parametrize("how", sampled([None, signal.SIGINT], 2))
 async def test_a_write_in_flight_is_finished_and_answered(how: signal.Signals | None, tmp_path: Path) -> None:
     async with refunding(tmp_path / "state") as it:
         it.end(how)
@@ -128,7 +129,7 @@ async def test_a_write_in_flight_is_finished_and_answered(how: signal.Signals | 
     assert (code, intents(tmp_path / "state"), it.pipe.stderr) == (0, [], "")
 
 
-@pytest.mark.parametrize("how", [None, signal.SIGTERM])
+@pytest.mark.parametrize("how", sampled([None, signal.SIGTERM], 2))
 async def test_a_write_that_takes_too_long_stays_open_and_the_next_process_settles_it(
     how: signal.Signals | None, tmp_path: Path
 ) -> None:

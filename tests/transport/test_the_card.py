@@ -11,6 +11,7 @@ from mcp.types import TextResourceContents
 
 from kustom_mcp.calls.card import APPROVE, ORDER_CARD
 from tests.support.conversation import CARDS
+from tests.support.sample import sampled
 from tests.transport.host import MODES, Mode
 from tests.transport.kustom import Kustom, demo
 from tests.transport.serving_stdio import serving
@@ -23,7 +24,7 @@ async def asked(client: Client, tool: str, given: dict[str, Any]) -> dict[str, A
     return content
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", sampled(MODES, 2))
 async def test_a_card_of_one_replica_is_answered_to_another(mode: Mode, kustom: Kustom, tmp_path: Path) -> None:
     settings = {"KUSTOM_CONFIRM": "card"}
     with serving(kustom, tmp_path, **settings) as one, serving(kustom, tmp_path, **settings) as other:
@@ -41,7 +42,7 @@ async def test_a_card_of_one_replica_is_answered_to_another(mode: Mode, kustom: 
     assert [refund["refunded_amount"] for refund in kustom.order(TOWEL["order_id"])["refunds"]] == [19900]
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", sampled(MODES, 2))
 async def test_without_sessions_only_a_client_that_says_in_each_request_what_it_shows_has_cards(
     mode: Mode, kustom: Kustom, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from mcp.client import Client
 from tests.exams.faults import held
 from tests.exams.operations import ACKNOWLEDGE, REFUND
 from tests.exams.scripted_upstream import Upstream, kustom
+from tests.support.sample import sampled
 from tests.support.unhurried import PATIENCE
 from tests.transport.host import MODES, Mode, Talk
 from tests.transport.kustom import PATIENT, Kustom, demo
@@ -64,7 +65,7 @@ def knocking(served: Served) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=served.base, trust_env=False, timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", sampled(MODES, 2))
 async def test_a_write_in_flight_is_finished_and_answered_and_no_other_is_begun(mode: Mode, tmp_path: Path) -> None:
     release = asyncio.Event()
     async with kustom() as upstream:
@@ -133,7 +134,7 @@ async def test_a_second_signal_ends_it_at_once_and_leaves_the_intent(tmp_path: P
         await upstream.until(lambda: upstream.applied(order_id) == 1)
 
 
-@pytest.mark.parametrize("era", ERAS)
+@pytest.mark.parametrize("era", sampled(ERAS, 2))
 async def test_a_client_that_leaves_does_not_stop_its_write(era: Era, tmp_path: Path) -> None:
     release = asyncio.Event()
     async with kustom() as upstream:
