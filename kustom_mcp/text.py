@@ -129,6 +129,13 @@ def nearest(word: str, options: Iterable[str], *, likeness: float = 0.6) -> str 
     return by_fold[found[0]] if found else None
 
 
+def letters_and_digits(text: str) -> str:
+    """`text` without case, blanks, hyphens and other marks, for comparing references that people write."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return "".join(mark for mark in text.casefold() if mark.isalnum())
+
+
 def _visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text

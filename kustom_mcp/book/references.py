@@ -15,6 +15,8 @@ import unicodedata
 from itertools import pairwise
 from typing import NamedTuple
 
+from kustom_mcp.text import letters_and_digits
+
 LONGEST = 255
 LEAST = 4
 """Characters of an id, or of the end of a reference, by which it can be found."""
@@ -48,10 +50,7 @@ class ParsedReference(NamedTuple):
 
 def folded(reference: str | None) -> str:
     """Return a reference as it is compared: letters and digits only, so that `#1563-2423` is found by 15632423."""
-    text = (reference or "")[:LONGEST]
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return "".join(mark for mark in text.casefold() if mark.isalnum())[:LONGEST]
+    return letters_and_digits((reference or "")[:LONGEST])[:LONGEST]
 
 
 def written(reference: str | None) -> str:

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from kustom_mcp.orders.line_amounts import Line, total_of
 from kustom_mcp.schema.result import Json
+from kustom_mcp.text import letters_and_digits
 
 _TELLING = ("type", "name", "unit_price", "tax_rate")
 
@@ -36,6 +37,8 @@ class Identity:
         self._lines = lines
         self._by_reference: _Forms = {}
         self._by_name: _Forms = {}
+        self._resembling: _Forms = {}
+        """By the letters and digits of the reference, for lines whose reference is none of the order's as it stands."""
         self.twins = _twins(lines)
         """For each number those of the lines that are alike in everything but quantity, its own among them."""
         self.unclear: set[int] = set()
@@ -47,10 +50,11 @@ class Identity:
         """Remember another form of a line: it may have been captured at another price."""
         cost = _cost(line)
         written = (cost, line.get("reference"), *((name in line, line.get(name)) for name in _TELLING))
-        for name, known in (("reference", self._by_reference), ("name", self._by_name)):
-            if line.get(name):
-                form = known.setdefault(line[name], {}).setdefault(written, _Form(line, cost))
-                form.numbers.append(number)
+        reference, name = line.get("reference"), line.get("name")
+        keys = (self._by_reference, reference), (self._resembling, _key(reference)), (self._by_name, name)
+        for known, key in keys:
+            if key:
+                known.setdefault(key, {}).setdefault(written, _Form(line, cost)).numbers.append(number)
 
     def find(self, line: Line) -> list[int]:
         """The lines that `line` may be: one, or several that are alike; none where it is unknown or unclear."""
@@ -76,14 +80,21 @@ class Identity:
         return any(not self.unclear.isdisjoint(form.numbers) for form in self._akin(line))
 
     def _akin(self, line: Line) -> Iterator[_Form]:
-        """Every known form of a line that has the reference of `line`, or its name where one of the two has none."""
+        """Every known form of a line that has the reference of `line`, or its name where one of the two has none.
+
+        Where none has it as it is written, one that differs in case, blanks, hyphens and the like is the same.
+        """
         reference, name = line.get("reference"), line.get("name")
         if reference:
-            yield from self._by_reference.get(reference, {}).values()
+            yield from (self._by_reference.get(reference) or self._resembling.get(_key(reference), {})).values()
         if name:
             for form in self._by_name.get(name, {}).values():
                 if not (reference and form.line.get("reference")):
                     yield form
+
+
+def _key(reference: str | None) -> str:
+    return letters_and_digits(reference or "")
 
 
 def _numbers(forms: Iterable[_Form]) -> list[int]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from kustom_mcp.api import identifiers
 from kustom_mcp.book.spreadsheets.records import Record, plain
+from kustom_mcp.text import letters_and_digits
 
 HEADERS_WITHIN = 20
 """Records among which the headers are: some programs write a title above them."""
@@ -77,9 +78,9 @@ def find_column(sample: Sequence[Record]) -> Column:
 
 def told(sample: Sequence[Record], name: str) -> Column:
     """Find the column with this header, or this number from 1, or these letters as in Excel. NoColumn."""
-    wanted = _folded(name)
+    wanted = letters_and_digits(name)
     for record in sample[:HEADERS_WITHIN]:
-        called = [index for index, cell in enumerate(record.cells) if wanted and _folded(cell) == wanted]
+        called = [index for index, cell in enumerate(record.cells) if wanted and letters_and_digits(cell) == wanted]
         if len(called) > 1:
             numbers = ", ".join(str(index + 1) for index in called)
             raise NoColumn(f"columns {numbers} all have the header that --column names: give the number of one")
@@ -97,7 +98,7 @@ def _headers(sample: Sequence[Record]) -> dict[int, tuple[str, int]]:
     found: dict[int, tuple[str, int]] = {}
     for record in sample[:HEADERS_WITHIN]:
         for index, cell in enumerate(record.cells):
-            name = _folded(cell)
+            name = letters_and_digits(cell)
             if name in _SURELY or name in _LIKELY or name in _OTHERS:
                 found.setdefault(index, (name, record.line))
     return found
@@ -125,10 +126,6 @@ def _order_id(cell: str) -> str | None:
         return identifiers.order_id(text)
     except identifiers.IdentifierError:
         return None
-
-
-def _folded(name: str) -> str:
-    return "".join(mark for mark in name.casefold() if mark.isalnum())
 
 
 def _of_letters(name: str) -> int:
