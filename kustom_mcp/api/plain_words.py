@@ -101,7 +101,7 @@ def strangeness(texts: Sequence[str]) -> int:
 
     Texts without a blank may be the pieces of one, and are judged as that too.
     """
-    pieces = [text for text in texts if not any(map(str.isspace, text)) and _UUID.fullmatch(text) is None]
+    pieces = [text for text in texts if not any(map(str.isspace, text)) and not _is_uuid(text)]
     apart = [_strangeness(text) for text in texts]
     if len(pieces) < 2:
         return sum(apart)
@@ -116,13 +116,26 @@ def is_plain(*texts: str) -> bool:
 
 def is_id(text: str) -> bool:
     """Return whether a text is an id for support: close to a UUID, or so short or plain that it can say nothing."""
-    return _UUID.fullmatch(text) is not None or is_plain(text)
+    return _is_uuid(text) or is_plain(text)
+
+
+def _is_uuid(text: str) -> bool:
+    found = _UUID.fullmatch(text)
+    return found is not None and not _is_spelled(found)
+
+
+def _is_spelled(found: re.Match[str]) -> bool:
+    """Return whether the bytes of a UUID are characters that can be typed: those of a random one are not."""
+    digits = found[0].replace("-", "")
+    held = bytes.fromhex(digits[: len(digits) // 2 * 2])
+    return sum(0x20 <= byte < 0x7F for byte in held) >= len(held) - 2
 
 
 def _strangeness(text: str) -> int:
     seen = unicodedata.normalize("NFKC", text).translate(_SPELLED)
     marked = sum(unicodedata.category(char) == "Mn" for char in seen)
-    for known in (_UUID, _MOMENT, _BOUND, _INDEX):
+    seen = _UUID.sub(lambda found: found[0] if _is_spelled(found) else " ", seen)
+    for known in (_MOMENT, _BOUND, _INDEX):
         seen = known.sub(" ", seen)
     seen = "".join(char for char in unicodedata.normalize("NFKD", seen) if unicodedata.category(char) != "Mn")
     strange, numbers, words = marked, 0, set[str]()

@@ -10,6 +10,7 @@ import json
 import random
 import re
 import string
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +49,13 @@ def _bytes(form: str, between: str) -> Callable[[str], str]:
     return lambda text: between.join(format(byte, form) for byte in text.encode())
 
 
+def _uuids(text: str) -> str:
+    held = text[::-1].encode().ljust(48)
+    return " ".join(str(uuid.UUID(bytes=held[start : start + 16])) for start in (0, 16, 32))
+
+
 UNKNOWN_TO_REDACTION: dict[str, Callable[[str], str]] = {
+    "reversed, as UUIDs": _uuids,
     "list of bytes": lambda text: str(list(text.encode())),
     "Node's Buffer": lambda text: json.dumps({"type": "Buffer", "data": list(text.encode())}),
     "decimals and hyphens": _bytes("d", "-"),
