@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from stat import S_ISFIFO, S_ISREG
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -32,8 +32,6 @@ _PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 _PROTECTS = re.compile(
     r"KUSTOM_(WRITES|TOOLS|CONFIRM|MAX_.+|ORDER_SCOPE|TRACKING_HOSTS|PII|PEOPLE_FILE|HTTP_.+|OAUTH_.+)"
 )
-_LATER = frozenset(f"{PREFIX}{name}" for name in ("BOOK_PEOPLE",))
-"""Settings that documents of later versions name."""
 GONE: Mapping[str, str] = dict.fromkeys(
     ("KUSTOM_HOOKS_HEADER", "KUSTOM_HOOKS_ENCODING"),
     "There is no such setting any more: webhooks are signed by the Standard Webhooks specification. Leave it out.",
@@ -205,8 +203,6 @@ def _check_names(names: Iterable[str]) -> list[str]:
             raise ConfigError(name, GONE[name.upper()])
         if name.upper() in known:
             raise ConfigError(name, f"Names of settings are upper case: {name.upper()}.")
-        if name.upper() in _LATER:
-            raise ConfigError(name, "This version does not know it yet, so it would have no effect: leave it out.")
         meant = _resembling(name.upper(), known)
         if meant:
             raise ConfigError(name, f"There is no such setting. Did you mean {meant}?")
@@ -215,7 +211,8 @@ def _check_names(names: Iterable[str]) -> list[str]:
 
 
 def _resembling(name: str, known: list[str]) -> str | None:
-    """Return the setting that a name was probably meant to be: nearly the same letters, or the start of a name."""
+    """Return the setting that a name was probably meant to be: nearly the same letters, the start of a name, or its
+    words in another order, with one more or less."""
     from difflib import get_close_matches  # only for a name that is not known
 
     same = next((setting for setting in known if _letters(setting) == _letters(name)), None)
@@ -223,10 +220,27 @@ def _resembling(name: str, known: list[str]) -> str | None:
         return same
     endings = {setting.removeprefix(PREFIX): setting for setting in known}
     ending = name.removeprefix(PREFIX)
+    if ending in _ELSEWHERE:
+        return PREFIX + _ELSEWHERE[ending]
     close = get_close_matches(ending, endings, n=1, cutoff=0.8)
     short = [full for full in endings if len(ending) >= 3 and full.startswith(ending)]
-    found = close or short
+    found = close or short or get_close_matches(ending, [full for full in endings if _same_words(ending, full)], 1, 0)
     return endings[found[0]] if found else None
+
+
+_ELSEWHERE: Final = {"READ_ONLY": "WRITES", "READONLY": "WRITES", "PASSWORD": "API_KEY"}
+"""Names that other servers have for a setting."""
+
+
+def _same_words(one: str, other: str) -> bool:
+    """Return whether each word of the name with fewer words begins one of the other's, or the reverse."""
+    fewer, more = sorted((one.split("_"), other.split("_")), key=len)
+    return all(any(_begins(word, its) for its in more) for word in fewer)
+
+
+def _begins(one: str, other: str) -> bool:
+    shorter, longer = sorted((one, other), key=len)
+    return longer == shorter or (len(shorter) >= 4 and longer.startswith(shorter))
 
 
 def _letters(name: str) -> str:
@@ -239,7 +253,7 @@ def _disguised(name: str) -> str | None:
     if name.isascii() and "KUSTOM" not in name.upper():  # nearly all of an environment
         return None
     letters = _letters(name)
-    names = () if _ours(name) else (*_names(), *_LATER, *GONE)
+    names = () if _ours(name) else (*_names(), *GONE)
     return next((known for known in names if _letters(known) == letters), None)
 
 
@@ -249,7 +263,7 @@ def _mistyped(name: str) -> str | None:
 
     if _ours(name) or name.startswith(TELEMETRY):
         return None
-    known = {_letters(setting): setting for setting in (*_names(), *_LATER, *GONE)}
+    known = {_letters(setting): setting for setting in (*_names(), *GONE)}
     close = get_close_matches(_letters(name), known, n=1, cutoff=_NEARLY_ALL)
     return known[close[0]] if close else None
 
