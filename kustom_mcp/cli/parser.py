@@ -44,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "demo":
         from kustom_mcp.cli.demo import command as demo
 
-        return demo.run(scene=given.scene)
+        return demo.run_cards() if given.card else demo.run(scene=given.scene)
     if given.command == "audit" and given.path is not None:  # looking into files needs no credentials
         from kustom_mcp.cli import audit
 
@@ -260,6 +260,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     serve.add_argument("--port", type=_port, default=None, help="with --http: port, default 8080, 0 for any")
     demo = commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     demo.add_argument("--scene", type=_scene, default=None, metavar="N", help=f"one scene of it, 1 to {SCENES}")
+    demo.add_argument("--card", action="store_true", help="the cards of the demo orders instead, in a browser")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
     simulate.add_argument("--hooks", default=None, metavar="URL", help="send webhooks to this http URL on loopback")
@@ -301,6 +302,8 @@ def parse(argv: Sequence[str]) -> Namespace:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")
+    if given.command == "demo" and given.card and given.scene is not None:
+        parser.error("--scene is for the tour, without --card")
     if given.command == "audit":
         _settle_export(parser, given)
     if getattr(given, "path", None) is not None and hasattr(given, "of_host"):

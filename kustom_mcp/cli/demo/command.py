@@ -12,7 +12,8 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import anyio
 from mcp.client import Client
@@ -52,9 +53,24 @@ def run(command: Sequence[str] | None = None, *, scene: int | None = None) -> in
     return 0
 
 
-def _server(command: Sequence[str]) -> StdioServerParameters:
+def run_cards() -> int:
+    """Serve the cards of the demo orders on loopback, until Ctrl-C."""
+    from kustom_mcp.cli.demo import cards
+
+    try:
+        anyio.run(cards.show, _server([sys.executable, "-m", "kustom_mcp"], cards.SETTINGS))
+    except KeyboardInterrupt:
+        return 0
+    except Exception as problem:
+        if stdout.is_unwritten(problem):
+            raise
+        print(f"kustom-mcp: the cards cannot be shown: {_reason(problem)}", file=sys.stderr)
+    return PROBLEM
+
+
+def _server(command: Sequence[str], settings: Mapping[str, str] = MappingProxyType({})) -> StdioServerParameters:
     """The command that starts the server: the SDK passes on only what a process needs (PATH, HOME, SYSTEMROOT, ...)."""
-    env = {"KUSTOM_ENVIRONMENT": "sandbox"}
+    env = {"KUSTOM_ENVIRONMENT": "sandbox", **settings}
     if "PYTHONPATH" in os.environ:  # where this very package may have come from
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return StdioServerParameters(command=command[0], args=list(command[1:]), env=env)

@@ -1,4 +1,4 @@
-"""The pictures of the order card in the documents: the real card with demo orders, in Chromium.
+"""The pictures of the card in the documents: the real card with demo orders, in Chromium.
 
     uv run python -m tests.calls.card.pictures
 
@@ -22,20 +22,33 @@ REFUND: dict[str, Any] = {
     "lines": [{"line": 2, "quantity": 2}],
     "description": "Two soaps came back",
 }
-PICTURES = {
-    "card-order": ("get_order", ORDER, "card.more !== null"),
-    "card-refund": ("refund_order", REFUND, "document.querySelector('#yes')?.disabled === false"),
+NARROW: dict[str, Any] = {"viewport": {"width": 460, "height": 1600}}
+"""So that the words can be read where a picture stands beside text."""
+WIDE: dict[str, Any] = {"viewport": {"width": 880, "height": 1600}}
+PICTURES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
+    "card-order": ("get_order", ORDER, "card.more !== null", NARROW),
+    "card-refund": (
+        "refund_order",
+        REFUND,
+        "card.more !== null && document.querySelector('#yes')?.disabled === false",
+        NARROW,
+    ),
+    "card-list": (
+        "find_orders",
+        {"currency": "SEK", "order_by": "expires_at"},
+        "document.querySelector('.orders') !== null",
+        WIDE,
+    ),
+    "card-payouts": ("list_payouts", {"currency": "SEK"}, "document.querySelector('.days') !== null", WIDE),
 }
-VIEW: dict[str, Any] = {"viewport": {"width": 460, "height": 1200}}
-"""Narrow, so that the words can be read where a picture stands beside text."""
 
 
 async def main() -> None:
     """Write each picture into `docs/`."""
     with browsing() as browser:
-        for name, (tool, given, ready) in PICTURES.items():
-            async with conversation(extensions=CARDS, KUSTOM_CONFIRM="card") as talk:
-                await browser.show(talk, tool, given, **VIEW)
+        for name, (tool, given, ready, view) in PICTURES.items():
+            async with conversation(extensions=CARDS, KUSTOM_CONFIRM="card", KUSTOM_TOOLS="all") as talk:
+                await browser.show(talk, tool, given, **view)
                 await browser.until(ready)
                 await browser.do("shot", path=str(ROOT / "docs" / f"{name}.png"))
 
