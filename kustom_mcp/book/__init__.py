@@ -199,6 +199,14 @@ class Book:
 
         return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.exists() else 0
 
+    def currencies(self) -> set[str]:
+        """Return the currencies of the orders that are known. Makes no book; blocks. BookUnavailable."""
+        if not self.on or not self._database.exists():
+            return set()
+        known = "SELECT DISTINCT currency FROM book_sums JOIN book_kinds USING (kind) WHERE orders > 0 AND account = "
+        rows = self._database.read(lambda tx: tx.rows(f"{known}:account", {"account": self._number(tx)}))
+        return {str(row[0]) for row in rows if row[0]}
+
     async def exists(self) -> bool:
         """Return whether there is a book to read; looking makes none."""
         return await in_thread(self._database.exists)

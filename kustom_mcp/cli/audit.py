@@ -155,6 +155,25 @@ def left_at_start(app: App) -> None:
         )
 
 
+def ceilings_at_start(app: App) -> None:
+    """Say on stderr in which currencies of the order book nothing may move, because a ceiling does not name them."""
+    given = {"KUSTOM_MAX_AMOUNT": app.settings.max_amount, "KUSTOM_MAX_DAILY": app.settings.max_daily}
+    closed = {name: ceilings for name, ceilings in given.items() if ceilings is not None and ceilings.others is None}
+    if not closed or app.settings.writes == "deny":
+        return
+    known: set[str] = set()
+    with suppress(BookUnavailable):  # the search will complain
+        known = app.book.currencies()
+    for name, ceilings in closed.items():
+        unnamed = sorted(known - set(ceilings.by_currency))
+        if unnamed:
+            print(
+                f"kustom-mcp: {name} does not name {', '.join(unnamed)}, a currency of orders in the order book: its "
+                f"ceiling there is 0. Add {unnamed[0]}:AMOUNT in minor units, or *:AMOUNT for every other currency",
+                file=sys.stderr,
+            )
+
+
 def _name(found: list[Open]) -> None:
     for one in found[:NAMED_AT_START]:
         name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)

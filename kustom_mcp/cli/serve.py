@@ -15,7 +15,7 @@ import anyio
 from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.cli import stdout
-from kustom_mcp.cli.audit import left_at_start, name_at_start
+from kustom_mcp.cli.audit import ceilings_at_start, left_at_start, name_at_start
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.settings.validators import is_loopback
 from kustom_mcp.transport.stdio import serve_stdio
@@ -76,6 +76,7 @@ def _prepared(settings: Settings, telemetry: Mapping[str, str] | None, orders: i
     app = App.of(settings, simulator=simulator, telemetry=start(telemetry or {}))
     name_at_start(app)
     left_at_start(app)
+    ceilings_at_start(app)
     gc.freeze()  # what has been imported stays: the collector need not look at it again
     gc.enable()
     return app

@@ -26,7 +26,7 @@ from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.postgres import PostgresBook
 from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
-from kustom_mcp.cli.audit import left_at_start, name_at_start
+from kustom_mcp.cli.audit import ceilings_at_start, left_at_start, name_at_start
 from kustom_mcp.cli.book.runner import patiently
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
@@ -375,6 +375,37 @@ async def test_nothing_is_said_where_nothing_was_left(tmp_path: Path, capsys: py
     async with conversation(**FLAG, KUSTOM_STATE_DIR=str(tmp_path / "state")) as talk:
         left_at_start(talk.app)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("ceilings", "unnamed"),
+    [
+        ({"KUSTOM_MAX_AMOUNT": "SEK:500000,EUR:50000"}, {"KUSTOM_MAX_AMOUNT": "NOK"}),
+        (
+            {"KUSTOM_MAX_AMOUNT": "NOK:1", "KUSTOM_MAX_DAILY": "EUR:1"},
+            {"KUSTOM_MAX_AMOUNT": "EUR", "KUSTOM_MAX_DAILY": "NOK"},
+        ),
+        ({"KUSTOM_MAX_AMOUNT": "SEK:1,*:0"}, {}),
+        ({"KUSTOM_MAX_AMOUNT": "SEK:1", "KUSTOM_WRITES": "deny"}, {}),
+        ({}, {}),
+    ],
+)
+async def test_currencies_of_the_book_that_a_ceiling_does_not_name_are_told_at_the_start(
+    ceilings: dict[str, Any], unnamed: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulator = Simulator(seeds=())
+    async with conversation(simulator=simulator, KUSTOM_STATE_DIR=str(tmp_path), **ceilings) as talk:
+        ceilings_at_start(talk.app)
+        for currency in ("EUR", "NOK"):
+            order = simulator.add_order({"purchase_currency": currency}).order["order_id"]
+            await talk.call("get_order", {"order_id": order})
+        await talk.call("find_orders", {})
+        ceilings_at_start(talk.app)
+    assert capsys.readouterr().err == "".join(
+        f"kustom-mcp: {name} does not name {currency}, a currency of orders in the order book: its ceiling there is 0. "
+        f"Add {currency}:AMOUNT in minor units, or *:AMOUNT for every other currency\n"
+        for name, currency in unnamed.items()
+    )
 
 
 def _entry(number: int, read_at: int, *, disputed: bool = False, amount: int = 100) -> BookEntry:
