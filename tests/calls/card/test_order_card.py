@@ -13,7 +13,7 @@ from kustom_mcp.money import exponent, show
 from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.calls.card.showing import Browser
 from tests.calls.faults_of_a_write import in_doubt, line_mended
-from tests.calls.gated_operations import refunded, somebody
+from tests.calls.gated_operations import GATED, refunded, somebody
 from tests.generate import CARD, with_policy
 from tests.support.conversation import CARDS, Talk, conversation, demo, write
 
@@ -574,3 +574,51 @@ def test_the_page_is_small_and_alone() -> None:
     assert re.findall(r"\bon[a-z]+=|innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(", page) == []
     assert source == with_policy(source)
     assert ORDER_CARD.startswith("ui://")
+
+
+@pytest.mark.exam
+async def test_every_operation_shows_all_its_details_and_nothing_for_a_model_from_the_preview_to_the_outcome(
+    browser: Browser,
+) -> None:
+    """The card shows the very sentences that a form and a preview in a conversation have."""
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        for case in GATED:
+            order_id, given = case.begin(talk)
+            shown = await browser.show(talk, case.tool, given)
+            await browser.until("document.querySelector('#yes')?.disabled === false && card.more !== null")
+            text = await browser.text()
+            assert [said for said in shown["details"] + shown["warnings"] if said not in text] == []
+            assert order_id in text
+            assert FOR_MODELS.findall(text) == []
+            await browser.click("#yes")
+            await browser.until("card.own.outcome === 'applied' && !card.busy && card.deeds.length > 0")
+            text = await browser.text()
+            assert text.partition("\n")[0].startswith("Order ")
+            assert "Done\n" in text
+            assert FOR_MODELS.findall(text) == []
+
+
+async def test_a_rehearsal_says_first_that_nothing_will_be_sent_and_a_yes_sends_nothing(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, KUSTOM_WRITES="preview", **SERVER) as talk:
+        await previewed(browser, talk)
+        text = await browser.text()
+        assert text.index("Nothing will be sent: this server only previews") < text.index("Yes, refund")
+        await browser.click("#yes")
+        await browser.until_there("#outcome")
+        text = await browser.text()
+        assert "Nothing was sent" in text
+        assert "Whoever runs this server decides on that." in text
+        assert talk.sent == []
+
+
+async def test_what_is_so_already_says_when_it_was_done_and_by_whom(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **CODES) as talk:
+        given = {"order_id": demo("authorized-sek")}
+        preview = await talk.call("cancel_order", given)
+        done = await talk.call("cancel_order", {**given, "confirm": preview["confirm"]["code"]})
+        assert done["outcome"] == "applied"
+        await browser.show(talk, "cancel_order", given)
+        await browser.until("card.deeds.length > 0")
+        text = await browser.text()
+        assert re.search(r"It is so already\n\n.*\n\nDone on \d+ \w+ 20\d\d, \d\d:\d\d, asked by \w+\.", text)
+        assert text.count("Cancelled") == 2  # the state, and one time line
