@@ -10,14 +10,21 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from kustom_mcp.api.models import Order
+from kustom_mcp.api.models import Capture, Order
 from kustom_mcp.orders.refundable import Refundable
-from kustom_mcp.orders.third_party import Pii, third_party
+from kustom_mcp.orders.third_party import Pii, capture_view, third_party
 from kustom_mcp.schema.result import Json, compact
 
 LINES_AT_A_TIME: Final = 50
 MOST_BYTES: Final = 34_000
 """Of all that somebody typed and `refundable` together: an answer has 40,000 bytes at most, with the facts."""
+
+USUAL_BYTES: Final = 2_650
+"""Of an order where nothing more was asked for, with the facts: an answer has 2,800, and the names of its parts and of
+the shop, and a next step, are in them, too. LEAST_LINES are always shown."""
+LEAST_LINES: Final = 5
+LIST_BYTES: Final = 8_800
+"""Of a list of captures, with the facts: an answer has 9,000."""
 
 _BESIDE: Final = MOST_BYTES // 2
 """Of the lines, where entries with lines of their own are to be shown beside them."""
@@ -36,14 +43,19 @@ class Page:
     end: int | None
 
 
-def page(order: Order, include: Set[str], pii: Pii, start: int = 0) -> Page:
-    """Show an order from the line after `start` on. Counts of what is left out end in `_left_out`."""
+def page(order: Order, include: Set[str], pii: Pii, start: int = 0, *, beside: Json = None) -> Page:
+    """Show an order from the line after `start` on. Counts of what is left out end in `_left_out`.
+
+    `beside`: the facts of the same answer, with which an order that nothing more was asked of keeps to USUAL_BYTES.
+    """
     paged = bool(include & {"lines", "refundable"})
     rows = Refundable(order).view() if "refundable" in include else None
     shown = slice(start, start + LINES_AT_A_TIME) if paged else None
     view = third_party(order, include, pii, shown)
     cut = [name for name in ("order_lines", *_ENTRIES) if view.get(name)]
     if not paged and cut == ["order_lines"]:  # a few short lines, as they are in most answers
+        if not include:
+            _fit_lines(view, len(order.order_lines), USUAL_BYTES - _size(beside))
         return Page(view, rows, None)
     room = MOST_BYTES - _size({name: value for name, value in view.items() if name not in cut})
     if not paged:
@@ -59,6 +71,29 @@ def page(order: Order, include: Set[str], pii: Pii, start: int = 0) -> Page:
     rows = None if rows is None else rows[start:end]
     _fit_entries(view, cut[1:], room - _size(view["order_lines"]) - _size(rows))
     return Page(view, rows, end if end < len(order.order_lines) else None)
+
+
+def captures_page(captures: Sequence[Capture], beside: Json) -> dict[str, Json]:
+    """The captures of an order with their goods, as far as they fit into a list beside the facts."""
+    view: dict[str, Json] = {"captures": [capture_view(capture) for capture in captures]}
+    _fit_entries(view, ["captures"], max(0, LIST_BYTES - _size(beside)))
+    return view
+
+
+def capture_page(capture: Capture) -> dict[str, Json]:
+    """One capture with its goods and as many of its shipments as fit into an answer."""
+    view = capture_view(capture)
+    if "shipping_info" in view:
+        _fit_entries(view, ["shipping_info"], MOST_BYTES - _size({**view, "shipping_info": []}))
+    return view
+
+
+def _fit_lines(view: dict[str, Json], count: int, room: int) -> None:
+    """Keep the lines that fit beside the rest of what is shown of an order of `count` lines, but LEAST_LINES anyhow."""
+    lines: list[Json] = view["order_lines"]
+    left = room - _size({**view, "order_lines": [], "lines_left_out": count})
+    view["order_lines"] = lines[: max(LEAST_LINES, _fitting(lines, left))]
+    _note(view, "lines", count - len(view["order_lines"]))
 
 
 def _fit_entries(view: dict[str, Json], names: Sequence[str], room: int) -> None:

@@ -4,6 +4,7 @@ from kustom_mcp.api.endpoints import GET_CAPTURE
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
 from kustom_mcp.orders import third_party
+from kustom_mcp.orders.pages import capture_page
 from kustom_mcp.schema.arguments import CaptureId, OrderId
 from kustom_mcp.schema.result import Result
 from kustom_mcp.tools.amounts import short
@@ -20,6 +21,6 @@ async def get_capture(call: Call, order_id: OrderId, capture_id: CaptureId) -> R
         "ok",
         f"This capture of {short(order)} took {captured}, of which {refunded} was refunded.",
         call.facts(order),
-        {"capture": third_party.capture_view(capture)},
+        {"capture": capture_page(capture)},
         payload={"capture": third_party.capture_facts(capture)},
     )

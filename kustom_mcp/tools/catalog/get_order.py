@@ -19,6 +19,8 @@ Parts = Annotated[
 ]
 Cursor = Annotated[str, Field(description="next_cursor of the last answer.")]
 
+LINES_LEFT_OUT = "Where the other lines matter, call again with include: lines."
+
 
 @operation(GET_ORDER, Effect.READS, toolset="orders", payload=("refundable", "next_cursor"), card=True)
 async def get_order(
@@ -32,10 +34,13 @@ async def get_order(
     order = await call.order(order_id)
     if start and start >= len(order.order_lines):
         raise behind_the_end()
-    shown = page(order, wanted, call.app.settings.pii, start)
-    result = Result("ok", order_facts.summary(order, call.app.now()), call.facts(order), shown.typed)
+    result = Result("ok", order_facts.summary(order, call.app.now()), call.facts(order))
+    shown = page(order, wanted, call.app.settings.pii, start, beside=result.structured(call.app.settings.environment))
+    result.third_party = shown.typed
     result.payload = {} if shown.refundable is None else {"refundable": shown.refundable}
     if shown.end is not None:
         result.payload = {**result.payload, "next_cursor": next_cursor(asked, shown.end)}
         result.next_step = NEXT
+    elif "lines_left_out" in shown.typed:
+        result.next_step = LINES_LEFT_OUT
     return result
