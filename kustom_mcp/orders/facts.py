@@ -60,6 +60,8 @@ def facts(
     if order.currency:
         view["purchase_currency"] = clean(order.currency, 10)
     view |= {name: getattr(order, name) for name in AMOUNTS}
+    if order.initial_payment_method and order.initial_payment_method.type:
+        view["payment_method"] = clean(order.initial_payment_method.type, 60)
     view |= _known(order, ("created_at", "expires_at"))
     view |= _time_left(order, now)
     if portal_url is not None:

@@ -36,7 +36,7 @@ def _list_of(item: Json) -> dict[str, Json]:
 
 _ORDER = _object(
     {
-        **dict.fromkeys(("order_id", "status", "fraud_status", "purchase_currency"), _STRING),
+        **dict.fromkeys(("order_id", "status", "fraud_status", "purchase_currency", "payment_method"), _STRING),
         **dict.fromkeys(AMOUNTS, _INTEGER),
         **dict.fromkeys(("created_at", "expires_at", "portal_url"), _STRING),
         **dict.fromkeys(("days_left", "hours_left"), _INTEGER),

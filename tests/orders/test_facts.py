@@ -156,6 +156,7 @@ def test_an_authorized_order_can_be_changed_cancelled_and_captured() -> None:
         "captured_amount": 0,
         "refunded_amount": 0,
         "remaining_authorized_amount": 20000,
+        "payment_method": "CARD",
         "created_at": "2026-02-20T09:48:16.680Z",
         "expires_at": "2026-03-20T00:00:00.000Z",
         "days_left": 18,

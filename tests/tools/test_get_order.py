@@ -41,6 +41,7 @@ async def test_an_order_is_summed_up_with_what_is_possible_now(mode: Mode) -> No
                 "captured_amount": 0,
                 "refunded_amount": 0,
                 "remaining_authorized_amount": 159200,
+                "payment_method": "INVOICE",
                 "created_at": "2026-02-28T05:48:00.000Z",
                 "expires_at": "2026-03-28T00:00:00.000Z",
                 "days_left": 25,
