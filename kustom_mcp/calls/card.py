@@ -39,6 +39,9 @@ SHOWN_IN_CARD = {"ui": {"resourceUri": ORDER_CARD}}
 
 _SEAL = '<meta name="kustom-seal" content="">'
 _COMMENTS = re.compile(r"^<!--.*?^-->$|^ *//.*?$|^ */\*\*.*?\*/$", re.MULTILINE | re.DOTALL)
+_STYLE = re.compile(r"(?<=^<style>$).*?(?=^</style>$)", re.MULTILINE | re.DOTALL)
+_BLANKS, _MARK = re.compile(r"\s*([{};,])\s*|(?<=:)\s+"), r"\1"
+"""Blanks around marks of a style sheet. Those before a colon are part of a selector."""
 _OUTSIDE: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": [], "baseUriDomains": []}
 
 
@@ -112,8 +115,9 @@ def approve_tool() -> dict[str, Any]:
 
 
 def served(source: str) -> str:
-    """The page as it is sent: without indentation, and without the lines that are comments."""
-    lines = _COMMENTS.sub("", source).splitlines()
+    """The page as it is sent: without indentation, blanks in its style, and the lines that are comments."""
+    bare = _STYLE.sub(lambda style: f"\n{_BLANKS.sub(_MARK, style[0]).strip()}\n", _COMMENTS.sub("", source))
+    lines = bare.splitlines()
     return "".join(f"{line.strip()}\n" for line in lines if line.strip())
 
 

@@ -488,14 +488,15 @@ async def test_lines_say_what_captures_and_refunds_have_of_them(browser: Browser
     taken = [line("Cup", 2, 2000), line("Campaign", 1, -600, "discount")]
     back = [line("Cup", 1, 1000), line("Campaign", 1, -300, "discount")]
     async with conversation(extensions=CARDS, **SERVER) as talk:
-        captures, refunds = ({"order_lines": entry} for entry in (taken, back))
+        parcel = {"shipping_company": "PostNord SE", "tracking_number": "1"}
+        captures, refunds = {"order_lines": taken, "shipping_info": [parcel]}, {"order_lines": back}
         order_id = talk.order(order_lines=lines, captures=[captures], refunds=[refunds], purchase_currency="SEK")
         await browser.show(talk, "get_order", {"order_id": order_id})
         await browser.until("card.more !== null")
         notes = """() => [...document.querySelectorAll('td.item')].map(
           (item) => [...item.querySelectorAll('.note')].map((one) => one.textContent))"""
         assert [[note.replace("\xa0", " ") for note in of_line] for of_line in await browser.run(notes)] == [
-            ["2 captured", "1 refunded", "7.00 SEK left to refund"],
+            ["2 captured", "2 shipped", "1 refunded", "7.00 SEK left to refund"],
             ["not captured"],
             ["-3.00 SEK went back with goods"],
         ]
