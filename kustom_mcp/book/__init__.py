@@ -175,16 +175,22 @@ class Book:
         return await in_thread(lambda: self._database.write(recorded))
 
     async def disputed(self, order_id: str) -> bool:
-        """Return whether a signed webhook once told of a dispute on this order. Looking makes no book.
-        BookUnavailable."""
+        """Return whether a signed webhook once told of a dispute on this order. Looking makes no book, and waits for
+        nothing that is still to be written or brought up to date. BookUnavailable."""
         from kustom_mcp.book import hints
+        from kustom_mcp.book.adopting import others
 
-        if not self.on or not await self.exists():
+        if not self.on:
             return False
-        if self._newcomer is not None or not self._upgraded:
-            await self._write_notes(asked=True)
-        which = order_id.lower()
-        return await in_thread(lambda: self._database.read(lambda tx: hints.disputed(tx, self._number(tx), which)))
+        newcomer, which = self._newcomer, order_id.lower()
+
+        def belongs(name: str) -> bool:
+            return name == self._account or (newcomer is not None and newcomer.took_over(name))
+
+        def look(tx: BookTransaction) -> bool:
+            return any(hints.disputed(tx, account, which) for account in others(tx, belongs))
+
+        return await in_thread(lambda: self._database.exists() and self._database.read(look), abandon=True)
 
     def complete_since(self, tx: BookTransaction, account: int) -> int | None:
         """Return the time since when every new order is known, in unix milliseconds; None when that is unknown. See

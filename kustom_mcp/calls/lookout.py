@@ -93,7 +93,7 @@ class Lookout:
     async def _look_at(self, order_id: str, of_order: Sequence[Intent]) -> None:
         try:
             async with ReadCall(self._gate, Principal(CALLER, writes=False)) as call:
-                await call.order(order_id)
+                await call.order(order_id, for_row=True)
         except ToolError as failure:
             log.info("an order with a write in doubt could not be read: %s", failure.code)
         except Exception:  # a damaged record, say: it must not keep the others from being looked for

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
 
@@ -17,6 +17,7 @@ from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import Busy
 from kustom_mcp.app.fair_queue import QueueTimeout
+from kustom_mcp.book import BookUnavailable
 from kustom_mcp.calls import upstream_errors
 from kustom_mcp.calls.activity import row, tools_of
 from kustom_mcp.calls.confirmation import Gate
@@ -37,6 +38,9 @@ T = TypeVar("T")
 _CLOSED_AS = {"done": "done", "not_seen": "not_seen", "not_done": "not_seen", "never_known": "never_known"}
 """The state of a write that was in doubt, by the outcome with which it was closed."""
 
+_BOOK_PATIENCE = 1.0
+"""Seconds that the answer waits for the order book."""
+
 log = logging.getLogger(__name__)
 
 
@@ -53,6 +57,8 @@ class ReadCall:
         """Everything that was sent for the order, oldest first, as it was when this call read the order."""
         self.doubts: Sequence[Intent] = ()
         """Those of them of which nobody knows what became."""
+        self.disputed: bool | None = None
+        """Whether a signed webhook once told of a dispute on this order; None where that is not known."""
         self.urgent = False
         """Whether the call makes an approved write, so that it waits for no pause of others."""
         self._turn = AsyncExitStack()
@@ -85,28 +91,41 @@ class ReadCall:
             self.app.book.note(found, read_at=asked_at)
         return found
 
-    async def order(self, order_id: str) -> Order:
-        """The order, if it is in scope; with what became of the writes on it that had no outcome."""
+    async def order(self, order_id: str, *, for_row: bool = False) -> Order:
+        """The order, if it is in scope; with what became of the writes on it that had no outcome. `for_row`: without
+        what only its own view shows."""
         self.require_scope(order_id)
+        aside: list[Callable[[str], Coroutine[Any, Any, None]]] = [] if for_row else [self.learn_dispute]
+        if not self.app.intents.none_kept():
+            aside.append(self._load_tolerantly)
+        self.before = await self.read_beside(order_id, aside)
+        await self.find_out(self.before)
+        return self.before
+
+    async def read_beside(self, order_id: str, aside: Iterable[Callable[[str], Coroutine[Any, Any, None]]]) -> Order:
+        """Read an order, and do something else about it meanwhile, which raises nothing."""
         failures: list[ToolError] = []
+        found: list[Order] = []
 
         async def read() -> None:
             try:
-                self.before = await self.read(GET_ORDER, order_id=order_id)
+                found.append(await self.read(GET_ORDER, order_id=order_id))
             except ToolError as failure:
                 failures.append(failure)
 
-        if self.app.intents.none_kept():
-            await read()
-        else:
-            async with anyio.create_task_group() as group:
-                group.start_soon(read)
-                group.start_soon(self._load_tolerantly, order_id)
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            for other in aside:
+                group.start_soon(other, order_id)
         if failures:
             raise failures[0]
-        assert self.before is not None
-        await self.find_out(self.before)
-        return self.before
+        return found[0]
+
+    async def learn_dispute(self, order_id: str) -> None:
+        """Look into the book for a dispute, for a moment; without one that answers, nothing is known."""
+        self.disputed = None
+        with contextlib.suppress(BookUnavailable), anyio.move_on_after(_BOOK_PATIENCE):
+            self.disputed = await self.app.book.disputed(order_id)
 
     async def _load_tolerantly(self, order_id: str) -> None:
         """Read what was sent for an order; an order is shown although the records cannot be read."""
@@ -328,6 +347,7 @@ class ReadCall:
             offered=self.policy.offered,
             permitted=self.policy.why_not,
             unresolved=[row_of(self.as_told(intent)) for intent in self.doubts],
+            disputed=self.disputed or False,
         )
 
     def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:

@@ -29,7 +29,6 @@ from kustom_mcp.api.errors import OmsError, OutcomeUnknown
 from kustom_mcp.api.models import AMOUNTS, Order
 from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from kustom_mcp.app.app import Busy
-from kustom_mcp.book import BookUnavailable
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
 from kustom_mcp.calls.confirmation import (
@@ -134,13 +133,15 @@ class Call(ReadCall):
         """The journal of a write. A call that only reads needs none, and does not pay for it."""
         return Journal(self.app, self._request.tool, self._request.who, as_json(self._request.arguments))
 
-    async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> Order:
+    async def order(
+        self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None, *, for_row: bool = False
+    ) -> Order:
         """The order, if it is in scope. With a `watch` this call is a write, and an earlier one in doubt comes first.
 
         `watch` is a function where it depends on what Kustom returns.
         """
         if watch is None:
-            return await super().order(order_id)
+            return await super().order(order_id, for_row=for_row)
         self.require_scope(order_id)
         attempt = self._attempt = Attempt(self.gate, self._journal, self._caller, self._request)
         await self.load(order_id)
@@ -231,7 +232,7 @@ class Call(ReadCall):
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context) and not attempt.unanswered
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
             raise self.policy.no_form_for_customer() or nobody_to_ask(self.gate.mode)
-        proposal = replace(proposal, warnings=few(await self._warnings(order, proposal)))
+        proposal = replace(proposal, warnings=few(self._warnings(order, proposal)))
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall(), self.app.client.ahead)
         if attempt.objection is not None:
@@ -246,23 +247,20 @@ class Call(ReadCall):
             raise Ask(proposal, asked(attempt.code(claims)["code"], self.app.wall()))
         return await self._ask_and_wait(order, proposal, claims)
 
-    async def _warnings(self, order: Order, proposal: Proposal) -> list[str]:
+    def _warnings(self, order: Order, proposal: Proposal) -> list[str]:
         """The warnings of a preview, the gravest first: those of the order and its writes, then those of the tool."""
         overdue = order_facts.overdue(self.policy.operation(self._request.tool), order, self.app.now())
         return [
             *self._earlier_writes(order),
-            *await self._dispute(order),
+            *self._dispute(),
             *([overdue] if overdue else ()),
             *proposal.warnings,
             NOBODY_TOLD,
         ]
 
-    async def _dispute(self, order: Order) -> list[str]:
+    def _dispute(self) -> list[str]:
         """The warning of a dispute that a signed webhook told of once. A book that fails stops no write."""
-        try:
-            return [DISPUTED] if await self.app.book.disputed(order.order_id) else []
-        except BookUnavailable:
-            return [NOT_KNOWN_TO_BE_DISPUTED]
+        return [NOT_KNOWN_TO_BE_DISPUTED] if self.disputed is None else [DISPUTED] * self.disputed
 
     def _earlier_writes(self, order: Order) -> list[str]:
         """The warnings of writes on this order that are in doubt, and of those like this one that were given up."""
@@ -586,7 +584,7 @@ class Call(ReadCall):
 
     async def _compared(self, attempt: Attempt, order_id: str, watch: Watch | Callable[[Order], Watch]) -> Order:
         """Read the order, and compare it with the approval that this call brought."""
-        order = self.before = await self.read(GET_ORDER, order_id=order_id)
+        order = self.before = await self.read_beside(order_id, [self.learn_dispute])
         attempt.watch = watch if isinstance(watch, Watch) else watch(order)
         try:
             await attempt.compare(order)

@@ -47,11 +47,12 @@ def facts(
     offered: Mapping[str, str],
     permitted: Permitted,
     unresolved: Sequence[Json] = (),
+    disputed: bool = False,
 ) -> dict[str, Json]:
     """The `order` part of a result: ids, states, the five amounts in minor units, times, and what is possible now.
 
     `offered`: the tools that `can` or `cannot` names, each with its operation. `unresolved`: the writes on the order of
-    which nobody knows what became.
+    which nobody knows what became. `disputed`: whether a signed webhook once told of a dispute.
 
     `days_left` counts whole days from `now` (with a time zone) until captures end, `hours_left` below two days; both
     are left out once nothing can be captured.
@@ -66,6 +67,8 @@ def facts(
     view |= _time_left(order, now)
     if portal_url is not None:
         view["portal_url"] = portal_url
+    if disputed:
+        view["ever_disputed"] = True
     view["can"], view["cannot"] = _possible(order, offered, permitted, now)
     if unresolved:
         view["unresolved_writes"] = list(unresolved)

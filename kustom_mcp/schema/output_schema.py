@@ -40,6 +40,7 @@ _ORDER = _object(
         **dict.fromkeys(AMOUNTS, _INTEGER),
         **dict.fromkeys(("created_at", "expires_at", "portal_url"), _STRING),
         **dict.fromkeys(("days_left", "hours_left"), _INTEGER),
+        "ever_disputed": {"type": "boolean"},
         "can": _list_of(_OBJECT),
         "cannot": _list_of(_OBJECT),
         "unresolved_writes": _list_of(_OBJECT),

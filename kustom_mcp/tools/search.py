@@ -160,7 +160,7 @@ class BookSearch:
         async def read(order_id: str) -> None:
             nonlocal done, failed, stopped
             try:
-                await self.call.order(order_id)
+                await self.call.order(order_id, for_row=True)
             except ToolError as error:
                 failed += error.code not in _OF_ONE_ORDER
                 stopped = stopped or failed >= _PATIENCE or _concerns_all(error)

@@ -68,8 +68,10 @@ async def test_a_dispute_is_known_for_good_and_only_from_a_signed_webhook() -> N
         order_id = talk.order(order_lines=[LAMP])
         await dispute(talk, order_id, verified=False)
         assert await warned(talk, "cancel_order", order_id=order_id) == [NOBODY_TOLD]
+        assert "ever_disputed" not in (await talk.call("get_order", order_id=order_id))["order"]
         await dispute(talk, order_id, follow=True)
         assert await warned(talk, "cancel_order", order_id=order_id) == [DISPUTED, NOBODY_TOLD]
+        assert (await talk.call("get_order", order_id=order_id))["order"]["ever_disputed"] is True
         assert await warned(talk, "cancel_order", order_id=talk.order(order_lines=[LAMP])) == [NOBODY_TOLD]
 
 
@@ -78,6 +80,7 @@ async def test_a_book_that_cannot_be_read_is_told_and_stops_nothing(tmp_path: An
         order_id = talk.order(order_lines=[LAMP])
         (tmp_path / "book").mkdir(mode=0o700, exist_ok=True)
         (tmp_path / "book" / "book.sqlite3").write_bytes(b"no database" * 100)
+        assert "ever_disputed" not in (await talk.call("get_order", order_id=order_id))["order"]
         preview = await talk.call("cancel_order", order_id=order_id)
         assert preview["warnings"] == [NOT_KNOWN_TO_BE_DISPUTED, NOBODY_TOLD]
         code = preview["confirm"]["code"]

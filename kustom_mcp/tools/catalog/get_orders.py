@@ -35,7 +35,7 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
         for order_id in left:
             try:
                 # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
-                order = await call.order(order_id)
+                order = await call.order(order_id, for_row=True)
                 rows[order_id] = order_facts.row("ok", order, now=now)
                 totals.add(order)
             except ToolError as error:
