@@ -15,6 +15,10 @@ since what was missed comes again. It ends
   a silence may still be announced for as long as Kustom repeats;
 - when an order is forgotten that was created since, or may have been, or one that was announced and not read yet.
 
+It begins earlier where an export is imported that has every order from a date on (`begin_earlier`), as far as the book
+can tell: an order that it knows from between that date and the webhooks, and that the export does not name, proves that
+the export is not complete, or was made before the webhooks began.
+
 It moves on where all orders from before a time are forgotten, and is never earlier than the oldest order that is kept.
 Nor is anything claimed while a verified hint waits whose order is not in the book yet, or could not be read, nor by a
 server that knows of a gap which it could not write down yet. A feed that was switched off at Kustom cannot be seen
@@ -97,6 +101,29 @@ def begin(tx: BookTransaction, account: int, name: str, now: int, retry: int) ->
             "ON CONFLICT (account) DO UPDATE SET since = excluded.since",
             {"account": account, "since": now},
         )
+
+
+def begun(tx: BookTransaction, account: int) -> int:
+    """Return the time since when webhooks have told of every new order, whoever listens now; 0 when it is unknown."""
+    return _since(tx, account)
+
+
+def created_between(tx: BookTransaction, account: int, first: int, end: int) -> set[str]:
+    """Return the ids of the orders that are known and were created between these times, the second not included."""
+    period = {"account": account, "first": first, "end": end}
+    rows = tx.rows(
+        "SELECT order_id FROM book WHERE account = :account AND created_at >= :first AND created_at < :end", period
+    )
+    return {str(order_id) for (order_id,) in rows}
+
+
+def begin_earlier(tx: BookTransaction, account: int, moment: int, before: int) -> bool:
+    """Begin completeness at this time in place of `before`. Return False where it has been interrupted meanwhile."""
+    if _since(tx, account) != before:
+        return False
+    which = {"account": account, "moment": moment}
+    tx.rows("UPDATE book_feeds SET since = :moment WHERE account = :account", which)
+    return True
 
 
 def interrupt(tx: BookTransaction, account: int) -> None:

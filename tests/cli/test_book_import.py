@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,8 @@ from uuid import UUID
 import pytest
 from openpyxl import Workbook
 
+from kustom_mcp.book import completeness
+from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.simulator.demo_orders import demo_orders
 from tests.book.writers import SANDBOX
 from tests.cli.conftest import Command
@@ -87,6 +90,45 @@ def test_each_order_of_a_file_is_read_once_and_kept(
     assert (again.code, again.told) == (0, "Done. 7 rows: 0 read, 6 already fresh, 1 repeated, 0 rejected.\n")
     assert command("book", "import", file, "--max-age", "0", *FAST, **shop).told.startswith("Done. 7 rows: 6 read, 0")
     assert asked(kustom) == Counter(DEMO[:6] * 2)
+
+
+def test_a_complete_export_lets_the_book_be_complete_from_its_date_on(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    days = ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]
+    older, first, second, announced = (kustom.add(status="CAPTURED", created_at=f"{day}T10:00:00Z") for day in days)
+    short = csv_of(tmp_path / "short.csv", "order_id", first, second)
+    whole = csv_of(tmp_path / "whole.csv", "order_id", first, second, announced)
+    lost = csv_of(tmp_path / "lost.csv", "order_id", first, second, announced, NO_SUCH)
+
+    def claimed(file: str, since: str = days[1]) -> tuple[int, str]:
+        ran = command("book", "import", file, "--complete-from", since, *FAST, **shop)
+        return ran.code, ran.told.splitlines()[-1]
+
+    def at(day: str) -> int:
+        return int(datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() * 1000)
+
+    def feed(work: Callable[[Any, int], Any]) -> Any:
+        with closing(SqliteBook(book_of(shop))) as database:
+            return database.write(lambda tx: work(tx, 1))
+
+    code, said = claimed(short)
+    assert (code, said.startswith("`complete_since` stays as it was: no signed webhook has told")) == (1, True)
+    feed(lambda tx, account: completeness.begin(tx, account, "one", at(days[3]), 10**9))
+    assert command("book", "import", csv_of(tmp_path / "2.csv", "order_id", older, announced), *FAST, **shop).code == 0
+    code, said = claimed(short)
+    assert code == 1
+    assert (
+        f"does not name 1 order from before 2026-11-04T12:00:00.000Z, when webhooks began, such as {announced}" in said
+    )
+    assert claimed(lost) == (1, "`complete_since` stays as it was: not every row of the file led to an order.")
+    assert feed(completeness.begun) == at(days[3])
+    told = "Every order since 2026-11-02T00:00:00.000Z is known, so `complete_since` begins there."
+    assert claimed(whole) == (0, told)
+    assert feed(completeness.begun) == at(days[1]) - 12 * 3_600_000
+    again = "`complete_since` stays as it was: it has begun at 2026-11-02T00:00:00.000Z already."
+    assert claimed(whole, days[2]) == (1, again)
+    assert command("book", "import", whole, "--complete-from", "2100-01-01", **shop).code == 2
 
 
 def test_an_order_that_kustom_no_longer_knows_is_doubted(

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kustom_mcp.app.app import App
-from kustom_mcp.book import imports
+from kustom_mcp.book import completeness, imports
+from kustom_mcp.book.entry import stamp
 from kustom_mcp.book.spreadsheets import Export, NoColumn, Unreadable, opened
 from kustom_mcp.cli.book.bulk_read import Along, BulkRead, Piece, ReadOutcome
 from kustom_mcp.cli.book.import_progress import ImportProgress
@@ -34,10 +35,15 @@ from kustom_mcp.state.threads import in_thread
 CHUNK = 500
 """Rows that are looked up in the book together."""
 SOURCE = "import"
+_NOT_BEGUN = (
+    "no signed webhook has told of a new order yet, or one was missed since. Import an export that is made after the "
+    "next one"
+)
 
 
 class Options(NamedTuple):
-    """`max_age`: seconds within which an order that was read need not be read again. `rate`: reads a second."""
+    """`max_age`: seconds within which an order that was read need not be read again. `rate`: reads a second.
+    `complete_from`: unix milliseconds since when the file has every order."""
 
     file: Path
     column: str | None
@@ -45,10 +51,13 @@ class Options(NamedTuple):
     max_age: int
     rate: float
     restart: bool
+    complete_from: int | None = None
 
 
 async def import_file(app: App, options: Options, say: Callable[[str], None] = result) -> int:
     """Import a file; 0 when every row led to an order that was read. ConfigError, BookUnavailable."""
+    if options.complete_from is not None and options.complete_from > app.wall() * 1000:
+        raise ConfigError("--complete-from", "It is in the future.")
     export = await in_thread(lambda: _opened(options))
     done = await patiently(lambda: app.book.ask(lambda tx, account: imports.done(tx, account, export.digest)))
     after, rejected = (0, 0) if options.restart else done
@@ -92,7 +101,42 @@ class _Import:
             lambda: self._app.book.change(lambda tx, account: imports.finish(tx, account, self._export.digest))
         )
         self._say(f"Done. {counted.summary}")
-        return 0 if counted.all_read and self._broken is None else NOT_ALL
+        whole = counted.all_read and self._broken is None
+        if self._options.complete_from is not None:
+            whole = await self._complete(self._options.complete_from, whole) and whole
+        return 0 if whole else NOT_ALL
+
+    async def _complete(self, first: int, whole: bool) -> bool:
+        """Let the book be complete from this time on, say so or why not, and return whether it is."""
+        why = await self._incomplete(first) if whole else "not every row of the file led to an order"
+        if why is None:
+            self._say(f"Every order since {stamp(first)} is known, so `complete_since` begins there.")
+        else:
+            self._say(f"`complete_since` stays as it was: {why}.")
+        return why is None
+
+    async def _incomplete(self, first: int) -> str | None:
+        """Return why the book is not complete from this time on; None where it has been made so."""
+        book = self._app.book
+        since = await patiently(lambda: book.ask(completeness.begun))
+        if not since:
+            return _NOT_BEGUN
+        if since <= first:
+            return f"it has begun at {stamp(since)} already"
+        known = await patiently(
+            lambda: book.ask(lambda tx, account: completeness.created_between(tx, account, first, since))
+        )
+        missing = await in_thread(lambda: known.difference(row.order_id for row in self._export.rows()))
+        if missing:
+            count = f"{len(missing):,} order{'' if len(missing) == 1 else 's'}"
+            return (
+                f"the file does not name {count} from before {stamp(since)}, when webhooks began, such as "
+                f"{min(missing)}, so it was made earlier than that, or is not complete"
+            )
+        began = await patiently(
+            lambda: book.change(lambda tx, account: completeness.begin_earlier(tx, account, first, since))
+        )
+        return None if began else _NOT_BEGUN
 
     async def _pieces(self, after: int) -> AsyncGenerator[Piece]:
         """The orders to read: without those that were read recently, and without a second row of the same order."""

@@ -34,6 +34,12 @@ def add(commands: Any, parser: type[ArgumentParser], *shared: ArgumentParser) ->
     into.add_argument("--sheet", metavar="NAME", help="sheet of an Excel file")
     _age(into, FRESH_FOR, "orders that were read within so many seconds are not read again, default a day")
     into.add_argument("--restart", action="store_true", help="begin at the first line, whatever was done before")
+    into.add_argument(
+        "--complete-from",
+        type=_moment,
+        metavar="DATE",
+        help="the file has every order created since this date (UTC) or time: `complete_since` begins there",
+    )
     sync = part("sync", "read again the open orders that were read too long ago, and what was only announced")
     _age(sync, STALE_AFTER, "read again what was read before so many seconds, default an hour")
     sync.add_argument(
@@ -65,6 +71,7 @@ def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> i
         from kustom_mcp.cli.book.import_file import Options, import_file
 
         options = Options(given.file, given.column, given.sheet, given.max_age, given.rate, given.restart)
+        options = options._replace(complete_from=given.complete_from)
         return run_with_app(settings, telemetry, lambda app: import_file(app, options))
     if given.part == "sync":
         from kustom_mcp.cli.book.sync import sync

@@ -265,3 +265,24 @@ def order(created: int | None = None) -> Order:
     return Order.model_validate(
         {"order_id": ORDER, "status": "AUTHORIZED", "remaining_authorized_amount": 1, "created_at": at and stamp(at)}
     )
+
+
+def test_it_begins_earlier_with_a_complete_export_and_ends_with_an_order_that_it_lacked(told: Told) -> None:
+    def earlier(moment: int, before: int) -> bool:
+        return told.do(lambda tx: completeness.begin_earlier(tx, told.account, T0 + moment, T0 + before))
+
+    told.created("one", 0)
+    assert not earlier(-DAY, -1), "it has changed meanwhile"
+    assert earlier(-DAY, 0)
+    assert told.since("one", 1) == -DAY
+    for number, created in ((1, -DAY - 1), (2, -DAY)):
+        told.listen("one", HOUR - 1)
+        assert told.since("one", HOUR) == -DAY
+        order = Order.model_validate(
+            {"order_id": f"{ORDER[:-1]}{number}", "status": "CAPTURED", "created_at": stamp(T0 + created)}
+        )
+        entry = entry_of(order, "call", T0 / 1000 + 7200)
+        assert entry is not None
+        told.do(lambda tx, entry=entry: put(tx, told.account, [entry]))
+    assert told.since("one", HOUR) is None
+    assert not earlier(-DAY, -DAY)
