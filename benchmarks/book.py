@@ -138,7 +138,7 @@ def main() -> None:
             store.run(lambda connection: connection.exec_driver_sql("ANALYZE"))
         assert some is not None
         for name, (wanted, by) in finds(some).items():
-            matching, times = 0, list[float]()
+            matching, times, busy = 0, list[float](), list[float]()
 
             def find(tx: BookTransaction, wanted: Query = wanted, by: SortKey = by) -> int:
                 search = Search(tx, account, wanted, None)
@@ -149,11 +149,15 @@ def main() -> None:
                 return -1 if totals.more else totals.orders
 
             for _ in range(REPEATS):
-                before = time.perf_counter()
+                before, worked = time.perf_counter(), time.thread_time()
                 matching = database.read(find)
                 times.append((time.perf_counter() - before) * 1000)
+                busy.append((time.thread_time() - worked) * 1000)
             found = f"{matching:,}" if matching >= 0 else "> 10,000"
-            print(f"{name:34} {found:>9} match  median {statistics.median(times):7.1f} ms  worst {max(times):7.1f} ms")
+            own = f"processor {statistics.median(busy):6.1f} ms"
+            print(
+                f"{name:34} {found:>9} match  median {statistics.median(times):7.1f} ms  {own}  least {min(times):7.1f} ms"
+            )
         database.close()
 
 

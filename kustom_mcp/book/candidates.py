@@ -40,6 +40,10 @@ class Candidates:
     """Whether more than FEW orders resemble a reference, and the rest were left out."""
     many: bool = False
     direct: bool = False
+    kinds: frozenset[int] | None = None
+    """The kinds of which any order can match; None is all."""
+    counted: bool = False
+    """Whether it is known that many orders match, unless something else is asked for."""
 
 
 def candidates(
@@ -69,6 +73,7 @@ class _Lookup:
         self._tx = tx
         self._query = query
         self._values: dict[str, Any] = {"account": account}
+        self._given = kinds
         self._kinds = ", ".join(map(str, kinds)) or "NULL"
         self._scope = scope
         self._numbers: set[int] | None = None
@@ -82,17 +87,21 @@ class _Lookup:
             self._of_person(index, digests)
         if query.amount is not None:
             self._of_amount(query.amount)
+        periods = 0
         for refund, first, end in (
             (0, query.captured_from, query.captured_before),
             (1, query.refunded_from, query.refunded_before),
         ):
             if first is not None or end is not None:
                 self._of_moves(refund, first, end)
+                periods += 1
         if query.reference:
             self._of_references(query.reference)
         elif self._numbers is not None:
             found.conditions.append(_numbered(self._numbers))
             found.direct = True
+        others = query.reference or query.people or query.amount is not None or query.only is not None
+        found.counted = found.many and periods == 1 and not others
         found.values |= self._values
         return found
 
@@ -148,6 +157,20 @@ class _Lookup:
             values[f"{name}_made_before"] = end + _DAY
             condition += f" AND created_at < :{name}_made_before"
         self._hold(numbers, condition, **values)
+        if numbers is None:
+            self._hold_kinds(refund, when)
+
+    def _hold_kinds(self, refund: int, when: str) -> None:
+        """Narrow to the kinds of which any order has a move then: all of the others would be looked at in vain."""
+        given = ", ".join(f"({kind})" for kind in self._given) or "(NULL)"
+        any_move = f"account = :account AND refund = {refund} AND kind = given.kind AND {when}"
+        rows = self._tx.rows(
+            f"WITH given (kind) AS (VALUES {given}) SELECT kind FROM given "
+            f"WHERE EXISTS (SELECT 1 FROM book_moves WHERE {any_move})",
+            self._values,
+        )
+        there = frozenset(int(kind) for (kind,) in rows)
+        self._found.kinds = there if self._found.kinds is None else self._found.kinds & there
 
     def _of_references(self, references: Sequence[str]) -> None:
         exact, alike, broad = set[int](), set[int](), list[tuple[str, str]]()

@@ -24,6 +24,7 @@ EXACT, ALIKE = 0, 1
 """Ranks of matches: the reference or id is exactly that of the search, or only resembles it."""
 _LEFT = "remaining_authorized_amount > 0"
 """The condition of the indexes of orders with something left to capture; they hold every field of such a search."""
+_MOST_MERGED = 400
 _COLUMNS = ", ".join(("order_id", "kind", *COLUMNS))
 _SUMS = ", ".join(f"sum({name})" for name in AMOUNTS)
 
@@ -75,6 +76,8 @@ class Search:
         self._values: dict[str, Any] = {"account": account}
         self._scope = self._scoped(scope)
         self._found: Candidates = candidates(tx, account, query, self._matching, self._in_scope(), most)
+        if self._found.kinds is not None:
+            self._matching = [kind for kind in self._matching if kind in self._found.kinds]
         self._values |= self._found.values
         self._which = self._conditions()
         self._ranks = self._ranked()
@@ -165,6 +168,9 @@ class Search:
                 f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
                 for number in numbers
             ]
+            while len(parts) > _MOST_MERGED:  # more than SQLite takes at once
+                some, parts = parts[:_MOST_MERGED], parts[_MOST_MERGED:]
+                parts.append(f"SELECT number, {by} FROM ({' UNION ALL '.join(some)} {sorted_by}) AS some")
             first = f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
         statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
         return [
@@ -186,6 +192,8 @@ class Search:
             return self._grouped(self._by_sums())
         if not self._found.many:
             return self._grouped(self._by_rows(self._which))
+        if self._found.counted and self._which == self._found.conditions:
+            return Totals([], more=True)
         fields = ", ".join(AMOUNTS)
         where = " AND ".join([self._of(self._matching), *self._which])
         some = f"SELECT kind, {fields} FROM book WHERE {where} LIMIT {self._most + 1}"

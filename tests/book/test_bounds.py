@@ -200,3 +200,13 @@ def test_of_two_readings_put_in_together_the_later_one_counts(books: Books) -> N
     assert earlier is not None
     assert books.database.write(lambda tx: put(tx, books.account, [later, earlier])) == 1
     assert [entry.order_amount for entry in books.page()] == [200]
+
+
+def test_orders_of_very_many_kinds_are_found_in_order(books: Books) -> None:
+    """SQLite merges at most 500 selections at once."""
+    entries = [entry_of(order(number, purchase_currency=f"X{number}"), "call", 1.0) for number in range(900)]
+    books.database.write(lambda tx: put(tx, books.account, [entry for entry in entries if entry]))
+    found = books.page(limit=900)
+    assert [number_of(entry.order_id) for entry in found] == list(reversed(range(900)))
+    assert books.counted() == 900
+    assert len(books.page(limit=20, after=found[400])) == 20

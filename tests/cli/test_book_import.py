@@ -101,7 +101,7 @@ def test_a_complete_export_lets_the_book_be_complete_from_its_date_on(
     whole = csv_of(tmp_path / "whole.csv", "order_id", first, second, announced)
     lost = csv_of(tmp_path / "lost.csv", "order_id", first, second, announced, NO_SUCH)
 
-    def claimed(file: str, since: str = days[1]) -> tuple[int, str]:
+    def claimed(file: str, since: str = days[1]) -> tuple[int | str | None, str]:
         ran = command("book", "import", file, "--complete-from", since, *FAST, **shop)
         return ran.code, ran.told.splitlines()[-1]
 
