@@ -154,10 +154,8 @@ def main() -> None:
                 times.append((time.perf_counter() - before) * 1000)
                 busy.append((time.thread_time() - worked) * 1000)
             found = f"{matching:,}" if matching >= 0 else "> 10,000"
-            own = f"processor {statistics.median(busy):6.1f} ms"
-            print(
-                f"{name:34} {found:>9} match  median {statistics.median(times):7.1f} ms  {own}  least {min(times):7.1f} ms"
-            )
+            took = f"median {statistics.median(times):7.1f} ms, least {min(times):7.1f}"
+            print(f"{name:34} {found:>9} match  {took}, processor {statistics.median(busy):6.1f}")
         database.close()
 
 

@@ -12,6 +12,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book.people import KeyLost, PeopleDigests, Sought, phones
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.simulator.app import Simulator
+from tests.app.test_telemetry import Watcher
 from tests.support.conversation import Talk, conversation
 
 CANARY = {
@@ -114,16 +115,34 @@ async def test_twenty_people_a_minute_are_looked_for_and_no_more() -> None:
         assert (await talk.call("find_orders", reference="SE-1"))["outcome"] == "ok"
 
 
-async def test_nothing_readable_reaches_a_file_or_a_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_nothing_readable_reaches_a_file_a_log_or_a_span(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
-    state = tmp_path / "state"
-    async with conversation(simulator=Simulator(seeds=()), KUSTOM_STATE_DIR=str(state)) as talk:
+    state, watcher = tmp_path / "state", Watcher()
+    asked = {name: CANARY[name] for name in ("email", "phone", "postal_code")}
+    asked["name"] = f"{CANARY['given_name']} {CANARY['family_name']}"
+    wrong = [
+        {"email": "kanariina 4711"},
+        {"phone": "kanariina"},
+        {"name": asked["name"]},
+        {"reference": asked["email"]},
+    ]
+    async with conversation(
+        simulator=Simulator(seeds=()), telemetry=watcher.telemetry, KUSTOM_STATE_DIR=str(state)
+    ) as talk:
         mine, _ = shop(talk)
-        for asked in ({"email": CANARY["email"]}, {"phone": CANARY["phone"]}):
-            found = await talk.call("find_orders", asked)
+        for person in ({"email": asked["email"]}, {"phone": asked["phone"]}, asked):
+            found = await talk.call("find_orders", person)
             assert ids(found) == {mine}
             assert not [one for one in READABLE if one in str(found).casefold()]
+        for person in wrong:
+            answer = await talk.call("find_orders", person)
+            assert not [one for one in READABLE if one in str(answer).casefold()]
         await talk.confirmed("capture_order", order_id=mine, captured_amount=100)
+    exported = str([span.to_json() for span in watcher.seen]) + str(watcher.metrics())
+    assert exported.count("tools/call kustom_find_orders") >= 7
+    assert not [one for one in READABLE if one in exported.casefold()]
     files = [path for path in state.rglob("*") if path.is_file()]
     assert {"book.sqlite3"} <= {path.name for path in files}
     for path in files:

@@ -234,11 +234,15 @@ def test_nothing_but_ids_is_taken_from_the_file(
     lines += ["Pii,Pii Ångström,Pii", "Pii,,Pii", f'Pii,"Pii {order}",Pii', f'Pii,"Pii,{order}']
     file = csv_of(tmp_path / "Pii.csv", *lines)
     for options in ((), ("--column", "Pii header"), ("--column", "Pii other")):
-        ran = command("book", "import", file, *FAST, *options, **shop, KUSTOM_LOG_LEVEL="debug")
+        more = {"KUSTOM_LOG_LEVEL": "debug", "KUSTOM_BOOK_PEOPLE": "on"}
+        ran = command("book", "import", file, *FAST, *options, **shop, **more)
         assert ran.code in (1, 2)
         assert "pii" not in (ran.told + ran.err).casefold()
     assert "pii" not in json.dumps(kustom.requests).casefold()
-    stored = b"".join(path.read_bytes() for path in book_of(shop).parent.iterdir())
+    with closing(sqlite3.connect(book_of(shop))) as kept:
+        assert kept.execute("SELECT count(*) FROM book_people").fetchall() == [(6,)], "e-mail and names"
+    files = [path for path in Path(shop["KUSTOM_STATE_DIR"]).rglob("*") if path.is_file()]
+    stored = b"".join(path.read_bytes() for path in files)
     assert order.encode() in stored
     assert b"pii" not in stored.lower()
 
