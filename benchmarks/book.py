@@ -123,7 +123,7 @@ def main() -> None:
     count: int = given.orders
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "state" / "book" / "book.sqlite3"
-        store = Store.postgres(SecretStr(given.postgres)) if given.postgres else None
+        store = Store.postgres(SecretStr(given.postgres), patience=60) if given.postgres else None
         database: BookDatabase = PostgresBook(store) if store else SqliteBook(path)
         account = database.write(lambda tx: account_number(tx, "production/M1"))
         spent, some, entries = 0.0, None, orders(count, people=given.people)
