@@ -407,7 +407,7 @@ def test_a_misspelt_name_is_refused_whether_it_was_filled_in_or_not() -> None:
         load({"KUSTOM_WRITE": "${WRITES}"})
 
 
-def test_no_setting_is_called_one_of_a_later_version() -> None:
+def test_a_name_of_a_setting_in_lower_case_is_refused() -> None:
     for row in table():
         with suppress(ConfigError):
             load({row.name: "CANARY"})
