@@ -170,7 +170,9 @@ async def test_without_people_a_person_is_never_nobody() -> None:
 
 @pytest.mark.parametrize("sentence", SENTENCES, ids=lambda sentence: sentence.words)
 def test_a_call_asks_for_nothing_but_what_the_sentence_says(sentence: Sentence) -> None:
-    values = [one for value in sentence.asked.values() for one in (value if isinstance(value, list) else [value])]
+    values: list[Any] = []
+    for value in sentence.asked.values():
+        values += value if isinstance(value, list) else [value]
     said = [f"{value // 100}" if isinstance(value, int) else value for value in values]
     assert [one for one in said if one not in sentence.words] == []
     assert len({one.words for one in SENTENCES}) == len(SENTENCES) >= 20
