@@ -54,6 +54,11 @@ class Query:
     """The only order ids that can match."""
 
     @property
+    def selects(self) -> bool:
+        """Return whether anything says which orders are asked for."""
+        return self != Query()
+
+    @property
     def emails(self) -> int:
         """Count the references that are e-mail addresses, which are no references."""
         return sum(_EMAIL.fullmatch(one.strip()) is not None for one in self.reference)

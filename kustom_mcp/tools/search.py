@@ -125,6 +125,8 @@ class BookSearch:
         scope, book = self.call.policy.scope, self.call.app.book
         if not book.on:
             raise _switched_off()
+        if not self.wanted.selects:
+            raise ToolError(Code.INVALID_ARGUMENT, _NOTHING_ASKED, next_step=CORRECT)
 
         def stale(tx: BookTransaction, account: int) -> list[str]:
             return Search(tx, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
@@ -357,6 +359,11 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
     return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
 
 
+_NOTHING_ASKED = (
+    "Nothing says which orders: send at least one of reference, email, phone, name with postal_code, status, "
+    "fraud_status, currency, amount, a date such as created_from, min_remaining, to_capture, no_tracking, "
+    "ever_disputed, unresolved."
+)
 _ONLY_ALIKE = (
     'Rows with `match` "part" only resemble what was asked for: ask the person which one is meant before using one.'
 )

@@ -45,7 +45,7 @@ async def test_no_personal_data_reaches_the_file(tmp_path: Path) -> None:
     record.order["merchant_data"] = "Pii data"
     async with conversation(simulator=simulator, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
         await talk.call("get_order", order_id=record.order["order_id"], include=["lines", "customer", "merchant_data"])
-        assert (await talk.call("find_orders"))["coverage"]["known"] == 1
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"]["known"] == 1
         stored = b"".join(path.read_bytes() for path in (tmp_path / "book").iterdir())
     assert record.order["order_id"].encode() in stored
     assert b"Pii" not in stored
@@ -80,7 +80,7 @@ async def test_what_was_noted_is_there_after_a_restart(tmp_path: Path) -> None:
     async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
         await talk.call("get_order", order_id=KNOWN)
     async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
-        found = await talk.call("find_orders")
+        found = await talk.call("find_orders", min_remaining=0)
         assert [row["order_id"] for row in found["orders"]] == [KNOWN]
         assert talk.requests == []
 
@@ -148,7 +148,7 @@ async def test_a_book_that_cannot_be_used_stops_the_search_only(
     harm(file_of(tmp_path))
     before = file_of(tmp_path).read_bytes() if file_of(tmp_path).is_file() else b""
     async with conversation(KUSTOM_STATE_DIR=str(tmp_path)) as talk:
-        refused = await talk.call("find_orders")
+        refused = await talk.call("find_orders", min_remaining=0)
         assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "AUDIT_UNAVAILABLE")
         assert why in refused["summary"]
         assert "book.sqlite3 in the state directory" in refused["next_step"]
@@ -174,12 +174,12 @@ async def test_the_folder_of_a_damaged_book_may_be_deleted_while_the_server_runs
     file_of(tmp_path).parent.mkdir(parents=True)
     _middle(file_of(tmp_path))
     async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
-        assert "damaged" in (await talk.call("find_orders"))["summary"]
+        assert "damaged" in (await talk.call("find_orders", min_remaining=0))["summary"]
         shutil.rmtree(file_of(tmp_path).parent)
         await talk.call("get_order", order_id=KNOWN)
-        assert [row["order_id"] for row in (await talk.call("find_orders"))["orders"]] == [KNOWN]
+        assert [row["order_id"] for row in (await talk.call("find_orders", min_remaining=0))["orders"]] == [KNOWN]
         shutil.rmtree(file_of(tmp_path).parent)  # one that is in use
-        assert (await talk.call("find_orders"))["coverage"]["known"] == 0
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"]["known"] == 0
 
 
 def test_a_file_from_before_there_were_tables_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ async def test_a_disk_that_is_full_stops_the_search_of_a_real_server_only(tmp_pa
         given = {"order_id": demo("authorized-sek")}
         assert (await call("get_order", order_id=KNOWN))["outcome"] == "ok"
         for _ in range(2):
-            refused = await call("find_orders")
+            refused = await call("find_orders", min_remaining=0)
             assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "AUDIT_UNAVAILABLE")
             assert "SQLITE_" in refused["summary"]
         assert (await call("acknowledge_order", **given))["outcome"] == "applied"
@@ -262,7 +262,9 @@ async def test_other_processes_write_meanwhile_and_every_answer_is_of_one_state(
         await talk.call("get_order", order_id=KNOWN)
         for ended in (False, True):
             while ended or any(other.poll() is None for other in others):
-                found = await talk.call("find_orders", max_age=10**8, order_by="remaining_authorized_amount", limit=50)
+                found = await talk.call(
+                    "find_orders", min_remaining=0, max_age=10**8, order_by="remaining_authorized_amount", limit=50
+                )
                 counted.append(found["coverage"]["known"])
                 assert counted[-1] == sum(group["orders"] for group in found["totals"])
                 assert len(found["orders"]) == min(50, counted[-1])

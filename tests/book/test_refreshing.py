@@ -86,7 +86,9 @@ async def find(talk: Talk, **arguments: Any) -> tuple[dict[str, Any], Heard]:
         heard.append((progress, total))
 
     with anyio.fail_after(PATIENCE):
-        answer = await talk.client.call_tool("kustom_find_orders", arguments, progress_callback=hear)
+        answer = await talk.client.call_tool(
+            "kustom_find_orders", {"min_remaining": 0} | arguments, progress_callback=hear
+        )
     return talk.checked("kustom_find_orders", answer), heard
 
 

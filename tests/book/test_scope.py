@@ -98,7 +98,7 @@ async def answers(state: Path, ids: tuple[str, ...], scope: str) -> list[tuple[s
     found: list[tuple[str, Any, list[str]]] = []
     async with serving(state, ids, scope) as (callers, who):
         for name, question in QUESTIONS.items():
-            more: dict[str, Any] = {"max_age": 10**8} | question
+            more: dict[str, Any] = {"min_remaining": 0, "max_age": 10**8} | question
             for _ in range(9):
                 before = len(callers.simulator.requests)
                 answer = await callers.call(who, "find_orders", more)
@@ -122,12 +122,16 @@ async def test_who_is_narrowed_gets_the_answers_of_a_book_that_has_nothing_else(
 
 async def test_a_cursor_made_up_from_another_order_leads_to_nothing_new(tmp_path: Path) -> None:
     async with serving(tmp_path, MINE + OTHERS, "token") as (callers, who):
-        first = await callers.call(who, "find_orders", {"limit": 1, "max_age": 10**8})
+        first = await callers.call(who, "find_orders", {"min_remaining": 0, "limit": 1, "max_age": 10**8})
         which = first["next_cursor"].partition(".")[0]
         told: list[Any] = []
         for order_id in (OTHERS[0], "ffffffff-0000-4000-8000-000000000000"):
             value = int(datetime(2026, 2, 11, 8, tzinfo=UTC).timestamp() * 1000)
             made = f"{which}.1.{value}.{base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip('=')}"
-            told.append(await callers.call(who, "find_orders", {"limit": 1, "max_age": 10**8, "cursor": made}))
+            told.append(
+                await callers.call(
+                    who, "find_orders", {"min_remaining": 0, "limit": 1, "max_age": 10**8, "cursor": made}
+                )
+            )
         assert told[0] == told[1]
         assert {row["order_id"] for row in told[0]["orders"]} <= set(MINE)

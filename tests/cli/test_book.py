@@ -296,7 +296,7 @@ async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path)
 
     async with conversation(host=strangers, KUSTOM_STATE_DIR=str(tmp_path)) as talk:
         await talk.call("get_order", order_id=DEMO[0])
-        assert (await talk.call("find_orders"))["coverage"]["sources"] == {"call": 1}
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"]["sources"] == {"call": 1}
         done = subprocess.run(  # noqa: ASYNC221 - the server shall wait
             [*PROGRAM, "book", "import", file, "--max-age", "0"],
             env={"KUSTOM_STATE_DIR": str(tmp_path), "KUSTOM_ENVIRONMENT": "sandbox"}, capture_output=True,
@@ -306,7 +306,7 @@ async def test_a_server_that_runs_beside_finds_what_was_imported(tmp_path: Path)
             0,
             f"Done. {len(DEMO)} rows: {len(DEMO)} read, 0 already fresh, 0 rejected.\n",
         )
-        found = await talk.call("find_orders", max_age=10**8)
+        found = await talk.call("find_orders", min_remaining=0, max_age=10**8)
         assert found["coverage"]["sources"] == {"call": 1, "import": len(DEMO) - 1}
         assert json.dumps(found["orders"]).count("order_id") == 20
 

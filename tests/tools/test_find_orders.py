@@ -37,7 +37,7 @@ def later(seconds: float) -> Any:
 async def test_what_was_read_is_found_by_what_a_person_has() -> None:
     async with conversation(host=strangers) as talk:
         order_id = demo("documentation-tomatoes")
-        assert (await talk.call("find_orders"))["coverage"] == {"known": 0, "sources": {}, "stale": 0}
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"] == {"known": 0, "sources": {}, "stale": 0}
         await talk.call("get_order", order_id=order_id)
         for known_by in ("15632423", order_id[:8], order_id, order_id[:8].upper()):
             assert ids(await talk.call("find_orders", reference=known_by)) == [order_id]
@@ -134,9 +134,9 @@ async def test_an_open_order_that_was_read_long_ago_is_read_again_first() -> Non
         await talk.call("get_order", order_id=demo("captured-sek"))
         talk.stored(order_id)["merchant_reference1"] = "NEW-1"
         talk.mark()
-        assert ids(await talk.call("find_orders", max_age=10_000)) != []
+        assert ids(await talk.call("find_orders", min_remaining=0, max_age=10_000)) != []
         assert talk.requests == []
-        found = await talk.call("find_orders", max_age=0)
+        found = await talk.call("find_orders", min_remaining=0, max_age=0)
         assert [seen.path.rpartition("/")[2] for seen in talk.requests] == [order_id]
         assert {row["third_party"]["merchant_reference1"] for row in found["orders"]} >= {"NEW-1"}
 
@@ -147,7 +147,7 @@ async def test_what_cannot_be_read_again_is_marked() -> None:
         await talk.call("get_order", order_id=order_id)
         talk.app.wall = lambda: datetime.now(UTC).timestamp() + 7200
         talk.simulator.faults.add(Fault("GET", "/orders/{order_id}", "status", status=404, times=9))
-        found = await talk.call("find_orders")
+        found = await talk.call("find_orders", min_remaining=0)
         assert [(row["order_id"], row["stale"]) for row in found["orders"]] == [(order_id, True)]
         assert found["coverage"]["stale"] == 1
         assert "1 of those shown could not be read again and may have changed" in found["summary"]
@@ -158,12 +158,14 @@ async def test_pages_follow_one_another_and_a_cursor_belongs_to_its_search() -> 
         seen: list[str] = []
         more: dict[str, Any] = {}
         for _ in range(20):
-            answer = await talk.call("find_orders", limit=2, order_by="remaining_authorized_amount", **more)
+            answer = await talk.call(
+                "find_orders", min_remaining=0, limit=2, order_by="remaining_authorized_amount", **more
+            )
             seen += ids(answer)
             if "next_cursor" not in answer:
                 break
             more = {"cursor": answer["next_cursor"]}
-        everything = await talk.call("find_orders", limit=50, order_by="remaining_authorized_amount")
+        everything = await talk.call("find_orders", min_remaining=0, limit=50, order_by="remaining_authorized_amount")
         assert seen == ids(everything)
         assert len(set(seen)) == len(seen) == everything["coverage"]["known"]
         wrong: list[tuple[str, dict[str, Any]]] = [
@@ -179,7 +181,7 @@ async def test_pages_follow_one_another_and_a_cursor_belongs_to_its_search() -> 
 async def test_out_of_scope_nothing_is_counted() -> None:
     mine = demo("captured-sek")
     async with conversation(KUSTOM_ORDER_SCOPE=mine) as talk:
-        found = await talk.call("find_orders")
+        found = await talk.call("find_orders", min_remaining=0)
         assert ids(found) == [mine]
         assert found["coverage"]["known"] == sum(found["coverage"]["sources"].values()) == 1
         assert sum(group["orders"] for group in found["totals"]) == 1
@@ -261,7 +263,7 @@ async def test_a_row_has_the_dates_of_the_last_capture_and_refund() -> None:
         refunds = [{"refunded_amount": 100, "refunded_at": "2026-11-13T10:00:00.000Z"}]
         one = talk.order(created_at="2026-11-09T10:00:00.000Z", captures=captures, refunds=refunds)
         for row in (
-            (await talk.call("find_orders"))["orders"][0],
+            (await talk.call("find_orders", min_remaining=0))["orders"][0],
             (await talk.call("get_orders", order_ids=[one]))["orders"][0],
         ):
             dates = [row[name][:10] for name in ("created_at", "captured_at", "refunded_at")]

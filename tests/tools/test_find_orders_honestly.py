@@ -30,10 +30,19 @@ def strangers(app: App) -> None:
 async def test_a_book_that_is_switched_off_is_refused_by_the_name_of_its_setting() -> None:
     async with conversation(KUSTOM_BOOK_DAYS="0") as talk:
         await talk.call("get_order", order_id=demo("captured-sek"))
-        refused = await talk.call("find_orders")
+        refused = await talk.call("find_orders", min_remaining=0)
         assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "NOT_PERMITTED")
         assert "KUSTOM_BOOK_DAYS is 0" in refused["summary"]
         assert "KUSTOM_BOOK_DAYS" in refused["next_step"]
+
+
+@pytest.mark.parametrize("asked", [{}, {"limit": 5, "order_by": "expires_at"}, {"reference": [], "status": None}])
+async def test_a_search_for_nothing_in_particular_is_refused_and_told_what_selects(asked: dict[str, Any]) -> None:
+    async with conversation() as talk:
+        refused = await talk.call("find_orders", asked)
+        assert (refused["outcome"], refused["error"]["code"]) == ("not_sent", "INVALID_ARGUMENT")
+        assert "send at least one of reference, email, phone" in refused["summary"]
+        assert talk.requests == []
 
 
 async def test_an_empty_book_says_so_and_how_it_fills() -> None:
@@ -92,8 +101,10 @@ async def test_a_day_alone_is_not_contradictory() -> None:
 
 async def test_the_default_order_spelled_out_is_the_same_search() -> None:
     async with conversation() as talk:
-        first = await talk.call("find_orders", limit=1)
-        second = await talk.call("find_orders", limit=1, order_by="created_at", cursor=first["next_cursor"])
+        first = await talk.call("find_orders", min_remaining=0, limit=1)
+        second = await talk.call(
+            "find_orders", min_remaining=0, limit=1, order_by="created_at", cursor=first["next_cursor"]
+        )
         assert (second["outcome"], ids(first) == ids(second)) == ("ok", False)
 
 
@@ -151,7 +162,7 @@ async def test_minor_units_of_several_currencies_are_not_taken_for_the_same() ->
         for currency in ("SEK", "JPY"):
             talk.order(purchase_currency=currency, order_amount=5000)
         assert "of 2 currencies" in (await talk.call("find_orders", min_remaining=4000))["summary"].replace("each ", "")
-        for alone in ({"min_remaining": 4000, "currency": "JPY"}, {}, {"min_remaining": 0}):
+        for alone in ({"min_remaining": 4000, "currency": "JPY"}, {"currency": ["SEK", "JPY"]}, {"min_remaining": 0}):
             assert "currencies" not in (await talk.call("find_orders", alone))["summary"]
 
 
@@ -168,7 +179,7 @@ async def test_many_orders_are_learned_and_what_there_was_no_time_for_is_learned
         talk.app.clock = clock
         known = [0]
         while known[-1] < everything:
-            known.append((await talk.call("find_orders", limit=1, max_age=10**8))["coverage"]["known"])
+            known.append((await talk.call("find_orders", min_remaining=0, limit=1, max_age=10**8))["coverage"]["known"])
             assert known[-1] > known[-2]
         assert len(known) > 2
 
@@ -177,11 +188,11 @@ async def test_an_order_that_kustom_no_longer_has_is_in_doubt() -> None:
     async with conversation(host=strangers) as talk:
         order_id = demo("captured-sek")
         await talk.call("get_order", order_id=order_id)
-        assert (await talk.call("find_orders"))["coverage"]["stale"] == 0
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"]["stale"] == 0
         talk.simulator.faults.add(Fault("GET", ORDER, "status", status=404, times=9))
         await talk.call("get_order", order_id=order_id)
-        found = await talk.call("find_orders")
+        found = await talk.call("find_orders", min_remaining=0)
         assert [(row["order_id"], row["stale"]) for row in found["orders"]] == [(order_id, True)]
         assert "1 of those shown could not be read again and may have changed" in found["summary"]
         talk.simulator.faults.clear()
-        assert (await talk.call("find_orders"))["coverage"]["stale"] == 0
+        assert (await talk.call("find_orders", min_remaining=0))["coverage"]["stale"] == 0

@@ -274,7 +274,7 @@ CALLS: list[tuple[str, Wire]] = [
     ("get_orders", {"order_ids": [OPEN, TAKEN]}),
     ("resolve_order", {"order_id": OPEN}),
     ("list_activity", {}),
-    ("find_orders", {}),
+    ("find_orders", {"min_remaining": 0}),
     ("find_orders", {"status": "CAPTURED"}),
     ("acknowledge_order", {"order_id": OPEN}),
     ("update_order_amount", {"order_id": OPEN, "line_changes": [{"line": 1, "quantity": 1}]}),

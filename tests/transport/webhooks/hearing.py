@@ -52,7 +52,7 @@ class Ear:
 
     def find(self, **arguments: Any) -> dict[str, Any]:
         """kustom_find_orders, without reading anything again."""
-        asked = call(1, "find_orders", {"max_age": 10**8, **arguments}, "2026-07-28")
+        asked = call(1, "find_orders", {"min_remaining": 0, "max_age": 10**8, **arguments}, "2026-07-28")
         return self.http.post("/mcp", headers=FIND, json=asked).json()["result"]["structuredContent"]
 
     @property
