@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kustom_mcp.app.app import App
+from kustom_mcp.book.database import BookTransaction
+from kustom_mcp.book.entry import entry_of
 from kustom_mcp.book.people import KeyLost, PeopleDigests, Sought, phones
+from kustom_mcp.book.sqlite import SqliteBook
+from kustom_mcp.book.writing import account_number, forget, forget_all, forget_before, put
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.simulator.app import Simulator
 from tests.app.test_telemetry import Watcher
+from tests.book.writers import order
 from tests.support.conversation import Talk, conversation
 
 CANARY = {
@@ -191,6 +197,29 @@ def test_a_phone_without_its_country_may_be_of_several() -> None:
     assert "+46701740605" in phones("0701740605")
     assert "+4790123456" in phones("90 12 34 56")
     assert phones("no number") == []
+
+
+@pytest.mark.parametrize("how", ["by id", "by age", "all"])
+def test_digests_go_with_their_order(how: str) -> None:
+    database = SqliteBook(None)
+    people = PeopleDigests(on=True, account="a", directory=None, shared=False)
+    people.load(database.write)
+    account = database.write(lambda tx: account_number(tx, "a"))
+    made = [
+        entry_of(one, "call", 1.0, people=people.of(one))
+        for one in (order(n, billing_address=CANARY, created_at=f"2026-03-0{n}T00:00:00Z") for n in (1, 2))
+    ]
+    database.write(lambda tx: put(tx, account, [one for one in made if one]))
+    digests = "SELECT count(*) FROM book_people"
+    assert database.read(lambda tx: tx.rows(digests)) == [(6,)]
+    ways: dict[str, Callable[[BookTransaction], Any]] = {
+        "by id": lambda tx: forget(tx, account, [order(1).order_id]),
+        "by age": lambda tx: forget_before(tx, account, 1_772_409_600_000),
+        "all": lambda tx: forget_all(tx, account),
+    }
+    database.write(ways[how])
+    assert database.read(lambda tx: tx.rows(digests)) == [(0 if how == "all" else 3,)]
+    database.close()
 
 
 def test_without_a_key_nobody_is_looked_for() -> None:

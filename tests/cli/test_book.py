@@ -152,6 +152,42 @@ def test_an_announced_order_that_is_forgotten_before_it_was_read_does_not_come_b
     assert asked(kustom) == Counter([DEMO[3]])
 
 
+def test_the_orders_of_a_person_are_forgotten_with_their_digests_and_nobody_elses(
+    command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
+) -> None:
+    anna = {"email": "anna@example.com", "phone": "070-174 06 11", "country": "SE"}
+    people = [anna, anna | {"phone": "070-174 06 12"}, {"email": "olof@example.com", "country": "SE"}]
+    shop["KUSTOM_BOOK_PEOPLE"] = "on"
+    ids = [kustom.add(status="CAPTURED", billing_address=one, shipping_address=one) for one in people]
+    filled(command, shop, tmp_path, *ids)
+
+    def forgotten(*argv: str, **more: str) -> tuple[int | str | None, str]:
+        ran = command("book", "forget", *argv, **shop | more)
+        assert not [one for one in ("anna", "olof", "0174") if one in (ran.told + ran.err).casefold()]
+        return ran.code, ran.told + ran.err
+
+    def digests() -> int:
+        with closing(sqlite3.connect(book_of(shop))) as kept:
+            return kept.execute("SELECT count(DISTINCT digest) FROM book_people").fetchone()[0]
+
+    assert digests() == 4
+    assert forgotten("--email", "anna") == (2, "kustom-mcp: --email: It is no e-mail address.\n")
+    assert forgotten("--phone", "anna") == (2, "kustom-mcp: --phone: It is no phone number.\n")
+    code, told = forgotten("--email", "anna@example.com", KUSTOM_BOOK_PEOPLE="off")
+    assert (code, told.startswith("kustom-mcp: KUSTOM_BOOK_PEOPLE: It is off")) == (2, True)
+    assert forgotten("--email", "ANNA@example.com", "--phone", "+46701740612") == (0, "Forgot 1 order.\n")
+    assert digests() == 3
+    assert forgotten("--email", "ANNA@example.com") == (0, "Forgot 1 order.\n")
+    assert forgotten("--email", "anna@example.com") == (0, "Forgot 0 orders.\n")
+    assert (status(command, shop)["orders"], digests()) == (1, 1)
+    (key,) = (Path(shop["KUSTOM_STATE_DIR"]) / "people").iterdir()
+    key.unlink()
+    code, told = forgotten("--email", "olof@example.com")
+    assert (code, "The key with which people were kept is missing" in told, digests()) == (2, True, 1)
+    assert forgotten("--all", "--yes") == (0, "Forgot 1 order.\n")
+    assert digests() == 0
+
+
 def test_forgetting_by_date_takes_what_was_created_before(
     command: Command, kustom: Kustom, shop: dict[str, str], tmp_path: Path
 ) -> None:
