@@ -20,6 +20,9 @@ class BookBusy(BookUnavailable):
 class BookTransaction(Protocol):
     """An open transaction of the book."""
 
+    lateral: bool
+    """Whether a selection in FROM may refer to those before it."""
+
     def rows(self, statement: str, values: Values = ...) -> list[tuple[Any, ...]]: ...
 
     def many(self, statement: str, values: Sequence[Values]) -> None: ...

@@ -22,6 +22,8 @@ _SIZE = (
 class _PostgresTransaction:
     """A transaction in PostgreSQL."""
 
+    lateral = True
+
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")

@@ -161,21 +161,34 @@ class Search:
             index = "" if self._direct else self._tx.by("book_by_expires")
             where = " AND ".join([self._of(numbers), *conditions])
             first = f"SELECT number FROM book {index} WHERE {where} {sorted_by}"
-        else:  # the kinds' indexes are merged: few rows are looked at that do not come to be first
-            index = self._tx.by(INDEXES[by])
-            rest = "".join(f" AND {one}" for one in (*conditions, *([] if by == "created_at" else [_LEFT])))
-            parts = [
-                f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
-                for number in numbers
-            ]
-            while len(parts) > _MOST_MERGED:  # more than SQLite takes at once
-                some, parts = parts[:_MOST_MERGED], parts[_MOST_MERGED:]
-                parts.append(f"SELECT number, {by} FROM ({' UNION ALL '.join(some)} {sorted_by}) AS some")
-            first = f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
+        else:
+            kept = [*conditions, *([] if by == "created_at" else [_LEFT])]
+            first = self._first_of_kinds(by, numbers, kept, sorted_by)
         statement = f"SELECT {_COLUMNS} FROM book WHERE number IN ({first}) {sorted_by}"
         return [
             BookEntry(order_id, self._kinds[kind], *rest) for order_id, kind, *rest in self._tx.rows(statement, values)
         ]
+
+    def _first_of_kinds(self, by: SortKey, numbers: Sequence[int], conditions: Iterable[str], sorted_by: str) -> str:
+        """Return a selection of the first orders by the indexes of the kinds: few rows are looked at that do not come
+        to be first. SQLite merges them; PostgreSQL would read all, and so takes the first ones of each."""
+        rest = "".join(f" AND {one}" for one in conditions)
+        if self._tx.lateral:
+            given = ", ".join(f"({number})" for number in numbers)
+            of_kind = f"account = :account AND book.kind = given.kind{rest}"
+            return (
+                f"SELECT number FROM (VALUES {given}) AS given (kind) CROSS JOIN LATERAL "
+                f"(SELECT number, {by} FROM book WHERE {of_kind} {sorted_by}) AS first {sorted_by}"
+            )
+        index = self._tx.by(INDEXES[by])
+        parts = [
+            f"SELECT number, {by} FROM book {index} WHERE account = :account AND kind = {number}{rest}"
+            for number in numbers
+        ]
+        while len(parts) > _MOST_MERGED:  # more than SQLite takes at once
+            some, parts = parts[:_MOST_MERGED], parts[_MOST_MERGED:]
+            parts.append(f"SELECT number, {by} FROM ({' UNION ALL '.join(some)} {sorted_by}) AS some")
+        return f"SELECT number FROM ({' UNION ALL '.join(parts)} {sorted_by}) AS first"
 
     def _number(self, order_id: str, by: SortKey) -> int:
         """Return the number of the last order that was shown. Where it is gone, its equals may be shown twice."""
@@ -252,8 +265,10 @@ class Search:
         earlier = sum(orders for kind, orders in counts.items() if kind.detail == EARLIER)
         without = sum(orders for kind, orders in counts.items() if kind.detail != WITH_PEOPLE)
         there = [kind for kind, _ in counted]
-        oldest = min((self._over_read("min(read_at)", kind) for kind in there), default=0)
-        stale = sum(self._stale(kind, read_before) for kind in there if self._kinds[kind].open or oldest < 0)
+        oldest = self._over_read("min", "min(read_at)", there)
+        stale = self._over_read("sum", "count(*)", [kind for kind in there if self._kinds[kind].open], read_before)
+        if oldest < 0:
+            stale += self._over_read("sum", "count(*)", [kind for kind in there if not self._kinds[kind].open], 0)
         known = sum(sources.values())
         return Coverage(known, dict(sorted(sources.items())), max(0, oldest), stale, earlier, without)
 
@@ -274,18 +289,23 @@ class Search:
         plus = "+" if self._direct else ""
         return f"{plus}account = :account AND {plus}kind IN ({_list(matching)})"
 
-    def _stale(self, kind: int, read_before: int) -> int:
-        """Count the orders of this kind that may have changed since they were read."""
-        return self._over_read("count(*)", kind, read_before if self._kinds[kind].open else 0)
-
-    def _over_read(self, what: str, kind: int, before: int | None = None) -> int:
-        where = f"account = :account AND kind = {kind}"
+    def _over_read(self, over: str, what: str, of: Sequence[int], before: int | None = None) -> int:
+        """Return `what` of the orders of each of these kinds that were read before this time, put together by `over`:
+        one statement, because a shared database takes its time for each."""
+        if not of:
+            return 0
+        index = "" if self._scope is not None else self._tx.by("book_by_read")
+        where = "account = :account AND book.kind = given.kind"
         if before is not None:
             where += " AND read_at < :read_before"
         if self._scope is not None:
             where += f" AND {self._scope}"
-        index = "" if self._scope is not None else self._tx.by("book_by_read")
-        found = self._tx.rows(f"SELECT {what} FROM book {index} WHERE {where}", self._values | {"read_before": before})
+        given = ", ".join(f"({kind})" for kind in of)
+        found = self._tx.rows(
+            f"WITH given (kind) AS (VALUES {given}) SELECT {over}(one) FROM "
+            f"(SELECT (SELECT {what} FROM book {index} WHERE {where}) AS one FROM given) AS each",
+            self._values | {"read_before": before},
+        )
         return int(found[0][0] or 0)
 
     def _by_rows(self, conditions: list[str]) -> list[tuple[Any, ...]]:

@@ -44,6 +44,8 @@ _PRAGMAS = (
 class _SqliteTransaction:
     """A transaction in SQLite."""
 
+    lateral = False
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
