@@ -10,7 +10,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -22,6 +22,7 @@ import anyio
 from kustom_mcp import __version__
 from kustom_mcp.api.client import KustomClient
 from kustom_mcp.app.fair_queue import ConcurrencyLimiter, RateLimiter
+from kustom_mcp.app.running import RunningCalls
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.book import Book
 from kustom_mcp.settings.environment import KeyFile
@@ -38,6 +39,7 @@ from kustom_mcp.state.threads import in_thread
 if TYPE_CHECKING:
     import httpx2 as httpx
 
+    from kustom_mcp.settings.shops_file import Shop
     from kustom_mcp.simulator.app import Simulator
 
 log = logging.getLogger(__name__)
@@ -96,10 +98,13 @@ class App:
     """Whether callers have tokens, so that an answer for one is not for all."""
     zone: tzinfo = field(default_factory=lambda: _zone())
     """The time zone of the shop, which dates in questions are of."""
+    shop: Shop | None = None
+    """The shop that this is about, where the server has several."""
     draining: bool = False
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
-    _running: set[object] = field(default_factory=set[object])
-    _ended: anyio.Event | None = None
+    calls: RunningCalls = field(default_factory=RunningCalls)
+    _shares_store: bool = False
+    """Whether other shops of the server keep their records in the same store."""
     _drained_by: float | None = None
     _in_flight: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
 
@@ -112,17 +117,20 @@ class App:
         transport: httpx.AsyncBaseTransport | None = None,
         telemetry: Telemetry = SILENT,
         clock: Callable[[], float] = time.monotonic,
+        shop: Shop | None = None,
+        beside: App | None = None,
     ) -> App:
         """Build the app for these settings. In the sandbox the simulator is embedded; a transport or a clock is for
-        tests."""
+        tests. `shop`: the one that it is, of several; `beside`: another of them, with the same store."""
         if settings.sandboxed and transport is None:
             from kustom_mcp.app.sandbox import SandboxTransport
             from kustom_mcp.simulator.app import Simulator
 
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
-        state, shared, account = settings.state_path, shared_store(settings), account_of(settings)
-        records = shared or Store.file(state / "store.sqlite3" if state else None)
+        state, account = settings.state_path, account_of(settings)
+        shared = beside.store if beside else shared_store(settings)
+        records = beside.records if beside else shared or Store.file(state / "store.sqlite3" if state else None)
         client = KustomClient(
             base_url=SANDBOX_URL if settings.sandboxed else settings.base_url,
             username=SANDBOX_USER if settings.sandboxed else settings.username,
@@ -141,13 +149,25 @@ class App:
             audit=AuditLog(state, settings.audit_log),
             intents=Intents(records, state=state, now=lambda: app.wall()),
             limits=SpendingLimits(records, account=account),
-            book=Book.of(state, shared, account, settings.book_days, lambda: app.wall(), people=settings.keeps_people),
+            book=Book.of(
+                state,
+                shared,
+                account,
+                settings.book_days,
+                lambda: app.wall(),
+                people=settings.keeps_people,
+                beside=beside.book if beside else None,
+            ),
             records=records,
             store=shared,
             telemetry=telemetry,
             simulator=simulator,
             clock=clock,
+            shop=shop,
+            _shares_store=shop is not None,
         )
+        if shop is not None:
+            app.zone = _zone(shop.timezone)
         telemetry.retries(lambda: app.client.retries_left)
         return app
 
@@ -167,7 +187,8 @@ class App:
             async with self.client, sharing_pauses, self.book.kept():
                 yield self
         finally:
-            self.records.close()
+            if not self._shares_store:
+                self.records.close()
 
     @cached_property
     def secret(self) -> bytes:
@@ -236,17 +257,9 @@ class App:
                 self._in_flight.discard(scope)
                 self.telemetry.in_flight(-1)
 
-    @contextmanager
-    def running(self) -> Generator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Note that a tool call runs, so that the end of the process can wait for its answer."""
-        call = object()
-        self._running.add(call)
-        try:
-            yield
-        finally:
-            self._running.discard(call)
-            if self._ended is not None:
-                self._ended.set()
+        return self.calls.running()
 
     async def store_writable(self) -> bool:
         """Return whether the records of a write can be written. Takes a few seconds at most."""
@@ -263,14 +276,11 @@ class App:
     @property
     def calls_in_flight(self) -> int:
         """The number of tool calls that run."""
-        return len(self._running)
+        return self.calls.count
 
     async def idle(self) -> None:
         """Wait until all tool calls that run now have ended."""
-        now = set(self._running)
-        while now & self._running:
-            self._ended = anyio.Event()
-            await self._ended.wait()
+        await self.calls.idle()
 
     def drain(self, seconds: float) -> None:
         """Start no more writes, and give those in flight this long."""
@@ -286,10 +296,10 @@ class App:
             await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
 
 
-def _zone() -> tzinfo:
+def _zone(name: str = DEFAULT_ZONE) -> tzinfo:
     from zoneinfo import ZoneInfo
 
-    return ZoneInfo(DEFAULT_ZONE)
+    return ZoneInfo(name)
 
 
 def shared_store(settings: Settings) -> Store | None:

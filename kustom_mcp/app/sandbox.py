@@ -69,3 +69,10 @@ def id_for_name(text: str) -> str:
 @cache
 def _ids() -> dict[str, str]:
     return {name: order_id for order_id, name, *_ in demo_orders()}
+
+
+def simulator_of(shop: str) -> Simulator:
+    """Return the sandbox of one of several shops: orders of its own, in its own currency."""
+    from kustom_mcp.simulator.shops import orders_of
+
+    return Simulator(seeds=orders_of(shop))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,10 +94,12 @@ class Book:
         wall: Callable[[], float],
         *,
         people: bool = False,
+        beside: Book | None = None,
     ) -> Book:
         """Open the book in the store that several machines share, in the state directory, or in memory. `people`:
-        whether it keeps digests of people."""
-        database = PostgresBook(shared) if shared else SqliteBook(state / "book" / FILE if state else None)
+        whether it keeps digests of people; `beside`: the book of another account in the same place."""
+        of_all = PostgresBook(shared) if shared else SqliteBook(state / "book" / FILE if state else None)
+        database: BookDatabase = beside._database if beside else of_all
         keys = state / "people" if state and not shared else None
         digests = PeopleDigests(on=people and days > 0, account=account.name, directory=keys, shared=shared is not None)
         return cls(database, account.name, days, wall, account, digests)
@@ -160,6 +163,25 @@ class Book:
             return questions(tx, account)
 
         return await in_thread(lambda: self._database.read(work))
+
+    @staticmethod
+    async def holders(books: Mapping[str, Book], order_id: str) -> list[str]:
+        """Return the names of the books that know an order, with one question for all books of one database. A book
+        that cannot be read knows nothing."""
+        found: set[str] = set()
+        together: dict[int, dict[str, str]] = {}
+        for name, book in books.items():
+            if isinstance(book._notes.get(order_id), BookEntry):
+                found.add(name)
+            if book.on:
+                together.setdefault(id(book._database), {})[book._account] = name
+        for accounts in together.values():
+            database = books[next(iter(accounts.values()))]._database
+            try:
+                found.update(await in_thread(partial(_holders, database, accounts, order_id)))
+            except BookUnavailable as error:
+                log.warning("the order book cannot be read (%s: %s)", database.place, error)
+        return [name for name in books if name in found]
 
     async def change(self, work: Callable[[BookTransaction, int], T]) -> T:
         """Run `work`, which writes, in the same way. BookUnavailable."""
@@ -375,3 +397,18 @@ def kept(notes: Iterable[BookEntry | int], oldest: int) -> list[BookEntry]:
     """Return the orders that are young enough. One whose creation is not known counts from when it was read."""
     entries = (note for note in notes if not isinstance(note, int))
     return [entry for entry in entries if (entry.created_at or abs(entry.read_at)) >= oldest]
+
+
+def _holders(database: BookDatabase, accounts: Mapping[str, str], order_id: str) -> list[str]:
+    """The names of the accounts whose book knows an order. `accounts`: the name of each by that of the account."""
+    if not database.exists():
+        return []
+    known = "SELECT account FROM book_accounts WHERE name = :account"
+    statement = f"SELECT number FROM book WHERE account = ({known}) AND order_id = :order_id"
+
+    def work(tx: BookTransaction) -> list[str]:
+        return [
+            name for account, name in accounts.items() if tx.rows(statement, {"order_id": order_id, "account": account})
+        ]
+
+    return database.read(work)

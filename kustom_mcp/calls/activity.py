@@ -87,7 +87,8 @@ def record(intent: Intent) -> dict[str, Json]:
         **{name: clean(str(content[name]), _NAME) for name in names if content.get(name)},
         **texts,
     }
-    return {name: told[name] for name in COLUMNS if told.get(name) not in (None, "", {}, [])}
+    found = {name: told[name] for name in COLUMNS if told.get(name) not in (None, "", {}, [])}
+    return {**found, "shop": clean(str(content["shop"]), _NAME)} if content.get("shop") else found
 
 
 def outcome(intent: Intent) -> str:

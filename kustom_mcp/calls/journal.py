@@ -70,7 +70,14 @@ class Journal:
         self.account = account.name
         self._tool = tool
         self._who = dict(who)
-        self._entry = {"account": account.name, "tool": tool, **who, "arguments": without_text(arguments)}
+        self._shop = {"shop": app.shop.title} if app.shop else {}
+        self._entry = {
+            "account": account.name,
+            **self._shop,
+            "tool": tool,
+            **who,
+            "arguments": without_text(arguments),
+        }
         self.arguments = arguments
         self.binding = digest([account.name, tool, arguments])
         wish = _wish(arguments)
@@ -162,6 +169,7 @@ class Journal:
         kept = {
             "environment": self._app.account.environment,
             "merchant": self._app.account.merchant,
+            **self._shop,
             "before": claims.before.hex(),
             "after": claims.after.hex(),
             "figures": asdict(claims.figures),

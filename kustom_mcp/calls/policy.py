@@ -36,6 +36,8 @@ from kustom_mcp.text import nearest
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from kustom_mcp.settings.shops_file import Shop
+
 log = logging.getLogger(__name__)
 
 DEFAULT_TOOLSETS = ("orders", "captures", "refunds")
@@ -48,6 +50,8 @@ TOKEN = "token"
 """Stands for a setting where the access token's scopes or orders refuse a caller."""
 
 PEOPLE = "KUSTOM_PEOPLE_FILE"
+SHOPS = "KUSTOM_SHOPS_FILE"
+_ELSEWHERE = "people of this shop do it elsewhere"
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
 """The fields of a request that move money, each with the kind that has a spending limit a day."""
@@ -116,12 +120,16 @@ class Policy:
         catalog: Mapping[str, ToolFacts],
         limits: SpendingLimits | None = None,
         account: str = "",
+        shop: Shop | None = None,
     ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._limits = limits or SpendingLimits()
         self._account = account
+        self._shop = shop
         self._selected = _selection(settings.tools, catalog)
+        if shop is not None and "tools" in shop.within.model_fields_set:
+            self._selected &= _selection(shop.within.tools, catalog)
         self._principal = Principal("operator")
 
     def operation(self, tool: str) -> str:
@@ -157,21 +165,44 @@ class Policy:
         """Return whether `tools/list` shows the tool."""
         return self.why_off(tool) is None
 
+    def selects(self, tool: str) -> bool:
+        """Return whether the operator's list of tools names this one."""
+        return tool in self._selected
+
     def why_off(self, tool: str) -> str | None:
         """The reason why a tool of the catalogue is switched off, naming the setting; None when it is on."""
         facts = self._catalog[tool]
         if facts.writes and not (self._settings.writes_allowed or self._settings.rehearses):
-            return "the server is read-only (KUSTOM_WRITES=allow opens it)"
+            who = "the server" if self._shop is None else f"the shop {self._shop.name}"
+            return self._or_elsewhere(tool, f"{who} is read-only ({self._opened_by} opens it)")
         if facts.writes and not self._principal.writes:
             return _READ_ONLY.get(self._principal.source, "the caller may not write")
         if tool not in self._selected:
-            return f"switched off (add {facts.toolset} or {tool} to KUSTOM_TOOLS)"
+            return self._or_elsewhere(tool, f"switched off (add {facts.toolset} or {tool} to {self._name('TOOLS')})")
         return None
+
+    def _name(self, setting: str) -> str:
+        """The place where the operator sets this: the variable, or the field of the shop."""
+        field_ = setting.lower()
+        if self._shop is None or field_ in self._shop.within.model_fields_set:
+            return f"KUSTOM_{setting}"
+        return f"`{field_}` of shops.{self._shop.name} in KUSTOM_SHOPS_FILE"
+
+    @property
+    def _opened_by(self) -> str:
+        name = self._name("WRITES")
+        return f"{name}=allow" if name.startswith("KUSTOM_WRITES") else f'"allow" as {name}'
+
+    def _or_elsewhere(self, tool: str, why: str) -> str:
+        """The reason why a tool is off, with the words of this shop where people do the same in another system."""
+        short = tool.removeprefix("kustom_").removesuffix("_order")
+        words = self._shop.elsewhere.get(short) if self._shop else None
+        return f"{_ELSEWHERE}: {words}" if words else why
 
     def why_not(self, tool: str) -> str | None:
         """The reason why a tool of the catalogue changes nothing here, naming the setting; None when it does."""
         if self.rehearses and self._catalog[tool].writes:
-            return self.why_off(tool) or "only previewed here, never sent (KUSTOM_WRITES=allow opens it)"
+            return self.why_off(tool) or f"only previewed here, never sent ({self._opened_by} opens it)"
         return self.why_off(tool)
 
     @property
@@ -184,18 +215,24 @@ class Policy:
         if self.rehearses:
             raise ToolError(
                 Code.NOT_PERMITTED,
-                "This server previews and sends nothing (KUSTOM_WRITES=preview).",
+                f"This server previews and sends nothing ({self._rehearsed_by}).",
                 next_step="Tell the person that this was a rehearsal: the order is as it was. The operator of this "
-                "server decides with KUSTOM_WRITES=allow when changes are sent.",
+                f"server decides with {self._opened_by} when changes are sent.",
                 setting="KUSTOM_WRITES",
             )
+
+    @property
+    def _rehearsed_by(self) -> str:
+        name = self._name("WRITES")
+        return f"{name}=preview" if name.startswith("KUSTOM_WRITES") else f'"preview" as {name}'
 
     def require(self, tool: str) -> None:
         """Refuse a tool that is switched off, by the rights that the caller has now. ToolError NOT_PERMITTED."""
         self._renew()
         why = self.why_off(tool)
         if why:
-            setting = next((name for name in ("KUSTOM_TOOLS", "KUSTOM_WRITES") if name in why), TOKEN)
+            told = ("KUSTOM_TOOLS", "KUSTOM_WRITES", SHOPS)
+            setting = next((name for name in told if name in why), SHOPS if _ELSEWHERE in why else TOKEN)
             how = _DECIDED_BY.get(self._principal.source, "the rights of a token") if setting == TOKEN else setting
             raise ToolError(
                 Code.NOT_PERMITTED,
@@ -220,6 +257,13 @@ class Policy:
                 setting=TOKEN,
             )
         self._principal = now
+        if self._shop is not None and now.shops is not None and self._shop.name not in now.shops:
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "The token of this caller is not good for this any more.",
+                next_step="Tell the person that the operator of this server has narrowed it.",
+                setting=TOKEN,
+            )
 
     def hidden_by(self, order_id: str) -> str | None:
         """The cause that hides this order, KUSTOM_ORDER_SCOPE or TOKEN; None when it is in scope."""
@@ -334,9 +378,8 @@ class Policy:
 
     def _tracking_link(self, uri: str, field: str) -> None:
         hosts = self._tracking_hosts()
-        if CARRIERS in hosts:
-            hosts |= carriers()
-        if ANY not in hosts and not is_within(host_of(uri), hosts):
+        bound = self._shop.within.tracking_hosts if self._shop else None
+        if not all(_names_host(allowed, uri) for allowed in (hosts, bound) if allowed is not None):
             raise ToolError(
                 Code.NOT_PERMITTED,
                 "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here.",
@@ -418,6 +461,13 @@ class Policy:
                 "This server cannot keep count of its writes, so it sends none.",
                 next_step=f"Tell the operator that {self._limits.place} cannot be used; reading orders still works.",
             ) from None
+
+
+def _names_host(hosts: frozenset[str], uri: str) -> bool:
+    """Return whether a link names one of these hosts, or one within them."""
+    if CARRIERS in hosts:
+        hosts |= carriers()
+    return ANY in hosts or is_within(host_of(uri), hosts)
 
 
 def _too_fast(most: int, wait: int) -> ToolError:

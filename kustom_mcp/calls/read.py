@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import anyio
 
@@ -61,6 +61,8 @@ class ReadCall:
         """Whether a signed webhook once told of a dispute on this order; None where that is not known."""
         self.urgent = False
         """Whether the call makes an approved write, so that it waits for no pause of others."""
+        self.brought: dict[str, Order] = {}
+        """Orders that were read for this call already, when their shop was looked for. Each is used once."""
         self._turn = AsyncExitStack()
         self._deadline: float = self.app.clock() + self.app.settings.timeout
 
@@ -72,6 +74,9 @@ class ReadCall:
 
     async def read(self, endpoint: Read[T], *, entry: str | None = None, **ids: str) -> T:
         """Read an endpoint. ToolError when it cannot be read; `entry`: the kind of entry that may be missing."""
+        brought = self.brought.pop(ids["order_id"], None) if endpoint is GET_ORDER else None
+        if brought is not None:
+            return cast("T", brought)
         asked_at = self.app.wall()
         try:
             async with self.app.concurrency.slot(self._caller, within=self._deadline - self.app.clock()):

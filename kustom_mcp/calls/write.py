@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import ceil
@@ -45,7 +45,17 @@ from kustom_mcp.calls.confirmation import (
     can_ask,
     is_modern,
 )
-from kustom_mcp.calls.doubt import REMEMBERED, State, entries_before, in_words, is_done, look, record_in, refuses
+from kustom_mcp.calls.doubt import (
+    REMEMBERED,
+    State,
+    entries_before,
+    in_words,
+    is_done,
+    look,
+    operation_of,
+    record_in,
+    refuses,
+)
 from kustom_mcp.calls.journal import RECORD_SECONDS, Journal
 from kustom_mcp.calls.messages import (
     DISPUTED,
@@ -85,6 +95,7 @@ from kustom_mcp.schema.arguments import as_json
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.state.intents import GIVEN_UP, AlreadySent, Intent
 from kustom_mcp.state.spending_limits import Reservation
+from kustom_mcp.text import quoted
 
 _JOURNALLED = frozenset({*AMOUNTS, "status", "merchant_reference1", "merchant_reference2"})
 """The fields whose values before and after a write the journal keeps: none that holds personal data."""
@@ -109,6 +120,10 @@ class Call(ReadCall):
         self.context = context
         self.sent = False
         """Whether a write has left this process, or may have."""
+        self.shops: Mapping[str, Call] = {}
+        """The calls for each shop, of a call that is about several; empty for one that is about one."""
+        self.find_shop: Callable[[str], Awaitable[Call]] | None = None
+        """Finds the call of the shop that knows an order. ToolError."""
         self._request = request
         self._attempt: Attempt | None = None
         self._claims: TokenClaims | None = None
@@ -132,6 +147,19 @@ class Call(ReadCall):
     def _journal(self) -> Journal:
         """The journal of a write. A call that only reads needs none, and does not pay for it."""
         return Journal(self.app, self._request.tool, self._request.who, as_json(self._request.arguments))
+
+    def over_shops(self) -> Mapping[str, Call]:
+        """The calls that this one consists of, by the name of the shop; itself, without a name, for one shop."""
+        return self.shops or {"": self}
+
+    async def in_shop_of(self, order_id: str) -> Call:
+        """The call for the shop that knows an order. ToolError."""
+        return self if self.find_shop is None else await self.find_shop(order_id)
+
+    @property
+    def shop(self) -> str:
+        """The name of its shop; "" where the server has one."""
+        return self.app.shop.name if self.app.shop else ""
 
     async def order(
         self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None, *, for_row: bool = False
@@ -215,6 +243,8 @@ class Call(ReadCall):
         ids = {name: str(arguments[name]) for name in ("order_id", "capture_id") if name in arguments}
         told = details(tool, proposal.action, ids, body, order, self.app.settings.pii)
         told[1:1] = proposal.details  # what is for the approver, and not sent
+        if self.app.shop is not None:
+            told.insert(0, f"Shop: {quoted(self.app.shop.title, 60)}, {self.app.settings.environment}.")
         effect = f"{REHEARSAL} {proposal.effect}" if self.policy.rehearses else proposal.effect
         return replace(proposal, effect=effect, details=told)
 
@@ -255,8 +285,13 @@ class Call(ReadCall):
             *self._dispute(),
             *([overdue] if overdue else ()),
             *proposal.warnings,
-            NOBODY_TOLD,
+            self._elsewhere() or NOBODY_TOLD,
         ]
+
+    def _elsewhere(self) -> str | None:
+        """A warning where people of this shop do this in another system."""
+        words = self.app.shop.elsewhere.get(operation_of(self._request.tool)) if self.app.shop else None
+        return words and f"In this shop people do this elsewhere: {words}. Nothing is told there: do it there as well."
 
     def _dispute(self) -> list[str]:
         """The warning of a dispute that a signed webhook told of once. A book that fails stops no write."""

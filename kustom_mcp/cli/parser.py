@@ -81,15 +81,13 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
         return _people(given, loaded)
     from kustom_mcp.cli import serve
 
-    if loaded.shops is not None:
-        raise ConfigError("KUSTOM_SHOPS_FILE", "This version lists and checks several shops, and serves one only.")
     orders: int = getattr(given, "orders", 0)
-    if orders and not loaded.settings.sandboxed:
+    if orders and (not loaded.settings.sandboxed or loaded.shops is not None):
         raise ConfigError("--orders", "Orders are invented in the sandbox only.")
     if getattr(given, "http", False):
         host, port = given.host or "127.0.0.1", 8080 if given.port is None else given.port
-        return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders)
-    return serve.run(loaded.settings, loaded.telemetry, orders)
+        return serve.run_http(loaded.settings, host, port, loaded.telemetry, orders, loaded.shops)
+    return serve.run(loaded.settings, loaded.telemetry, orders, loaded.shops)
 
 
 def _about_writes(given: Namespace, settings: Settings) -> int:

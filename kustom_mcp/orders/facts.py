@@ -163,9 +163,13 @@ class OrderTotals:
         for name in AMOUNTS:
             group[name] += getattr(order, name)
 
+    def groups(self) -> list[dict[str, Json]]:
+        """The groups, sorted by currency, then status."""
+        return [group for _, group in sorted(self._groups.items())]
+
     def listed(self) -> list[dict[str, Json]]:
         """The groups, sorted by currency, then status; amounts that are not 0, TOTALS_BYTES at most."""
-        return short_totals([group for _, group in sorted(self._groups.items())])
+        return short_totals(self.groups())
 
 
 TOTALS_BYTES = 600
@@ -178,10 +182,10 @@ def short_totals(groups: Sequence[Mapping[str, Json]]) -> list[dict[str, Json]]:
     counted = [{name: value for name, value in group.items() if name not in AMOUNTS} for group in whole]
     currencies: dict[str, dict[str, Json]] = {}
     for group in whole:
-        named = {name: value for name, value in group.items() if name == "purchase_currency"}
-        summed = currencies.setdefault(group.get("purchase_currency", ""), named)
+        named = {name: value for name, value in group.items() if name in ("purchase_currency", "shop")}
+        summed = currencies.setdefault(compact(named), named)
         for name, value in group.items():
-            if name not in ("purchase_currency", "status"):
+            if name not in ("purchase_currency", "shop", "status"):
                 summed[name] = summed.get(name, 0) + value
     together = list(currencies.values())
     bare = [{name: value for name, value in group.items() if name not in AMOUNTS} for group in together]

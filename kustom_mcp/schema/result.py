@@ -36,6 +36,7 @@ OUTCOMES: tuple[Outcome, ...] = (
 class Code(StrEnum):
     """Every error code, in the order of the `errors` reference."""
 
+    SHOP_REQUIRED = "SHOP_REQUIRED"
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     UNKNOWN_ARGUMENT = "UNKNOWN_ARGUMENT"
     INVALID_IDENTIFIER = "INVALID_IDENTIFIER"
@@ -52,6 +53,7 @@ class Code(StrEnum):
     STATE_CHANGED = "STATE_CHANGED"
     BUSY = "BUSY"
     AUDIT_UNAVAILABLE = "AUDIT_UNAVAILABLE"
+    SHOP_UNAVAILABLE = "SHOP_UNAVAILABLE"
     WRITE_IN_DOUBT = "WRITE_IN_DOUBT"
     RATE_LIMITED = "RATE_LIMITED"
     UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
@@ -71,6 +73,7 @@ class Meaning(NamedTuple):
 
 
 MEANINGS: dict[Code, Meaning] = {
+    Code.SHOP_REQUIRED: Meaning("not_sent", "never"),
     Code.INVALID_ARGUMENT: Meaning("not_sent", "never"),
     Code.UNKNOWN_ARGUMENT: Meaning("not_sent", "never"),
     Code.INVALID_IDENTIFIER: Meaning("not_sent", "never"),
@@ -87,6 +90,7 @@ MEANINGS: dict[Code, Meaning] = {
     Code.STATE_CHANGED: Meaning("not_sent", "new_preview"),
     Code.BUSY: Meaning("not_sent", "later"),
     Code.AUDIT_UNAVAILABLE: Meaning("not_sent", "later"),
+    Code.SHOP_UNAVAILABLE: Meaning("not_sent", "later"),
     Code.WRITE_IN_DOUBT: Meaning("not_sent", "after_resolve"),
     Code.RATE_LIMITED: Meaning("not_sent", "later"),
     Code.UPSTREAM_UNAVAILABLE: Meaning("not_sent", "same_call"),
@@ -209,9 +213,13 @@ class Result:
     error: ToolError | None = None
     payload: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """The parts that only some tools return: capture, captures, refund, options, orders, totals, now."""
+    shop: str | None = None
+    """The name of the shop that this is about, where the server has several."""
 
     def structured(self, environment: str) -> dict[str, Json]:
         content: dict[str, Json] = {"outcome": self.outcome, "environment": environment, "summary": self.summary}
+        if self.shop is not None:
+            content["shop"] = self.shop
         content.update(self.payload)
         parts = (
             ("order", self.order),

@@ -8,11 +8,11 @@ for word.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from math import ceil
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from mcp import MCPError
 from mcp.server import Server, ServerRequestContext
@@ -59,7 +59,12 @@ from kustom_mcp.text import nearest
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
 
+if TYPE_CHECKING:
+    from kustom_mcp.app.shops import Shops
+
 Context = ServerRequestContext[Any, Any]
+Serving: TypeAlias = "App | Shops"
+"""What one server holds: one account, or several shops."""
 
 NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
@@ -86,7 +91,7 @@ class Handlers:
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name)
+        self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name, app.shop)
         self.gate = Gate(app, self.policy)
         self.gate.watch_of = watch_of
         self._operator = Principal(operating_user())
@@ -101,6 +106,10 @@ class Handlers:
         """The same for callers who may not write."""
         return listing(self.policy.for_caller(Principal("reader", writes=False)).listed, self.gate.mode)
 
+    def state_keys(self) -> list[bytes]:
+        """The keys that seal `requestState`."""
+        return self.gate.state_keys()
+
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
         return tool["inputSchema"] if tool else None
@@ -112,16 +121,12 @@ class Handlers:
         return cast("ListToolsResult", listed)
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-        tool = CATALOG.get(params.name)
-        if tool is None and not (params.name == APPROVE and APPROVE in self.tools):
-            near = nearest(params.name, CATALOG)
-            hint = f" Did you mean {near}?" if near else ""
-            raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
+        tool = tool_named(params.name, self.tools)
         try:
             with self.app.running():
-                result = await (self._result(ctx, params, tool) if tool else self._by_card(ctx, params))
+                result = await (self.result(ctx, params, tool) if tool else self._by_card(ctx, params))
         except Ask as ask:
-            return _question(ask)
+            return question(ask)
         if result.error is not None and result.error.setting is not None:
             self.app.telemetry.refused(params.name, result.error.setting)
         settings = self.app.settings
@@ -130,22 +135,35 @@ class Handlers:
     async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
         """Carry out `kustom_approve`: the preview of a call for the card, or the call with the person's answer."""
         try:
-            card = card_answer(params.arguments or {}, self.gate.card_seals())
-            tool = CATALOG.get(card.tool)
-            if tool is None or not tool.effect.gated:
-                message = "There is nothing to approve for this tool."
-                raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
-            principal = self._principal(ctx)
-            if not shows_cards(ctx) or principal.source == "customer":
-                raise self.policy.for_caller(principal).no_form_for_customer() or nobody_to_ask("card")
+            tool, card = self.from_card(ctx, params, self.gate.card_seals())
         except ToolError as error:
             return error.result()
-        return await self._result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
+        return await self.result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
 
-    async def _result(
-        self, ctx: Context, params: CallToolRequestParams, tool: Operation, card: CardAnswer | None = None
+    def from_card(
+        self, ctx: Context, params: CallToolRequestParams, seals: Sequence[str]
+    ) -> tuple[Operation, CardAnswer]:
+        """The call that the order card makes, and its answer. `seals`: those of its page. ToolError."""
+        card = card_answer(params.arguments or {}, seals)
+        tool = CATALOG.get(card.tool)
+        if tool is None or not tool.effect.gated:
+            message = "There is nothing to approve for this tool."
+            raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
+        principal = self._principal(ctx)
+        if not shows_cards(ctx) or principal.source == "customer":
+            raise self.policy.for_caller(principal).no_form_for_customer() or nobody_to_ask("card")
+        return tool, card
+
+    async def result(
+        self,
+        ctx: Context,
+        params: CallToolRequestParams,
+        tool: Operation,
+        card: CardAnswer | None = None,
+        *,
+        brought: Order | None = None,
     ) -> Result:
-        """Run a tool; every exception becomes a result of ours."""
+        """Run a tool; every exception becomes a result of ours. `brought`: the order, read for this very call."""
         given = self._with_ids(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm
@@ -163,8 +181,9 @@ class Handlers:
             if tool.writes and not tool.effect.gated:
                 self.policy.require_sending()
             async with Call(self.gate, ctx, request()) as call:
+                call.brought = {brought.order_id: brought} if brought is not None else {}
                 try:
-                    return await _run(call, tool)
+                    return await run(call, tool)
                 finally:
                     sent, code = call.sent, call.in_doubt()
         except Ask:
@@ -173,12 +192,20 @@ class Handlers:
             stopped = error
         except Exception:
             log.exception("the tool %s failed", tool.name)
-            stopped = _internal(sent=sent)
+            stopped = internal(sent=sent)
         if sent or not tool.writes:
             result = stopped.result()
             result.confirm = code
             return result
         return await self._stopped(ctx, request, stopped)
+
+    def reading(self, ctx: Context, params: CallToolRequestParams, tool: Operation) -> Call:
+        """The call of a tool that reads, for this shop of several. ToolError where this caller may not use it here."""
+        principal = self._principal(ctx)
+        self.policy.for_caller(principal).require(tool.name)
+        given = self._with_ids(params.arguments or {})
+        who = {"caller": principal.name, "host": _host(ctx)}
+        return Call(self.gate, ctx, CallRequest(principal, tool.name, False, params, who, tool.parse(given), None))
 
     def _with_ids(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments; in the sandbox the name of a demo order is as good as its id."""
@@ -211,7 +238,7 @@ class Handlers:
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
         params = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
-        result = await self._result(ctx, params, CATALOG[params.name])
+        result = await self.result(ctx, params, CATALOG[params.name])
         return result.structured(self.app.settings.environment)
 
     async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
@@ -299,13 +326,22 @@ def lookout_of(app: App) -> Lookout:
     return Lookout(Handlers(app).gate)
 
 
-def build_server(app: App) -> Server[App]:
-    """The MCP server for an app. It enters the app's lifespan, so the app is used by one server."""
+def build_server(app: Serving, *, names_shops: bool = True) -> Server[Any]:
+    """The MCP server for an app, or for several shops. It enters the app's lifespan, so the app is used by one server.
+
+    `names_shops`: whether every caller may read the names of the shops in the instructions.
+    """
     settings = app.settings
-    handlers = Handlers(app)
+    if isinstance(app, App):
+        handlers, shops = Handlers(app), None
+    else:
+        from kustom_mcp.server.shops import ShopHandlers, in_instructions
+
+        handlers = ShopHandlers(app)
+        shops = in_instructions(app, by_name=names_shops)
 
     @asynccontextmanager
-    async def lifespan(_: Server[App]) -> AsyncGenerator[App]:
+    async def lifespan(_: Server[Any]) -> AsyncGenerator[Serving]:
         async with app.lifespan():
             yield app
 
@@ -318,6 +354,7 @@ def build_server(app: App) -> Server[App]:
             settings.environment,
             by_card=settings.confirm == "card",
             rehearses=settings.rehearses,
+            shops=shops,
         ),
         lifespan=lifespan,
         get_tool_input_schema=handlers.input_schema,
@@ -331,7 +368,7 @@ def build_server(app: App) -> Server[App]:
         on_completion=handlers.complete,
     )
     server.extensions[EXTENSION] = {}
-    security = RequestStateSecurity(keys=handlers.gate.state_keys(), ttl=float(handlers.gate.ttl))
+    security = RequestStateSecurity(keys=handlers.state_keys(), ttl=float(settings.confirm_ttl))
     server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
     if app.telemetry.on:
         prompts = {prompt.name for prompt in PROMPTS.listing()}
@@ -340,12 +377,22 @@ def build_server(app: App) -> Server[App]:
     return server
 
 
-def _question(ask: Ask) -> InputRequiredResult:
+def tool_named(name: str, listed: Collection[str]) -> Operation | None:
+    """The tool of this name; None for the order card's own. MCPError where there is none."""
+    tool = CATALOG.get(name)
+    if tool is None and not (name == APPROVE and APPROVE in listed):
+        near = nearest(name, CATALOG)
+        hint = f" Did you mean {near}?" if near else ""
+        raise MCPError(INVALID_PARAMS, f"There is no such tool.{hint}")
+    return tool
+
+
+def question(ask: Ask) -> InputRequiredResult:
     form = ElicitRequestFormParams(message=ask.proposal.question(), requested_schema=ask.proposal.form())
     return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
 
 
-async def _run(call: Call, tool: Operation) -> Result:
+async def run(call: Call, tool: Operation) -> Result:
     """Run a tool to its answer. An error carries the order's facts where it was read: they say what is possible."""
     try:
         return await tool.run(call, **call.arguments)
@@ -360,7 +407,7 @@ async def _run(call: Call, tool: Operation) -> Result:
     return result
 
 
-def _internal(*, sent: bool) -> ToolError:
+def internal(*, sent: bool) -> ToolError:
     if sent:
         return ToolError(
             Code.INTERNAL,

@@ -72,6 +72,15 @@ _DEMO = Resource(
     mime_type=MARKDOWN,
 )
 
+SHOPS = "kustom://reference/shops"
+_SHOPS = Resource(
+    uri=SHOPS,
+    name="shops",
+    title="Shops",
+    description="The shops of this server that you may see, what may be done in each, and what people do elsewhere.",
+    mime_type=MARKDOWN,
+)
+
 DemoOrder = tuple[str, str, str, str]
 """order_id, name, status, story."""
 
@@ -82,13 +91,13 @@ ParseOrderId = Callable[[str], str]
 """The canonical order id. ValueError, with a sentence that does not repeat the text, when it is not one."""
 
 
-def list_resources(*, sandbox: bool) -> list[Resource]:
-    """The resources with a fixed address; the demo orders only in the sandbox."""
+def list_resources(*, sandbox: bool, shops: bool = False) -> list[Resource]:
+    """The resources with a fixed address; the demo orders in the sandbox, the shops where there are several."""
     listed = [
         Resource(uri=uri, name=text.file, title=text.title, description=text.description, mime_type=MARKDOWN)
         for uri, text in REFERENCES.items()
     ]
-    return [*listed, _DEMO] if sandbox else listed
+    return [*listed, *([_SHOPS] if shops else []), *([_DEMO] if sandbox else [])]
 
 
 def list_templates() -> list[ResourceTemplate]:
@@ -109,8 +118,9 @@ async def read(
     read_order: ReadOrder,
     parse_order_id: ParseOrderId,
     demo_orders: Sequence[DemoOrder] | None = None,
+    shops: str | None = None,
 ) -> ReadResourceResult:
-    """The contents of one resource. `demo_orders` is None outside the sandbox.
+    """The contents of one resource. `demo_orders` is None outside the sandbox, `shops` where there is one.
 
     An address that is unknown, malformed or of an order that does not exist is MCPError(INVALID_PARAMS) with
     `data.uri`, as the 2026-07-28 protocol has it; an order that cannot be read for another reason is
@@ -121,6 +131,8 @@ async def read(
         return _text(uri, _data(f"reference/{REFERENCES[uri].file}.md"), public=True)
     if uri == DEMO_ORDERS and demo_orders is not None:
         return _text(uri, render_demo_orders(demo_orders), public=False)
+    if uri == SHOPS and shops is not None:
+        return _text(uri, shops, public=False)
     found = _ORDER_URI.fullmatch(uri)
     if found is None:
         known = ", ".join([*REFERENCES, "kustom://orders/{order_id}"])
@@ -146,12 +158,18 @@ def documented_codes() -> tuple[str, ...]:
 
 
 def instructions(
-    read_only_setting: str | None, environment: str, *, by_card: bool = False, rehearses: bool = False
+    read_only_setting: str | None,
+    environment: str,
+    *,
+    by_card: bool = False,
+    rehearses: bool = False,
+    shops: str | None = None,
 ) -> str:
     """The server's `instructions`, under 2,000 bytes.
 
     `read_only_setting` is the setting that allows writes ("KUSTOM_WRITES=allow") when they are switched off, else None.
     `by_card`: whether a person answers in the order card. `rehearses`: whether writes are previewed and never sent.
+    `shops`: a paragraph about them, where there are several, each with an environment of its own.
     """
     lines = [_data("instructions.md").rstrip()]
     if by_card and read_only_setting is None:
@@ -162,7 +180,9 @@ def instructions(
         )
     elif read_only_setting is not None:
         lines.append(f"Read-only: nothing can be changed here. The operator can allow it with {read_only_setting}.")
-    if environment == "sandbox":
+    if shops is not None:
+        lines.append(shops)
+    elif environment == "sandbox":
         lines.append(f"Sandbox: invented orders, no real money. Their ids are in {DEMO_ORDERS}.")
     return "\n\n".join(lines) + "\n"
 

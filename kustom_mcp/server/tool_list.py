@@ -8,7 +8,7 @@ by `python -m tests.generate`, and shipped; a test compares the file with what t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -27,13 +27,31 @@ def encoded() -> str:
     return json.dumps([tool.wire() for tool in CATALOG.values()], ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def listing(listed: Callable[[str], bool], mode: Mode, dialect: Dialect = "standard") -> dict[str, dict[str, Any]]:
+def listing(
+    listed: Callable[[str], bool],
+    mode: Mode,
+    dialect: Dialect = "standard",
+    shop: Mapping[str, Any] | None = None,
+) -> dict[str, dict[str, Any]]:
     """The tools that are `listed`, by name, in the order of the catalogue, with `confirm` as the gate's means has it.
 
-    In the mode `card` the order card's own tool comes last, as far as there is anything to approve.
+    In the mode `card` the order card's own tool comes last, as far as there is anything to approve. `shop`: the schema
+    of the argument that each of them has then.
     """
     read: list[dict[str, Any]] = json.loads(files("kustom_mcp").joinpath(FILE).read_text(encoding="utf-8"))
     tools = {tool["name"]: with_means(tool, mode) for tool in read if listed(tool["name"])}
+    if shop is not None:
+        tools = {name: _with_shop(tool, shop) for name, tool in tools.items()}
     if mode == "card" and any(CATALOG[name].effect.gated for name in tools):
         tools[APPROVE] = approve_tool()
     return {name: {**tool, "inputSchema": in_dialect(tool["inputSchema"], dialect)} for name, tool in tools.items()}
+
+
+def _with_shop(tool: Mapping[str, Any], shop: Mapping[str, Any]) -> dict[str, Any]:
+    """A tool with the argument `shop`, and with the shop in its answers."""
+    given, answer = tool["inputSchema"], tool["outputSchema"]
+    return {
+        **tool,
+        "inputSchema": {**given, "properties": {**given["properties"], "shop": shop}},
+        "outputSchema": {**answer, "properties": {**answer["properties"], "shop": {"type": "string"}}},
+    }

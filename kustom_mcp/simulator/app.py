@@ -56,7 +56,9 @@ class Simulator:
         switches: Switches | None = None,
         seeds: Sequence[Seed] | None = None,
     ) -> None:
-        self.store = OrderStore(clock, switches or Switches(), demo_orders() if seeds is None else seeds)
+        self.seeds = tuple(demo_orders() if seeds is None else seeds)
+        """The orders that it starts with."""
+        self.store = OrderStore(clock, switches or Switches(), self.seeds)
         self.faults = Faults()
         self.requests: list[LoggedRequest] = []
         self.outbox: Outbox | None = None

@@ -185,11 +185,12 @@ class BookSearch:
 
     def rows(self, found: SearchResult) -> list[dict[str, Json]]:
         """Compact rows, as kustom_get_orders has them. One that may have changed says so."""
-        now = self.call.app.now()
-        return [
-            row("ok", order_of(entry), now=now, called=self._called(entry), more=self._more(found, entry))
-            for entry in found.entries[: self.limit]
-        ]
+        return [self.row(found, entry) for entry in found.entries[: self.limit]]
+
+    def row(self, found: SearchResult, entry: BookEntry, shop: str = "") -> dict[str, Json]:
+        """One of them. `shop`: the name of its shop, where several were searched."""
+        more = self._more(found, entry) | ({"shop": shop} if shop else {})
+        return row("ok", order_of(entry), now=self.call.app.now(), called=self._called(entry), more=more)
 
     def _more(self, found: SearchResult, entry: BookEntry) -> dict[str, Json]:
         """Return what a row says of the search and of the book."""
@@ -395,17 +396,17 @@ def _concerns_all(error: ToolError) -> bool:
     return error.code not in _OF_ONE_ORDER and status != 403 and status < 500
 
 
-def cursor_at(arguments: Mapping[str, Any], entry: BookEntry, order_by: SortKey, *, alike: bool) -> str:
+def cursor_at(arguments: Mapping[str, Any], entry: BookEntry, order_by: SortKey, *, alike: bool, shop: str = "") -> str:
     """The cursor of the next page. It holds only values that the row shows."""
     part, value, order_id = place(order_by, entry, alike=alike)
     short = base64.urlsafe_b64encode(UUID(order_id).bytes).decode().rstrip("=")
-    return next_cursor(arguments, part, value, short)
+    return next_cursor(arguments, part, value, short, *([shop] if shop else []))
 
 
-def place_of(text: str, arguments: Mapping[str, Any]) -> Place:
-    """The last order that was shown. ToolError INVALID_ARGUMENT."""
-    part, value, short = read_cursor(text, arguments, int, int, _order_id)
-    return Place(part, value, short)
+def place_of(text: str, arguments: Mapping[str, Any], *, several: bool = False) -> tuple[Place, str]:
+    """The last order that was shown, and its shop where several were searched. ToolError INVALID_ARGUMENT."""
+    part, value, short, *shop = read_cursor(text, arguments, int, int, _order_id, *([str] if several else []))
+    return Place(part, value, short), shop[0] if shop else ""
 
 
 def _order_id(short: str) -> str:

@@ -106,9 +106,11 @@ class Operation:
         """The portable input schema, without `confirm`."""
         return input_schema(self.arguments)
 
-    def parse(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The checked arguments, only those that were sent. ToolError otherwise."""
-        model = parse(self.arguments, given, besides=("confirm",) if self.effect.gated else ())
+    def parse(self, given: Mapping[str, Any], *, besides: tuple[str, ...] = ()) -> dict[str, Any]:
+        """The checked arguments, only those that were sent. ToolError otherwise. `besides`: known arguments of the
+        server."""
+        known = (*(("confirm",) if self.effect.gated else ()), *besides)
+        model = parse(self.arguments, given, besides=known)
         names = ((name, f"{name}_" if keyword.iskeyword(name) else name) for name in model.model_fields_set)
         return {parameter: getattr(model, name) for name, parameter in names}
 

@@ -27,8 +27,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import INVALID_PARAMS, ErrorData, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 from pydantic import ValidationError
 
-from kustom_mcp.app.app import App
-from kustom_mcp.server.handlers import build_server
+from kustom_mcp.server.handlers import Serving, build_server
 from kustom_mcp.transport.pipes import standard_pipes
 from kustom_mcp.transport.shutdown import end_on_signals, leave
 
@@ -43,7 +42,7 @@ _TICK = 0.02
 """A moment for a request to reach its handler, and for an answer to reach stdout."""
 
 
-async def serve_stdio(app: App) -> None:
+async def serve_stdio(app: Serving) -> None:
     """Serve one client until stdin ends. A signal ends the process from inside."""
     server = build_server(app)
     try:
@@ -63,7 +62,7 @@ async def serve_stdio(app: App) -> None:
         leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
-async def _serve(server: Server[App], incoming: Any, outgoing: Any, app: App) -> None:
+async def _serve(server: Server[Any], incoming: Any, outgoing: Any, app: Serving) -> None:
     """Serve the connection in the era of its first request, or by the handshake if that comes after mere questions."""
     async with server.lifespan(server) as state, outgoing:
         stream = _DrainingStream(incoming, outgoing, app)
@@ -85,7 +84,7 @@ class _DrainingStream:
     without an answer. It is answered here, or by the check of the arguments.
     """
 
-    def __init__(self, stream: Any, answers: Any, app: App, first: Any = None) -> None:
+    def __init__(self, stream: Any, answers: Any, app: Serving, first: Any = None) -> None:
         self._stream = stream
         self._answers = answers
         self._app = app
@@ -205,7 +204,7 @@ def _is_text(value: object) -> bool:
     return True
 
 
-async def _drain(app: App) -> None:
+async def _drain(app: Serving) -> None:
     """Start no more writes, and wait until no call runs, at most for as long as a host waits."""
     await anyio.sleep(_TICK)
     app.drain(DRAIN_SECONDS)
@@ -214,7 +213,7 @@ async def _drain(app: App) -> None:
     await anyio.sleep(_TICK)
 
 
-async def _end_in_order(app: App) -> None:
+async def _end_in_order(app: Serving) -> None:
     """End the process after a signal: drain first, also where the end of stdin has begun to."""
     await _drain(app)
     await app.farewell(DRAIN_SECONDS)

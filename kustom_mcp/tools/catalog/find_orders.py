@@ -10,10 +10,11 @@ from kustom_mcp.api.field_limits import MAX_AMOUNT
 from kustom_mcp.book.people import Sought
 from kustom_mcp.book.query import Query, SortKey
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders.facts import short_totals
 from kustom_mcp.schema.dates import DateOrTime, period_start
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
-from kustom_mcp.tools.search import BookSearch, cursor_at, digests_of, next_step, place_of
+from kustom_mcp.tools.over_shops import each
+from kustom_mcp.tools.search import BookSearch, digests_of
+from kustom_mcp.tools.search_answer import answer, places_after
 from kustom_mcp.tools.tool import Effect, operation
 
 DEFAULT_LIMIT = 20
@@ -103,7 +104,6 @@ async def find_orders(
 ) -> Result:
     """Find orders this server has met (Kustom has no search) by reference, person, state, amount or date, with
     totals. With an id use kustom_get_order."""
-    app = call.app
     if (name is None) != (postal_code is None):
         missing = "postal_code" if postal_code is None else "name"
         raise ToolError(
@@ -122,25 +122,31 @@ async def find_orders(
         "expires_from": expires_from,
         "expires_before": expires_before,
     }
-    wanted = Query(
-        reference=tuple(reference or ()),
-        people=await digests_of(call, Sought(email, phone, name, postal_code)),
-        status=tuple(status or ()),
-        fraud_status=tuple(fraud_status or ()),
-        currency=tuple(currency or ()),
-        amount=amount,
-        **{what: period_start(moment, app.zone) for what, moment in times.items()},
-        min_remaining=min_remaining,
-        to_capture=int(app.wall() * 1000) if to_capture else None,
-        no_tracking=no_tracking or False,
-        ever_disputed=ever_disputed or False,
-        only=await call.unresolved_orders() if unresolved else None,
-    )
+
+    async def asked_of(one: Call) -> Query:
+        return Query(
+            reference=tuple(reference or ()),
+            people=await digests_of(one, Sought(email, phone, name, postal_code)),
+            status=tuple(status or ()),
+            fraud_status=tuple(fraud_status or ()),
+            currency=tuple(currency or ()),
+            amount=amount,
+            **{what: period_start(moment, one.app.zone) for what, moment in times.items()},
+            min_remaining=min_remaining,
+            to_capture=int(one.app.wall() * 1000) if to_capture else None,
+            no_tracking=no_tracking or False,
+            ever_disputed=ever_disputed or False,
+            only=await one.unresolved_orders() if unresolved else None,
+        )
+
+    calls = call.over_shops()
+    queries, failures = await each(calls, asked_of)
+    one = next(iter(queries.values()))
     by: SortKey = order_by or "created_at"
     asked: dict[str, Json] = {
         **times,
-        **{what: list(getattr(wanted, what)) for what in ("reference", "status", "fraud_status", "currency")},
-        "people": list(map(list, wanted.people)),
+        **{what: list(getattr(one, what)) for what in ("reference", "status", "fraud_status", "currency")},
+        "people": [list(digests) for query in queries.values() for digests in query.people],
         "amount": amount,
         "min_remaining": min_remaining,
         "to_capture": to_capture,
@@ -150,23 +156,17 @@ async def find_orders(
         "order_by": by,
     }
     age = DEFAULT_MAX_AGE if max_age is None else max_age
-    search = BookSearch(
-        call=call,
-        wanted=wanted,
-        order_by=by,
-        limit=limit or DEFAULT_LIMIT,
-        after=None if cursor is None else place_of(cursor, asked),
-        oldest=int((app.wall() - age) * 1000),
-    )
-    found = await search.found()
-    shown = found.entries[: search.limit]
-    payload: dict[str, Json] = {
-        "orders": search.rows(found),
-        "totals": short_totals(found.totals.groups),
-        "now": app.now().isoformat(timespec="seconds"),
-        "coverage": search.coverage(found),
+    after = places_after(cursor, asked, queries, by)
+    searches = {
+        shop: BookSearch(
+            call=calls[shop],
+            wanted=query,
+            order_by=by,
+            limit=limit or DEFAULT_LIMIT,
+            after=after[shop],
+            oldest=int((call.app.wall() - age) * 1000),
+        )
+        for shop, query in queries.items()
     }
-    if len(found.entries) > search.limit:
-        alike = bool(wanted.reference) and found.alike(shown[-1])
-        payload["next_cursor"] = cursor_at(asked, shown[-1], by, alike=alike)
-    return Result("ok", search.summary(found), payload=payload, next_step=next_step(search, found, payload))
+    found, silent_ones = await each(searches, BookSearch.found)
+    return answer(searches, found, failures | silent_ones, asked)

@@ -10,6 +10,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.tools.over_shops import of_shop
 from kustom_mcp.tools.tool import Effect, operation
 
 AT_ONCE = 8
@@ -28,16 +29,18 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     somebody gives you. Without ids use kustom_find_orders."""
     rows: dict[str, dict[str, Json]] = {}
     errors: list[ToolError] = []
-    totals, now = order_facts.OrderTotals(), call.app.now()
+    totals, now = {name: order_facts.OrderTotals() for name in call.over_shops()}, call.app.now()
     left = iter(order_ids)
 
     async def read_what_is_left() -> None:
         for order_id in left:
             try:
                 # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
-                order = await call.order(order_id, for_row=True)
-                rows[order_id] = order_facts.row("ok", order, now=now)
-                totals.add(order)
+                one = await call.in_shop_of(order_id)
+                order = await one.order(order_id, for_row=True)
+                more = {"shop": one.shop} if call.shops else {}
+                rows[order_id] = order_facts.row("ok", order, now=now, more=more)
+                totals[one.shop if call.shops else ""].add(order)
             except ToolError as error:
                 rows[order_id] = {"outcome": error.ends, "order_id": order_id, "error": error.code.value}
                 errors.append(error)
@@ -51,7 +54,9 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
     missing = f" {len(errors)} could not be read: see `error` in their rows." if errors else ""
     payload = {
         "orders": [rows[order_id] for order_id in order_ids],
-        "totals": totals.listed(),
+        "totals": order_facts.short_totals(
+            [of_shop(name, group) for name, one in totals.items() for group in one.groups()]
+        ),
         "now": now.isoformat(timespec="seconds"),
     }
     return Result("ok", f"Read {len(order_ids) - len(errors)} of {len(order_ids)} orders.{missing}", payload=payload)

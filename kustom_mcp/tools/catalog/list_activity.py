@@ -10,6 +10,7 @@ from kustom_mcp.schema.arguments import OrderId
 from kustom_mcp.schema.cursor import NEXT, next_cursor, place_of
 from kustom_mcp.schema.dates import DateOrTime, period_start
 from kustom_mcp.schema.result import Json, Result, compact
+from kustom_mcp.tools.over_shops import each, of_shop, silent
 from kustom_mcp.tools.tool import Effect, operation
 
 USUAL = 20
@@ -46,15 +47,22 @@ async def list_activity(
     }
     after = None if cursor is None else place_of(cursor, asked, _time, str)
     most = limit or USUAL
-    rows = await call.activity(
-        order_id=order_id,
-        person=person,
-        operation=operation,
-        since=_seconds(from_),
-        before=_seconds(before),
-        after=(after[0], after[1]) if after else None,
-        most=most + 1,
-    )
+
+    async def ask(one: Call) -> list[tuple[tuple[float, str], dict[str, Json]]]:
+        return await one.activity(
+            order_id=order_id,
+            person=person,
+            operation=operation,
+            since=_seconds(from_),
+            before=_seconds(before),
+            after=(after[0], after[1]) if after else None,
+            most=most + 1,
+        )
+
+    found, failures = await each(call.over_shops(), ask)
+    rows = [(place, of_shop(name, row)) for name, some in found.items() for place, row in some]
+    if len(found) > 1:
+        rows.sort(key=lambda one: one[0], reverse=True)
     shown = rows[:most]
     while len(shown) > 1 and len(compact([row for _, row in shown]).encode()) > ROOM * most:
         shown.pop()
@@ -62,7 +70,8 @@ async def list_activity(
     if len(shown) < len(rows):
         (at, key), _ = shown[-1]
         payload["next_cursor"] = next_cursor(asked, str(at).replace(".", ","), key)
-    return Result("ok", _summary(len(shown), more="next_cursor" in payload), payload=payload, next_step=_next(payload))
+    summary = _summary(len(shown), more="next_cursor" in payload) + silent(failures)
+    return Result("ok", summary, payload=payload, next_step=_next(payload))
 
 
 def _time(text: str) -> float:

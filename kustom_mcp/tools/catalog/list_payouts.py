@@ -1,18 +1,19 @@
 """kustom_list_payouts: what Kustom has paid to the shop's bank account."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS
+from kustom_mcp.api.settlements import GET_PAYOUT, LIST_PAYOUTS, Payout
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import payouts as payout_facts
 from kustom_mcp.schema.arguments import PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.dates import DateOrTime, period_start
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.tools.over_shops import each, of_shop, silent, together
 from kustom_mcp.tools.settlements import all_payouts, summed_payouts
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -57,29 +58,47 @@ async def list_payouts(
     }
     start = start_of(cursor, asked)
     end = start + (limit or USUAL)
-    call.policy.require_all_orders()
+    for one in call.over_shops().values():
+        one.policy.require_all_orders()
     if payment_reference is not None:
         return await _one(call, asked)
     wanted = _period(from_, before, call.app.now())
     if currency is not None:
         wanted["currency_code"] = currency
-    found, complete = await all_payouts(call, **wanted)
-    found.sort(key=lambda payout: payout.payout_date or "", reverse=True)
-    rows = [payout_facts.payout_row(payout) for payout in found]
+    told, failures = await each(call.over_shops(), lambda one: _payouts(one, wanted))
+    found = [(name, payout) for name, some in told.items() for payout in some.payouts]
+    found.sort(key=lambda of: of[1].payout_date or "", reverse=True)
+    rows = [of_shop(name, payout_facts.payout_row(payout)) for name, payout in found]
     if start and start >= len(rows):
         raise behind_the_end()
-    if complete:
-        totals = payout_facts.payout_totals(rows)
-    else:
-        totals = payout_facts.summed_by_kustom(await summed_payouts(call, wanted))
+    totals = [of_shop(name, total) for name, some in told.items() for total in some.totals]
     payload: dict[str, Json] = {"payouts": rows[start:end], "totals": totals}
     if end < len(rows):
         payload["next_cursor"] = next_cursor(asked, end)
     period = ""
     if from_ is None:
         period = f" (from {wanted['start_date'][:10]} {f'until {before}' if before else 'on'})"
-    summary = payout_facts.payouts_in_words(totals, len(rows), complete=complete, period=period)
+    words = {
+        name: payout_facts.payouts_in_words(some.totals, len(some.payouts), complete=some.complete, period=period)
+        for name, some in told.items()
+    }
+    summary = f"{together(words)}{silent(failures)}"
     return Result("ok", summary, payload=payload, next_step=NEXT if end < len(rows) else None)
+
+
+class _OfShop(NamedTuple):
+    """The payouts of a shop in the period. `complete`: whether these are all; the totals are of all."""
+
+    payouts: list[Payout]
+    complete: bool
+    totals: list[dict[str, Json]]
+
+
+async def _payouts(call: Call, wanted: dict[str, str]) -> _OfShop:
+    found, complete = await all_payouts(call, **wanted)
+    if complete:
+        return _OfShop(found, True, payout_facts.payout_totals(map(payout_facts.payout_row, found)))
+    return _OfShop(found, False, payout_facts.summed_by_kustom(await summed_payouts(call, wanted)))
 
 
 def _period(from_: str | None, before: str | None, now: datetime) -> dict[str, str]:
@@ -108,10 +127,13 @@ async def _one(call: Call, asked: dict[str, Json]) -> Result:
             f"payment_reference names one payout: leave {' and '.join(others)} out.",
             field=others[0],
         )
-    payout = await call.read(GET_PAYOUT, payment_reference=asked["payment_reference"])
-    row = payout_facts.payout_row(payout)
-    payload = {"payouts": [row], "totals": payout_facts.payout_totals([row])}
-    return Result("ok", payout_facts.payout_in_words(payout), payload=payload)
+    reference: str = asked["payment_reference"]
+    found, _ = await each(call.over_shops(), lambda one: one.read(GET_PAYOUT, payment_reference=reference))
+    rows = {name: payout_facts.payout_row(payout) for name, payout in found.items()}
+    totals = [of_shop(name, total) for name, row in rows.items() for total in payout_facts.payout_totals([row])]
+    payload = {"payouts": [of_shop(name, row) for name, row in rows.items()], "totals": totals}
+    words = {name: payout_facts.payout_in_words(payout) for name, payout in found.items()}
+    return Result("ok", together(words), payload=payload)
 
 
 def _time(moment: int) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from kustom_mcp.api.settlements import LIST_TRANSACTIONS, Transaction
+from kustom_mcp.api.settlements import GET_PAYOUT, LIST_TRANSACTIONS, Transaction
 from kustom_mcp.calls.write import Call
 from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.orders import payouts as payout_facts
@@ -13,6 +13,7 @@ from kustom_mcp.orders import repayment
 from kustom_mcp.schema.arguments import OrderId, PaymentReference
 from kustom_mcp.schema.cursor import NEXT, behind_the_end, next_cursor, start_of
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.tools.over_shops import each
 from kustom_mcp.tools.settlements import all_transactions, no_such_payout, page_of, payouts_of
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -50,7 +51,31 @@ async def list_transactions(
             field="order_id",
             next_step="Ask the person which order, or for the payment reference on the bank statement.",
         )
-    call.policy.require_all_orders()
+    one = await _shop_of(call, payment_reference)
+    result = await _of_payout(one, payment_reference, asked, start, end)
+    result.shop = one.shop if call.shops else None
+    return result
+
+
+async def _shop_of(call: Call, payment_reference: str) -> Call:
+    """The call for the shop that a payout was made to. ToolError."""
+    calls = call.over_shops()
+    for one in calls.values():
+        one.policy.require_all_orders()
+    if len(calls) == 1:
+        return next(iter(calls.values()))
+    found, _ = await each(calls, lambda one: one.read(GET_PAYOUT, payment_reference=payment_reference))
+    if len(found) > 1:
+        raise ToolError(
+            Code.SHOP_REQUIRED,
+            f"{len(found)} shops have a payout of this reference: {', '.join(found)}.",
+            field="shop",
+            next_step="Ask the person which shop is meant, and call again with `shop`.",
+        )
+    return calls[next(iter(found))]
+
+
+async def _of_payout(call: Call, payment_reference: str, asked: dict[str, Json], start: int, end: int) -> Result:
     payout, page = await page_of(call, payment_reference, start, end - start)
     if start and not page.transactions:
         raise behind_the_end()

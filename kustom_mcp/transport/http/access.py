@@ -6,14 +6,14 @@ to those, which say what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from kustom_mcp.settings import validators
 from kustom_mcp.settings.people import PeopleFile
 from kustom_mcp.settings.settings import ConfigError, Settings
-from kustom_mcp.transport.http.customer_tokens import PREFIX, CustomerTokens
+from kustom_mcp.transport.http.customer_tokens import PREFIX
 from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.oauth.issuer import Issuer
 from kustom_mcp.transport.oauth.jwks import KeySet
@@ -21,6 +21,12 @@ from kustom_mcp.transport.oauth.tokens import Access, Grant, IssuedTokens, Stati
 
 if TYPE_CHECKING:
     import httpx2 as httpx
+
+
+class Grants(Protocol):
+    """Customer tokens, as far as they are read."""
+
+    def grant(self, token: str) -> Grant: ...
 
 
 class Callers:
@@ -33,9 +39,9 @@ class Callers:
         self.together = people is None and not self.issued
         """Whether all callers have one token, and so no pace of their own."""
         self._rest = rest
-        self._customers: CustomerTokens | None = None
+        self._customers: Grants | None = None
 
-    def admit_customers(self, tokens: CustomerTokens) -> None:
+    def admit_customers(self, tokens: Grants) -> None:
         """Take customer tokens, too: they are signed with the key ring, which is known once there is a store."""
         self._customers = tokens
 
@@ -67,13 +73,14 @@ def require_access(settings: Settings, host: str) -> None:
 
 @asynccontextmanager
 async def access_for(
-    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None
+    settings: Settings, *, shops: Collection[str] | None = None, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncGenerator[Callers | None]:
     """Open access as the settings have it, for as long as the server runs. None: every caller that reaches it.
 
-    `transport` replaces the network to the issuer, in tests. ConfigError where the people file cannot be used.
+    `shops`: the names of the shops, where there are several. `transport` replaces the network to the issuer, in tests.
+    ConfigError where the people file cannot be used.
     """
-    people = People(PeopleFile(settings.people_file)) if settings.people_file else None
+    people = People(PeopleFile(settings.people_file, shops)) if settings.people_file else None
     if settings.http_token is not None:
         yield Callers(people, StaticToken(settings.http_token))
     elif settings.oauth_issuer:

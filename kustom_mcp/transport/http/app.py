@@ -13,9 +13,10 @@ import contextlib
 import logging
 import re
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Collection, Generator
 from functools import partial
 from math import ceil
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import uvicorn
@@ -36,18 +37,22 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
 from kustom_mcp.calls.confirmation import key_ring, operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
-from kustom_mcp.server.handlers import build_server, lookout_of
+from kustom_mcp.server.handlers import Serving, build_server, lookout_of
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
 from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint
 from kustom_mcp.transport.http.customers import PATH as CUSTOMERS
+from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.http.request_guard import RequestGuard
 from kustom_mcp.transport.oauth.metadata import metadata_routes
 from kustom_mcp.transport.oauth.middleware import BearerAuth
 from kustom_mcp.transport.shutdown import end_on_signals
-from kustom_mcp.transport.webhooks.endpoint import webhook_routes
+from kustom_mcp.transport.webhooks.endpoint import WebhookEndpoint, webhook_routes
 from kustom_mcp.transport.webhooks.queue import EventQueue
+
+if TYPE_CHECKING:
+    from kustom_mcp.transport.http.of_shops import ShopServices
 
 PATH = "/mcp"
 WRITING = frozenset(name for name, tool in CATALOG.items() if tool.writes)
@@ -85,11 +90,11 @@ class LoopbackOrigins:
         return isinstance(origin, str) and self.PATTERN.fullmatch(origin) is not None
 
 
-def web_app(app: App, port: int, access: Callers | None, server: Server[App] | None = None) -> Starlette:
+def web_app(app: Serving, port: int, access: Callers | None, server: Server[Any] | None = None) -> Starlette:
     """The ASGI app of a server that listens on this port. `access`: who may call; `server`: one built already."""
     settings = app.settings
     manager = StreamableHTTPSessionManager(
-        app=server or build_server(app),
+        app=server or build_server(app, names_shops=False),
         stateless=settings.http_sessions == "off",
         # The request guard checks hosts and origins; what is left of this check is the content type.
         security_settings=TransportSecuritySettings(enable_dns_rebinding_protection=False),
@@ -112,31 +117,23 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
 
     async def ready(_: Request) -> Response:
         because = await _not_ready(app)
-        return JSONResponse({"ready": not because, "because": because}, 503 if because else 200)
+        failing = {} if isinstance(app, App) else app.failing()
+        degraded = {"degraded": [f"shop {name}: {why}" for name, why in failing.items()]} if failing else {}
+        return JSONResponse({"ready": not because, "because": because, **degraded}, 503 if because else 200)
 
     async def alive(_: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     customers: list[Route] = []
     if access is not None and access.people is not None:
-        ring = key_ring(app)
-        tokens = CustomerTokens(ring, app.account.name, access.people, lambda: app.wall())
-        access.admit_customers(tokens)
-        asking = CustomerEndpoint(app, access.people, tokens, ring[0])
+        asking = _customers(app, access, access.people)
         customers = [Route(CUSTOMERS, RequestGuard(asking, hosts=hosts, origins=origins, body_bytes=BODY_BYTES))]
-    lookout = lookout_of(app)
-    queue = EventQueue(app, lookout.name) if settings.hooks_path else None
+    services = _services(app)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with (
-            manager.run(),
-            queue.opened() if queue else contextlib.nullcontext(),
-            anyio.create_task_group() as group,
-        ):
-            group.start_soon(lookout.run)
+        async with manager.run(), services.opened():
             yield
-            group.cancel_scope.cancel()
 
     if access is None:
         endpoint: ASGIApp = _LocalOperator(manager.asgi_app)
@@ -152,7 +149,7 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
         *(Route(path, mcp_endpoint) for path in (PATH, f"{PATH}/")),  # people and hosts put a slash behind it
         *customers,
         *metadata_routes(settings, access, middleware=[Middleware(RequestGuard, hosts=hosts, origins=origins)]),
-        *webhook_routes(app, queue, hosts=hosts, origins=origins),
+        *webhook_routes(settings.hooks_path, services.webhooks, hosts=hosts, origins=origins),
         Route("/healthz", alive),
         Route("/readyz", ready),
     ]
@@ -161,7 +158,48 @@ def web_app(app: App, port: int, access: Callers | None, server: Server[App] | N
     return web
 
 
-async def _not_ready(app: App) -> list[str]:
+class _Services:
+    """What a server of one account does besides answering calls: looks at writes in doubt, and webhooks."""
+
+    def __init__(self, app: App) -> None:
+        self._lookout = lookout_of(app)
+        self._queue = EventQueue(app, self._lookout.name) if app.settings.hooks_path else None
+        self.webhooks: ASGIApp | None = WebhookEndpoint(app, self._queue) if self._queue else None
+
+    @contextlib.asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None]:
+        async with (
+            self._queue.opened() if self._queue else contextlib.nullcontext(),
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(self._lookout.run)
+            yield
+            group.cancel_scope.cancel()
+
+
+def _services(app: Serving) -> _Services | ShopServices:
+    if isinstance(app, App):
+        return _Services(app)
+    from kustom_mcp.transport.http.of_shops import ShopServices
+
+    return ShopServices(app, hooks=app.settings.hooks_path is not None)
+
+
+def _customers(app: Serving, access: Callers, people: People) -> ASGIApp:
+    """The endpoint of customer tokens, whose tokens are taken from now on."""
+    if isinstance(app, App):
+        ring = key_ring(app)
+        tokens = CustomerTokens(ring, app.account.name, people, lambda: app.wall())
+        access.admit_customers(tokens)
+        return CustomerEndpoint(app, people, tokens, ring[0])
+    from kustom_mcp.transport.http.of_shops import ShopCustomers
+
+    customers = ShopCustomers(app, people)
+    access.admit_customers(customers)
+    return customers
+
+
+async def _not_ready(app: Serving) -> list[str]:
     """The reasons to send no requests here now. The settings are valid, or nothing would run."""
     because: list[str] = []
     if app.draining:
@@ -218,13 +256,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve_http(app: App, listener: socket.socket, built: Server[App] | None = None) -> None:
-    """Serve until a signal comes. `built`: a server that was built already."""
-    async with access_for(app.settings) as access:
+async def serve_http(
+    app: Serving,
+    listener: socket.socket,
+    built: Server[Any] | None = None,
+    *,
+    shops: Collection[str] | None = None,
+) -> None:
+    """Serve until a signal comes. `built`: a server that was built already. `shops`: their names, where there are
+    several."""
+    async with access_for(app.settings, shops=shops) as access:
         await _serve(app, listener, web_app(app, listener.getsockname()[1], access, built))
 
 
-async def _serve(app: App, listener: socket.socket, web: Starlette) -> None:
+async def _serve(app: Serving, listener: socket.socket, web: Starlette) -> None:
     config = uvicorn.Config(
         web,
         lifespan="on",
@@ -251,7 +296,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _drain(app: App, server: uvicorn.Server) -> None:
+async def _drain(app: Serving, server: uvicorn.Server) -> None:
     seconds = app.settings.drain
     app.drain(seconds)
     with anyio.move_on_after(seconds + _LAST_WORDS):

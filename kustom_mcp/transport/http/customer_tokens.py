@@ -36,12 +36,20 @@ class CustomerTokens:
     at which alone a token is good; `wall`: unix seconds."""
 
     def __init__(
-        self, secrets: Sequence[bytes], account: str, people: People, wall: Callable[[], float] = time.time
+        self,
+        secrets: Sequence[bytes],
+        account: str,
+        people: People,
+        wall: Callable[[], float] = time.time,
+        *,
+        shop: str = "",
     ) -> None:
         self._keys = [derive(secret, "customer-token") for secret in secrets]
         self._account = account
         self._people = people
         self._wall = wall
+        self._shop = shop
+        """The name of the shop, of several."""
 
     def issue(self, person: ListedPerson, bearer: str, orders: Collection[str]) -> str:
         """Sign a token for these orders, for the back end that came with this bearer token of this person."""
@@ -91,6 +99,8 @@ class CustomerTokens:
             return None
         if claims["by"] not in map(_mark, person.tokens):
             return None
+        if self._shop and person.shops is not None and self._shop not in person.shops:
+            return None
         named = frozenset[str](claims["orders"])
         return Principal(
             f"customer of {person.name}",
@@ -98,7 +108,7 @@ class CustomerTokens:
             orders=named if person.orders is None else named & person.orders,
             identity=f"customer:{person.name}:{hashlib.sha256(','.join(sorted(named)).encode()).hexdigest()[:20]}",
             source="customer",
-            shops=person.shops,
+            shops=frozenset({self._shop}) if self._shop else person.shops,
             max_amount=person.max_amount,
             renew=renew,
         )

@@ -22,6 +22,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Container, Iterable
 
+from pydantic import SecretStr
 from standardwebhooks import Webhook
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -63,15 +64,12 @@ class _Unsigned(Exception):
 
 
 def webhook_routes(
-    app: App, queue: EventQueue | None, *, hosts: frozenset[str], origins: Container[str]
+    secret: SecretStr | None, inside: ASGIApp | None, *, hosts: frozenset[str], origins: Container[str]
 ) -> list[Route]:
-    """The route, where there is a secret path. The caller opens the queue."""
-    secret = app.settings.hooks_path
-    if secret is None or queue is None:
+    """The route, where there is a secret path. `inside`: takes the webhooks behind it."""
+    if secret is None or inside is None:
         return []
-    guarded = RequestGuard(
-        WebhookEndpoint(app, queue), hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS
-    )
+    guarded = RequestGuard(inside, hosts=hosts, origins=origins, body_bytes=BODY_BYTES, body_seconds=BODY_SECONDS)
     endpoint = SecretPath(guarded, secret.get_secret_value())
     return [Route(path, endpoint) for path in PATHS]
 

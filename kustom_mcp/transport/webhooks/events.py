@@ -76,6 +76,15 @@ def is_foreign(body: bytes, merchant: str) -> bool:
         return False
 
 
+def merchant_of(body: bytes) -> str | None:
+    """Return the merchant that a body names, in upper case; None where it names none."""
+    try:
+        told: object = _object(_parsed(body)).get("merchant_id")
+    except UnreadableEvent:
+        return None
+    return told.upper() if isinstance(told, str) else None
+
+
 def _is_foreign(told: object, merchant: str) -> bool:
     return bool(merchant) and isinstance(told, str) and told.upper() != merchant
 

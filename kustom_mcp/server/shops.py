@@ -1,0 +1,425 @@
+"""The handlers of a server of several shops: each call is bound to the handlers of one shop before anything is done.
+
+The handlers of a shop are those of a server with that shop alone: its policy, its gate, its account. In front of them a
+call's `shop` is taken off, or the shop of its order is found; behind them the answer says which shop it is about. Tools
+that are about no single order run once, with a call for each shop that the caller may see.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import cached_property
+from math import ceil
+from typing import Any, cast
+
+from mcp.types import (
+    CallToolRequestParams,
+    CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    GetPromptRequestParams,
+    GetPromptResult,
+    InputRequiredResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+)
+
+from kustom_mcp.api import identifiers
+from kustom_mcp.app.shops import OpenShop, Shops
+from kustom_mcp.calls.card import ORDER_CARD, CardAnswer, approve_tool, page
+from kustom_mcp.calls.confirmation import Ask, Mode, key_ring, operating_user
+from kustom_mcp.calls.messages import too_fast
+from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal
+from kustom_mcp.calls.token import derive
+from kustom_mcp.calls.write import Call
+from kustom_mcp.schema.parsing import says_nothing
+from kustom_mcp.schema.result import Code, Json, Result, ToolError
+from kustom_mcp.server import resources
+from kustom_mcp.server.handlers import (
+    LIST_TTL_MS,
+    TOOL_FACTS,
+    Context,
+    Handlers,
+    internal,
+    question,
+    run,
+    tool_named,
+)
+from kustom_mcp.server.prompts import PROMPTS
+from kustom_mcp.server.shop_finder import Asking, Candidate, ShopFinder, several_know
+from kustom_mcp.server.tool_list import listing
+from kustom_mcp.settings.shops_file import Shop
+from kustom_mcp.text import clean, nearest
+from kustom_mcp.tools.catalog import CATALOG
+from kustom_mcp.tools.tool import Operation
+
+SHOP_ARGUMENT = {"type": "string", "description": "Shop, by name."}
+_ROOM_FOR_NAMES = 180
+"""Bytes of the instructions for the names of shops."""
+
+log = logging.getLogger(__name__)
+
+
+def in_instructions(shops: Shops, *, by_name: bool) -> str:
+    """The paragraph of the instructions about the shops: by name, as many as fit, or that there are several."""
+    listed = list(shops.now())
+    named = ""
+    if by_name:
+        fitting = [name for index, name in enumerate(listed) if len(", ".join(listed[: index + 1])) <= _ROOM_FOR_NAMES]
+        named = f" ({', '.join(fitting)}{', and more' if len(fitting) < len(listed) else ''})"
+    return (
+        f"Several shops{named}: see {resources.SHOPS}. Send `shop` where it is known; else the shop of an order is "
+        "found. Say which shop an answer is about."
+    )
+
+
+class ShopHandlers:
+    """The handlers of one server of several shops."""
+
+    def __init__(self, shops: Shops) -> None:
+        self._shops = shops
+        self._finder = ShopFinder(shops)
+        self._ring = key_ring(shops.keeper)
+        self._operator = Principal(operating_user())
+        self._handlers: dict[str, Handlers] = {}
+        listed = [one.shop for one in shops.now().values()]
+        self._modes: frozenset[Mode] = frozenset(shop.settings.confirm for shop in listed)
+        self._sandboxed = all(shop.settings.sandboxed for shop in listed)
+        on = [Policy(shop.settings, TOOL_FACTS, shop=shop) for shop in listed]
+        self._selected = frozenset(name for name in TOOL_FACTS if any(policy.selects(name) for policy in on))
+
+    def state_keys(self) -> list[bytes]:
+        """The keys that seal `requestState`: of the server, since its shop is known only when it is open."""
+        return [derive(secret, "request-state") for secret in self._ring]
+
+    @cached_property
+    def tools(self) -> dict[str, dict[str, Json]]:
+        """The tools that are listed: what at least one shop had at the start. No list changes when the file does."""
+        settings = self._shops.settings
+        writes = settings.writes != "deny"
+        return self._listing(lambda name: name in self._selected and (writes or not TOOL_FACTS[name].writes))
+
+    @cached_property
+    def reading_tools(self) -> dict[str, dict[str, Json]]:
+        """The same for callers who may not write."""
+        return self._listing(lambda name: name in self._selected and not TOOL_FACTS[name].writes)
+
+    def _listing(self, listed: Callable[[str], bool]) -> dict[str, dict[str, Json]]:
+        (mode,) = self._modes if len(self._modes) == 1 else ("auto",)
+        tools = listing(listed, mode, self._shops.settings.schemas, shop=SHOP_ARGUMENT)
+        if "card" in self._modes and mode != "card" and any(CATALOG[name].effect.gated for name in tools):
+            tools[approve_tool()["name"]] = approve_tool()
+        return tools
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        tool = self.tools.get(name)
+        return tool["inputSchema"] if tool else None
+
+    async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
+        tools = list((self.tools if self._principal(ctx).writes else self.reading_tools).values())
+        scope = "private" if self._shops.callers_differ else "public"
+        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": scope}
+        return cast("ListToolsResult", listed)
+
+    async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        tool = tool_named(params.name, self.tools)
+        try:
+            with self._shops.running():
+                result, environment = await self._answer(ctx, params, tool)
+        except Ask as ask:
+            return question(ask)
+        if result.error is not None and result.error.setting is not None:
+            self._shops.telemetry.refused(params.name, result.error.setting)
+        return cast("CallToolResult", result.wire(environment, short=self._shops.settings.text == "short"))
+
+    async def _answer(self, ctx: Context, params: CallToolRequestParams, tool: Operation | None) -> tuple[Result, str]:
+        """The answer of a call, and its environment."""
+        seen: dict[str, OpenShop] = {}
+        try:
+            principal = self._principal(ctx)
+            seen = self._seen(principal)
+            card: CardAnswer | None = None
+            if tool is None:
+                tool, card = (await self._any(seen)).from_card(ctx, params, self._seals())
+                params = CallToolRequestParams(name=card.tool, arguments=card.arguments)
+            return await self._bound(ctx, params, tool, card, principal, seen)
+        except Ask:
+            raise
+        except ToolError as error:
+            return error.result(), _environment(seen)
+        except Exception:
+            log.exception("the tool %s failed before its shop was known", params.name)
+            return internal(sent=False).result(), _environment(seen)
+
+    async def _bound(
+        self,
+        ctx: Context,
+        params: CallToolRequestParams,
+        tool: Operation,
+        card: CardAnswer | None,
+        principal: Principal,
+        seen: Mapping[str, OpenShop],
+    ) -> tuple[Result, str]:
+        """Bind a call to its shop, or to all that the caller may see, and carry it out."""
+        given = dict(params.arguments or {})
+        wanted = given.pop("shop", None)
+        params = params.model_copy(update={"arguments": given})
+        besides = {name: value for name, value in given.items() if not (name == "confirm" and tool.effect.gated)}
+        checked = tool.parse(self._with_ids(besides, seen), besides=("shop",))
+        if not seen:
+            raise _no_shop()
+        asking = Asking()
+        if not says_nothing(wanted):
+            name = _named(wanted, seen)
+        elif "order_id" in checked:
+            name = await self._finder.find(
+                checked["order_id"], self._candidates(seen, principal), principal.identity, asking
+            )
+        elif len(seen) == 1:
+            name = next(iter(seen))
+        elif tool.writes:  # every one that changes something names its order
+            raise _which(seen)
+        else:
+            return await self._over(ctx, params, tool, principal, seen, asking), _environment(seen)
+        one = seen[name]
+        handlers = await self._of(one)
+        brought = asking.brought.get((str(checked.get("order_id")), name)) if not tool.writes else None
+        with one.app.running():
+            result = await handlers.result(ctx, params, tool, card, brought=brought)
+        self._learn(one, result, str(checked.get("order_id")))
+        return _of_shop(result, one.shop), one.app.settings.environment
+
+    async def _over(
+        self,
+        ctx: Context,
+        params: CallToolRequestParams,
+        tool: Operation,
+        principal: Principal,
+        seen: Mapping[str, OpenShop],
+        asking: Asking,
+    ) -> Result:
+        """Run a tool that reads once, with a call for each shop. ToolError where none may be used."""
+        pace = self._shops.rate_limiter
+        if pace is not None and (wait := pace.wait(principal.identity)):
+            raise too_fast(ceil(wait))
+        calls: dict[str, Call] = {}
+        refused: dict[str, ToolError] = {}
+        async with AsyncExitStack() as stack:
+            for name, one in seen.items():
+                handlers = await self._of(one)
+                try:
+                    call = handlers.reading(ctx, params, tool)
+                except ToolError as error:
+                    refused[name] = error
+                    continue
+                stack.enter_context(one.app.running())
+                calls[name] = await stack.enter_async_context(call)
+            if not calls:
+                raise next(iter(refused.values()))
+            candidates = self._candidates({name: seen[name] for name in calls}, principal)
+
+            async def find(order_id: str) -> Call:
+                name = await self._finder.find(order_id, candidates, principal.identity, asking)
+                brought = asking.brought.pop((order_id, name), None)
+                if brought is not None:
+                    calls[name].brought[order_id] = brought
+                return calls[name]
+
+            for call in calls.values():
+                call.shops, call.find_shop = calls, find
+            result = await run(next(iter(calls.values())), tool)
+        if refused:
+            result.summary = f"{result.summary} Not looked at: {', '.join(refused)} (switched off there)."
+        return result
+
+    def _learn(self, one: OpenShop, result: Result, order_id: str) -> None:
+        """Note what an answer tells of its shop, and of the order."""
+        code = result.error.code if result.error else None
+        if code is Code.AUTHENTICATION_FAILED:
+            one.failing = "Kustom did not accept its credentials"
+        elif result.order is not None:
+            one.failing = None
+            self._finder.remember(order_id, one.name)
+        elif code is Code.NOT_FOUND:
+            self._finder.forget(order_id, one.name)
+
+    def _principal(self, ctx: Context) -> Principal:
+        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
+
+    def _seen(self, principal: Principal) -> dict[str, OpenShop]:
+        """The shops that exist for this caller, by name."""
+        shops = self._shops.now()
+        if principal.shops is None:
+            return dict(shops)
+        return {name: one for name, one in shops.items() if name in principal.shops}
+
+    def _candidates(self, seen: Mapping[str, OpenShop], principal: Principal) -> dict[str, Candidate]:
+        def hides(one: OpenShop) -> Callable[[str], bool]:
+            scopes = (one.shop.settings.order_scope, principal.orders)
+            return lambda order_id: any(scope is not None and order_id not in scope for scope in scopes)
+
+        return {name: Candidate(one, hides(one)) for name, one in seen.items()}
+
+    async def _of(self, one: OpenShop) -> Handlers:
+        """The handlers of a shop, which is open from now on."""
+        app = await self._shops.opened(one)
+        known = self._handlers.get(one.name)
+        if known is None or known.app is not app:
+            known = self._handlers[one.name] = Handlers(app)
+        return known
+
+    async def _any(self, seen: Mapping[str, OpenShop]) -> Handlers:
+        if not seen:
+            raise _no_shop()
+        return await self._of(next(iter(seen.values())))
+
+    def _seals(self) -> list[str]:
+        return [derive(secret, "order-card").hex() for secret in self._ring]
+
+    def _with_ids(self, given: Mapping[str, Any], seen: Mapping[str, OpenShop]) -> dict[str, Any]:
+        """Return the arguments; where every shop is a sandbox, the name of a demo order is as good as its id."""
+        if not all(one.app.settings.sandboxed for one in seen.values()):
+            return dict(given)
+        from kustom_mcp.app.sandbox import ids_for_names
+
+        return ids_for_names(given)
+
+    async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:
+        listed = resources.list_resources(sandbox=self._sandboxed, shops=True)
+        return ListResourcesResult(resources=listed, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        templates = resources.list_templates()
+        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
+        if str(params.uri) == ORDER_CARD:
+            return page(self._seals()[0] if "card" in self._modes else None)
+        seen = self._seen(self._principal(ctx))
+
+        async def read_order(order_id: str) -> Mapping[str, Json]:
+            asked = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
+            result, environment = await self._answer(ctx, asked, CATALOG[asked.name])
+            return result.structured(environment)
+
+        return await resources.read(
+            str(params.uri),
+            read_order=read_order,
+            parse_order_id=lambda text: identifiers.order_id(self._with_ids({"order_id": text}, seen)["order_id"]),
+            demo_orders=_demo_orders(seen) if self._sandboxed else None,
+            shops=self._listed(seen),
+        )
+
+    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        return PROMPTS.get(params.name, params.arguments)
+
+    async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
+        seen = self._seen(self._principal(ctx))
+        known = [order[0] for order in _demo_orders(seen)] if self._sandboxed else []
+        found = PROMPTS.complete(params.ref, params.argument, order_ids=known, error_codes=resources.documented_codes())
+        return CompleteResult(completion=found or Completion(values=[]))
+
+    @staticmethod
+    def _listed(seen: Mapping[str, OpenShop]) -> str:
+        """The shops of a caller as Markdown."""
+        lines = ["# Shops", "", "`shop` takes the name.", ""]
+        lines += ["| name | title | environment | writes | now |", "|---|---|---|---|---|"]
+        for one in seen.values():
+            settings = one.shop.settings
+            writes = "previewed" if settings.rehearses else "allowed" if settings.writes_allowed else "off"
+            now = f"failing: {one.failing}" if one.failing else "-"
+            cells = (one.name, one.shop.title, settings.environment, writes, now)
+            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        told = [
+            f"- {one.name}, {operation.replace('_', ' ')}: {_cell(words)}"
+            for one in seen.values()
+            for operation, words in one.shop.elsewhere.items()
+        ]
+        if told:
+            lines += ["", "What people do in another system:", "", *told]
+        return "\n".join(lines) + "\n"
+
+
+def _demo_orders(seen: Mapping[str, OpenShop]) -> list[tuple[str, str, str, str]]:
+    """The orders that the sandboxes of these shops started with: id, name with the shop, status and story."""
+    return [
+        (seed.order_id, f"{seed.name}, {one.name}", seed.status, seed.story)
+        for one in seen.values()
+        if one.app.simulator is not None
+        for seed in one.app.simulator.seeds
+    ]
+
+
+def _of_shop(result: Result, shop: Shop) -> Result:
+    """Say which shop an answer is about, also in the call that would send a write again."""
+    result.shop = shop.name
+    if result.repeat is not None:
+        result.repeat = _repeat(result.repeat, shop.name)
+    writes: Sequence[Mapping[str, Json]] = result.payload.get("writes", ())
+    if any("repeat" in write for write in writes):
+        told = [
+            {**write, "repeat": _repeat(write["repeat"], shop.name)} if "repeat" in write else write for write in writes
+        ]
+        result.payload = {**result.payload, "writes": told}
+    error = result.error
+    if error is not None and error.code in (Code.AUTHENTICATION_FAILED, Code.UPSTREAM_UNAVAILABLE):
+        error.sentence = f"The shop {shop.name} is failing: {error.sentence}"
+        result.summary = error.message
+    return result
+
+
+def _repeat(repeat: Mapping[str, Json], shop: str) -> dict[str, Json]:
+    return {**repeat, "arguments": {**repeat["arguments"], "shop": shop}}
+
+
+def _environment(seen: Mapping[str, OpenShop]) -> str:
+    """The environment of an answer about several shops: the gravest of theirs."""
+    found = {one.app.settings.environment for one in seen.values()}
+    return next((one for one in ("production", "playground") if one in found), "sandbox")
+
+
+def _named(wanted: object, seen: Mapping[str, OpenShop]) -> str:
+    """The shop that a call names, by name or by title, whatever the case. ToolError for none of the caller's."""
+    if isinstance(wanted, str):
+        plain = " ".join(wanted.split()).casefold()
+        for name, one in seen.items():
+            if plain in (name, one.shop.title.casefold()):
+                return name
+    near = nearest(wanted, seen) if isinstance(wanted, str) else None
+    hint = f"Did you mean {near}?" if near else f"There are {', '.join(seen)}."
+    raise ToolError(
+        Code.INVALID_ARGUMENT,
+        f"shop: it is the name of no shop here. {hint}",
+        field="shop",
+        next_step="Call again with the name of a shop, or without `shop`: the shop of an order is found.",
+    )
+
+
+def _which(seen: Mapping[str, OpenShop]) -> ToolError:
+    error = several_know(list(seen))
+    error.sentence = f"shop is missing: there are {', '.join(seen)}."
+    return error
+
+
+def _no_shop() -> ToolError:
+    return ToolError(
+        Code.NOT_PERMITTED,
+        "There is no shop for this caller.",
+        next_step="Tell the person that the operator of this server decides which shops a token is for.",
+        setting="token",
+    )
+
+
+def _cell(text: str) -> str:
+    return " ".join(clean(text, 200).split()).replace("|", "/")

@@ -1,0 +1,262 @@
+"""Several shops in one server: finding the shop of an order, and what each answer says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kustom_mcp.calls.policy import Principal
+from kustom_mcp.schema.result import compact
+from kustom_mcp.settings.environment import load
+from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.shops import orders_of
+from tests.support.conversation import conversation, demo
+from tests.support.shops import SeveralShops, several_shops
+
+TOWEL = demo("captured-sek")
+NO_SUCH = "00000000-0000-4000-8000-000000000000"
+NORWAYS = next(seed.order_id for seed in orders_of("norway") if seed.status == "CAPTURED")
+FINLANDS = next(seed.order_id for seed in orders_of("finland") if seed.status == "CAPTURED")
+THREE = {"sweden": "", "norway": "", "finland": ""}
+
+
+def of_their_own(shops: SeveralShops) -> SeveralShops:
+    """Give each shop the orders of the built-in one of its name."""
+    for name, simulator in shops.simulators.items():
+        fresh = Simulator(seeds=orders_of(name))
+        simulator.store, simulator.seeds = fresh.store, fresh.seeds
+    return shops
+
+
+def code_of(answer: dict[str, Any]) -> str:
+    return answer["error"]["code"]
+
+
+async def test_the_shop_of_an_unknown_order_is_found_by_asking_all_and_then_remembered(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        found = await shops.call("get_order", order_id=NORWAYS)
+        assert (found["outcome"], found["shop"], found["environment"]) == ("ok", "norway", "playground")
+        assert [shops.seen(name) for name in THREE] == [["GET 404"], ["GET 200"], ["GET 404"]]
+        assert (await shops.call("get_order", order_id=NORWAYS))["shop"] == "norway"
+        assert [shops.seen(name) for name in THREE] == [[], ["GET 200"], []]
+        assert (await shops.call("get_order", order_id=NORWAYS, shop="Hem Sweden"))["outcome"] == "rejected"
+
+
+async def test_after_a_restart_the_book_knows_the_shop(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        await shops.call("get_order", order_id=NORWAYS)
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        assert (await shops.call("get_order", order_id=NORWAYS))["shop"] == "norway"
+        assert [shops.seen(name) for name in THREE] == [[], ["GET 200"], []]
+
+
+async def test_an_order_that_no_shop_knows_is_not_asked_for_twice_in_a_minute(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        for asked in (["GET 404"], []):
+            answer = await shops.call("get_order", order_id=NO_SUCH)
+            assert (code_of(answer), answer["outcome"], "shop" in answer) == ("NOT_FOUND", "rejected", False)
+            assert [shops.seen(name) for name in ("sweden", "norway")] == [asked, asked]
+        shops.time += 61
+        await shops.call("get_order", order_id=NO_SUCH)
+        assert shops.seen("sweden") == ["GET 404"]
+
+
+async def test_an_id_that_two_shops_know_needs_the_shop(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        for tool in ("get_order", "cancel_order", "list_captures"):
+            answer = await shops.call(tool, order_id=TOWEL)
+            assert code_of(answer) == "SHOP_REQUIRED"
+            assert "2 shops know this order id: sweden and norway." in answer["summary"]
+        assert (await shops.call("get_order", order_id=TOWEL, shop="norway"))["shop"] == "norway"
+
+
+async def test_where_a_shop_does_not_answer_an_order_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops).broken.add("finland")
+        answer = await shops.call("get_order", order_id=FINLANDS)
+        assert (code_of(answer), answer["outcome"], answer["error"]["retry"]) == (
+            "SHOP_UNAVAILABLE",
+            "not_sent",
+            "later",
+        )
+        assert "finland" in answer["summary"]
+        assert "sweden" not in answer["summary"]
+        assert (await shops.call("get_order", order_id=NORWAYS))["shop"] == "norway"
+        assert shops.shops.failing() == {"finland": "Kustom did not answer for it"}
+        shops.broken.clear()
+        assert (await shops.call("get_order", order_id=FINLANDS))["shop"] == "finland"
+        assert shops.shops.failing() == {}
+
+
+async def test_a_shop_whose_key_is_wrong_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text("kco_test_api_no_such_key")
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        file = shops.file.read_text()
+        head, _, tail = file.partition("[shops.finland]")
+        tail = tail.replace('api_key_env = "KEY"', 'api_key_file = "wrong.key"')
+        shops.file.write_text(f"{head}[shops.finland]{tail}")
+        answer = await shops.call("get_order", order_id=FINLANDS, shop="finland")
+        assert (code_of(answer), answer["shop"]) == ("AUTHENTICATION_FAILED", "finland")
+        assert answer["summary"].startswith("The shop finland is failing: ")
+        assert (await shops.call("get_order", order_id=NORWAYS))["shop"] == "norway"
+        listed = (await shops.ask("resources/read", {"uri": "kustom://reference/shops"}))["result"]["contents"][0][
+            "text"
+        ]
+        assert "failing: Kustom did not accept its credentials" in listed
+
+
+async def test_orders_of_several_shops_in_one_list(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        answer = await shops.call("get_orders", order_ids=[FINLANDS, NORWAYS, NO_SUCH])
+        assert [(row["outcome"], row.get("shop")) for row in answer["orders"]] == [
+            ("ok", "finland"),
+            ("ok", "norway"),
+            ("rejected", None),
+        ]
+        assert [(total["shop"], total["purchase_currency"]) for total in answer["totals"]] == [
+            ("norway", "NOK"),
+            ("finland", "EUR"),
+        ]
+        many = [f"00000000-0000-4000-8000-0000000001{number:02}" for number in range(12)]
+        told = [row["error"] for row in (await shops.call("get_orders", order_ids=many))["orders"]]
+        assert sorted(told) == ["NOT_FOUND"] * 10 + ["SHOP_REQUIRED"] * 2
+
+
+async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        for name, simulator in shops.simulators.items():
+            for order in simulator.store.records():
+                await shops.call("get_order", order_id=str(order.order["order_id"]), shop=name)
+        whole = await shops.call("find_orders", reference="SE-19977")
+        rows = sorted((row["match"], row["shop"]) for row in whole["orders"])
+        assert rows == [("exact", "norway"), ("exact", "sweden")]
+        assert "Searched in sweden, norway." in whole["summary"]
+        pages: list[tuple[str, str]] = []
+        dates: list[str] = []
+        cursor = ""
+        while cursor is not None:
+            answer = await shops.call("find_orders", currency="SEK", limit=3, cursor=cursor)
+            pages += [(row["order_id"], row["shop"]) for row in answer["orders"]]
+            dates += [row["created_at"] for row in answer["orders"]]
+            cursor = answer.get("next_cursor")
+        orders = [one.order for one in Simulator().store.records()]
+        kronor = [str(order["order_id"]) for order in orders if order["purchase_currency"].upper() == "SEK"]
+        assert sorted(pages) == sorted((order_id, name) for order_id in kronor for name in ("sweden", "norway"))
+        assert dates == sorted(dates, reverse=True)
+        one = await shops.call("find_orders", reference="SE-19977", shop="norway")
+        assert (one["shop"], len(one["orders"])) == ("norway", 1)
+
+
+async def test_a_write_names_the_shop_and_its_code_is_worthless_in_another(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        asked: dict[str, Any] = {"order_id": TOWEL, "refunded_amount": 5000}
+        preview = await shops.call("refund_order", **asked, shop="sweden")
+        assert (preview["outcome"], preview["shop"]) == ("confirmation_required", "sweden")
+        assert preview["details"][0] == 'Shop: "Hem Sweden", playground.'
+        code = preview["confirm"]["code"]
+        elsewhere = await shops.call("refund_order", **asked, shop="norway", confirm=code)
+        assert code_of(elsewhere) == "CONFIRMATION_INVALID"
+        done = await shops.call("refund_order", **asked, shop="sweden", confirm=code)
+        assert (done["outcome"], done["shop"]) == ("applied", "sweden")
+        assert [name for name in ("sweden", "norway") if "POST 201" in shops.seen(name)] == ["sweden"]
+        (row,) = (await shops.call("list_activity"))["activity"]
+        assert (row["shop"], row["amount"]) == ("sweden", 5000)
+        (intent,) = shops.app("sweden").intents.journal(shops.app("sweden").account.own_names)
+        assert intent.content["shop"] == "Hem Sweden"
+
+
+async def test_a_caller_sees_no_trace_of_a_shop_outside_its_token(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        shops.principals["narrow"] = Principal("narrow", source="people", shops=frozenset({"sweden", "norway"}))
+        shops.principals["none"] = Principal("none", source="people", shops=frozenset())
+        await shops.call("get_order", order_id=FINLANDS)
+        for name in THREE:
+            shops.seen(name)
+        answers = [await shops.call("get_order", who="narrow", order_id=order_id) for order_id in (FINLANDS, NO_SUCH)]
+        assert answers[0] == answers[1]
+        assert shops.seen("finland") == []
+        told = [
+            await shops.call("get_order", who="narrow", order_id=NO_SUCH, shop=shop) for shop in ("finland", "fooland")
+        ]
+        assert told[0] == told[1]
+        assert "finland" not in compact(await shops.call("find_orders", who="narrow", status="CAPTURED"))
+        listed = await shops.ask("resources/read", {"uri": "kustom://reference/shops"}, who="narrow")
+        assert "finland" not in compact(listed)
+        assert code_of(await shops.call("find_orders", who="none", status="CAPTURED")) == "NOT_PERMITTED"
+        assert code_of(await shops.call("get_order", who="none", order_id=FINLANDS)) == "NOT_PERMITTED"
+
+
+async def test_what_is_off_in_a_shop_is_refused_there_in_its_own_words(tmp_path: Path) -> None:
+    words = "WooCommerce: set it to Completed"
+    tables = {"sweden": f'writes = "deny"\n[shops.sweden.elsewhere]\ncapture = "{words}"', "norway": ""}
+    async with several_shops(tmp_path, tables) as shops:
+        refused = await shops.call("refund_order", order_id=TOWEL, refunded_amount=5000, shop="sweden")
+        assert code_of(refused) == "NOT_PERMITTED"
+        assert '"allow" as `writes` of shops.sweden in KUSTOM_SHOPS_FILE opens it' in refused["summary"]
+        view = (await shops.call("get_order", order_id=TOWEL, shop="sweden"))["order"]
+        cannot = {one["tool"]: one["why"] for one in view["cannot"]}
+        assert cannot["kustom_capture_order"] == f"people of this shop do it elsewhere: {words}"
+        preview = await shops.call("refund_order", order_id=TOWEL, refunded_amount=5000, shop="norway")
+        assert preview["outcome"] == "confirmation_required"
+        assert shops.seen("sweden") == ["GET 200"]
+
+
+async def test_a_preview_says_what_people_do_elsewhere(tmp_path: Path) -> None:
+    words = "WooCommerce: set it to Refunded"
+    tables = {"sweden": f'[shops.sweden.elsewhere]\nrefund = "{words}"', "norway": ""}
+    async with several_shops(tmp_path, tables) as shops:
+        preview = await shops.call("refund_order", order_id=TOWEL, refunded_amount=5000, shop="sweden")
+        assert any(words in warning for warning in preview["warnings"])
+
+
+async def test_a_shop_that_comes_goes_or_changes_does_so_with_the_next_call(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        before = (await shops.ask("tools/list", {}))["result"]["tools"]
+        kept = shops.app("norway")
+        await shops.call("get_order", order_id=TOWEL, shop="norway")
+        shops.write({"sweden": 'tools = "refunds"', "norway": "", "denmark": ""})
+        assert (await shops.call("get_order", order_id=TOWEL, shop="denmark"))["shop"] == "denmark"
+        assert shops.app("norway") is kept
+        assert code_of(await shops.call("get_order", order_id=TOWEL, shop="sweden")) == "NOT_PERMITTED"
+        shops.write({"norway": ""})
+        assert (await shops.call("get_order", order_id=TOWEL))["shop"] == "norway"
+        assert code_of(await shops.call("get_order", order_id=TOWEL, shop="sweden")) == "INVALID_ARGUMENT"
+        assert (await shops.ask("tools/list", {}))["result"]["tools"] == before
+
+
+async def test_every_tool_has_the_argument_shop_and_the_list_grows_by_little(tmp_path: Path) -> None:
+    async with conversation(KUSTOM_TOOLS="all") as talk:
+        alone = (await talk.client.list_tools()).model_dump(mode="json", by_alias=True, exclude_none=True)["tools"]
+    async with several_shops(tmp_path, KUSTOM_TOOLS="all") as shops:
+        listed = (await shops.ask("tools/list", {}))["result"]["tools"]
+    assert [tool["name"] for tool in listed] == [tool["name"] for tool in alone]
+    for tool in listed:
+        assert tool["inputSchema"]["properties"].pop("shop") == {"type": "string", "description": "Shop, by name."}
+        assert tool["outputSchema"]["properties"].pop("shop") == {"type": "string"}
+    assert listed == alone
+    added = {"shop": {"type": "string", "description": "Shop, by name."}}, {"shop": {"type": "string"}}
+    grown = len(compact(added).encode())
+    assert grown * len(listed) < 2500
+
+
+async def test_the_built_in_shops_answer_where_an_order_is() -> None:
+    loaded = load({"KUSTOM_SHOPS_FILE": "sandbox"})
+    assert loaded.shops is not None
+    from mcp.client import Client
+
+    from kustom_mcp.app.shops import Shops
+    from kustom_mcp.server.handlers import build_server
+
+    async with Client(build_server(Shops(loaded.shops, loaded.settings))) as client:
+        assert "Several shops (sweden, norway, finland)" in (client.instructions or "")
+        answer = await client.call_tool("kustom_find_orders", {"reference": "1004"})
+        content: dict[str, Any] = answer.structured_content or {}
+        rows = [(row["order_id"], row["shop"], row["purchase_currency"]) for row in content["orders"]]
+        assert rows == [(NORWAYS, "norway", "NOK")]
