@@ -43,6 +43,7 @@ from kustom_mcp.api.errors import OmsError, Refused
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
 from kustom_mcp.cli.program import shown
+from kustom_mcp.cli.webhook_trial import HEARING_SECONDS, HeardWebhook, WebhookListener, listening
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.simulator.behaviours import BEHAVIOURS
 
@@ -78,10 +79,15 @@ class Finding:
 
 
 def run(
-    settings: Settings, order_id: str, ask: AskPerson | None = None, app: App | None = None, folder: Path | None = None
+    settings: Settings,
+    order_id: str,
+    ask: AskPerson | None = None,
+    app: App | None = None,
+    folder: Path | None = None,
+    port: int = 8080,
 ) -> int:
     """Run each experiment that the person agrees to, and write the report into the folder, or the working directory.
-    0: nothing differs; 1: something does, or it broke off. ConfigError."""
+    `port`: where webhooks arrive, if they do. 0: nothing differs; 1: something does, or it broke off. ConfigError."""
     if settings.environment != "playground":
         raise ConfigError("KUSTOM_ENVIRONMENT", "--playground is for the playground only.")
     if not settings.writes_allowed:
@@ -90,22 +96,27 @@ def run(
         order = identifiers.order_id(order_id)
     except identifiers.IdentifierError as error:
         raise ConfigError("--playground", f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    return anyio.run(_try_out, app or App.of(settings), order, ask or _ask, (folder or Path.cwd()) / REPORT)
+    return anyio.run(_try_out, app or App.of(settings), order, ask or _ask, (folder or Path.cwd()) / REPORT, port)
 
 
-async def _try_out(app: App, order_id: str, ask: AskPerson, report: Path) -> int:
+async def _try_out(app: App, order_id: str, ask: AskPerson, report: Path, port: int) -> int:
     findings: list[Finding] = []
-    async with app.lifespan():
-        lab = Lab(app, order_id)
+    async with app.lifespan(), listening(app.settings, port) as listener:
+        lab = Lab(app, order_id, listener)
+        experiments = EXPERIMENTS if listener is None else (*EXPERIMENTS[:-1], *HEARD, EXPERIMENTS[-1])
         try:
             order = await lab.read()
             if order.status != "AUTHORIZED" or order.remaining_authorized_amount <= PART:
                 print(f"This needs a fresh order of more than 1.00 that is AUTHORIZED; this one is {order.status}.")
                 return DIFFERENT
             print(f"Order {order_id} will be changed, captured, released and refunded. Use one that nobody needs.")
-            for number, experiment in enumerate(EXPERIMENTS, 1):
+            if listener is None:
+                print("Webhooks are not tried: that takes KUSTOM_HOOKS_PATH and KUSTOM_HOOKS_SECRET.")
+            else:
+                print(f"Webhooks are heard on port {port}, where the proxy sends those for the secret path.")
+            for number, experiment in enumerate(experiments, 1):
                 assumed = next(each.sentence for each in BEHAVIOURS if each.name == experiment.behaviour)
-                print(f"\n{number} of {len(EXPERIMENTS)}. {assumed}")
+                print(f"\n{number} of {len(experiments)}. {assumed}")
                 answer = ask(f"   This {experiment.sends}. Try it? [y/N] ")
                 if answer is None:
                     raise ConfigError("--playground", "Nobody can be asked here, so nothing was tried.")
@@ -166,6 +177,7 @@ class Lab:
 
     app: App
     order_id: str
+    listener: WebhookListener | None = None
 
     async def read(self) -> Order:
         """The order as it is now."""
@@ -196,7 +208,7 @@ class Experiment:
     behaviour: str
     sends: str
     expected: str
-    run: Callable[[Lab], Awaitable[str]]
+    run: Callable[[Lab], Awaitable[str | None]]
     otherwise: tuple[tuple[str, str, str], ...] = ()
 
     def switches(self, seen: str | None) -> dict[str, str]:
@@ -303,6 +315,30 @@ async def refund_all(lab: Lab) -> str:
     return f"{answer}: {'status kept' if status == order.status else status}"
 
 
+async def webhook(lab: Lab) -> HeardWebhook | None:
+    """The webhook of a refund, which is made where none has been heard, nor one that is not signed."""
+    assert lab.listener is not None
+    if not any(heard.body.get("type") == REFUNDED or not heard.is_signed for heard in lab.listener.heard):
+        order = await part_captured(lab)
+        if order.captured_amount - order.refunded_amount > 1:
+            await lab.send(REFUND_ORDER, {"refunded_amount": 1})
+    heard = await lab.listener.wait(REFUNDED)
+    if heard is None:
+        print(f"   No webhook came within {HEARING_SECONDS} seconds. Is it set up in the portal? Is the proxy running?")
+    return heard
+
+
+async def webhook_signature(lab: Lab) -> str | None:
+    heard = await webhook(lab)
+    return heard and heard.signature
+
+
+async def webhook_content(lab: Lab) -> str | None:
+    heard = await webhook(lab)
+    return heard and (heard.content if heard.is_signed else heard.signature)
+
+
+REFUNDED: Final = "refund.created"
 _CAPTURES: Final = "captures 1.00 if nothing is captured yet, then "
 
 EXPERIMENTS: Final = (
@@ -383,3 +419,11 @@ EXPERIMENTS: Final = (
         (("accepted: CLOSED", "full_refund", "CLOSED"),),
     ),
 )
+
+_HEARS: Final = f"{_CAPTURES}refunds 0.01, and waits {HEARING_SECONDS} seconds at most for the webhook"
+
+HEARD: Final = (
+    Experiment("hooks.id", _HEARS, "signed, webhook-id is the event's id", webhook_signature),
+    Experiment("hooks.data", _HEARS, "refund.created with order_id, refund_id", webhook_content),
+)
+"""Tried where webhooks can arrive."""

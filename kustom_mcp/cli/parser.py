@@ -116,7 +116,7 @@ def _tried(given: Namespace, loaded: Loaded) -> int:
     if order_id is not None:
         from kustom_mcp.cli import check_playground
 
-        return check_playground.run(loaded.settings, order_id)
+        return check_playground.run(loaded.settings, order_id, port=given.port)
     from kustom_mcp.cli import check
 
     return check.run(loaded)
@@ -280,6 +280,7 @@ def parse(argv: Sequence[str]) -> Namespace:
         metavar="ORDER_ID",
         help="try on a throw-away test order what the sandbox only assumes of Kustom",
     )
+    check.add_argument("--port", type=_port, default=8080, help="with --playground: port for webhooks, default 8080")
     tools = commands.add_parser("tools", parents=[after], help="the catalogue of tools")
     tools.add_argument("--json", action="store_true", help="as `tools/list` gives them")
     _install(commands, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,21 +12,25 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.cli import check_playground
+from kustom_mcp.cli import check_playground, webhook_trial
 from kustom_mcp.cli.check_playground import EXPERIMENTS, REPORT
 from kustom_mcp.cli.simulate import assumed
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.behaviours import marked
+from kustom_mcp.simulator.events import SECRET
 from kustom_mcp.simulator.switches import Switches
 from tests.cli.conftest import Command
 from tests.support.conversation import demo
-from tests.transport.kustom import Kustom
+from tests.support.unhurried import PATIENCE
+from tests.transport.kustom import Kustom, simulating
+from tests.transport.webhooks.hearing import HOOKS, PATH, free_port
 
 PRODUCTION = {"KUSTOM_API_KEY": "kco_live_x", "KUSTOM_MERCHANT": "PM1", "KUSTOM_WRITES": "allow"}
 PLAYGROUND = {"KUSTOM_ENVIRONMENT": "playground", "KUSTOM_API_KEY": "kco_test_api_sandbox", "KUSTOM_USERNAME": "demo"}
 ORDER = demo("authorized-sek")
+OTHER_SECRET = "whsec_dGhlIHNlY3JldCBhZnRlciB0aGlzIG9uZQ=="
 BEHAVIOURS = [experiment.behaviour for experiment in EXPERIMENTS]
 
 DIFFERENCES = [
@@ -171,3 +176,42 @@ def test_it_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.
     assert check_playground.run(load(kustom.settings).settings, ORDER, always(True)) == 0
     assert kustom.order(ORDER)["status"] == "CAPTURED"
     assert "0 different" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("secret", "verdicts", "seen"),
+    [
+        (SECRET, ["confirmed"] * 2, "signed, webhook-id is the event's id"),
+        (OTHER_SECRET, ["different"] * 2, "not signed with a secret of KUSTOM_HOOKS_SECRET"),
+    ],
+)
+def test_a_webhook_is_waited_for_and_it_is_said_how_it_was_signed(
+    secret: str, verdicts: list[str], seen: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_trial, "HEARING_SECONDS", PATIENCE if secret == SECRET else 1)
+    port = free_port()
+    hooks = {"KUSTOM_HOOKS_PATH": PATH, "KUSTOM_HOOKS_SECRET": secret}
+
+    def ask(question: str) -> bool:
+        return "webhook" in question
+
+    with simulating("--hooks", f"http://127.0.0.1:{port}{HOOKS}") as kustom:
+        check_playground.run(load({**kustom.settings, **hooks}).settings, ORDER, ask, port=port)
+        assert [seen["method"] for seen in kustom.requests if seen["method"] != "GET"] == ["POST"] * 2
+    printed = capsys.readouterr().out
+    assert re.findall(r"^   (confirmed|different)", printed, re.MULTILINE) == verdicts
+    assert seen in printed
+    findings = json.loads(Path(REPORT).read_text())["findings"]
+    assert [one["behaviour"] for one in findings if one["verdict"] != "assumed"] == ["hooks.id", "hooks.data"]
+    assert PATH not in Path(REPORT).read_text()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_sent(kustom: Kustom) -> None:
+    kustom.reset()
+    hooks = {"KUSTOM_HOOKS_PATH": PATH, "KUSTOM_HOOKS_SECRET": SECRET}
+    settings = load({**kustom.settings, **hooks}).settings
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"--port: Port {port} is taken"):
+            check_playground.run(settings, ORDER, always(True), port=port)
+    assert kustom.requests == []
