@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+from kustom_mcp.calls.card import ORDER_CARD
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.schema.result import compact
 from kustom_mcp.settings.environment import load
@@ -260,3 +262,70 @@ async def test_the_built_in_shops_answer_where_an_order_is() -> None:
         content: dict[str, Any] = answer.structured_content or {}
         rows = [(row["order_id"], row["shop"], row["purchase_currency"]) for row in content["orders"]]
         assert rows == [(NORWAYS, "norway", "NOK")]
+
+
+async def test_twins_share_no_ceiling_lease_pause_or_journal(tmp_path: Path) -> None:
+    ceiling = 'max_daily = "SEK:6000"\nconfirm = "code"'
+    async with several_shops(tmp_path, {"sweden": ceiling, "norway": ceiling}) as shops:
+
+        async def refund(shop: str, reference: str) -> dict[str, Any]:
+            asked: dict[str, Any] = {"order_id": TOWEL, "refunded_amount": 5000, "reference": reference, "shop": shop}
+            preview = await shops.call("refund_order", **asked)
+            if preview["outcome"] != "confirmation_required":
+                return preview
+            return await shops.call("refund_order", **asked, confirm=preview["confirm"]["code"])
+
+        sweden, norway = shops.app("sweden"), shops.app("norway")
+        assert (await refund("sweden", "one"))["outcome"] == "applied"
+        assert code_of(await refund("sweden", "two")) == "LIMIT_EXCEEDED"
+        sweden.client.cool_down.start(30.0)
+        sweden.intents.lease(sweden.account.name, TOWEL, "somebody", 30.0)
+        assert (await refund("norway", "two"))["outcome"] == "applied"
+        assert norway.client.cool_down.remaining == 0.0
+        assert norway.account.name != sweden.account.name
+        told = {
+            shop: [
+                row["third_party"]["reference"] for row in (await shops.call("list_activity", shop=shop))["activity"]
+            ]
+            for shop in ("sweden", "norway")
+        }
+        assert told == {"sweden": ["one"], "norway": ["two"]}
+        found = [await shops.call("find_orders", reference="two", shop=shop) for shop in ("sweden", "norway")]
+        assert [len(answer["orders"]) for answer in found] == [0, 1]
+
+
+async def test_a_shop_with_cards_beside_one_with_codes(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, {"sweden": "", "norway": 'confirm = "card"'}) as shops:
+        asked: dict[str, Any] = {"order_id": TOWEL, "refunded_amount": 5000}
+        assert "code" in (await shops.call("refund_order", cards=True, **asked, shop="sweden"))["confirm"]
+        preview = await shops.call("refund_order", cards=True, **asked, shop="norway")
+        card = (await shops.ask("resources/read", {"uri": ORDER_CARD}, cards=True))["result"]["contents"][0]["text"]
+        found = re.search('name="kustom-seal" content="([0-9a-f]+)"', card)
+        assert found is not None
+
+        async def approve(**given: Any) -> dict[str, Any]:
+            whole = {"seal": found[1], "tool": "kustom_refund_order", "arguments": {**asked, "shop": "norway"}, **given}
+            params = {"name": "kustom_approve", "arguments": whole}
+            return (await shops.ask("tools/call", params, cards=True))["result"]["structuredContent"]
+
+        again = await approve(state=preview["confirm"]["state"])
+        assert again["details"][0] == 'Shop: "Hem Norway", playground.'
+        done = await approve(code=again["confirm"]["code"], approve=True)
+        assert (done["outcome"], done["shop"]) == ("applied", "norway")
+        assert [name for name in ("sweden", "norway") if "POST 201" in shops.seen(name)] == ["norway"]
+
+
+async def test_a_server_of_one_shop_says_nothing_of_shops() -> None:
+    async with conversation() as talk:
+        asked: dict[str, Any] = {"order_id": TOWEL, "refunded_amount": 5000}
+        answers = [
+            await talk.call("get_order", order_id=TOWEL),
+            await talk.call("get_orders", order_ids=[TOWEL]),
+            await talk.call("find_orders", reference="SE-19977"),
+            await talk.call("refund_order", **asked),
+            await talk.call("list_activity"),
+        ]
+        assert not any('"shop"' in compact(answer) or "Shop:" in compact(answer) for answer in answers)
+        assert "Several shops" not in (talk.client.instructions or "")
+        refused = await talk.call("get_order", order_id=TOWEL, shop="sweden")
+        assert refused["error"]["code"] == "UNKNOWN_ARGUMENT"
