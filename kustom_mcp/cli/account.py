@@ -72,9 +72,9 @@ def announce(given: Namespace, loaded: Loaded) -> None:
     if given.command in ABOUT_ORDERS:
         _require_orders(given, loaded)
     if given.command in (*ABOUT_ORDERS, "check") and not getattr(given, "json", False):
-        aside = sys.stderr if getattr(given, "export", False) else sys.stdout  # where stdout is the export
+        stream = sys.stderr if getattr(given, "export", False) else sys.stdout  # where stdout is the export
         shops = None if loaded.shops is None else loaded.shops()
-        print(_first_line(given, loaded.settings) if shops is None else f"{len(shops)} shops", file=aside)
+        print(_first_line(given, loaded.settings) if shops is None else f"{len(shops)} shops", file=stream)
 
 
 def _require_orders(given: Namespace, loaded: Loaded) -> None:

@@ -72,17 +72,17 @@ def take_over(connection: Connection, state: Path | None) -> None:
 def _take_over_files(connection: Connection, state: Path) -> None:
     """Read the small files, and put the mark in their place. The directory is renamed first: what a process of the
     version before has written until then is read, and it can write nothing afterwards."""
-    place, aside = state / "intents", state / "intents-0.1"
+    place, renamed = state / "intents", state / "intents-0.1"
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        if place.is_dir() and not aside.exists():
-            os.rename(place, aside)
-    if aside.is_dir():
+        if place.is_dir() and not renamed.exists():
+            os.rename(place, renamed)
+    if renamed.is_dir():
         with (
             contextlib.suppress(FileExistsError),
             os.fdopen(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as mark,
         ):
             mark.write(MARK)
-        for name, content in _files(aside):
+        for name, content in _files(renamed):
             _put_intent(connection, name.partition(".")[0], content)
         _put_lines(connection, state / "audit")
     for name, content in _files(state / "applied"):

@@ -21,7 +21,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.cli import stdout
 from kustom_mcp.cli.demo import tour
-from kustom_mcp.cli.demo.tour import Guide, Person, Tally, Unexpected
+from kustom_mcp.cli.demo.tour import Guide, Person, TourCounts, Unexpected
 from kustom_mcp.cli.demo.transcript import Transcript
 from kustom_mcp.cli.install.command import this_machine
 from kustom_mcp.cli.install.hosts import HOSTS, HOW, is_there
@@ -38,7 +38,7 @@ def run(command: Sequence[str] | None = None, *, scene: int | None = None) -> in
     """
     # The SDK logs a broken server's traceback; what matters of it is in our own line.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
-    seen = Tally()
+    seen = TourCounts()
     try:
         anyio.run(_tour, _server(command or [sys.executable, "-m", "kustom_mcp"]), seen, scene)
     except KeyboardInterrupt:
@@ -76,7 +76,7 @@ def _server(command: Sequence[str], settings: Mapping[str, str] = MappingProxyTy
     return StdioServerParameters(command=command[0], args=list(command[1:]), env=env)
 
 
-async def _tour(server: StdioServerParameters, seen: Tally, only: int | None) -> None:
+async def _tour(server: StdioServerParameters, seen: TourCounts, only: int | None) -> None:
     chosen = tour.SCENES if only is None else tour.SCENES[only - 1 : only]
     with anyio.fail_after(DEADLINE_SECONDS) as deadline:
         page = Transcript()
@@ -130,7 +130,7 @@ async def _opening(guide: Guide) -> None:
     page.says("Server", f"{name}MCP {client.protocol_version} over stdio, {len(tools.tools)} tools")
 
 
-def _counts(page: Transcript, seen: Tally) -> None:
+def _counts(page: Transcript, seen: TourCounts) -> None:
     """Print the counts from the answers."""
     outcomes = seen.outcomes
     page.heading("What you have seen")

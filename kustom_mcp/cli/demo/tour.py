@@ -25,7 +25,7 @@ class Unexpected(Exception):
 
 
 @dataclass
-class Tally:
+class TourCounts:
     """The counts of outcomes and approvals so far."""
 
     scene: str = ""
@@ -39,7 +39,7 @@ class Tally:
 class Guide:
     """Leads one connection through its scenes: prints both sides and compares each answer with the expected one."""
 
-    def __init__(self, client: Client, transcript: Transcript, seen: Tally) -> None:
+    def __init__(self, client: Client, transcript: Transcript, seen: TourCounts) -> None:
         self.client = client
         self.page = transcript
         self.seen = seen
@@ -85,7 +85,7 @@ class Guide:
 class Person:
     """Answers the forms that a host shows: reads them out and says yes."""
 
-    def __init__(self, transcript: Transcript, seen: Tally) -> None:
+    def __init__(self, transcript: Transcript, seen: TourCounts) -> None:
         self.page = transcript
         self.seen = seen
 
