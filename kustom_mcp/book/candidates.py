@@ -13,13 +13,14 @@ from typing import Any
 
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.query import Query
-from kustom_mcp.book.references import LEAST, backwards, parse_reference
+from kustom_mcp.book.references import LEAST, ParsedReference, backwards, parse_reference
 
 MOST_ADDED = 10_000
 """Matches that are added up one by one; of more it is only said that they are more."""
 FEW = 1_000
 """The most orders that are found by one part of a reference or id."""
-_BEYOND = "\U0010ffff"
+_BEYOND, _NO_MORE = "\U0010ffff", "\x01"
+"""What comes after a name to be beyond all that begin with it, and beyond nothing but itself."""
 _DAY = 86_400_000  # milliseconds
 
 
@@ -174,8 +175,10 @@ class _Lookup:
 
     def _of_references(self, references: Sequence[str]) -> None:
         exact, alike, broad = set[int](), set[int](), list[tuple[str, str]]()
-        for index, reference in enumerate(references):
-            same, like, conditions = self._of_reference(index, reference)
+        parsed = [parse_reference(reference) for reference in references]
+        together = self._together([one.name[::-1] for one in parsed])
+        for index, one in enumerate(parsed):
+            same, like, conditions = self._of_reference(index, one, together[index] if together else None)
             if conditions is not None:
                 broad.append(conditions)
             elif not same and not like:
@@ -206,16 +209,36 @@ class _Lookup:
         found.conditions.append(f"({same} OR {like})")
         found.exact, found.alike = f"({same})", f"(({like}) AND NOT ({same}))"
 
-    def _of_reference(self, index: int, reference: str) -> tuple[set[int], set[int], tuple[str, str] | None]:
+    def _together(self, names: Sequence[str]) -> list[list[tuple[int, int, str]]] | None:
+        """Return for each name, the last character first, the references that are called so or end so: number, digest,
+        name. None where these are more than FEW."""
+        values: dict[str, object] = {}
+        parts: list[str] = []
+        for index, name in enumerate(names):
+            values |= {f"first{index}": name, f"beyond{index}": f"{name}{_BEYOND if len(name) >= LEAST else _NO_MORE}"}
+            called = f"account = :account AND name >= :first{index} AND name < :beyond{index}"
+            parts.append(f"SELECT {index} AS place, number, written, name FROM book_references WHERE {called}")
+        rows = self._tx.rows(f"{' UNION ALL '.join(parts)} LIMIT {FEW + 1}", self._values | values)
+        if len(rows) > FEW:
+            return None
+        found: list[list[tuple[int, int, str]]] = [[] for _ in names]
+        for place, number, written, name in rows:
+            found[int(place)].append((int(number), int(written), str(name)))
+        return found
+
+    def _of_reference(
+        self, index: int, parsed: ParsedReference, known: Sequence[tuple[int, int, str]] | None
+    ) -> tuple[set[int], set[int], tuple[str, str] | None]:
         """Return the numbers of exact matches and of those that resemble it. Of a reference that many orders have:
-        conditions for both."""
-        parsed = parse_reference(reference)
+        conditions for both. `known`: what `_together` has found of it."""
         name = parsed.name[::-1]
         values: dict[str, object] = {f"name{index}": name, f"written{index}": parsed.written}
         called = f"account = :account AND name = :name{index}"
-        rows = self._tx.rows(
-            f"SELECT number, written FROM book_references WHERE {called} LIMIT {self._most + 1}", self._values | values
-        )
+        if known is None:
+            statement = f"SELECT number, written FROM book_references WHERE {called} LIMIT {self._most + 1}"
+            rows = [(int(number), int(written)) for number, written in self._tx.rows(statement, self._values | values)]
+        else:
+            rows = [(number, written) for number, written, whole in known if whole == name]
         exact, alike, broad = set[int](), set[int](), None
         if len(rows) > self._most:
             self._values |= values
@@ -223,14 +246,16 @@ class _Lookup:
             same = _own("other", f"{called} AND written = :written{index}")
             broad = exists.format(same), exists.format(_own("other", called))
         else:
-            exact = {int(number) for number, written in rows if int(written) == parsed.written}
-            alike = {int(number) for number, _ in rows}
+            exact = {number for number, written in rows if written == parsed.written}
+            alike = {number for number, _ in rows}
         mine = "SELECT number FROM book WHERE account = :account AND "
         if parsed.whole:
             exact |= self._some(f"{mine}order_id = :whole", whole=parsed.whole)
         for start in parsed.starts:
             alike |= self._some(f"{mine}order_id >= :first AND order_id < :beyond", first=start, beyond=f"{start}~")
-        if len(name) >= LEAST:
+        if known is not None:
+            alike |= {number for number, _, whole in known if whole != name}
+        elif len(name) >= LEAST:
             ending = "SELECT number FROM book_references WHERE account = :account AND name > :first AND name < :beyond"
             alike |= self._some(ending, first=name, beyond=f"{name}{_BEYOND}")
         if parsed.part and not exact and not alike and not broad:
