@@ -11,6 +11,7 @@ import anyio
 
 from kustom_mcp.app.app import App
 from kustom_mcp.cli.check import try_a_read
+from kustom_mcp.server.shops import policy_of
 from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.settings.shops_file import SETTING, Shop
@@ -23,6 +24,8 @@ def run_list(loaded: Loaded) -> int:
     if loaded.shops is None:
         raise ConfigError(SETTING, "This command lists the shops of the file that it names: set it.")
     shops = loaded.shops()
+    for shop in shops.values():
+        policy_of(shop)
     found = anyio.run(_tried, shops)
     for shop in shops.values():
         print(described(shop))

@@ -56,7 +56,8 @@ from kustom_mcp.server.handlers import (
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.shop_finder import Asking, Candidate, ShopFinder, several_know
 from kustom_mcp.server.tool_list import listing
-from kustom_mcp.settings.shops_file import Shop
+from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.settings.shops_file import SETTING, Shop
 from kustom_mcp.text import clean, nearest
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
@@ -93,7 +94,7 @@ class ShopHandlers:
         listed = [one.shop for one in shops.now().values()]
         self._modes: frozenset[Mode] = frozenset(shop.settings.confirm for shop in listed)
         self._sandboxed = all(shop.settings.sandboxed for shop in listed)
-        on = [Policy(shop.settings, TOOL_FACTS, shop=shop) for shop in listed]
+        on = [policy_of(shop) for shop in listed]
         self._selected = frozenset(name for name in TOOL_FACTS if any(policy.selects(name) for policy in on))
 
     def state_keys(self) -> list[bytes]:
@@ -273,7 +274,11 @@ class ShopHandlers:
         app = await self._shops.opened(one)
         known = self._handlers.get(one.name)
         if known is None or known.app is not app:
-            known = self._handlers[one.name] = Handlers(app)
+            try:
+                known = self._handlers[one.name] = Handlers(app)
+            except ConfigError as error:  # the file was changed to what no start would have taken
+                log.error("shops.%s in KUSTOM_SHOPS_FILE: %s", one.name, error)
+                raise _unusable(one.name) from None
         return known
 
     async def _any(self, seen: Mapping[str, OpenShop]) -> Handlers:
@@ -410,6 +415,24 @@ def _which(seen: Mapping[str, OpenShop]) -> ToolError:
     error = several_know(list(seen))
     error.sentence = f"shop is missing: there are {', '.join(seen)}."
     return error
+
+
+def policy_of(shop: Shop) -> Policy:
+    """The policy of a shop, without its counts. ConfigError where its table names tools that there are not."""
+    try:
+        return Policy(shop.settings, TOOL_FACTS, shop=shop)
+    except ConfigError as error:
+        raise ConfigError(SETTING, f"shops.{shop.name}.tools {error.sentence}") from None
+
+
+def _unusable(name: str) -> ToolError:
+    return ToolError(
+        Code.NOT_PERMITTED,
+        f"The shop {name} cannot be used: its table names tools that there are not.",
+        next_step="Tell the operator of this server to correct KUSTOM_SHOPS_FILE. Other shops can be used.",
+        field="shop",
+        setting=SETTING,
+    )
 
 
 def _no_shop() -> ToolError:

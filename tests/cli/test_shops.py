@@ -32,7 +32,7 @@ def test_each_shop_is_tried_and_a_failing_one_stops_no_other(command: Command, k
     assert {(seen["method"], seen["status"]) for seen in kustom.requests} == {("GET", 404), ("GET", 401)}
 
 
-def test_a_command_about_one_account_is_told_its_shop(command: Command) -> None:
+def test_a_command_about_one_account_is_told_its_shop(command: Command, tmp_path: Path) -> None:
     ran = command("book", "status", KUSTOM_SHOPS_FILE="sandbox")
     assert (ran.code, ran.out) == (2, "")
     assert "--shop: It names the shop that this is about. There are sweden, norway, finland." in ran.err
@@ -41,6 +41,12 @@ def test_a_command_about_one_account_is_told_its_shop(command: Command) -> None:
     ran = command("book", "status", "--shop", "norway", KUSTOM_SHOPS_FILE="sandbox")
     assert (ran.code, ran.err) == (0, "")
     assert "merchant PM47001" in ran.out
+    file = tmp_path / "shops.toml"
+    file.write_text('[shops.norway]\nenvironment = "sandbox"\ntools = "refundz"\n')
+    file.chmod(0o600)
+    ran = command("shops", KUSTOM_SHOPS_FILE=str(file))
+    assert (ran.code, ran.out) == (2, "")
+    assert "KUSTOM_SHOPS_FILE: shops.norway.tools names something that is neither a toolset" in ran.err
     assert "there is one shop, and it has no name" in command("check", "--shop", "norway").err
     assert "KUSTOM_SHOPS_FILE: This command lists the shops" in command("shops").err
     assert "name its shop with --shop" in command("check", "--playground", "x", KUSTOM_SHOPS_FILE="sandbox").err

@@ -227,6 +227,13 @@ async def test_a_shop_that_comes_goes_or_changes_does_so_with_the_next_call(tmp_
         assert (await shops.call("get_order", order_id=TOWEL, shop="denmark"))["shop"] == "denmark"
         assert shops.app("norway") is kept
         assert code_of(await shops.call("get_order", order_id=TOWEL, shop="sweden")) == "NOT_PERMITTED"
+        shops.write({"sweden": 'tools = "refundz"', "norway": ""})
+        refused = await shops.call("get_order", order_id=TOWEL, shop="sweden")
+        assert (code_of(refused), "its table names tools that there are not" in refused["summary"]) == (
+            "NOT_PERMITTED",
+            True,
+        )
+        assert (await shops.call("get_order", order_id=TOWEL, shop="norway"))["shop"] == "norway"
         shops.write({"norway": ""})
         assert (await shops.call("get_order", order_id=TOWEL))["shop"] == "norway"
         assert code_of(await shops.call("get_order", order_id=TOWEL, shop="sweden")) == "INVALID_ARGUMENT"
