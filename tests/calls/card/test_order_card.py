@@ -463,10 +463,7 @@ async def test_a_thousand_lines_are_shown_and_narrow_widths_and_long_or_right_to
         own_row = """() => [...document.querySelectorAll('.lines tbody tr')].filter(({ cells: [number, item] }) =>
           number.getBoundingClientRect().top !== item.getBoundingClientRect().top).length"""
         assert await browser.run(own_row) == 0
-        redraw = """() => { const from = performance.now(); show({}); document.body.getBoundingClientRect();
-          return performance.now() - from }"""
-        quickest = min([await browser.run(redraw) for _ in range(5)])
-        assert quickest < 1000  # milliseconds; a guard against what grows with the square
+        assert await browser.run("() => formats.size") == 1  # made for every amount they took most of the time
         direction = "(at) => getComputedStyle(document.querySelectorAll('.item > bdi')[at]).direction"
         assert [await browser.run(direction, at) for at in (0, 2, 3)] == ["ltr", "rtl", "rtl"]
         await browser.click("#all")
