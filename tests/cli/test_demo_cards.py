@@ -50,6 +50,7 @@ def test_a_browser_gets_the_cards_of_the_demo_orders_and_nobody_else_gets_anythi
     with shown() as (here, path):
         status, policy, text = asked(here, "GET", path)
         assert (status, "connect-src 'self'" in policy, "nonce-" in policy) == (200, True, True)
+        views = json.loads(text.partition("const VIEWS = ")[2].partition(";\n")[0])
         assert [seed.name for seed in demo_orders() if f'["{seed.name}", "kustom_get_order"' not in text] == []
         status, policy, text = asked(here, "GET", f"{path}card")
         assert (status, policy.startswith("sandbox allow-scripts;")) == (200, True)
@@ -58,6 +59,9 @@ def test_a_browser_gets_the_cards_of_the_demo_orders_and_nobody_else_gets_anythi
         origin = f"http://{here}"
         status, _, text = asked(here, "POST", f"{path}call", CALL, Origin=origin)
         assert (status, json.loads(text)["structuredContent"]["order"]["status"]) == (200, "CAPTURED")
+        for title, name, given in views:
+            status, _, text = asked(here, "POST", f"{path}call", {"name": name, "arguments": given}, Origin=origin)
+            assert json.loads(text)["structuredContent"]["outcome"] in ("ok", "confirmation_required"), title
         preview = {"name": "kustom_cancel_order", "arguments": {"order_id": "expiring-soon-sek"}}
         status, _, text = asked(here, "POST", f"{path}call", preview, Origin=origin)
         assert set(json.loads(text)["structuredContent"]["confirm"]) == {"tool", "state"}

@@ -44,7 +44,7 @@ _MOVED: dict[str, Any] = {
     "shipping_address": {"street_address": "Storgatan 5", "postal_code": "22222", "city": "Lund"},
 }
 _VIEWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("All orders", "kustom_find_orders", {"limit": 50}),
+    ("All orders", "kustom_find_orders", {"min_remaining": 0, "limit": 50}),
     ("To capture", "kustom_find_orders", {"order_by": "expires_at", "min_remaining": 1}),
     ("Approve: a refund", "kustom_refund_order", _TOWEL),
     ("Approve: another address", "kustom_update_customer_details", _MOVED),

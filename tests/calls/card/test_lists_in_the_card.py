@@ -16,7 +16,6 @@ SERVER: dict[str, Any] = {"KUSTOM_TOOLS": "all", "KUSTOM_CONFIRM": "card"}
 CODES: dict[str, Any] = {**SERVER, "KUSTOM_CONFIRM": "code"}
 CLEAN: dict[str, list[str]] = {"requests": [], "errors": []}
 TOWEL: dict[str, Any] = {"order_id": demo("captured-sek"), "lines": [{"line": 1, "quantity": 1}]}
-CELLS = "(at) => [...document.querySelectorAll('tbody tr')].map((row) => row.cells[at].textContent)"
 FITS = "() => document.documentElement.scrollWidth <= document.documentElement.clientWidth"
 
 
