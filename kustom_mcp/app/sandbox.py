@@ -4,6 +4,8 @@ Scripted faults are played as a broken line would look to the client: a lost res
 is waited for and runs into the client's read timeout. A client that leaves while it waits does not stop the effect.
 """
 
+import contextlib
+import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, cast
@@ -58,7 +60,12 @@ def ids_for_names(given: Mapping[str, Any]) -> dict[str, Any]:
 def _ids_for_names(value: Any) -> Any:
     if isinstance(value, list):
         return [_ids_for_names(item) for item in cast("list[Any]", value)]
-    return id_for_name(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):  # a list that a host sent as a text
+        with contextlib.suppress(ValueError, RecursionError):
+            return _ids_for_names(json.loads(value))
+    return id_for_name(value)
 
 
 def id_for_name(text: str) -> str:

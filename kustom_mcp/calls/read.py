@@ -355,7 +355,9 @@ class ReadCall:
             disputed=self.disputed or False,
         )
 
-    def _failure(self, error: OmsError, *, writing: bool = False, entry: str | None = None) -> ToolError:
+    def _failure(
+        self, error: OmsError, *, writing: upstream_errors.Writing | None = None, entry: str | None = None
+    ) -> ToolError:
         return upstream_errors.failure(error, writing=writing, entry=entry, sandboxed=self.app.settings.sandboxed)
 
     async def _take_turn(self, order_id: str) -> None:

@@ -87,6 +87,7 @@ from kustom_mcp.calls.messages import (
 from kustom_mcp.calls.read import ReadCall
 from kustom_mcp.calls.spans import traced
 from kustom_mcp.calls.token import NO_TRACE, Purpose, TokenClaims, digest
+from kustom_mcp.calls.upstream_errors import writing
 from kustom_mcp.money import show
 from kustom_mcp.orders import facts as order_facts
 from kustom_mcp.orders.details import details
@@ -393,10 +394,10 @@ class Call(ReadCall):
             self.sent = False
             raise slept() from None
         except OutcomeUnknown as error:
-            stopped = self._failure(error.stopped, writing=True, entry=entry) if error.stopped else None
+            stopped = self._failure(error.stopped, writing=writing(endpoint), entry=entry) if error.stopped else None
             self._unknown(self._claims, Doubt(error, stopped))
         except OmsError as error:
-            failure = self._failure(error, writing=True, entry=entry)
+            failure = self._failure(error, writing=writing(endpoint), entry=entry)
             if attempt.is_in_doubt(self._claims):  # what was sent before may be done all the same
                 self._unknown(self._claims, Doubt(stopped=failure))
             upstream = failure.upstream.correlation_id if failure.upstream else None

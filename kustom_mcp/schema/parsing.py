@@ -24,6 +24,12 @@ from kustom_mcp.schema.result import Code, Mistake, ToolError
 from kustom_mcp.text import nearest
 
 CORRECT = "Correct the argument and call again."
+_ADD = "Add what is missing and call again; ask the person for what you do not know."
+_LOOK_IT_UP = (
+    "Never guess an id: copy the whole of it, look for the order with kustom_find_orders, or ask the person; then call "
+    "again."
+)
+_ENTRY = "Copy the id from kustom_get_order with include captures or refunds, and call again."
 AS_WRITTEN = "order_lines"
 """The argument inside of which an empty text is a value, since Kustom replaces the whole list."""
 MOST_TOLD = 20
@@ -178,7 +184,8 @@ def _failure(
         if problem["type"] == "extra_forbidden":
             told.append(_unknown(problem, model, _path(place), besides))
         else:
-            told.append(_Problem(_code(problem), _path(place), _sentence(problem, place, arguments, reading)))
+            sentence = _sentence(problem, place, arguments, reading)
+            told.append(_Problem(_code(problem), _path(place), sentence, _mend(problem, place)))
     first, several = told[0], len(told) > 1
     return ToolError(
         first.code,
@@ -187,6 +194,15 @@ def _failure(
         fields=tuple(Mistake(one.field, one.sentence) for one in told) if several else (),
         next_step="Correct everything that `error.fields` names and call again." if several else first.mend,
     )
+
+
+def _mend(problem: ErrorDetails, place: Place) -> str:
+    """What to do about a mistake."""
+    if problem["type"] == "missing":
+        return _ADD
+    if _code(problem) is not Code.INVALID_IDENTIFIER:
+        return CORRECT
+    return _LOOK_IT_UP if {"order_id", "order_ids"} & set(place) else _ENTRY
 
 
 def _more(count: int) -> str:

@@ -126,7 +126,7 @@ class BookSearch:
         if not book.on:
             raise _switched_off()
         if not self.wanted.selects:
-            raise ToolError(Code.INVALID_ARGUMENT, _NOTHING_ASKED, next_step=CORRECT)
+            raise ToolError(Code.INVALID_ARGUMENT, _NOTHING_ASKED, next_step=_ASK_FOR_ANY)
 
         def stale(tx: BookTransaction, account: int) -> list[str]:
             return Search(tx, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
@@ -360,6 +360,7 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
     return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
 
 
+_ASK_FOR_ANY = "Ask the person what they have, such as an order number, a date or an amount, and call again with that."
 _NOTHING_ASKED = (
     "Nothing says which orders: send at least one of reference, email, phone, name with postal_code, status, "
     "fraud_status, currency, amount, a date such as created_from, min_remaining, to_capture, no_tracking, "

@@ -18,6 +18,8 @@ async def test_a_name_is_as_good_as_an_id() -> None:
             assert (await talk.call("get_order", order_id=name))["order"] == by_id["order"]
         rows = (await talk.call("get_orders", order_ids=["captured-sek", demo("authorized-sek")]))["orders"]
         assert [row["order_id"] for row in rows] == [CAPTURED, demo("authorized-sek")]
+        rows = (await talk.call("get_orders", order_ids='["captured-sek"]'))["orders"]
+        assert [row["order_id"] for row in rows] == [CAPTURED]
         found = (await talk.call("find_orders", reference="captured-sek"))["orders"]
         assert [row["order_id"] for row in found] == [CAPTURED]
         page = await talk.client.read_resource("kustom://orders/captured-sek")

@@ -53,7 +53,7 @@ TOLD = (
 
 @pytest.mark.parametrize(("error", "told"), TOLD, ids=str)
 def test_what_never_reached_kustom_is_not_sent(error: Any, told: tuple[Any, ...]) -> None:
-    for writing in (False, True):
+    for writing in (None, "named"):
         failure = upstream.failure(error, writing=writing)
         structured = failure.structured()
         assert (structured["code"], failure.ends, structured["retry"], structured.get("field")) == told
@@ -61,7 +61,7 @@ def test_what_never_reached_kustom_is_not_sent(error: Any, told: tuple[Any, ...]
 
 
 def test_a_failure_is_one_sentence() -> None:
-    assert str(upstream.failure(NotSent("x"), writing=True)) == (
+    assert str(upstream.failure(NotSent("x"), writing="named")) == (
         "UPSTREAM_UNAVAILABLE: Kustom could not be reached. Nothing was sent."
     )
 
