@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from jsonschema import Draft202012Validator
 
 import kustom_mcp
@@ -24,6 +25,9 @@ from tests.support import postgres
 from tests.support.unhurried import Unhurried
 
 TESTS = Path(__file__).parent
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
