@@ -122,7 +122,7 @@ def examples() -> dict[str, dict[str, Any]]:
         "kustom_add_capture_shipping_info": {**entry, **parcel},
         "kustom_refund_order": {"order_id": captured["order_id"], **lines},
         "kustom_get_refund": {"order_id": refunded["order_id"], "refund_id": refunded["refunds"][0]["refund_id"]},
-        "kustom_find_orders": {"order_by": "created_at"},
+        "kustom_find_orders": {"status": ["AUTHORIZED"], "order_by": "created_at"},
         "kustom_list_payouts": {},
         "kustom_extend_due_date": {**entry, "number_of_days": 14},
     }

@@ -399,7 +399,7 @@ async def test_currencies_of_the_book_that_a_ceiling_does_not_name_are_told_at_t
         for currency in ("EUR", "NOK"):
             order = simulator.add_order({"purchase_currency": currency}).order["order_id"]
             await talk.call("get_order", {"order_id": order})
-        await talk.call("find_orders", {})
+        await talk.call("find_orders", {"status": "AUTHORIZED"})
         ceilings_at_start(talk.app)
     assert capsys.readouterr().err == "".join(
         f"kustom-mcp: {name} does not name {currency}, a currency of orders in the order book: its ceiling there is 0. "
