@@ -44,7 +44,7 @@ EXAMPLES: dict[str, str] = {
 }
 PATIENCE = 120  # seconds; against a hang
 SAFE = {"check", "tools", "audit", "resolve", "install", "book"}
-NOT_ALONE = {"HOST", "--playground", "forget"}
+NOT_ALONE = {"HOST", "--playground", "forget", "--complete-from"}
 HERE = "http://127.0.0.1:8090"
 KEPT = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "SSL_CERT_FILE", "UV_INDEX_URL", "UV_DEFAULT_INDEX")
 

@@ -4,6 +4,7 @@ for."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
@@ -56,6 +57,10 @@ def run(argv: Sequence[str]) -> int:
             machine = install.this_machine()
             wish = install.InstallOptions(given.name, given.remove, given.yes, given.replace_key, given.env_file)
             return install.run(given.host, machine, wish)
+        if given.command == "shops" and given.action == "add":
+            from kustom_mcp.cli import shops_add
+
+            return shops_add.run(given.name, os.environ, given.env_file)
         return _with_settings(given, account.settings_for(given))
     except ConfigError as error:
         print(f"kustom-mcp: {error}", file=sys.stderr)
@@ -295,7 +300,13 @@ def parse(argv: Sequence[str]) -> Namespace:
     resolve.add_argument("--reason", default=None, metavar="TEXT", help="with --as: why, for the journal")
     book.add(commands, _Parser, after, of_host)
     _add_people(commands, after)
-    commands.add_parser("shops", parents=[after], help="the shops of KUSTOM_SHOPS_FILE, and whether each can be used")
+    shops = commands.add_parser(
+        "shops", parents=[after], help="the shops of KUSTOM_SHOPS_FILE, and whether each can be used"
+    )
+    shops.set_defaults(action=None)
+    of_shops = shops.add_subparsers(dest="action", metavar="ACTION", parser_class=_Parser)
+    add_shop = of_shops.add_parser("add", parents=[after], help="ask for a shop, try its key, and write both down")
+    add_shop.add_argument("name", type=_name, metavar="NAME", help="up to 32 letters a to z, digits and hyphens")
     given, unknown = parser.parse_known_args(argv)
     if unknown:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -8,7 +8,6 @@ command says so and changes nothing.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from kustom_mcp.cli.program import shown
 from kustom_mcp.money import show
 from kustom_mcp.settings.people import SETTING, TOKENS, ListedPerson, parse_people
-from kustom_mcp.settings.private_toml import read_private
+from kustom_mcp.settings.private_toml import read_private, write_private
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.text import nearest
 
@@ -68,7 +67,7 @@ def run_add(settings: Settings, name: str, options: Mapping[str, str]) -> int:
             how = shown("people", "remove", name, "--older")
             raise ConfigError(SETTING, f"people.{name} has two tokens already: `{how}` ends the older one.")
         changed = _with_tokens(text, people, name, (digest, *there.tokens))
-    _put(path, before, changed)
+    write_private(SETTING, path, before, changed)
     person = parse_people(changed)[name]
     print(token)
     _say(f"This is the token of {name}, shown once: {_described(person)}.")
@@ -96,7 +95,7 @@ def run_remove(settings: Settings, name: str, *, older: bool) -> int:
         changed = text[:start] + text[end:]
         if {other: person for other, person in people.items() if other != name} != parse_people(changed):
             raise _by_hand("take the person out")
-    _put(path, text, changed)
+    write_private(SETTING, path, text, changed)
     _say(f"The older token of {name} has ended." if older else f"{name} may call no more, from the next request on.")
     return 0
 
@@ -149,24 +148,6 @@ def _with_tokens(text: str, people: Mapping[str, ListedPerson], name: str, token
 
 def _by_hand(what: str) -> ConfigError:
     return ConfigError(SETTING, f"The file is written in a way that this command cannot change: {what} by hand.")
-
-
-def _put(path: Path, before: str | None, text: str) -> None:
-    """Put the text in place of the file at once. ConfigError, also where the file has changed meanwhile."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if (read_private(SETTING, path) if path.exists() else None) != before:
-            raise ConfigError(SETTING, "The file changed meanwhile. Nothing was written: run the command again.")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ConfigError(SETTING, f"The file cannot be written ({error.strerror}).") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _say(sentence: str) -> None:

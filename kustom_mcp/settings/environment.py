@@ -67,9 +67,9 @@ class Loaded:
     """The shops of KUSTOM_SHOPS_FILE; None without it."""
 
 
-def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
+def load(environ: Mapping[str, str], env_file: Path | None = None, *, read_shops: bool = True) -> Loaded:
     """Load settings from `environ`, and from `env_file` where `environ` leaves them unset. ConfigError when one is
-    wrong."""
+    wrong. `read_shops`: False where the shops file may not be there yet."""
     in_file = _read_env_file(env_file) if env_file else {}
     for name in environ:
         meant = _disguised(name)
@@ -87,15 +87,25 @@ def load(environ: Mapping[str, str], env_file: Path | None = None) -> Loaded:
         values |= {name: value for name, value in given.items() if value and name not in not_set}
     warnings = [f"{name} is {unset[name]}, so it counts as not set." for name in sorted(unset.keys() - values.keys())]
     read = Path(values[_SHOPS]).expanduser() if values.get(_SHOPS, _SANDBOX) != _SANDBOX else None
-    warnings += _check_names({*values, *unset} - (_variables_for_keys(read) if read else set()))
+    has_keys = read is not None and (read_shops or read.exists())
+    warnings += _check_names({*values, *unset} - (_variables_for_keys(read) if read and has_keys else set()))
     settings = settings_from({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
     if merchant_id(settings.username) not in ("", settings.merchant):
         warnings.append("KUSTOM_MERCHANT is not the merchant that KUSTOM_USERNAME begins with; KUSTOM_MERCHANT counts.")
     by_default = settings.sandboxed and not settings.shops_file and f"{PREFIX}ENVIRONMENT" not in values
-    shops = _shops(settings, {**in_file, **environ}) if settings.shops_file else None
+    shops = _shops(settings, {**in_file, **environ}) if settings.shops_file and read_shops else None
     return Loaded(settings, tuple(warnings), _telemetry(in_file, environ), by_default, shops)
+
+
+def load_beside_shops(environ: Mapping[str, str], env_file: Path | None = None) -> tuple[Settings, Path]:
+    """Return the settings that bound the shops, and the path of the shops file, which need not be there yet.
+    ConfigError, also without a path."""
+    settings = load(environ, env_file, read_shops=False).settings
+    if settings.shops_file in (None, _SANDBOX):
+        raise ConfigError(_SHOPS, "This command adds a shop to the file that it names: set it to a path.")
+    return settings, Path(settings.shops_file or "").expanduser().resolve()
 
 
 def _variables_for_keys(path: Path) -> set[str]:

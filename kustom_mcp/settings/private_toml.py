@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import stat
 import tomllib
 from collections.abc import Collection, Mapping
@@ -37,6 +38,27 @@ def read_private(setting: str, path: Path) -> str:
         return data.decode("utf-8-sig")
     except ValueError:
         raise ConfigError(setting, "The file cannot be read as text (UTF-8).") from None
+
+
+def write_private(setting: str, path: Path, before: str | None, text: str) -> None:
+    """Put a text in place of a private file at once. ConfigError, also where it does not hold `before` any more.
+
+    `before`: the text of the file as it was read; None where there was none.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if (read_private(setting, path) if path.exists() else None) != before:
+            raise ConfigError(setting, "The file changed meanwhile. Nothing was written: run the command again.")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ConfigError(setting, f"The file cannot be written ({error.strerror}).") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def tables(setting: str, text: str, kind: str) -> dict[str, Mapping[str, Any]]:
