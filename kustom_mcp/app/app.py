@@ -100,6 +100,8 @@ class App:
     """The time zone of the shop, which dates in questions are of."""
     shop: Shop | None = None
     """The shop that this is about, where the server has several."""
+    is_current: Callable[[], bool] = lambda: True
+    """Whether the shops file still has this shop as it was when the app was made."""
     draining: bool = False
     _turns: dict[str, _Turn] = field(default_factory=dict[str, _Turn])
     calls: RunningCalls = field(default_factory=RunningCalls)

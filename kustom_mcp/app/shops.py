@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -117,10 +118,14 @@ class Shops:
                     continue
                 if known is not None:
                     known.retire()
-                self._shops[name] = OpenShop(shop, self._make(shop, self._beside(shop)))
+                self._shops[name] = made = OpenShop(shop, self._make(shop, self._beside(shop)))
+                made.app.is_current = partial(self._is_current, made)
             for gone in before.values():
                 gone.retire()
         return self._shops
+
+    def _is_current(self, one: OpenShop) -> bool:
+        return self.now().get(one.name) is one
 
     def _beside(self, shop: Shop) -> App | None:
         """Return an app whose store is that of this shop, too."""

@@ -308,6 +308,16 @@ def too_fast(wait: int) -> ToolError:
     )
 
 
+def shop_changed() -> ToolError:
+    """NOT_PERMITTED: the shops file was changed while a person was asked."""
+    return ToolError(
+        Code.NOT_PERMITTED,
+        "The settings of this shop were changed while the question was open, so the answer is not used.",
+        next_step="Make the same call again: it is judged by what the operator has set now.",
+        setting="KUSTOM_SHOPS_FILE",
+    )
+
+
 def still_running(seconds: int = 0) -> ToolError:
     """BUSY because the order's turn did not come in time. `seconds` for which another process may keep it."""
     free = f" If its process has died, the order is free again in {seconds} seconds at most." if seconds else ""

@@ -76,6 +76,7 @@ from kustom_mcp.calls.messages import (
     not_shown_yet,
     outcome_unknown,
     preview,
+    shop_changed,
     shutting_down,
     slept,
     still_running,
@@ -718,6 +719,8 @@ class Call(ReadCall):
         if not yes:
             self._decline(by_person=waited > QUICKEST)
         self.urgent = True
+        if not self.app.is_current():
+            raise shop_changed()
         self.policy.require(self._request.tool)
         self.policy.require_sending()
         await self._take_turn(order.order_id)

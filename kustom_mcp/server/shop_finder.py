@@ -34,6 +34,9 @@ GRACE = 1.0
 MISSES_LAST = 60.0
 _REMEMBERED = 20_000
 
+Account = tuple[str, str, str]
+"""Environment, API origin and merchant."""
+
 log = logging.getLogger(__name__)
 
 
@@ -58,8 +61,8 @@ class ShopFinder:
 
     def __init__(self, shops: Shops) -> None:
         self._shops = shops
-        self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
-        self._missed: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._known: OrderedDict[str, frozenset[Account]] = OrderedDict()
+        self._missed: OrderedDict[tuple[str, Account], float] = OrderedDict()
 
     async def find(self, order_id: str, among: Mapping[str, Candidate], caller: str, asking: Asking) -> str:
         """The name of the shop of an order. ToolError NOT_FOUND, SHOP_REQUIRED, SHOP_UNAVAILABLE."""
@@ -78,28 +81,30 @@ class ShopFinder:
             raise order_not_found(sandboxed=sandboxed)
         return known[0]
 
-    def remember(self, order_id: str, shop: str) -> None:
-        """Remember that a shop knows an order."""
-        self._known[order_id] = self._known.pop(order_id, frozenset()) | {shop}
-        self._missed.pop((order_id, shop), None)
+    def remember(self, order_id: str, one: OpenShop) -> None:
+        """Remember that the account of a shop knows an order: its name may be another's tomorrow."""
+        self._known[order_id] = self._known.pop(order_id, frozenset()) | {one.shop.account}
+        self._missed.pop((order_id, one.shop.account), None)
         while len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
-    def forget(self, order_id: str, shop: str) -> None:
-        """Forget that a shop knew an order: it has just said that there is none."""
-        left = self._known.pop(order_id, frozenset[str]()) - {shop}
+    def forget(self, order_id: str, one: OpenShop) -> None:
+        """Forget that a shop knew an order: it has just said that there is none, whatever its book says."""
+        left = self._known.pop(order_id, frozenset[Account]()) - {one.shop.account}
         if left:
             self._known[order_id] = left
+        self._miss(order_id, one)
 
     async def _who_knows(self, order_id: str, seen: Mapping[str, Candidate]) -> list[str]:
-        remembered = self._known.get(order_id, frozenset[str]())
-        books: dict[str, Book] = {name: one.open.app.book for name, one in seen.items() if name not in remembered}
+        accounts = self._known.get(order_id, frozenset[Account]())
+        remembered = {name for name, one in seen.items() if one.open.shop.account in accounts}
+        others = seen.keys() - remembered - self._missing(order_id, seen)
+        books: dict[str, Book] = {name: one.open.app.book for name, one in seen.items() if name in others}
         in_books = await Book.holders(books, order_id)
         return [name for name in seen if name in remembered or name in in_books]
 
     async def _ask(self, order_id: str, seen: Mapping[str, Candidate], caller: str, asking: Asking) -> list[str]:
-        now = self._shops.clock()
-        missed = {name for name in seen if now - self._missed.get((order_id, name), -inf) < MISSES_LAST}
+        missed = self._missing(order_id, seen)
         asked = {name: one for name, one in seen.items() if name not in missed}
         if not asked:
             return []
@@ -117,7 +122,7 @@ class ShopFinder:
                 found[name] = await self._read(order_id, one, caller)
                 scope.deadline = min(scope.deadline, anyio.current_time() + GRACE)
             except NotFound:
-                self._miss(order_id, name)
+                self._miss(order_id, one)
             except (OmsError, QueueTimeout) as error:
                 one.failing = why_failing(error)
                 return
@@ -129,7 +134,7 @@ class ShopFinder:
                 for name, candidate in asked.items():
                     group.start_soon(ask, name, candidate.open)
         for name, order in found.items():
-            self.remember(order_id, name)
+            self.remember(order_id, seen[name].open)
             asking.brought[order_id, name] = order
         if not found and silent:
             raise unavailable([name for name in seen if name in silent])
@@ -149,9 +154,14 @@ class ShopFinder:
         app.book.note(order, read_at=asked)
         return order
 
-    def _miss(self, order_id: str, name: str) -> None:
-        self._missed.pop((order_id, name), None)
-        self._missed[order_id, name] = self._shops.clock()
+    def _missing(self, order_id: str, seen: Mapping[str, Candidate]) -> set[str]:
+        """The shops that have said within the last minute that there is no such order."""
+        since = self._shops.clock() - MISSES_LAST
+        return {name for name, one in seen.items() if self._missed.get((order_id, one.open.shop.account), -inf) > since}
+
+    def _miss(self, order_id: str, one: OpenShop) -> None:
+        self._missed.pop((order_id, one.shop.account), None)
+        self._missed[order_id, one.shop.account] = self._shops.clock()
         while len(self._missed) > _REMEMBERED:
             self._missed.popitem(last=False)
 

@@ -190,13 +190,21 @@ class ShopHandlers:
             raise _which(seen)
         else:
             return await self._over(ctx, params, tool, principal, seen, asking), _environment(seen)
-        one = seen[name]
-        handlers = await self._of(one)
-        brought = asking.brought.get((str(checked.get("order_id")), name)) if not tool.writes else None
-        with one.app.running():
-            result = await handlers.result(ctx, params, tool, card, brought=brought)
-        self._learn(one, result, str(checked.get("order_id")))
-        return _of_shop(result, one.shop), one.app.settings.environment
+        order_id = str(checked.get("order_id"))
+
+        async def run(one: OpenShop) -> Result:
+            handlers = await self._of(one)
+            brought = asking.brought.get((order_id, one.name)) if not tool.writes else None
+            with one.app.running():
+                result = await handlers.result(ctx, params, tool, card, brought=brought)
+            self._learn(one, result, order_id)
+            return result
+
+        result = await run(seen[name])
+        if says_nothing(wanted) and len(seen) > 1 and _knows_no_order(result):  # it was this shop's by the book only
+            name = await self._finder.find(order_id, self._candidates(seen, principal), principal.identity, asking)
+            result = await run(seen[name])
+        return _of_shop(result, seen[name].shop), seen[name].app.settings.environment
 
     async def _over(
         self,
@@ -248,9 +256,9 @@ class ShopHandlers:
             one.failing = "Kustom did not accept its credentials"
         elif result.order is not None:
             one.failing = None
-            self._finder.remember(order_id, one.name)
-        elif code is Code.NOT_FOUND:
-            self._finder.forget(order_id, one.name)
+            self._finder.remember(order_id, one)
+        elif _knows_no_order(result):
+            self._finder.forget(order_id, one)
 
     def _principal(self, ctx: Context) -> Principal:
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
@@ -394,12 +402,25 @@ def _environment(seen: Mapping[str, OpenShop]) -> str:
     return next((one for one in ("production", "playground") if one in found), "sandbox")
 
 
+def _knows_no_order(result: Result) -> bool:
+    """Whether a shop said, before anything was sent, that it has no such order."""
+    error = result.error
+    return (
+        result.order is None
+        and error is not None
+        and error.code is Code.NOT_FOUND
+        and error.field in (None, "order_id")
+    )
+
+
 def _named(wanted: object, seen: Mapping[str, OpenShop]) -> str:
     """The shop that a call names, by name or by title, whatever the case. ToolError for none of the caller's."""
     if isinstance(wanted, str):
         plain = " ".join(wanted.split()).casefold()
+        if plain in seen:
+            return plain
         for name, one in seen.items():
-            if plain in (name, one.shop.title.casefold()):
+            if plain == one.shop.title.casefold():
                 return name
     near = nearest(wanted, seen) if isinstance(wanted, str) else None
     hint = f"Did you mean {near}?" if near else f"There are {', '.join(seen)}."

@@ -113,6 +113,8 @@ def parse_shops(text: str, within: Settings, folder: Path, environ: Mapping[str,
             raise ConfigError(
                 SETTING, f"shops.{other} and shops.{shop.name} have one title: people could not tell them."
             )
+        if shop.title.casefold() in shops.keys() - {shop.name}:
+            raise ConfigError(SETTING, f"shops.{shop.name}.title is the name of another shop: choose another title.")
     return shops
 
 

@@ -81,6 +81,21 @@ async def test_a_yes_is_carried_out_in_the_same_call(mode: Mode, case: Case, con
         assert (done["outcome"], len(talk.questions), talk.sent) == ("applied", 1, case.sent(talk, order_id))
 
 
+async def test_a_yes_counts_no_more_when_the_shop_was_changed_while_it_was_asked() -> None:
+    talks: list[Talk] = []
+
+    async def changed(question: Any) -> ElicitResult:
+        talks[0].app.is_current = lambda: False
+        return yes(question)
+
+    async with conversation("legacy", changed, host=Time().run, **only(REFUND)) as talk:
+        talks.append(talk)
+        _, given = REFUND.begin(talk)
+        answer = await talk.call(REFUND.tool, given)
+        assert (answer["outcome"], answer["error"]["code"], talk.sent) == ("not_sent", "NOT_PERMITTED", [])
+        assert "were changed while the question was open" in answer["error"]["message"]
+
+
 ANSWERS: dict[str, ElicitResult] = {
     "decline": ElicitResult(action="decline"),
     "cancel": ElicitResult(action="cancel"),

@@ -336,3 +336,45 @@ async def test_a_server_of_one_shop_says_nothing_of_shops() -> None:
         assert "Several shops" not in (talk.client.instructions or "")
         refused = await talk.call("get_order", order_id=TOWEL, shop="sweden")
         assert refused["error"]["code"] == "UNKNOWN_ARGUMENT"
+
+
+async def test_an_order_that_left_the_shop_of_the_book_is_found_in_another(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        await shops.call("get_order", order_id=NORWAYS)
+        norway, finland = (shops.simulators[name] for name in ("norway", "finland"))
+        norway.store, finland.store = finland.store, norway.store
+        shops.time += 61
+        for name in THREE:
+            shops.seen(name)
+        answer = await shops.call("get_order", order_id=NORWAYS)
+        assert (answer["outcome"], answer["shop"]) == ("ok", "finland")
+        assert [shops.seen(name) for name in THREE] == [["GET 404"], ["GET 404"], ["GET 200"]]
+
+
+async def test_who_knew_an_order_is_remembered_of_the_account_and_not_of_the_name(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, KUSTOM_BOOK_DAYS="0") as shops:
+        await shops.call("get_order", order_id=TOWEL, shop="sweden")
+        text = shops.file.read_text()
+        swapped = text.replace("MSWEDEN", "X").replace("MNORWAY", "MSWEDEN").replace("X", "MNORWAY")
+        shops.file.write_text(swapped.replace(":1/sweden", ":1/x").replace(":1/norway", ":1/sweden"))
+        shops.seen("sweden")
+        answer = await shops.call("update_merchant_references", order_id=TOWEL, merchant_reference2="mine")
+        assert (answer["outcome"], answer["shop"]) == ("applied", "norway")  # the name that the account has now
+        assert shops.seen("sweden") == []
+
+
+async def test_a_name_comes_before_a_title_and_no_title_is_the_name_of_another(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        before = shops.shops.now()
+        shops.file.write_text(shops.file.read_text().replace("Hem Sweden", "Norway"))
+        assert shops.shops.now() is before
+
+
+async def test_a_call_whose_shop_was_changed_is_not_current_any_more(tmp_path: Path) -> None:
+    async with several_shops(tmp_path) as shops:
+        sweden, norway = shops.app("sweden"), shops.app("norway")
+        assert sweden.is_current()
+        shops.write({"sweden": 'writes = "deny"', "norway": ""})
+        assert (sweden.is_current(), norway.is_current()) == (False, True)
+        assert shops.app("sweden").is_current()
