@@ -81,7 +81,8 @@ class SeveralShops:
         headers |= {"mcp-method": method, "mcp-name": params.get("name") or params.get("uri") or ""}
         body = request(1, method, params, "2026-07-28")
         can = {"extensions": {EXTENSION: {"mimeTypes": [PAGE_TYPE]}}} if cards else {}
-        body["params"]["_meta"] |= {"io.modelcontextprotocol/clientCapabilities": can}
+        meta = body["params"]["_meta"]  # of all requests: it is not changed
+        body["params"]["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": can}
         return (await self._http.post("http://test/mcp", headers=headers, json=body)).json()
 
     async def call(self, tool: str, *, who: str = "operator", cards: bool = False, **arguments: Any) -> dict[str, Any]:
