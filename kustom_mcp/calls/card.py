@@ -17,6 +17,7 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -121,9 +122,14 @@ def served(source: str) -> str:
     return "".join(f"{line.strip()}\n" for line in lines if line.strip())
 
 
+@cache
+def _page() -> str:
+    return served(files("kustom_mcp").joinpath(*FILE.split("/")).read_text(encoding="utf-8"))
+
+
 def page(seal: str | None) -> ReadResourceResult:
     """The page as a resource; with a seal where it may answer. Never cached for others: the seal is this server's."""
-    text = served(files("kustom_mcp").joinpath(*FILE.split("/")).read_text(encoding="utf-8"))
+    text = _page()
     if seal is not None:
         text = text.replace(_SEAL, _SEAL.replace('""', f'"{seal}"'))
     contents = TextResourceContents(

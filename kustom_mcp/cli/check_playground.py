@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -42,6 +41,7 @@ from kustom_mcp.api.endpoints import (
 from kustom_mcp.api.errors import OmsError, Refused
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
+from kustom_mcp.cli.person import agrees
 from kustom_mcp.cli.program import shown
 from kustom_mcp.cli.webhook_trial import HEARING_SECONDS, HeardWebhook, WebhookListener, listening
 from kustom_mcp.settings.settings import ConfigError, Settings
@@ -96,7 +96,7 @@ def run(
         order = identifiers.order_id(order_id)
     except identifiers.IdentifierError as error:
         raise ConfigError("--playground", f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    return anyio.run(_try_out, app or App.of(settings), order, ask or _ask, (folder or Path.cwd()) / REPORT, port)
+    return anyio.run(_try_out, app or App.of(settings), order, ask or agrees, (folder or Path.cwd()) / REPORT, port)
 
 
 async def _try_out(app: App, order_id: str, ask: AskPerson, report: Path, port: int) -> int:
@@ -163,12 +163,6 @@ def _write(findings: list[Finding], report: Path, *, real: bool) -> None:
         return
     print(f"Report: {report}. It has no secret, id or personal data in it: send it to us, or give it to")
     print(f"`{shown('simulate', '--assume', REPORT)}`, which then does the same.")
-
-
-def _ask(question: str) -> bool | None:
-    if not sys.stdin.isatty():
-        return None
-    return input(question).strip().lower() in ("y", "yes")
 
 
 @dataclass(frozen=True)
@@ -316,9 +310,9 @@ async def refund_all(lab: Lab) -> str:
 
 
 async def webhook(lab: Lab) -> HeardWebhook | None:
-    """The webhook of a refund, which is made where none has been heard, nor one that is not signed."""
+    """The webhook of a refund, which is made where none has been heard."""
     assert lab.listener is not None
-    if not any(heard.body.get("type") == REFUNDED or not heard.is_signed for heard in lab.listener.heard):
+    if not any(heard.body.get("type") == REFUNDED for heard in lab.listener.heard):
         order = await part_captured(lab)
         if order.captured_amount - order.refunded_amount > 1:
             await lab.send(REFUND_ORDER, {"refunded_amount": 1})

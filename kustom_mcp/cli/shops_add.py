@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable, Mapping
-from getpass import getpass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 
 from kustom_mcp.app.app import App
 from kustom_mcp.cli.check import try_a_read
+from kustom_mcp.cli.person import answer_to, is_yes
 from kustom_mcp.cli.program import shown
 from kustom_mcp.cli.shops import described
 from kustom_mcp.settings.environment import load_beside_shops
@@ -28,14 +27,16 @@ from kustom_mcp.settings.validators import merchant_id
 
 NOT_WRITTEN: Final = 1
 
-Ask = Callable[[str, bool], str | None]
-"""The answer to a question, secret or not; None where no person can be asked."""
+
+class PersonToAsk(Protocol):
+    """A way to ask a person: the answer to a question; None where nobody answers."""
+
+    def __call__(self, question: str, *, secret: bool = False) -> str | None: ...
 
 
-def run(name: str, environ: Mapping[str, str], env_file: Path | None = None, ask: Ask | None = None) -> int:
+def run(name: str, environ: Mapping[str, str], env_file: Path | None = None, ask: PersonToAsk = answer_to) -> int:
     """Add a shop. 0: it is written; 1: its key does not work, and it is not wanted all the same. ConfigError."""
-    within, path = load_beside_shops(environ, env_file)
-    ask = ask or _ask
+    within, path, environ = load_beside_shops(environ, env_file)
     before = read_private(SETTING, path) if path.exists() else None
     text = before or ""
     if before is not None and name in parse_shops(text, within, path.parent, environ):
@@ -53,7 +54,7 @@ def run(name: str, environ: Mapping[str, str], env_file: Path | None = None, ask
         shop = parse_shops(changed, within, path.parent, environ)[name]
         works, found = anyio.run(try_a_read, App.of(shop.settings), f"shops.{name}")
         print(found)
-        if not works and not _yes(ask("Write it down all the same? [y/N] ", False)):
+        if not works and not is_yes(ask("Write it down all the same? [y/N] ")):
             print("Nothing was written.")
             return NOT_WRITTEN
         write_private(SETTING, path, before, changed)
@@ -67,13 +68,13 @@ def run(name: str, environ: Mapping[str, str], env_file: Path | None = None, ask
     return 0
 
 
-def _asked(name: str, ask: Ask) -> tuple[list[tuple[str, str]], str]:
+def _asked(name: str, ask: PersonToAsk) -> tuple[list[tuple[str, str]], str]:
     """The fields of the table, and the key. ConfigError."""
 
     def must(question: str, *, secret: bool = False) -> str:
-        answer = ask(question, secret)
+        answer = ask(question, secret=secret)
         if answer is None:
-            raise ConfigError("shops add", "Nobody can be asked here: it needs a terminal.")
+            raise ConfigError("shops add", "Nobody answers here: it needs a person at a terminal. Nothing was written.")
         return answer.strip()
 
     title = must(f"Title, as people read it [{name}]: ") or name
@@ -98,13 +99,3 @@ def _write_key(path: Path, key: str) -> None:
             file.write(f"{key}\n")
     except OSError as error:
         raise ConfigError(SETTING, f"The key cannot be written beside the file ({error.strerror}).") from None
-
-
-def _yes(answer: str | None) -> bool:
-    return (answer or "").strip().lower() in ("y", "yes")
-
-
-def _ask(question: str, secret: bool) -> str | None:
-    if not sys.stdin.isatty():
-        return None
-    return getpass(question) if secret else input(question)

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import anyio
+from standardwebhooks import Webhook
 
 from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.transport.webhooks.endpoint import BODY_BYTES
+from kustom_mcp.transport.webhooks.signature import signed_id
 
 HEARING_SECONDS: Final = 120
-LONGEST: Final = 64 * 1024
 _KINDS: Final = ("order.created", "capture.created", "refund.created", "dispute.created")
 _IDS: Final = ("order_id", "capture_id", "refund_id", "dispute_id")
 
@@ -58,15 +60,14 @@ class WebhookListener:
     _news: anyio.Event = field(default_factory=anyio.Event)
 
     async def wait(self, kind: str) -> HeardWebhook | None:
-        """Return the first webhook of this kind, or the last unsigned one; None where none comes in time."""
+        """Return the first webhook of this kind, however it is signed; None where none comes in time."""
         with anyio.move_on_after(HEARING_SECONDS):
             while True:
-                found = [one for one in self.heard if one.is_signed and one.body.get("type") == kind]
-                if found:
-                    return found[0]
-                news = self._news
-                await news.wait()
-        return next((one for one in reversed(self.heard) if not one.is_signed), None)
+                found = next((one for one in self.heard if one.body.get("type") == kind), None)
+                if found is not None:
+                    return found
+                await self._news.wait()
+        return None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -79,12 +80,14 @@ class WebhookListener:
         wanted = f"/hooks/kustom/{path.get_secret_value() if path else ''}"
         if scope["method"] != "POST" or not hmac.compare_digest(scope["path"].encode(), wanted.encode()):
             return 404
-        body, more = b"", True
-        while more:
+        body = b""
+        while True:
             message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > LONGEST or message["type"] != "http.request":
+            body += message.get("body", b"")
+            if len(body) > BODY_BYTES:
                 return 413
+            if not message.get("more_body", False):
+                break
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         heard = self._read(body, headers)
         self.heard.append(heard)
@@ -93,10 +96,6 @@ class WebhookListener:
         return 200 if heard.is_signed else 401
 
     def _read(self, body: bytes, headers: list[tuple[str, str]]) -> HeardWebhook:
-        from standardwebhooks import Webhook
-
-        from kustom_mcp.transport.webhooks.signature import signed_id
-
         secrets = [Webhook(secret.get_secret_value()) for secret in self.settings.hooks_secret]
         name = signed_id(body, headers, secrets)
         try:

@@ -8,6 +8,7 @@ for word.
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -86,29 +87,26 @@ UNFIT = frozenset(
 log = logging.getLogger(__name__)
 
 
-class Handlers:
-    """The handlers of one server, with the policy and the gate that they share."""
+class CommonHandlers(ABC):
+    """The handlers that are the same for one account and for several shops."""
 
-    def __init__(self, app: App) -> None:
-        self.app = app
-        self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name, app.shop)
-        self.gate = Gate(app, self.policy)
-        self.gate.watch_of = watch_of
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
         self._operator = Principal(operating_user())
 
     @cached_property
     def tools(self) -> dict[str, dict[str, Json]]:
         """The tools that are listed, as they go on the wire; the same bytes for the same settings."""
-        return listing(self.policy.listed, self.gate.mode, self.app.settings.schemas)
+        return self._tools_for(writing=True)
 
     @cached_property
     def reading_tools(self) -> dict[str, dict[str, Json]]:
         """The same for callers who may not write."""
-        return listing(self.policy.for_caller(Principal("reader", writes=False)).listed, self.gate.mode)
+        return self._tools_for(writing=False)
 
-    def state_keys(self) -> list[bytes]:
-        """The keys that seal `requestState`."""
-        return self.gate.state_keys()
+    @abstractmethod
+    def _tools_for(self, *, writing: bool) -> dict[str, dict[str, Json]]:
+        """The tools for a caller who may write, or may not."""
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self.tools.get(name)
@@ -116,9 +114,42 @@ class Handlers:
 
     async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
         tools = list((self.tools if self._principal(ctx).writes else self.reading_tools).values())
-        scope = "private" if self.app.callers_differ else "public"
+        scope = "private" if self._serving.callers_differ else "public"
         listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": scope}
         return cast("ListToolsResult", listed)
+
+    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
+        templates = resources.list_templates()
+        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
+        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
+
+    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
+        return PROMPTS.get(params.name, params.arguments)
+
+    def _principal(self, ctx: Context) -> Principal:
+        """The caller: the operator on stdio, over HTTP the principal of the request."""
+        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
+
+
+class Handlers(CommonHandlers):
+    """The handlers of one server, with the policy and the gate that they share."""
+
+    def __init__(self, app: App) -> None:
+        super().__init__(app)
+        self.app = app
+        self.policy = Policy(app.settings, TOOL_FACTS, app.limits, app.account.name, app.shop)
+        self.gate = Gate(app, self.policy)
+        self.gate.watch_of = watch_of
+
+    def _tools_for(self, *, writing: bool) -> dict[str, dict[str, Json]]:
+        policy = self.policy if writing else self.policy.for_caller(Principal("reader", writes=False))
+        return listing(policy.listed, self.gate.mode, self.app.settings.schemas)
+
+    def state_keys(self) -> list[bytes]:
+        """The keys that seal `requestState`."""
+        return self.gate.state_keys()
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         tool = tool_named(params.name, self.tools)
@@ -169,9 +200,7 @@ class Handlers:
         confirm = card.code if card else None if says_nothing(confirm) else confirm
 
         def request() -> CallRequest:
-            principal = self._principal(ctx)
-            who = {"caller": principal.name, "host": _host(ctx)}
-            return CallRequest(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
+            return self._request(ctx, params, tool, given, confirm, card)
 
         sent, code = False, None
         try:
@@ -201,11 +230,22 @@ class Handlers:
 
     def reading(self, ctx: Context, params: CallToolRequestParams, tool: Operation) -> Call:
         """The call of a tool that reads, for this shop of several. ToolError where this caller may not use it here."""
+        self.policy.for_caller(self._principal(ctx)).require(tool.name)
+        return Call(self.gate, ctx, self._request(ctx, params, tool, self._with_ids(params.arguments or {})))
+
+    def _request(
+        self,
+        ctx: Context,
+        params: CallToolRequestParams,
+        tool: Operation,
+        given: Mapping[str, Any],
+        confirm: Any = None,
+        card: CardAnswer | None = None,
+    ) -> CallRequest:
+        """Everything that a call is made of. ToolError for arguments that are not in order."""
         principal = self._principal(ctx)
-        self.policy.for_caller(principal).require(tool.name)
-        given = self._with_ids(params.arguments or {})
         who = {"caller": principal.name, "host": _host(ctx)}
-        return Call(self.gate, ctx, CallRequest(principal, tool.name, False, params, who, tool.parse(given), None))
+        return CallRequest(principal, tool.name, tool.effect.gated, params, who, tool.parse(given), confirm, card)
 
     def _with_ids(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the arguments; in the sandbox the name of a demo order is as good as its id."""
@@ -225,10 +265,6 @@ class Handlers:
             log.exception("nothing can be said about an earlier sending of this call")
             return error.result()
 
-    def _principal(self, ctx: Context) -> Principal:
-        """The caller: the operator on stdio, over HTTP the principal of the request."""
-        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
-
     def _keep_pace(self, principal: Principal) -> None:
         """Raise RATE_LIMITED when calls come too fast."""
         wait = self.app.rate_limiter.wait(principal.identity) if self.app.rate_limiter else 0.0
@@ -245,10 +281,6 @@ class Handlers:
         listed = resources.list_resources(sandbox=self.app.settings.sandboxed)
         return ListResourcesResult(resources=listed, ttl_ms=LIST_TTL_MS, cache_scope="public")
 
-    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        templates = resources.list_templates()
-        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
-
     async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if str(params.uri) == ORDER_CARD:
             return page(self.gate.card_seals()[0] if self.gate.mode == "card" else None)
@@ -258,12 +290,6 @@ class Handlers:
             parse_order_id=lambda text: identifiers.order_id(self._with_ids({"order_id": text})["order_id"]),
             demo_orders=self._demo_orders(ctx) if self.app.settings.sandboxed else None,
         )
-
-    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
-
-    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
-        return PROMPTS.get(params.name, params.arguments)
 
     async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
         known = [order[0] for order in self._demo_orders(ctx)] if self.app.settings.sandboxed else []

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from functools import cached_property
 from math import ceil
 from typing import Any, cast
 
@@ -20,13 +19,8 @@ from mcp.types import (
     CompleteRequestParams,
     CompleteResult,
     Completion,
-    GetPromptRequestParams,
-    GetPromptResult,
     InputRequiredResult,
-    ListPromptsResult,
     ListResourcesResult,
-    ListResourceTemplatesResult,
-    ListToolsResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
     ReadResourceResult,
@@ -35,9 +29,9 @@ from mcp.types import (
 from kustom_mcp.api import identifiers
 from kustom_mcp.app.shops import OpenShop, Shops
 from kustom_mcp.calls.card import ORDER_CARD, CardAnswer, approve_tool, page
-from kustom_mcp.calls.confirmation import Ask, Mode, key_ring, operating_user
+from kustom_mcp.calls.confirmation import Ask, Mode, key_ring
 from kustom_mcp.calls.messages import too_fast
-from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal
+from kustom_mcp.calls.policy import Policy, Principal
 from kustom_mcp.calls.token import derive
 from kustom_mcp.calls.write import Call
 from kustom_mcp.schema.parsing import says_nothing
@@ -46,6 +40,7 @@ from kustom_mcp.server import resources
 from kustom_mcp.server.handlers import (
     LIST_TTL_MS,
     TOOL_FACTS,
+    CommonHandlers,
     Context,
     Handlers,
     internal,
@@ -82,14 +77,14 @@ def in_instructions(shops: Shops, *, by_name: bool) -> str:
     )
 
 
-class ShopHandlers:
+class ShopHandlers(CommonHandlers):
     """The handlers of one server of several shops."""
 
     def __init__(self, shops: Shops) -> None:
+        super().__init__(shops)
         self._shops = shops
         self._finder = ShopFinder(shops)
         self._ring = key_ring(shops.keeper)
-        self._operator = Principal(operating_user())
         self._handlers: dict[str, Handlers] = {}
         listed = [one.shop for one in shops.now().values()]
         self._modes: frozenset[Mode] = frozenset(shop.settings.confirm for shop in listed)
@@ -101,34 +96,18 @@ class ShopHandlers:
         """The keys that seal `requestState`: of the server, since its shop is known only when it is open."""
         return [derive(secret, "request-state") for secret in self._ring]
 
-    @cached_property
-    def tools(self) -> dict[str, dict[str, Json]]:
-        """The tools that are listed: what at least one shop had at the start. No list changes when the file does."""
-        settings = self._shops.settings
-        writes = settings.writes != "deny"
-        return self._listing(lambda name: name in self._selected and (writes or not TOOL_FACTS[name].writes))
+    def _tools_for(self, *, writing: bool) -> dict[str, dict[str, Json]]:
+        """What at least one shop had at the start. No list changes when the file does."""
+        writes = writing and self._shops.settings.writes != "deny"
 
-    @cached_property
-    def reading_tools(self) -> dict[str, dict[str, Json]]:
-        """The same for callers who may not write."""
-        return self._listing(lambda name: name in self._selected and not TOOL_FACTS[name].writes)
+        def listed(name: str) -> bool:
+            return name in self._selected and (writes or not TOOL_FACTS[name].writes)
 
-    def _listing(self, listed: Callable[[str], bool]) -> dict[str, dict[str, Json]]:
         (mode,) = self._modes if len(self._modes) == 1 else ("auto",)
         tools = listing(listed, mode, self._shops.settings.schemas, shop=SHOP_ARGUMENT)
         if "card" in self._modes and mode != "card" and any(CATALOG[name].effect.gated for name in tools):
             tools[approve_tool()["name"]] = approve_tool()
         return tools
-
-    def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self.tools.get(name)
-        return tool["inputSchema"] if tool else None
-
-    async def list_tools(self, ctx: Context, params: PaginatedRequestParams | None) -> ListToolsResult:
-        tools = list((self.tools if self._principal(ctx).writes else self.reading_tools).values())
-        scope = "private" if self._shops.callers_differ else "public"
-        listed = {"resultType": "complete", "tools": tools, "ttlMs": LIST_TTL_MS, "cacheScope": scope}
-        return cast("ListToolsResult", listed)
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         tool = tool_named(params.name, self.tools)
@@ -260,9 +239,6 @@ class ShopHandlers:
         elif _knows_no_order(result):
             self._finder.forget(order_id, one)
 
-    def _principal(self, ctx: Context) -> Principal:
-        return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
-
     def _seen(self, principal: Principal) -> dict[str, OpenShop]:
         """The shops that exist for this caller, by name."""
         shops = self._shops.now()
@@ -309,10 +285,6 @@ class ShopHandlers:
         listed = resources.list_resources(sandbox=self._sandboxed, shops=True)
         return ListResourcesResult(resources=listed, ttl_ms=LIST_TTL_MS, cache_scope="public")
 
-    async def list_templates(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourceTemplatesResult:
-        templates = resources.list_templates()
-        return ListResourceTemplatesResult(resource_templates=templates, ttl_ms=LIST_TTL_MS, cache_scope="public")
-
     async def read_resource(self, ctx: Context, params: ReadResourceRequestParams) -> ReadResourceResult:
         if str(params.uri) == ORDER_CARD:
             return page(self._seals()[0] if "card" in self._modes else None)
@@ -330,12 +302,6 @@ class ShopHandlers:
             demo_orders=_demo_orders(seen) if self._sandboxed else None,
             shops=self._listed(seen),
         )
-
-    async def list_prompts(self, ctx: Context, params: PaginatedRequestParams | None) -> ListPromptsResult:
-        return ListPromptsResult(prompts=PROMPTS.listing(), ttl_ms=LIST_TTL_MS, cache_scope="public")
-
-    async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
-        return PROMPTS.get(params.name, params.arguments)
 
     async def complete(self, ctx: Context, params: CompleteRequestParams) -> CompleteResult:
         seen = self._seen(self._principal(ctx))

@@ -87,8 +87,9 @@ def load(environ: Mapping[str, str], env_file: Path | None = None, *, read_shops
         values |= {name: value for name, value in given.items() if value and name not in not_set}
     warnings = [f"{name} is {unset[name]}, so it counts as not set." for name in sorted(unset.keys() - values.keys())]
     read = Path(values[_SHOPS]).expanduser() if values.get(_SHOPS, _SANDBOX) != _SANDBOX else None
-    has_keys = read is not None and (read_shops or read.exists())
-    warnings += _check_names({*values, *unset} - (_variables_for_keys(read) if read and has_keys else set()))
+    if read is not None and not read_shops and not read.exists():
+        read = None
+    warnings += _check_names({*values, *unset} - (_variables_for_keys(read) if read else set()))
     settings = settings_from({name.removeprefix(PREFIX).lower(): value for name, value in _known(values).items()})
     if settings.sandboxed and (settings.username or settings.api_key):
         warnings.append("KUSTOM_ENVIRONMENT is sandbox, so the credentials are not used.")
@@ -99,13 +100,16 @@ def load(environ: Mapping[str, str], env_file: Path | None = None, *, read_shops
     return Loaded(settings, tuple(warnings), _telemetry(in_file, environ), by_default, shops)
 
 
-def load_beside_shops(environ: Mapping[str, str], env_file: Path | None = None) -> tuple[Settings, Path]:
-    """Return the settings that bound the shops, and the path of the shops file, which need not be there yet.
-    ConfigError, also without a path."""
+def load_beside_shops(
+    environ: Mapping[str, str], env_file: Path | None = None
+) -> tuple[Settings, Path, Mapping[str, str]]:
+    """Return the settings that bound the shops, the path of the shops file, which need not be there yet, and the
+    variables that it may take keys from. ConfigError, also without a path."""
     settings = load(environ, env_file, read_shops=False).settings
     if settings.shops_file in (None, _SANDBOX):
         raise ConfigError(_SHOPS, "This command adds a shop to the file that it names: set it to a path.")
-    return settings, Path(settings.shops_file or "").expanduser().resolve()
+    variables = {**(_read_env_file(env_file) if env_file else {}), **environ}
+    return settings, Path(settings.shops_file or "").expanduser().resolve(), variables
 
 
 def _variables_for_keys(path: Path) -> set[str]:

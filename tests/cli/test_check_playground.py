@@ -12,7 +12,7 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
-from kustom_mcp.cli import check_playground, webhook_trial
+from kustom_mcp.cli import check_playground
 from kustom_mcp.cli.check_playground import EXPERIMENTS, REPORT
 from kustom_mcp.cli.simulate import assumed
 from kustom_mcp.settings.environment import load
@@ -23,7 +23,6 @@ from kustom_mcp.simulator.events import SECRET
 from kustom_mcp.simulator.switches import Switches
 from tests.cli.conftest import Command
 from tests.support.conversation import demo
-from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import Kustom, simulating
 from tests.transport.webhooks.hearing import HOOKS, PATH, free_port
 
@@ -186,9 +185,8 @@ def test_it_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.
     ],
 )
 def test_a_webhook_is_waited_for_and_it_is_said_how_it_was_signed(
-    secret: str, verdicts: list[str], seen: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    secret: str, verdicts: list[str], seen: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(webhook_trial, "HEARING_SECONDS", PATIENCE if secret == SECRET else 1)
     port = free_port()
     hooks = {"KUSTOM_HOOKS_PATH": PATH, "KUSTOM_HOOKS_SECRET": secret}
 

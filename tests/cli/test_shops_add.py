@@ -21,7 +21,7 @@ class Answers:
         self._given: Iterator[str] = iter(given)
         self.secret: list[str] = []
 
-    def __call__(self, question: str, secret: bool) -> str | None:
+    def __call__(self, question: str, *, secret: bool = False) -> str | None:
         if secret:
             self.secret.append(question)
         return next(self._given, None)
@@ -75,7 +75,7 @@ def test_a_key_that_does_not_work_is_written_only_if_the_person_says_so(kustom: 
 @pytest.mark.parametrize(
     ("answers", "why"),
     [
-        ((), "Nobody can be asked here"),
+        ((), "Nobody answers here"),
         (("Hem", "PM12345-support", "kco_live_api_x y", ""), "KUSTOM_SHOPS_FILE: shops.norway"),
         (("Sverige", "PM12345-support", API_KEY, "{url}"), "are one account"),
         (("Hem", "PM99999-support", API_KEY, "ftp://example.com"), "shops.norway.api_url"),
@@ -109,3 +109,15 @@ def test_a_name_or_key_file_that_is_there_is_not_replaced(
     assert "set it to a path" in command("shops", "add", "x", KUSTOM_SHOPS_FILE="sandbox").err
     assert "leave this out" in command("shops", "add", "x", KUSTOM_SHOPS_FILE=str(file), KUSTOM_MERCHANT="P1").err
     assert (file.parent / "norway.key").read_text() == "mine"
+
+
+def test_the_shops_of_the_file_may_take_their_keys_from_the_env_file(kustom: Kustom, file: Path) -> None:
+    file.write_text(
+        '[shops.norway]\nmerchant = "NO77"\nenvironment = "playground"\napi_key_env = "KUSTOM_KEY_NORWAY"\n'
+    )
+    file.chmod(0o600)
+    env_file = file.with_name("kustom.env")
+    env_file.write_text(f"KUSTOM_SHOPS_FILE={file}\nKUSTOM_KEY_NORWAY={API_KEY}\n")
+    person = Answers("Hem", "PM12345-support", API_KEY, kustom.url)
+    assert shops_add.run("sweden", {}, env_file, person) == 0
+    assert "[shops.sweden]" in file.read_text()

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from kustom_mcp.calls.confirmation import Mode
+from kustom_mcp.server.handlers import Handlers
 from kustom_mcp.server.tool_list import listing
 from kustom_mcp.settings.settings import Dialect
 from kustom_mcp.tools.catalog import CATALOG
@@ -98,6 +99,15 @@ async def test_a_dialect_changes_input_schemas_and_nothing_else(dialect: Dialect
     assert {name: tool.pop("inputSchema") for name, tool in other.items()} == inputs(dialect)
     assert {name: tool.pop("inputSchema") for name, tool in usual.items()} == inputs("standard")
     assert usual == other
+
+
+@pytest.mark.parametrize("dialect", ["nullable", "open"])
+async def test_callers_who_may_not_write_get_it_as_well(dialect: Dialect) -> None:
+    async with conversation(KUSTOM_SCHEMAS=dialect) as talk:
+        handlers = Handlers(talk.app)
+        assert handlers.reading_tools == {
+            name: tool for name, tool in handlers.tools.items() if not CATALOG[name].writes
+        }
 
 
 def nulls(schema: Wire, given: Wire) -> Wire:

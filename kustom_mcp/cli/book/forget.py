@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from kustom_mcp.book import writing
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.people import NOBODY, KeyLost, Sought
 from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
+from kustom_mcp.cli.person import agrees
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.state.threads import in_thread
 
@@ -90,8 +90,8 @@ def _order_id(text: str) -> str:
 
 
 async def _agreed(app: App) -> bool:
-    if not sys.stdin.isatty():
-        raise ConfigError("--all", "Nobody can be asked here: add --yes.")
     place, account = app.book.place, app.account.title
-    answer = await in_thread(lambda: input(f"Forget all orders of {account} in {place}? [y/N] "))
-    return answer.strip().lower() in ("y", "yes")
+    answer = await in_thread(lambda: agrees(f"Forget all orders of {account} in {place}? [y/N] "))
+    if answer is None:
+        raise ConfigError("--all", "Nobody can be asked here: add --yes.")
+    return answer

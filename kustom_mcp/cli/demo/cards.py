@@ -53,7 +53,7 @@ _VIEWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Payouts", "kustom_list_payouts", {}),
 )
 _NAMES = re.compile(r"^\| [0-9a-f-]{36} \| ([a-z0-9-]+) \|", re.MULTILINE)
-_SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+_SAFE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _POLICY = "default-src 'none'; script-src 'nonce-{0}'; style-src 'nonce-{0}'; connect-src 'self'; frame-src 'self'"
 _CARD_POLICY = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
 
@@ -122,12 +122,7 @@ class _Site:
                 content = text.encode()
                 self.send_response(status)
                 always = {"Content-Type": f"{kind}; charset=utf-8", "Content-Length": str(len(content))}
-                safe = {
-                    "Cache-Control": "no-store",
-                    "X-Content-Type-Options": "nosniff",
-                    "Referrer-Policy": "no-referrer",
-                }
-                for name, value in (always | safe | headers).items():
+                for name, value in (always | _SAFE | headers).items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)

@@ -26,6 +26,7 @@ from kustom_mcp.cli import program
 from kustom_mcp.cli.install.entries import KEY, OURS, EntryAccess, access, access_of, environment_of, host_file
 from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, write_new
 from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
+from kustom_mcp.cli.person import agrees
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError
 
@@ -307,15 +308,5 @@ def this_machine() -> Machine:
         program=program.for_hosts(),
         which=shutil.which,
         run=lambda words: subprocess.run(words, check=False, stdin=subprocess.DEVNULL).returncode,
-        ask=_ask,
+        ask=agrees,
     )
-
-
-def _ask(question: str) -> bool | None:
-    if not sys.stdin.isatty():
-        return None
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        print()
-        return None

@@ -128,9 +128,16 @@ class WebhookEndpoint:
         status, text = _ANSWERS[result]
         await PlainTextResponse(f"{text}\n", status)(scope, receive, send)
 
+    def verifies(self, body: bytes, headers: Iterable[tuple[str, str]]) -> bool:
+        """Return whether one of the secrets signed a webhook."""
+        return signed_id(body, headers, self._keys()) is not None
+
+    def _keys(self) -> list[Webhook]:
+        return [Webhook(secret.get_secret_value()) for secret in self._secrets()]
+
     async def _event(self, body: bytes, headers: Iterable[tuple[str, str]]) -> str:
         """Take a webhook and return a key of _ANSWERS. UnreadableEvent, QueueFull, _Unsigned."""
-        secrets = [Webhook(secret.get_secret_value()) for secret in self._secrets()]
+        secrets = self._keys()
         name = signed_id(body, headers, secrets)
         if secrets and name is None:
             if not is_foreign(body, self._merchant):

@@ -59,6 +59,17 @@ async def use(http: httpx.AsyncClient, bearer: str, tool: str, **arguments: Any)
     return json.loads(data)["result"]["structuredContent"]
 
 
+async def test_of_two_accounts_of_one_merchant_the_signature_tells_whose_a_webhook_is(tmp_path: Path) -> None:
+    async with served(tmp_path) as (shops, http):
+        text = shops.file.read_text().replace("MNORWAY", "MSWEDEN").replace(":1/norway", ":2/norway")
+        shops.file.write_text(text)
+        statuses: list[int] = []
+        for kind, secret in (("order", SECRET), ("capture", OTHER_SECRET), ("refund", OTHER_SECRET[:-4] + "AAAA")):
+            body = told(f"{kind}.created", TOWEL, merchant_id="MSWEDEN")
+            statuses.append((await http.post(HOOKS, content=body, headers=signed(body, secret))).status_code)
+        assert statuses == [200, 200, 401]
+
+
 async def test_a_webhook_is_for_the_shop_of_its_merchant_and_verified_with_its_secret_alone(tmp_path: Path) -> None:
     async with served(tmp_path) as (shops, http):
 
