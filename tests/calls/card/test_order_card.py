@@ -270,6 +270,7 @@ async def test_no_text_that_is_meant_for_a_model_stands_in_the_card(browser: Bro
         texts.append(await browser.text())
         assert "it needs a new answer" in texts[-1]
         assert texts[-1].count("A refund cannot be taken back.") == 1
+        await browser.until("card.more?.order.refunded_amount === 1000")  # the card has read the order again
         in_doubt(talk, "reset")
         await browser.click("#yes")
         await browser.until_there("#look")
