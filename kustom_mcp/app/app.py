@@ -158,7 +158,7 @@ class App:
                 settings.book_days,
                 lambda: app.wall(),
                 people=settings.keeps_people,
-                beside=beside.book if beside else None,
+                beside=beside.book if beside and (state or shared) else None,  # one in memory ends with its shop
             ),
             records=records,
             store=shared,

@@ -118,7 +118,7 @@ class Shops:
                     continue
                 if known is not None:
                     known.retire()
-                self._shops[name] = made = OpenShop(shop, self._make(shop, self._beside(shop)))
+                self._shops[name] = made = OpenShop(shop, self._make(shop, self._beside(shop, known)))
                 made.app.is_current = partial(self._is_current, made)
             for gone in before.values():
                 gone.retire()
@@ -127,12 +127,11 @@ class Shops:
     def _is_current(self, one: OpenShop) -> bool:
         return self.now().get(one.name) is one
 
-    def _beside(self, shop: Shop) -> App | None:
-        """Return an app whose store is that of this shop, too."""
+    def _beside(self, shop: Shop, before: OpenShop | None) -> App | None:
+        """Return an app whose store is that of this shop, too. `before`: the shop as it was."""
         place = (shop.settings.state_path, shop.settings.store)
-        if place == (None, None):
-            return None
-        same = (one for one in self._shops.values() if (one.app.settings.state_path, one.app.settings.store) == place)
+        others = [*self._shops.values(), *([before] if before else [])]
+        same = (one for one in others if (one.app.settings.state_path, one.app.settings.store) == place)
         return next((one.app for one in same), None)
 
     def _app_of(self, shop: Shop, beside: App | None) -> App:

@@ -273,14 +273,17 @@ def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field:
     )
 
 
-def nobody_to_ask(mode: Mode) -> ToolError:
-    """HUMAN_APPROVAL_UNAVAILABLE: the operator wants a person, and this host cannot ask one."""
+def nobody_to_ask(mode: Mode, code_instead: str = "KUSTOM_CONFIRM=code") -> ToolError:
+    """HUMAN_APPROVAL_UNAVAILABLE: the operator wants a person, and this host cannot ask one.
+
+    `code_instead`: the setting that does without.
+    """
     where, what = ("in an order card", "order cards") if mode == "card" else ("in a form", "forms")
     return ToolError(
         Code.HUMAN_APPROVAL_UNAVAILABLE,
         f"A person must approve this {where}, and this host cannot show one.",
-        next_step=f"Ask the person to use a host that shows {what}, or the operator to set KUSTOM_CONFIRM=code.",
-        setting="KUSTOM_CONFIRM",
+        next_step=f"Ask the person to use a host that shows {what}, or the operator to set {code_instead}.",
+        setting="KUSTOM_SHOPS_FILE" if "KUSTOM_SHOPS_FILE" in code_instead else "KUSTOM_CONFIRM",
     )
 
 

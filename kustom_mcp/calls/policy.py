@@ -51,6 +51,8 @@ TOKEN = "token"
 
 PEOPLE = "KUSTOM_PEOPLE_FILE"
 SHOPS = "KUSTOM_SHOPS_FILE"
+ALL_SHOPS = "shops"
+"""Stands for an account where a limit is that of a caller over all shops of a server."""
 _ELSEWHERE = "people of this shop do it elsewhere"
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
@@ -111,6 +113,13 @@ class ToolFacts(NamedTuple):
     offered: bool
 
 
+class _Place(NamedTuple):
+    """The place where an operator set something: in words, and the setting that holds it."""
+
+    words: str
+    setting: str
+
+
 class Policy:
     """The operator's settings, as answers to the questions that a call asks."""
 
@@ -128,8 +137,10 @@ class Policy:
         self._account = account
         self._shop = shop
         self._selected = _selection(settings.tools, catalog)
-        if shop is not None and "tools" in shop.within.model_fields_set:
-            self._selected &= _selection(shop.within.tools, catalog)
+        bound = shop is not None and "tools" in shop.within.model_fields_set
+        self._selected_by_server = _selection(shop.within.tools, catalog) if shop and bound else frozenset(catalog)
+        """All, where the tools are each shop's own."""
+        self._selected &= self._selected_by_server
         self._principal = Principal("operator")
 
     def operation(self, tool: str) -> str:
@@ -178,20 +189,33 @@ class Policy:
         if facts.writes and not self._principal.writes:
             return _READ_ONLY.get(self._principal.source, "the caller may not write")
         if tool not in self._selected:
-            return self._or_elsewhere(tool, f"switched off (add {facts.toolset} or {tool} to {self._name('TOOLS')})")
+            place = self._place("tools", of_server=tool not in self._selected_by_server)
+            return self._or_elsewhere(tool, f"switched off (add {facts.toolset} or {tool} to {place.words})")
         return None
 
-    def _name(self, setting: str) -> str:
-        """The place where the operator sets this: the variable, or the field of the shop."""
-        field_ = setting.lower()
-        if self._shop is None or field_ in self._shop.within.model_fields_set:
-            return f"KUSTOM_{setting}"
-        return f"`{field_}` of shops.{self._shop.name} in KUSTOM_SHOPS_FILE"
+    def _place(self, field_: str, *, of_server: bool) -> _Place:
+        """The place where the operator set this: the variable of the server, or the field of the shop."""
+        if self._shop is None or of_server:
+            name = f"KUSTOM_{field_.upper()}"
+            return _Place(name, name)
+        return _Place(f"`{field_}` of shops.{self._shop.name} in {SHOPS}", SHOPS)
+
+    @property
+    def _writes(self) -> _Place:
+        within = self._shop.within.writes if self._shop else None
+        return self._place("writes", of_server=within is not None and within == self._settings.writes)
 
     @property
     def _opened_by(self) -> str:
-        name = self._name("WRITES")
-        return f"{name}=allow" if name.startswith("KUSTOM_WRITES") else f'"allow" as {name}'
+        place = self._writes
+        return f'"allow" as {place.words}' if place.setting == SHOPS else f"{place.words}=allow"
+
+    @property
+    def code_instead(self) -> str:
+        """The operator's way to codes in place of forms and cards, in words."""
+        of_server = self._shop is not None and self._shop.within.confirm != "auto"
+        place = self._place("confirm", of_server=of_server)
+        return f'"code" as {place.words}' if place.setting == SHOPS else f"{place.words}=code"
 
     def _or_elsewhere(self, tool: str, why: str) -> str:
         """The reason why a tool is off, with the words of this shop where people do the same in another system."""
@@ -218,13 +242,13 @@ class Policy:
                 f"This server previews and sends nothing ({self._rehearsed_by}).",
                 next_step="Tell the person that this was a rehearsal: the order is as it was. The operator of this "
                 f"server decides with {self._opened_by} when changes are sent.",
-                setting="KUSTOM_WRITES",
+                setting=self._writes.setting,
             )
 
     @property
     def _rehearsed_by(self) -> str:
-        name = self._name("WRITES")
-        return f"{name}=preview" if name.startswith("KUSTOM_WRITES") else f'"preview" as {name}'
+        place = self._writes
+        return f'"preview" as {place.words}' if place.setting == SHOPS else f"{place.words}=preview"
 
     def require(self, tool: str) -> None:
         """Refuse a tool that is switched off, by the rights that the caller has now. ToolError NOT_PERMITTED."""
@@ -266,9 +290,13 @@ class Policy:
             )
 
     def hidden_by(self, order_id: str) -> str | None:
-        """The cause that hides this order, KUSTOM_ORDER_SCOPE or TOKEN; None when it is in scope."""
-        scopes = {"KUSTOM_ORDER_SCOPE": self._settings.order_scope, TOKEN: self._principal.orders}
-        return next((name for name, scope in scopes.items() if scope is not None and order_id not in scope), None)
+        """The setting that hides this order, or TOKEN; None when it is in scope."""
+        configured = self._settings.order_scope
+        if configured is not None and order_id not in configured:
+            bound = self._shop.within.order_scope if self._shop else None
+            return self._place("order_scope", of_server=bound is not None and order_id not in bound).setting
+        own = self._principal.orders
+        return TOKEN if own is not None and order_id not in own else None
 
     @property
     def scope(self) -> frozenset[str] | None:
@@ -284,13 +312,15 @@ class Policy:
     def require_all_orders(self) -> None:
         """Refuse a view of many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
         if self.scope is not None:
-            configured = self._settings.order_scope is not None
-            why = "KUSTOM_ORDER_SCOPE" if configured else "the caller's access token"
+            bound = self._shop is not None and self._shop.within.order_scope is not None
+            place = _Place("the caller's access token", TOKEN)
+            if self._settings.order_scope is not None:
+                place = self._place("order_scope", of_server=bound)
             raise ToolError(
                 Code.NOT_PERMITTED,
-                f"Payouts hold many orders, and {why} allows certain ones only.",
+                f"Payouts hold many orders, and {place.words} allows certain ones only.",
                 next_step="Ask about one order: kustom_list_transactions with its order_id says what was paid out.",
-                setting="KUSTOM_ORDER_SCOPE" if configured else TOKEN,
+                setting=place.setting,
             )
 
     @property
@@ -320,6 +350,11 @@ class Policy:
                 setting=TOKEN,
             )
 
+    @property
+    def _counted_with(self) -> str:
+        """The account within which a caller's calls are counted; of several shops all of them together."""
+        return self._account if self._shop is None else ALL_SHOPS
+
     async def look_for_people(self, caller: str, now: float) -> None:
         """Hold a search for a person to the rights and the pace of its caller. `now` in unix seconds. ToolError
         NOT_PERMITTED, RATE_LIMITED, BUSY, AUDIT_UNAVAILABLE."""
@@ -331,7 +366,7 @@ class Policy:
                 setting=TOKEN,
             )
         try:
-            who = f"{self._account}/{caller}/people"
+            who = f"{self._counted_with}/{caller}/people"
             await in_thread(lambda: self._limits.take(who, MOST_PEOPLE, None, now))
         except RateExceeded as error:
             wait = max(1, ceil(error.wait))
@@ -352,21 +387,28 @@ class Policy:
     def within_ceiling(self, amount: int, currency: str, field: str) -> None:
         """Hold one write to KUSTOM_MAX_AMOUNT. `amount` in minor units. ToolError LIMIT_EXCEEDED."""
         ceilings = self._settings.max_amount
-        self._hold(amount, currency, field, ceilings.limit(currency) if ceilings else None, "KUSTOM_MAX_AMOUNT")
+        if ceilings is not None:
+            self._hold(amount, currency, field, ceilings.limit(currency), self._ceiling("max_amount", currency))
         own = self._principal.max_amount
         if own is not None:
-            self._hold(amount, currency, field, own.limit(currency), PEOPLE)
+            self._hold(amount, currency, field, own.limit(currency), _Place(f"max_amount in {PEOPLE}", PEOPLE))
+
+    def _ceiling(self, field_: str, currency: str) -> _Place:
+        """The place where the ceiling stands that counts for a currency."""
+        bound: Ceilings | None = getattr(self._shop.within, field_) if self._shop else None
+        counts: Ceilings = getattr(self._settings, field_)
+        return self._place(field_, of_server=bound is not None and counts.limit(currency) == bound.limit(currency))
 
     @staticmethod
-    def _hold(amount: int, currency: str, field: str, limit: int | None, setting: str) -> None:
+    def _hold(amount: int, currency: str, field: str, limit: int | None, place: _Place) -> None:
         if limit is not None and amount > limit:
             raise ToolError(
                 Code.LIMIT_EXCEEDED,
                 f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
-                f"({setting if setting != PEOPLE else f'max_amount in {PEOPLE}'}).",
+                f"({place.words}).",
                 field=field,
                 next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
-                setting=setting,
+                setting=place.setting,
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
@@ -377,16 +419,17 @@ class Policy:
                     self._tracking_link(shipment[name], f"shipping_info[{index}].{name}")
 
     def _tracking_link(self, uri: str, field: str) -> None:
-        hosts = self._tracking_hosts()
         bound = self._shop.within.tracking_hosts if self._shop else None
-        if not all(_names_host(allowed, uri) for allowed in (hosts, bound) if allowed is not None):
+        outside = bound is not None and not _names_host(bound, uri)
+        if outside or not _names_host(self._tracking_hosts(), uri):
+            place = self._place("tracking_hosts", of_server=outside)
             raise ToolError(
                 Code.NOT_PERMITTED,
-                "This tracking link names a host that KUSTOM_TRACKING_HOSTS does not allow here.",
+                f"This tracking link names a host that {place.words} does not allow here.",
                 field=field,
                 next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
-                "to KUSTOM_TRACKING_HOSTS.",
-                setting="KUSTOM_TRACKING_HOSTS",
+                f"to {place.words}.",
+                setting=place.setting,
             )
 
     def _tracking_hosts(self) -> frozenset[str]:
@@ -416,7 +459,7 @@ class Policy:
         KUSTOM_MAX_DAILY, BUSY, AUDIT_UNAVAILABLE.
         """
         most = self._settings.writes_per_minute
-        who = f"{self._account}/{caller}"
+        who = f"{self._counted_with}/{caller}"
         return lambda also, lock: self._limits.take(who, most, move, now, also, (lock,), ahead)
 
     async def give_back(self, move: Reservation | None) -> None:
@@ -447,7 +490,7 @@ class Policy:
             raise _too_fast(self._settings.writes_per_minute, max(1, ceil(error.wait))) from None
         except LimitReached as error:
             assert move is not None
-            raise _no_room(move, error) from None
+            raise _no_room(move, error, self._ceiling("max_daily", move.currency)) from None
         except LimitsBusy:
             raise ToolError(
                 Code.BUSY,
@@ -480,7 +523,7 @@ def _too_fast(most: int, wait: int) -> ToolError:
     )
 
 
-def _no_room(move: Reservation, room: LimitReached) -> ToolError:
+def _no_room(move: Reservation, room: LimitReached, place: _Place) -> ToolError:
     """The error for a full spending limit: the rest of it, and when there is room again."""
     assert move.ceiling is not None
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
@@ -491,11 +534,10 @@ def _no_room(move: Reservation, room: LimitReached) -> ToolError:
         again = f"There is room for this amount from {when:%Y-%m-%d %H:%M} UTC on, if no other comes first."
     return ToolError(
         Code.LIMIT_EXCEEDED,
-        f"The {move.kind}s of 24 hours may come to {ceiling} here (KUSTOM_MAX_DAILY), and {left} of that is left. "
-        f"{again}",
+        f"The {move.kind}s of 24 hours may come to {ceiling} here ({place.words}), and {left} of that is left. {again}",
         field=next(field for field, kind in MOVES.items() if kind == move.kind),
         next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
-        setting="KUSTOM_MAX_DAILY",
+        setting=place.setting,
     )
 
 

@@ -263,7 +263,7 @@ class Call(ReadCall):
     async def _preview(self, attempt: Attempt, order: Order, proposal: Proposal) -> Approved:
         asks = self.gate.mode in ("auto", "form") and can_ask(self.context) and not attempt.unanswered
         if (self.gate.mode == "form" and not asks) or (self.gate.mode == "card" and not shows_cards(self.context)):
-            raise self.policy.no_form_for_customer() or nobody_to_ask(self.gate.mode)
+            raise self.policy.no_form_for_customer() or nobody_to_ask(self.gate.mode, self.policy.code_instead)
         proposal = replace(proposal, warnings=few(self._warnings(order, proposal)))
         key = self._new_claims(proposal, Purpose.CODE).key
         await self.policy.room_today(key, proposal.body, order.currency, self.app.wall(), self.app.client.ahead)
@@ -711,7 +711,7 @@ class Call(ReadCall):
             yes = await ask(self.context, proposal, self.gate.ttl)
         except CannotAsk:
             if self.gate.mode == "form":
-                raise self.policy.no_form_for_customer() or nobody_to_ask("form") from None
+                raise self.policy.no_form_for_customer() or nobody_to_ask("form", self.policy.code_instead) from None
             attempt.unanswered = True
             self._end_with_preview(proposal, None)
         waited = self.app.clock() - asked_at

@@ -112,7 +112,7 @@ class ShopFinder:
         if pace is not None and (wait := pace.wait(caller)):
             raise too_fast(ceil(wait))
         if asking.left <= 0:
-            raise too_many_unknown()
+            raise too_many_unknown(list(seen))
         asking.left -= 1
         found: dict[str, Order] = {}
         silent: set[str] = set(asked)
@@ -184,11 +184,12 @@ def several_know(shops: Sequence[str]) -> ToolError:
     )
 
 
-def too_many_unknown() -> ToolError:
+def too_many_unknown(shops: Sequence[str]) -> ToolError:
     """SHOP_REQUIRED: all shops were asked about so many unknown orders that the rest has to wait."""
     return ToolError(
         Code.SHOP_REQUIRED,
-        f"Which shop knows this order is not known, and one call asks all of them about {MOST_ASKED} orders at most.",
+        f"Which shop knows this order is not known, and one call asks all of them about {MOST_ASKED} orders at most. "
+        f"There are {', '.join(shops)}.",
         field="shop",
         next_step="Call again with `shop`, or with fewer order ids.",
     )

@@ -151,6 +151,8 @@ class ShopHandlers(CommonHandlers):
         """Bind a call to its shop, or to all that the caller may see, and carry it out."""
         given = dict(params.arguments or {})
         wanted = given.pop("shop", None)
+        if isinstance(wanted, str) and not wanted.strip():
+            wanted = None
         params = params.model_copy(update={"arguments": given})
         besides = {name: value for name, value in given.items() if not (name == "confirm" and tool.effect.gated)}
         checked = tool.parse(self._with_ids(besides, seen), besides=("shop",))
@@ -379,15 +381,19 @@ def _knows_no_order(result: Result) -> bool:
     )
 
 
+def shop_named(wanted: str, seen: Mapping[str, OpenShop]) -> str | None:
+    """The name of the shop that is called so, by name or by title, whatever the case; None where there is none."""
+    plain = " ".join(wanted.split()).casefold()
+    if plain in seen:
+        return plain
+    return next((name for name, one in seen.items() if plain == one.shop.title.casefold()), None)
+
+
 def _named(wanted: object, seen: Mapping[str, OpenShop]) -> str:
-    """The shop that a call names, by name or by title, whatever the case. ToolError for none of the caller's."""
-    if isinstance(wanted, str):
-        plain = " ".join(wanted.split()).casefold()
-        if plain in seen:
-            return plain
-        for name, one in seen.items():
-            if plain == one.shop.title.casefold():
-                return name
+    """The shop that a call names. ToolError for none of the caller's."""
+    name = shop_named(wanted, seen) if isinstance(wanted, str) else None
+    if name is not None:
+        return name
     near = nearest(wanted, seen) if isinstance(wanted, str) else None
     hint = f"Did you mean {near}?" if near else f"There are {', '.join(seen)}."
     raise ToolError(

@@ -292,9 +292,15 @@ class BookSearch:
         return told
 
 
+async def require_people(call: Call, person: Sought) -> None:
+    """Count a search for a person once, in however many shops it looks. ToolError where it may not be asked."""
+    books = [one.app.book for one in call.over_shops().values()]
+    if person.given and any(book.on and book.people.on for book in books):
+        await call.may_ask_for_people()
+
+
 async def digests_of(call: Call, person: Sought) -> tuple[tuple[int, ...], ...]:
-    """Return the digests of a person that is looked for; none for nobody. ToolError where that may not be asked, or
-    cannot be answered."""
+    """Return the digests of a person that is looked for; none for nobody. ToolError where they cannot be made."""
     book = call.app.book
     if not person.given:
         return ()
@@ -302,7 +308,6 @@ async def digests_of(call: Call, person: Sought) -> tuple[tuple[int, ...], ...]:
         raise _switched_off()
     if not book.people.on:
         raise _no_people()
-    await call.may_ask_for_people()
     try:
         await book.ask(lambda tx, account: None)  # which compares the key with that of the book
         return tuple(map(tuple, book.people.sought(person)))

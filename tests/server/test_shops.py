@@ -9,25 +9,18 @@ from typing import Any
 from kustom_mcp.calls.card import ORDER_CARD
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.schema.result import compact
+from kustom_mcp.server.shop_finder import too_many_unknown
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.shops import orders_of
 from tests.support.conversation import conversation, demo
-from tests.support.shops import SeveralShops, several_shops
+from tests.support.shops import of_their_own, several_shops
 
 TOWEL = demo("captured-sek")
 NO_SUCH = "00000000-0000-4000-8000-000000000000"
 NORWAYS = next(seed.order_id for seed in orders_of("norway") if seed.status == "CAPTURED")
 FINLANDS = next(seed.order_id for seed in orders_of("finland") if seed.status == "CAPTURED")
 THREE = {"sweden": "", "norway": "", "finland": ""}
-
-
-def of_their_own(shops: SeveralShops) -> SeveralShops:
-    """Give each shop the orders of the built-in one of its name."""
-    for name, simulator in shops.simulators.items():
-        fresh = Simulator(seeds=orders_of(name))
-        simulator.store, simulator.seeds = fresh.store, fresh.seeds
-    return shops
 
 
 def code_of(answer: dict[str, Any]) -> str:
@@ -128,6 +121,7 @@ async def test_orders_of_several_shops_in_one_list(tmp_path: Path) -> None:
         many = [f"00000000-0000-4000-8000-0000000001{number:02}" for number in range(12)]
         told = [row["error"] for row in (await shops.call("get_orders", order_ids=many))["orders"]]
         assert sorted(told) == ["NOT_FOUND"] * 10 + ["SHOP_REQUIRED"] * 2
+        assert "There are sweden, norway, finland." in too_many_unknown(list(THREE)).message
 
 
 async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(tmp_path: Path) -> None:
@@ -378,3 +372,55 @@ async def test_a_call_whose_shop_was_changed_is_not_current_any_more(tmp_path: P
         shops.write({"sweden": 'writes = "deny"', "norway": ""})
         assert (sweden.is_current(), norway.is_current()) == (False, True)
         assert shops.app("sweden").is_current()
+
+
+async def test_a_caller_has_one_limit_over_all_shops(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, KUSTOM_WRITES_PER_MINUTE="2", KUSTOM_BOOK_PEOPLE="on") as shops:
+        shops.principals["anna"] = Principal("anna", source="people")
+
+        async def acknowledge(shop: str, who: str = "operator") -> str:
+            answer = await shops.call("update_merchant_references", who=who, order_id=TOWEL, shop=shop, **new())
+            return answer["outcome"] if "error" not in answer else code_of(answer)
+
+        numbers = iter(range(9))
+
+        def new() -> dict[str, Any]:
+            return {"merchant_reference2": f"mine {next(numbers)}"}
+
+        told = [await acknowledge(shop) for shop in ("sweden", "norway", "sweden", "norway")]
+        assert told == ["applied", "applied", "RATE_LIMITED", "RATE_LIMITED"]
+        assert await acknowledge("norway", "anna") == "applied"
+        searches = [await shops.call("find_orders", email="nobody@example.com") for _ in range(21)]
+        assert [answer["outcome"] for answer in searches] == ["ok"] * 20 + ["not_sent"]
+        assert code_of(await shops.call("find_orders", email="nobody@example.com", shop="norway")) == "RATE_LIMITED"
+
+
+async def test_what_a_shop_refuses_is_refused_in_the_name_of_its_own_field(tmp_path: Path) -> None:
+    narrow = 'max_amount = "SEK:1000"\nmax_daily = "SEK:2000"\ntracking_hosts = "dhl.com"\nconfirm = "form"'
+    loose = 'max_amount = "SEK:9000"\nmax_daily = "SEK:9000"\nwrites = "deny"'
+    bound = {"KUSTOM_MAX_AMOUNT": "SEK:4000", "KUSTOM_WRITES": "allow"}
+    async with several_shops(
+        tmp_path, {"sweden": narrow, "norway": loose, "denmark": 'max_daily = "SEK:10"'}, **bound
+    ) as shops:
+
+        async def told(shop: str, amount: int = 5000) -> str:
+            answer = await shops.call("refund_order", order_id=TOWEL, refunded_amount=amount, shop=shop)
+            return f"{code_of(answer)} {answer['summary']} {answer['next_step']}"
+
+        assert "(`max_amount` of shops.sweden in KUSTOM_SHOPS_FILE)" in await told("sweden")
+        assert '"code" as `confirm` of shops.sweden in KUSTOM_SHOPS_FILE' in await told("sweden", 500)
+        assert '"allow" as `writes` of shops.norway in KUSTOM_SHOPS_FILE opens it' in await told("norway")
+        assert "(KUSTOM_MAX_AMOUNT)" in await told("denmark")
+        assert "(`max_daily` of shops.denmark in KUSTOM_SHOPS_FILE)" in await told("denmark", 500)
+        shipment = {"tracking_uri": "https://ups.com/1"}
+        link = await shops.call("add_shipping_info", order_id=TOWEL, shipping_info=[shipment], shop="sweden")
+        assert "`tracking_hosts` of shops.sweden in KUSTOM_SHOPS_FILE" in link["summary"]
+        assert all("POST 201" not in shops.seen(name) for name in shops.simulators)
+
+
+async def test_a_shop_of_blanks_is_not_given(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE) as shops:
+        of_their_own(shops)
+        nothings: list[Any] = ["", " ", "\t \n", None, [], {}]
+        for nothing in nothings:
+            assert (await shops.call("get_order", order_id=NORWAYS, shop=nothing))["shop"] == "norway"

@@ -23,6 +23,7 @@ from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.shops_file import Shop
 from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.shops import orders_of
 from tests.transport.pipe import call, request
 
 KEY = {"KEY": API_KEY}
@@ -99,6 +100,14 @@ class SeveralShops:
         told = [f"{one.method} {one.status}" for one in log]
         log.clear()
         return told
+
+
+def of_their_own(shops: SeveralShops) -> SeveralShops:
+    """Give each shop the orders of the built-in one of its name."""
+    for name, simulator in shops.simulators.items():
+        fresh = Simulator(seeds=orders_of(name))
+        simulator.store, simulator.seeds = fresh.store, fresh.seeds
+    return shops
 
 
 class _Line(httpx.AsyncBaseTransport):

@@ -13,7 +13,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.schema.dates import DateOrTime, period_start
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.over_shops import each
-from kustom_mcp.tools.search import BookSearch, digests_of
+from kustom_mcp.tools.search import BookSearch, digests_of, require_people
 from kustom_mcp.tools.search_answer import answer, places_after
 from kustom_mcp.tools.tool import Effect, operation
 
@@ -123,10 +123,13 @@ async def find_orders(
         "expires_before": expires_before,
     }
 
+    person = Sought(email, phone, name, postal_code)
+    await require_people(call, person)
+
     async def asked_of(one: Call) -> Query:
         return Query(
             reference=tuple(reference or ()),
-            people=await digests_of(one, Sought(email, phone, name, postal_code)),
+            people=await digests_of(one, person),
             status=tuple(status or ()),
             fraud_status=tuple(fraud_status or ()),
             currency=tuple(currency or ()),

@@ -38,10 +38,11 @@ from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
 from kustom_mcp.calls.confirmation import key_ring, operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import Serving, build_server, lookout_of
+from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
-from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint
+from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint, Issuer
 from kustom_mcp.transport.http.customers import PATH as CUSTOMERS
 from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.http.request_guard import RequestGuard
@@ -191,7 +192,11 @@ def _customers(app: Serving, access: Callers, people: People) -> ASGIApp:
         ring = key_ring(app)
         tokens = CustomerTokens(ring, app.account.name, people, lambda: app.wall())
         access.admit_customers(tokens)
-        return CustomerEndpoint(app, people, tokens, ring[0])
+
+        async def alone(person: ListedPerson, shop: str) -> list[Issuer]:
+            return [Issuer(app, tokens)]
+
+        return CustomerEndpoint(app, people, alone, ring[0])
     from kustom_mcp.transport.http.of_shops import ShopCustomers
 
     customers = ShopCustomers(app, people)

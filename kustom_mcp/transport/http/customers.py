@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from typing import Any, Final, cast
@@ -38,8 +38,10 @@ from kustom_mcp.app.fair_queue import QueueTimeout
 from kustom_mcp.book import BookUnavailable
 from kustom_mcp.book.references import LONGEST as LONGEST_REFERENCE
 from kustom_mcp.book.references import folded
+from kustom_mcp.calls.policy import ALL_SHOPS
 from kustom_mcp.calls.token import derive
 from kustom_mcp.orders.customer import LONGEST, fits
+from kustom_mcp.schema.parsing import says_nothing
 from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.database import StoreBusy, StoreUnavailable
@@ -88,6 +90,21 @@ class _Proof:
     order_id: str | None
     email: str | None
     postal_code: str | None
+    shop: str
+
+
+@dataclass(frozen=True, eq=False)
+class Issuer:
+    """An account that gives tokens for its orders. `known`: False where it stands for a shop that there is not, and is
+    asked for an order that cannot exist."""
+
+    app: App
+    tokens: CustomerTokens
+    known: bool = True
+
+
+Issuers = Callable[[ListedPerson, str], Awaitable[Sequence[Issuer]]]
+"""The accounts that are asked for a person who names a shop, or "" for none."""
 
 
 class _NoToken(Exception):
@@ -95,12 +112,14 @@ class _NoToken(Exception):
 
 
 class CustomerEndpoint:
-    """An ASGI app that answers requests for customer tokens. `secret`: the newest of the key ring."""
+    """An ASGI app that answers requests for customer tokens. `app` keeps the counts, which are the server's, and
+    `issuers` gives the tokens; `secret`: the newest of the key ring."""
 
-    def __init__(self, app: App, people: People, tokens: CustomerTokens, secret: bytes) -> None:
+    def __init__(self, app: App, people: People, issuers: Issuers, secret: bytes) -> None:
         self._app = app
+        self._counted_with = app.account.name if app.shop is None else ALL_SHOPS
         self._people = people
-        self._tokens = tokens
+        self._issuers = issuers
         self._tries = Tries(app.records)
         self._digests = derive(secret, "customer-tries")
 
@@ -129,35 +148,39 @@ class CustomerEndpoint:
             return _refusal(403, "insufficient_scope", said)
         told: dict[str, Any] = {}
         try:
-            orders = await self._proven(person, await request.body(), told)
+            issuer, orders = await self._proven(person, await request.body(), told)
         except _NoToken as refused:
             await self._record(person, {"outcome": "refused", "why": str(refused), **told})
             return _not_found()
         if not await self._record(person, {"outcome": "given", "orders": orders, **told}):
             return _not_found()
         found = {
-            "access_token": self._tokens.issue(person, token, orders),
+            "access_token": issuer.tokens.issue(person, token, orders),
             "expires_in": SECONDS,
             "orders": orders,
         }
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
-    async def _proven(self, person: ListedPerson, body: bytes, told: dict[str, Any]) -> list[str]:
-        """Return the orders that fit, the newest first. `told`: facts for the journal. _NoToken."""
+    async def _proven(self, person: ListedPerson, body: bytes, told: dict[str, Any]) -> tuple[Issuer, list[str]]:
+        """Return the orders that fit, the newest first, and their account. `told`: facts for the journal. _NoToken."""
         try:
             await self._keep_pace(person)
             proof = self._read(body)
             if proof is None:
                 raise _NoToken("unreadable")
             told["asked"] = self._digest(proof.reference or proof.order_id or "")
-            candidates = await self._candidates(person, proof)
-            return await self._fitting(person, proof, candidates)
+            asked = await self._issuers(person, proof.shop)
+            if len(asked) == 1 and asked[0].known:
+                told |= _about(asked[0].app)
+            issuer, orders = await self._fitting(person, proof, asked)
+            told |= _about(issuer.app)
+            return issuer, orders
         except (BookUnavailable, StoreBusy, StoreUnavailable, LimitsBusy, LimitsUnavailable) as error:
             log.warning("no customer token can be given now (%s)", type(error).__name__)
             raise _NoToken("unavailable") from None
 
     async def _keep_pace(self, person: ListedPerson) -> None:
-        who, now = f"{self._app.account.name}/customer tokens for {person.name}", self._app.wall()
+        who, now = f"{self._counted_with}/customer tokens for {person.name}", self._app.wall()
         try:
             await in_thread(lambda: self._app.limits.take(who, A_MINUTE, None, now))
         except RateExceeded:
@@ -171,7 +194,7 @@ class CustomerEndpoint:
             return None
         if not isinstance(given, dict):
             return None
-        fields = {name: value for name, value in cast("dict[str, object]", given).items() if value not in (None, "")}
+        fields = {name: value for name, value in cast("dict[str, object]", given).items() if not says_nothing(value)}
         if not all(isinstance(text, str) and len(text) <= _FIELDS.get(name, 0) for name, text in fields.items()):
             return None
         texts = cast("dict[str, str]", fields)
@@ -184,7 +207,7 @@ class CustomerEndpoint:
         reference = texts.get("reference")
         if reference is not None and not folded(reference):
             return None
-        return _Proof(reference, order_id, texts.get("email"), texts.get("postal_code"))
+        return _Proof(reference, order_id, texts.get("email"), texts.get("postal_code"), texts.get("shop", "").strip())
 
     def _order_id(self, text: str) -> str:
         if self._app.settings.sandboxed:
@@ -193,74 +216,97 @@ class CustomerEndpoint:
             text = ids_for_names({"order_id": text})["order_id"]
         return identifiers.order_id(text)
 
-    async def _candidates(self, person: ListedPerson, proof: _Proof) -> list[str]:
-        """The orders that are meant, of those that this person may see at all."""
-        configured = self._app.settings.order_scope
+    @staticmethod
+    async def _candidates(app: App, person: ListedPerson, proof: _Proof) -> list[str]:
+        """The orders of an account that are meant, of those that this person may see at all."""
+        configured = app.settings.order_scope
         scopes = [scope for scope in (configured, person.orders) if scope is not None]
         scope = frozenset[str].intersection(*scopes) if scopes else None
         if proof.order_id is not None:
             return [proof.order_id] if scope is None or proof.order_id in scope else []
         from kustom_mcp.book.search import called
 
-        book, reference = self._app.book, proof.reference or ""
+        book, reference = app.book, proof.reference or ""
         if not book.on:
             raise _NoToken("no_book")
-        await learn(self._app, READ_SECONDS)
+        await learn(app, READ_SECONDS)
         found = await book.ask(lambda tx, account: called(tx, account, reference, scope))
         return found[:MOST_ORDERS]
 
-    async def _fitting(self, person: ListedPerson, proof: _Proof, candidates: Sequence[str]) -> list[str]:
+    async def _fitting(self, person: ListedPerson, proof: _Proof, asked: Sequence[Issuer]) -> tuple[Issuer, list[str]]:
         """Read the orders, and return those that fit. Counted as a failure before, and taken back if it was none."""
+        candidates = {one: await self._candidates(one.app, person, proof) if one.known else [] for one in asked}
+        ids = {order_id for some in candidates.values() for order_id in some}
         named = {f"reference {folded(proof.reference)}"} if proof.reference else set[str]()
-        meant = [proof.order_id] if proof.order_id else []
-        subjects = sorted(self._digest(text) for text in named | {f"order {id}" for id in (*candidates, *meant)})
+        meant = {proof.order_id} if proof.order_id else set[str]()
+        subjects = sorted(self._digest(text) for text in named | {f"order {order_id}" for order_id in ids | meant})
         now = self._app.wall()
         name = await in_thread(lambda: self._tries.take(subjects, FAILURES, now))
         if name is None:
             raise _NoToken("too_many_failures")
-        fitting, compared = list[str](), list[str]()
-        failed = False
-
-        async def read(order_id: str) -> None:
-            nonlocal failed
-            try:
-                async with self._app.concurrency.slot(identity(person), within=READ_SECONDS):
-                    asked = self._app.wall()
-                    end = self._app.clock() + READ_SECONDS
-                    order = await self._app.client.read(GET_ORDER, deadline=end, order_id=order_id)
-            except NotFound:
-                compared.append(order_id)
-            except (OmsError, QueueTimeout):
-                failed = True
-            else:
-                self._app.book.note(order, read_at=asked)
-                compared.append(order_id)
-                if fits(order, proof.email, proof.postal_code):
-                    fitting.append(order_id)
-
-        async with anyio.create_task_group() as group:
-            for order_id in candidates or [str(uuid4())]:
-                group.start_soon(read, order_id)
+        fitting, compared, failed = await self._compared(person, proof, candidates)
         if fitting or not compared:
             await in_thread(lambda: self._tries.take_back(name, subjects))
         if not fitting:
-            raise _NoToken("unavailable" if failed and not compared else "no_fit" if candidates else "unknown")
-        return [order_id for order_id in candidates if order_id in fitting]
+            raise _NoToken("unavailable" if failed and not compared else "no_fit" if ids else "unknown")
+        if len(fitting) > 1:  # a token is for one account: the shop must be named
+            raise _NoToken("several_shops")
+        ((issuer, found),) = fitting.items()
+        return issuer, [order_id for order_id in candidates[issuer] if order_id in found]
+
+    @staticmethod
+    async def _compared(
+        person: ListedPerson, proof: _Proof, candidates: Mapping[Issuer, Sequence[str]]
+    ) -> tuple[dict[Issuer, set[str]], int, bool]:
+        """Read the orders: those that fit, how many were compared, and whether a read failed. An account without
+        candidates is asked for an order that cannot exist."""
+        fitting: dict[Issuer, set[str]] = {}
+        compared, failed = 0, False
+
+        async def read(one: Issuer, order_id: str) -> None:
+            nonlocal compared, failed
+            app = one.app
+            try:
+                async with app.concurrency.slot(identity(person), within=READ_SECONDS):
+                    asked = app.wall()
+                    end = app.clock() + READ_SECONDS
+                    order = await app.client.read(GET_ORDER, deadline=end, order_id=order_id)
+            except NotFound:
+                compared += 1
+            except (OmsError, QueueTimeout):
+                failed = True
+            else:
+                app.book.note(order, read_at=asked)
+                compared += 1
+                if fits(order, proof.email, proof.postal_code):
+                    fitting.setdefault(one, set()).add(order_id)
+
+        async with anyio.create_task_group() as group:
+            for one, some in candidates.items():
+                for order_id in some or [str(uuid4())]:
+                    group.start_soon(read, one, order_id)
+        return fitting, compared, failed
 
     def _digest(self, text: str) -> str:
         """A keyed digest of what was asked for: the journal and the counts tell two of them, and no more."""
-        about = f"{self._app.account.name}\x00{text}".encode("utf-8", "surrogatepass")
+        about = f"{self._counted_with}\x00{text}".encode("utf-8", "surrogatepass")
         return hmac.new(self._digests, about, hashlib.sha256).hexdigest()[:32]
 
     async def _record(self, person: ListedPerson, facts: dict[str, Any]) -> bool:
         """Write an answer into the journal. False where it cannot be written: then no token is given."""
-        line = {"event": "customer_token", "account": self._app.account.name, "caller": person.name, **facts}
+        whose = _about(self._app) if self._app.shop is None else {}
+        line = {"event": "customer_token", **whose, "caller": person.name, **facts}
         try:
             await in_thread(lambda: self._app.audit.record(line))
         except AuditUnavailable:
             log.warning("the audit file cannot be written, so no customer token is given")
             return False
         return True
+
+
+def _about(app: App) -> dict[str, str]:
+    """The account, and the shop by its title, as the journal has them."""
+    return {"account": app.account.name} | ({"shop": app.shop.title} if app.shop else {})
 
 
 def _not_found() -> Response:

@@ -7,12 +7,10 @@ a request for a customer token its shop; a push names neither, and is a hint for
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -24,11 +22,11 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.shops import Shops
 from kustom_mcp.calls.confirmation import key_ring
 from kustom_mcp.server.handlers import lookout_of
+from kustom_mcp.server.shops import shop_named
 from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
-from kustom_mcp.transport.http.customers import CustomerEndpoint
+from kustom_mcp.transport.http.customers import CustomerEndpoint, Issuer
 from kustom_mcp.transport.http.people import People
-from kustom_mcp.transport.oauth.middleware import bearer
 from kustom_mcp.transport.oauth.tokens import Grant, TokenRefused
 from kustom_mcp.transport.webhooks.endpoint import WebhookEndpoint
 from kustom_mcp.transport.webhooks.events import merchant_of, pushed
@@ -131,7 +129,7 @@ class ShopServices:
 
 
 class ShopCustomers:
-    """Customer tokens of all shops: asked for with the name of a shop, and good in that one alone."""
+    """Customer tokens of all shops, each good in one. Without the name of a shop all of that person are asked."""
 
     def __init__(self, shops: Shops, people: People) -> None:
         self._shops = shops
@@ -148,31 +146,18 @@ class ShopCustomers:
         raise TokenRefused("This is not a customer token of this server.")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand a request to the shop that it names; without a name to the only one of that person."""
-        try:
-            body = await Request(scope, receive).body()
-        except ClientDisconnect:
-            return
-        token = bearer(scope)
-        person = None if token is None else self._people.by_token(token)
-        name = self._named(body, person)
-        shops = self._shops.now()
-        app = await self._shops.opened(shops[name or next(iter(shops))])
-        tokens = self._tokens(app.shop.name if app.shop else "", app)
-        endpoint = CustomerEndpoint(app, self._people, tokens, key_ring(app)[0])
-        await endpoint(scope, _replayed(body if name else b"{}"), send)  # which is answered as any that does not fit
+        keeper = self._shops.keeper
+        endpoint = CustomerEndpoint(keeper, self._people, self._issuers, key_ring(keeper)[0])
+        await endpoint(scope, receive, send)
 
-    def _named(self, body: bytes, person: ListedPerson | None) -> str | None:
-        shops = self._shops.now() if person is not None else {}
-        seen = [name for name in shops if person is None or person.shops is None or name in person.shops]
-        try:
-            given = cast("object", json.loads(body))
-        except (ValueError, RecursionError):
-            return None
-        wanted = cast("Mapping[str, object]", given).get("shop") if isinstance(given, dict) else None
-        if wanted in (None, ""):
-            return seen[0] if len(seen) == 1 else None
-        return wanted if isinstance(wanted, str) and wanted in seen else None
+    async def _issuers(self, person: ListedPerson, shop: str) -> list[Issuer]:
+        """The shops that are asked. Where there is none of this name one of that person stands for it, so that the
+        answer takes as long."""
+        seen = {name: one for name, one in self._shops.now().items() if person.shops is None or name in person.shops}
+        name = shop_named(shop, seen) if shop else None
+        asked = list(seen.values()) if not shop else [seen[name]] if name else list(seen.values())[:1]
+        known = not shop or name is not None
+        return [Issuer(await self._shops.opened(one), self._tokens(one.name, one.app), known) for one in asked]
 
 
 def _replayed(body: bytes) -> Receive:

@@ -12,16 +12,18 @@ from typing import Any
 import httpx2 as httpx
 
 from kustom_mcp.settings.people import PeopleFile
+from kustom_mcp.simulator.shops import orders_of
 from kustom_mcp.transport.http.access import Callers
 from kustom_mcp.transport.http.app import web_app
 from kustom_mcp.transport.http.people import People
 from tests.support.conversation import demo
-from tests.support.shops import SeveralShops
+from tests.support.shops import SeveralShops, of_their_own
 from tests.transport.pipe import call, request
 from tests.transport.webhooks.hearing import HOOKS, PATH, SECRET, signed, told
 
 TOWEL = demo("captured-sek")
 OTHER_SECRET = "whsec_b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVy"
+NORWAYS = next(seed.order_id for seed in orders_of("norway") if seed.status == "CAPTURED")
 BASE = "http://127.0.0.1:8080"
 
 
@@ -103,7 +105,7 @@ async def test_a_person_and_a_customer_token_are_for_their_shops_alone(tmp_path:
 
         good = {"postal_code": "11122"}
         statuses = [(await ask(**good, **shop)).status_code for shop in ({}, {"shop": "oslo"}, {"shop": "norway"})]
-        assert statuses == [404, 404, 200]
+        assert statuses == [404, 404, 200]  # both twins have it, one of them does not exist
         token = (await ask(**good, shop="norway")).json()["access_token"]
         assert (await use(http, token, "get_order", order_id=TOWEL))["shop"] == "norway"
         assert (await use(http, token, "get_order", order_id=TOWEL, shop="sweden"))["outcome"] == "not_sent"
@@ -119,3 +121,28 @@ async def test_a_failing_shop_makes_the_server_degraded_and_not_unready(tmp_path
             200,
             {"ready": True, "because": [], "degraded": ["shop norway: Kustom did not accept its credentials"]},
         )
+
+
+async def test_a_customer_of_one_of_several_shops_is_found_and_wrong_proofs_count_over_all(tmp_path: Path) -> None:
+    people = person("bot", 'may = ["customers"]') + person("narrow", 'may = ["customers"]\nshops = ["sweden"]')
+    async with served(tmp_path, people) as (shops, http):
+        norway = of_their_own(shops).simulators["norway"]
+
+        async def ask(who: str = "bot", **asked: str) -> httpx.Response:
+            headers = {"authorization": f"Bearer {who}-token"}
+            return await http.post("/customer-tokens", json={"order_id": NORWAYS, **asked}, headers=headers)
+
+        found = await ask(postal_code="0150", shop=" ")
+        assert (found.status_code, found.json()["orders"]) == (200, [NORWAYS])
+        assert (await use(http, found.json()["access_token"], "get_order", order_id=NORWAYS))["shop"] == "norway"
+        assert (await ask("narrow", postal_code="0150")).status_code == 404
+        wrong = [await ask(postal_code="9999", shop=shop) for shop in ("norway", "sweden", "", "sweden")]
+        assert [one.status_code for one in wrong] == [404] * 4
+        before = len(norway.requests)
+        assert (await ask(postal_code="0150", shop="norway")).status_code == 404  # with the narrow one it was five
+        assert len(norway.requests) == before
+        lines = [
+            json.loads(line) for line in (tmp_path / "state" / "audit").rglob("*").__next__().read_text().splitlines()
+        ]
+        told = [(line.get("shop"), line.get("why")) for line in lines if line["event"] == "customer_token"]
+        assert (told[0], told[-1]) == (("Hem Norway", None), ("Hem Norway", "too_many_failures"))
