@@ -260,6 +260,7 @@ class Book:
             await in_thread(lambda: self._load_key(quietly=True))  # the first use tries again, and tells
             async with anyio.create_task_group() as group:
                 group.start_soon(self._keep)
+                group.start_soon(in_thread, self.people.warm_up)
                 try:
                     yield
                 except Exception as error:  # a task group would pass it on wrapped

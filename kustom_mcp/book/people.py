@@ -75,7 +75,11 @@ class PeopleDigests:
         BookUnavailable."""
         if self.on and self._key is None:
             self._key = change(self._shared_key) if self._shared else self._own_key()
-            _phone("+46", None)  # what it imports takes a moment, which no read shall wait for
+
+    def warm_up(self) -> None:
+        """Import the library of phone numbers, which takes a moment that no read shall wait for. Blocks."""
+        if self.on:
+            _phone("+46", None)
 
     def compare(self, tx: BookTransaction, account: int) -> None:
         """Compare the key with that of the digests in the book."""

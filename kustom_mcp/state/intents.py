@@ -214,20 +214,20 @@ class Intents:
         AuditUnavailable."""
         from sqlalchemy import and_, or_
 
-        from kustom_mcp.state.database.tables import INTENTS
-
         if self.none_kept():
             return []
+        from kustom_mcp.state.database.tables import INTENTS
+
         its_own = and_(INTENTS.c.order_id == order_id, INTENTS.c.account.in_(list(accounts)))
         used = and_(INTENTS.c.account == "", INTENTS.c.digest.in_(list(former)))
         return self._run(lambda connection: self._rows(connection, or_(its_own, used) if former else its_own))
 
     def unresolved(self, accounts: Sequence[str] | None = None) -> list[Intent]:
         """Return the intents without an outcome, oldest first: of these accounts, or of all. AuditUnavailable."""
-        from kustom_mcp.state.database.tables import INTENTS
-
         if self.none_kept():
             return []
+        from kustom_mcp.state.database.tables import INTENTS
+
         which = [INTENTS.c.outcome.is_(None)]
         if accounts is not None:
             which.append(INTENTS.c.account.in_(list(accounts)))
@@ -253,10 +253,10 @@ class Intents:
         """
         from sqlalchemy import or_, tuple_
 
-        from kustom_mcp.state.database.tables import INTENTS
-
         if self.none_kept():
             return []
+        from kustom_mcp.state.database.tables import INTENTS
+
         place = tuple_(INTENTS.c.sent, INTENTS.c.key)
         which = [INTENTS.c.tool != ""]
         which += [INTENTS.c.order_id.in_(sorted(orders))] if orders is not None else []

@@ -137,11 +137,12 @@ class SpendingLimits:
     def left(self, account: Account) -> int:
         """Count the reservations of earlier versions that may be this account's or another's. Makes no file.
         LimitsBusy, LimitsUnavailable."""
+        if not self.store.there():
+            return 0
         from kustom_mcp.state import tally
 
         found: list[int] = []
-        if self.store.there():
-            self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
+        self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
         return sum(found)
 
     def _run(self, work: Callable[[Connection, float], None], now: float, *locks: str) -> None:

@@ -7,6 +7,7 @@ with a reason in the commit, or the cause is mended.
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -112,6 +113,30 @@ def test_starting_imports_no_more_modules() -> None:
     program = "import sys, kustom_mcp.cli.serve; print(len(sys.modules))"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert int(found.stdout) <= BUDGETS["imported_modules"]
+
+
+@pytest.mark.parametrize(
+    "credentials", [{}, {"KUSTOM_API_KEY": "kco_test_api_invented", "KUSTOM_ENVIRONMENT": "playground"}]
+)
+def test_starting_without_records_does_not_load_the_database(credentials: dict[str, str], tmp_path: Path) -> None:
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    asked = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/list"},
+    ]
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "kustom_mcp"],
+        input="".join(f"{json.dumps(message)}\n" for message in asked),
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **credentials},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert [json.loads(line)["id"] for line in found.stdout.splitlines()] == [1, 2]
+    assert "kustom_mcp.state.intents" in found.stderr
+    assert re.findall(r"\bsqlalchemy\b.*", found.stderr) == []
 
 
 def packages(name: str, extras: frozenset[str] = frozenset()) -> set[str]:
