@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def write_many(place: str, first: int) -> None:
     store = Store.postgres(SecretStr(place), patience=PATIENCE) if place.startswith("postgresql:") else None
     database: BookDatabase = PostgresBook(store) if store else SqliteBook(Path(place), patience=PATIENCE)
     for number in range(first, first + EACH):
-        entry = entry_of(order(number), "call", 1e9)
+        entry = entry_of(order(number), "call", time.time())  # an older one may be taken out meanwhile
         assert entry is not None
         database.write(lambda tx, entry=entry: put(tx, account_number(tx, SANDBOX), [entry]))
     database.close()

@@ -62,7 +62,8 @@ async def test_another_customers_order_is_nothing_to_any_tool_resource_prompt_or
                     "missing": {"order_id": MISSING, **MORE.get(name, {}), **confirm},
                 }
                 answers = [await these.call("thief", name.removeprefix("kustom_"), each) for each in given.values()]
-                told = [str(answer).replace(FOREIGN, MISSING).replace("SE-20451", "SE-20452") for answer in answers]
+                told = [str(answer | {"now": ""}) for answer in answers]  # a second may pass between the two
+                told = [each.replace(FOREIGN, MISSING).replace("SE-20451", "SE-20452") for each in told]
                 if told[0] != told[1]:
                     different[name] = answers
                 code = answers[0].get("error", {}).get("code")
