@@ -196,13 +196,13 @@ def test_a_clock_that_differs_counts_by_that_of_the_database(shared_database: st
 def test_waiting_for_ones_turn_is_busy_after_a_while(shared_database: str) -> None:
     move = Reservation("a", "x", "refund", "SEK", 1, 9)
 
-    def meanwhile(_: object) -> None:
+    def busy() -> None:
         with pytest.raises(LimitsBusy):
             SpendingLimits(hasty).look(move, NOW)
 
     with opened(shared_database) as patient, opened(shared_database, 1.0) as hasty:
         at_last(lambda: SpendingLimits(hasty).look(move, NOW))  # it has its connection then
-        patient.run(meanwhile, locks=["moved x/refund/SEK"])
+        patient.run(lambda _: at_last(busy), locks=["moved x/refund/SEK"])
         at_last(lambda: SpendingLimits(hasty).look(move, NOW))
 
 
