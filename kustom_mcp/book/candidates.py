@@ -35,6 +35,8 @@ class Candidates:
     """The condition of exact matches; None where there are none."""
     alike: str | None = None
     """The condition of matches that only resemble a reference; None where there are none."""
+    called: list[set[int] | str] = field(default_factory=list[set[int] | str])
+    """Of each reference the numbers of the orders that have exactly it; where these may be many, a condition."""
     missed: list[int] = field(default_factory=list[int])
     """Places, from 1, of references without any match."""
     cut: bool = False
@@ -183,6 +185,7 @@ class _Lookup:
                 broad.append(conditions)
             elif not same and not like:
                 self._found.missed.append(index + 1)
+            self._found.called.append(same if conditions is None else conditions[0])
             exact |= same
             alike |= like
         if broad:

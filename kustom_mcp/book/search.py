@@ -103,13 +103,19 @@ class Search:
         rows = self._tx.rows(f"SELECT order_id FROM book WHERE {where}", self._values | ids)
         return frozenset(str(order_id) for (order_id,) in rows)
 
-    def exactly(self) -> int:
-        """Count the exact matches, `most` and one at most."""
+    def exactly(self) -> tuple[int, list[int]]:
+        """Count the exact matches, `most` and one at most, and those of each reference, two at most."""
         if not self._query.reference or EXACT not in self._ranks:
-            return 0
+            return 0, [0] * len(self._query.reference)
         where = " AND ".join([self._of(self._matching), *self._ranks[EXACT]])
-        some = f"SELECT 1 FROM book WHERE {where} LIMIT {self._most + 1}"
-        return int(self._tx.rows(f"SELECT count(*) FROM ({some}) AS chosen", self._values)[0][0])
+
+        def numbers(condition: str, most: int) -> set[int]:
+            rows = self._tx.rows(f"SELECT number FROM book WHERE {condition} LIMIT {most}", self._values)
+            return {int(number) for (number,) in rows}
+
+        found = numbers(where, self._most + 1)
+        each = [numbers(f"{where} AND {one}", 2) if isinstance(one, str) else found & one for one in self._found.called]
+        return len(found), [min(2, len(some)) for some in each]
 
     def missed(self) -> list[int]:
         """Return the places, from 1, of the references without any match, whatever else is asked for."""

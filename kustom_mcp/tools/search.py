@@ -64,6 +64,8 @@ class SearchResult(NamedTuple):
     """Of `entries`, those that are called exactly as was asked for."""
     exactly: int
     """Matches that are called so."""
+    each: list[int]
+    """Of each reference the matches that are called so, two at most."""
     missed: list[int]
     """Places of references without a match."""
     cut: bool
@@ -73,6 +75,11 @@ class SearchResult(NamedTuple):
     @property
     def matching(self) -> int:
         return self.totals.orders
+
+    @property
+    def shared(self) -> list[int]:
+        """Places, from 1, of references that several matches have exactly."""
+        return [place for place, orders in enumerate(self.each, start=1) if orders > 1]
 
     def alike(self, entry: BookEntry) -> bool:
         """Return whether the reference of an entry only resembles the one in the search."""
@@ -136,6 +143,7 @@ class BookSearch:
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = book.complete_since(tx, account)
             known = search.known(self.oldest)
+            exactly, of_each = search.exactly()
             return SearchResult(
                 entries,
                 search.totals(),
@@ -143,7 +151,8 @@ class BookSearch:
                 since,
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
-                search.exactly(),
+                exactly,
+                of_each,
                 search.missed(),
                 search.cut,
                 completeness.has_listener(tx, account, book.time()),
@@ -233,6 +242,9 @@ class BookSearch:
         if found.missed and len(wanted.reference) > 1:
             places = ", ".join(map(str, found.missed))
             told.append(f"Of the {len(wanted.reference)} references these have no match: number {places} of the list.")
+        if found.shared and len(wanted.reference) > 1:
+            places = ", ".join(map(str, found.shared))
+            told.append(f"These references belong to several orders each: number {places} of the list.")
         currencies = {group["purchase_currency"] for group in found.totals.groups if "purchase_currency" in group}
         if wanted.min_remaining and len(currencies) > 1:
             told.append(
@@ -355,6 +367,8 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
         steps.insert(0, _ONLY_ALIKE)
     if "person" in matches:
         steps.insert(0, _OF_A_PERSON)
+    if found.shared:
+        steps.insert(0, _SHARED)
     if steps or found.matching or found.totals.more:
         return " ".join(steps) or None
     if not found.known.orders:
@@ -373,6 +387,10 @@ _NOTHING_ASKED = (
 )
 _ONLY_ALIKE = (
     'Rows with `match` "part" only resemble what was asked for: ask the person which one is meant before using one.'
+)
+_SHARED = (
+    "Several orders have exactly the same reference: show the person those with their dates and amounts, and ask which "
+    "one is meant before using one."
 )
 _OF_A_PERSON = (
     'Rows with `match` "person" are orders of somebody called so: ask the person which one is meant before using one.'

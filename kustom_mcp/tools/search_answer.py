@@ -47,6 +47,8 @@ def answer(
     shown = matches[: first.limit]
     groups = [of_shop(shop, group) for shop, some in found.items() for group in some.totals.groups]
     whole = next(iter(found.values())) if len(found) == 1 else _together(found, shown, groups)
+    if failures:  # of a shop that gave no answer nothing is known
+        whole = whole._replace(complete_since=None, disputes_heard=False)
     search = replace(first, limit=len(shown), tried=set[str]().union(*(searches[shop].tried for shop in found)))
     payload: dict[str, Json] = {
         "orders": [searches[match.shop].row(found[match.shop], match.entry, match.shop) for match in shown],
@@ -110,6 +112,7 @@ def _together(found: Mapping[str, SearchResult], shown: list[_Match], groups: li
         sum(some.doubtful for some in all_of_them),
         frozenset[str]().union(*(some.exact for some in all_of_them)),
         sum(some.exactly for some in all_of_them),
+        [min(2, sum(orders)) for orders in zip(*(some.each for some in all_of_them), strict=True)],
         sorted(missed),
         any(some.cut for some in all_of_them),
         all(some.disputes_heard for some in all_of_them),

@@ -196,3 +196,19 @@ async def test_an_order_that_kustom_no_longer_has_is_in_doubt() -> None:
         assert "1 of those shown could not be read again and may have changed" in found["summary"]
         talk.simulator.faults.clear()
         assert (await talk.call("find_orders", min_remaining=0))["coverage"]["stale"] == 0
+
+
+async def test_a_reference_of_several_orders_is_told_so_and_which_one_is_asked() -> None:
+    """An exact match may be used without asking, but not the first of two."""
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        pair = [talk.order(merchant_reference1="1001", purchase_currency=money) for money in ("SEK", "EUR")]
+        other = talk.order(merchant_reference1="1002")
+        both = await talk.call("find_orders", reference="1001")
+        assert (sorted(ids(both)), {row["match"] for row in both["orders"]}) == (sorted(pair), {"exact"})
+        assert both["next_step"].startswith("Several orders have exactly the same reference: show the person")
+        listed = await talk.call("find_orders", reference=["1002", "1001"])
+        assert "These references belong to several orders each: number 2 of the list." in listed["summary"]
+        assert listed["next_step"] == both["next_step"]
+        assert "next_step" not in await talk.call("find_orders", reference="1001", currency="EUR")
+        assert ids(one := await talk.call("find_orders", reference=["1002", other])) == [other]
+        assert "next_step" not in one
