@@ -31,6 +31,9 @@ MARKETS = ("SE", "NO", "DK", "FI", "DE", "AT", "NL", "BE", "FR", "ES", "IT", "PT
 """Countries in which a phone without one is looked for."""
 _LONGEST = 255
 _BASE = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ł": "l", "ð": "d", "þ": "th", "ı": "i"})
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
+_IN_BRACKETS = re.compile(r"<([^<>]*@[^<>]*)>")
+_AROUND = " \t\r\n\"'<>()[],;:"
 _POSTAL_PREFIX = re.compile(r"^[a-z]{1,2}[- ]+(?=[0-9])")
 
 
@@ -115,10 +118,10 @@ class PeopleDigests:
             raise KeyLost
         key, wanted = self._key, list[list[int]]()
         if person.email is not None:
-            text = _email(person.email)
-            if "@" not in text:
+            addresses = emails(person.email)
+            if not addresses:
                 raise ValueError("email")
-            wanted.append([_digest(key, "email", text)])
+            wanted.append([_digest(key, "email", address) for address in addresses])
         if person.phone is not None:
             numbers = phones(person.phone)
             if not numbers:
@@ -156,6 +159,21 @@ def traits(order: Order) -> set[tuple[str, str]]:
     return found
 
 
+def emails(text: str) -> list[str]:
+    """Return an e-mail address in the forms in which an order may have it; none where this is no address. It is taken
+    out of `mailto:` and of `Name <address>`, as mail programs copy it."""
+    inside = _IN_BRACKETS.search(text[:_LONGEST])
+    address = _email(inside[1] if inside else text).removeprefix("mailto:").lstrip(_AROUND).rstrip(f"{_AROUND}.")
+    if not _ADDRESS.fullmatch(address):
+        return []
+    local, _, host = address.rpartition("@")
+    forms = [address]
+    for encoding, decoding in (("idna", "ascii"), ("ascii", "idna")):  # both ways of writing a host such as börsen.dk
+        with contextlib.suppress(UnicodeError):
+            forms.append(f"{local}@{host.encode(encoding).decode(decoding)}")
+    return list(dict.fromkeys(forms))
+
+
 def phones(text: str) -> list[str]:
     """Return a phone in E.164: with its country, or else for each market in which it is a number."""
     known = _phone(text, None)
@@ -169,9 +187,9 @@ def _of_address(address: Address, country: str | None) -> Iterator[tuple[str, st
     if email:
         yield "email", email
     if address.phone:
-        region = (address.country or country or "").strip().upper()
-        number = _phone(address.phone, region or None)
-        if number:
+        regions = [region.strip().upper() for region in (address.country, country) if region]
+        numbers = (_phone(address.phone, region) for region in (*regions, None))
+        for number in dict.fromkeys(number for number in numbers if number):
             yield "phone", number
     place = _postal(address.postal_code)
     for name in (f"{address.given_name or ''} {address.family_name or ''}", address.organization_name):
@@ -180,7 +198,12 @@ def _of_address(address: Address, country: str | None) -> Iterator[tuple[str, st
 
 
 def _email(text: str | None) -> str:
-    return unicodedata.normalize("NFKC", (text or "")[:_LONGEST]).strip().casefold()
+    return unicodedata.normalize("NFKC", _visible(text)).strip().casefold()
+
+
+def _visible(text: str | None) -> str:
+    """Return a text without characters that nobody sees, which copying brings along."""
+    return "".join(mark for mark in (text or "")[:_LONGEST] if unicodedata.category(mark) != "Cf")
 
 
 def _name(text: str | None) -> str:
@@ -194,7 +217,7 @@ def _postal(text: str | None) -> str:
 
 def _plain(text: str | None) -> str:
     """Return a text without accents and case."""
-    folded = unicodedata.normalize("NFKD", (text or "")[:_LONGEST].strip().casefold())
+    folded = unicodedata.normalize("NFKD", _visible(text).strip().casefold())
     return "".join(mark for mark in folded if not unicodedata.combining(mark)).translate(_BASE)
 
 

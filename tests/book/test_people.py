@@ -12,7 +12,7 @@ import pytest
 from kustom_mcp.app.app import App
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import entry_of
-from kustom_mcp.book.people import KeyLost, PeopleDigests, Sought, phones
+from kustom_mcp.book.people import KeyLost, PeopleDigests, Sought, emails, phones
 from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, forget, forget_all, forget_before, put
 from kustom_mcp.settings.settings import Settings
@@ -51,6 +51,8 @@ def ids(answer: dict[str, Any]) -> set[str]:
     "asked",
     [
         {"email": " Kanariina.4711@EXAMPLE.com"},
+        {"email": "Kanariina G <mailto:kanariina.4711@example.com>"},
+        {"email": "\u200bkanariina.4711@example.com."},
         {"phone": "+46 70 174 06 05"},
         {"phone": "0046701740605"},
         {"phone": "0701740605"},
@@ -231,3 +233,37 @@ def test_without_a_key_nobody_is_looked_for() -> None:
 def test_people_are_kept_in_the_sandbox_and_elsewhere_when_they_are_asked_for() -> None:
     assert Settings().keeps_people
     assert not Settings(book_people="off").keeps_people
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("mailto:A@example.com", ["a@example.com"]),
+        ('"Anna, B" <a@example.com>;', ["a@example.com"]),
+        ("\u202aa@example.com\u202c", ["a@example.com"]),
+        ("ø@Børsen.dk", ["ø@børsen.dk", "ø@xn--brsen-vua.dk"]),
+        ("ø@xn--brsen-vua.dk", ["ø@xn--brsen-vua.dk", "ø@børsen.dk"]),
+        ("a@", []),
+        ("@example.com", []),
+        ("a b@example.com", []),
+        ("a@b@example.com", []),
+        ("<>", []),
+    ],
+)
+def test_an_email_address_is_taken_out_of_what_is_pasted(written: str, meant: list[str]) -> None:
+    assert emails(written) == meant
+
+
+async def test_what_is_no_email_address_is_not_answered_with_none() -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        shop(talk)
+        refused = await talk.call("find_orders", email="kanariina@")
+        assert (refused["outcome"], refused["error"]["field"]) == ("not_sent", "email")
+        assert "it is no e-mail address" in refused["summary"]
+
+
+@pytest.mark.parametrize("country", ["Sweden", "NO", "", "se"])
+async def test_a_phone_is_also_one_of_the_country_of_its_order(country: str) -> None:
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        order_id = talk.order(purchase_country="SE", billing_address=CANARY | {"country": country})
+        assert ids(await talk.call("find_orders", phone="+46701740605")) == {order_id}

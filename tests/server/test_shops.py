@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kustom_mcp.book import BookUnavailable
 from kustom_mcp.calls.card import ORDER_CARD
 from kustom_mcp.calls.policy import Principal
 from kustom_mcp.schema.result import compact
@@ -124,7 +127,9 @@ async def test_orders_of_several_shops_in_one_list(tmp_path: Path) -> None:
         assert "There are sweden, norway, finland." in too_many_unknown(list(THREE)).message
 
 
-async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with several_shops(tmp_path) as shops:
         for name, simulator in shops.simulators.items():
             for order in simulator.store.records():
@@ -133,6 +138,7 @@ async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(tm
         rows = sorted((row["match"], row["shop"]) for row in whole["orders"])
         assert rows == [("exact", "norway"), ("exact", "sweden")]
         assert "Searched in sweden, norway." in whole["summary"]
+        assert whole["next_step"].startswith("Several orders have exactly the same reference")
         pages: list[tuple[str, str]] = []
         dates: list[str] = []
         cursor = ""
@@ -147,6 +153,20 @@ async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(tm
         assert dates == sorted(dates, reverse=True)
         one = await shops.call("find_orders", reference="SE-19977", shop="norway")
         assert (one["shop"], len(one["orders"])) == ("norway", 1)
+        assert "next_step" not in one
+        apps = [shops.app(name) for name in ("sweden", "norway")]
+        for app in apps:
+            monkeypatch.setattr(app.book, "complete_since", lambda tx, account: 1)
+        asked = {"status": "CAPTURED", "limit": 1}
+        assert "complete_since" in (await shops.call("find_orders", **asked))["coverage"]
+        monkeypatch.setattr(apps[0].book, "ask", _broken)  # and of what sweden has nothing is said
+        half = await shops.call("find_orders", **asked)
+        assert "No answer from sweden (AUDIT_UNAVAILABLE)" in half["summary"]
+        assert "complete_since" not in half["coverage"]
+
+
+async def _broken(questions: object) -> None:
+    raise BookUnavailable("broken")
 
 
 async def test_a_write_names_the_shop_and_its_code_is_worthless_in_another(tmp_path: Path) -> None:
