@@ -175,16 +175,20 @@ def test_the_orders_of_a_person_are_forgotten_with_their_digests_and_nobody_else
     assert forgotten("--phone", "anna") == (2, "kustom-mcp: --phone: It is no phone number.\n")
     code, told = forgotten("--email", "anna@example.com", KUSTOM_BOOK_PEOPLE="off")
     assert (code, told.startswith("kustom-mcp: KUSTOM_BOOK_PEOPLE: It is off")) == (2, True)
-    assert forgotten("--email", "ANNA@example.com", "--phone", "+46701740612") == (0, "Forgot 1 order.\n")
+    again = "kustom-mcp: Kustom still has what was forgotten: an order that is read or announced again is kept again\n"
+    assert forgotten("--email", "ANNA@example.com", "--phone", "+46701740612") == (0, f"Forgot 1 order.\n{again}")
     assert digests() == 3
-    assert forgotten("--email", "ANNA@example.com") == (0, "Forgot 1 order.\n")
+    assert forgotten("--email", "mailto:ANNA@example.com") == (0, f"Forgot 1 order.\n{again}")
     assert forgotten("--email", "anna@example.com") == (0, "Forgot 0 orders.\n")
     assert (status(command, shop)["orders"], digests()) == (1, 1)
+    filled(command, shop | {"KUSTOM_BOOK_PEOPLE": "off"}, tmp_path, DEMO[0])
+    whose = "1 was kept without people, so it is not known whose: give their ids"
+    assert forgotten("--email", "nobody@example.com") == (1, f"Forgot 0 orders; {whose}.\n")
     (key,) = (Path(shop["KUSTOM_STATE_DIR"]) / "people").iterdir()
     key.unlink()
     code, told = forgotten("--email", "olof@example.com")
     assert (code, "The key with which people were kept is missing" in told, digests()) == (2, True, 1)
-    assert forgotten("--all", "--yes") == (0, "Forgot 1 order.\n")
+    assert forgotten("--all", "--yes") == (0, "Forgot 2 orders.\n")
     assert digests() == 0
 
 

@@ -157,7 +157,7 @@ async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(
         apps = [shops.app(name) for name in ("sweden", "norway")]
         for app in apps:
             monkeypatch.setattr(app.book, "complete_since", lambda tx, account: 1)
-        asked = {"status": "CAPTURED", "limit": 1}
+        asked: dict[str, Any] = {"status": "CAPTURED", "limit": 1}
         assert "complete_since" in (await shops.call("find_orders", **asked))["coverage"]
         monkeypatch.setattr(apps[0].book, "ask", _broken)  # and of what sweden has nothing is said
         half = await shops.call("find_orders", **asked)

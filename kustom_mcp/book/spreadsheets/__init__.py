@@ -22,6 +22,7 @@ from kustom_mcp.api import identifiers
 from kustom_mcp.book.spreadsheets import csv_file
 from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, told
 from kustom_mcp.book.spreadsheets.records import Record, Sheet, Unreadable, plain
+from kustom_mcp.text import letters_and_digits
 
 __all__ = ["Export", "NoColumn", "Row", "Unreadable", "opened"]
 
@@ -30,6 +31,14 @@ SAMPLE = 1000
 _PIECE = 1024 * 1024
 _BARE = re.compile(r"[0-9A-Fa-f]{32}")
 """An id without hyphens. It is taken in a column that holds order ids, and makes no column one: it may be a digest."""
+_ORDER_NUMBER = frozenset(
+    {
+        *("order", "ordernumber", "orderno", "ordernr", "ordername", "orderreference", "bestellnummer", "bestellnr"),
+        *("bestelnummer", "ordrenummer", "ordrenr", "tilausnumero", "numerzamowienia", "incrementid"),
+    }
+)
+_SHOPIFYS = frozenset({"name"})
+"""Shopify's header of the numbers, which elsewhere may stand over the names of customers."""
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
@@ -54,19 +63,40 @@ class Export:
     def rows(self, after: int = 0) -> Iterator[Row]:
         """Yield the rows that begin after this line, without blank ones, the headers, and rows that continue an order.
 
-        An export of order lines, such as Shopify's, gives an order several rows, of which only the first has its id;
-        the others repeat its number in their first cell.
+        An export of order lines, such as Shopify's, gives an order several rows, of which only the first has its id.
         """
-        begin, name = max(after, self.column.header), ""
+        begin, numbers = max(after, self.column.header), self._numbers(None)
+        before = Record(0, ())
         for record in self.records():
             if not (record.flaw or any(map(plain, record.cells))):
                 continue
-            first = plain(record.cells[0]) if record.cells and not record.flaw else ""
-            if first and first == name and not self._cell(record):
+            if record.line == self.column.header:
+                numbers = self._numbers(record)
+            elif self._continues(before, record, numbers):
                 continue
-            name = first if self.column.place and not record.flaw and self._cell(record) else ""
+            else:
+                before = record
             if record.line > begin:
                 yield self._row(record)
+
+    def _continues(self, before: Record, record: Record, numbers: tuple[int, bool] | None) -> bool:
+        """Return whether a row has more of the order of the row before it, which has an id: it has none itself, and
+        repeats the order's number, or has none of a column that surely is of numbers."""
+        if numbers is None or before.flaw or record.flaw or not self._cell(before) or self._cell(record):
+            return False
+        place, surely = numbers
+        there, here = (plain(one.cells[place]) if place < len(one.cells) else "" for one in (before, record))
+        return bool(there) and (here == there or (surely and not here))
+
+    def _numbers(self, headers: Record | None) -> tuple[int, bool] | None:
+        """Return the column with the numbers of the orders, and whether its header says so; None where the first
+        column has the ids and no header names another."""
+        names = [letters_and_digits(cell) for cell in headers.cells] if headers else []
+        for of, surely in ((_ORDER_NUMBER, True), (_SHOPIFYS, False)):
+            called = [place for place, name in enumerate(names) if name in of and place != self.column.place]
+            if called:
+                return called[0], surely
+        return (0, False) if self.column.place else None
 
     def _cell(self, record: Record) -> str:
         return plain(record.cells[self.column.place]) if self.column.place < len(record.cells) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from kustom_mcp.api import identifiers
@@ -10,6 +10,8 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book import writing
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.people import NOBODY, KeyLost, Sought
+from kustom_mcp.book.query import Query
+from kustom_mcp.book.search import Search
 from kustom_mcp.cli.book.runner import NOT_ALL, note, patiently, result
 from kustom_mcp.cli.person import agrees
 from kustom_mcp.settings.settings import ConfigError
@@ -27,7 +29,8 @@ class Selection(NamedTuple):
 
 
 async def forget(app: App, selection: Selection, say: Callable[[str], None] = result) -> int:
-    """Remove orders; 1 where a named one is not there, or the person said no. ConfigError, BookUnavailable."""
+    """Remove orders; 1 where a named one is not there, some may be the person's unknown to the book, or the answer was
+    no. ConfigError, BookUnavailable."""
     order_ids = {_order_id(text) for text in selection.order_ids}
     if selection.before is not None and selection.before > app.wall() * 1000:
         raise ConfigError("--before", "It is in the future, and would take out every order: --all does that.")
@@ -39,32 +42,57 @@ async def forget(app: App, selection: Selection, say: Callable[[str], None] = re
         say("Nothing was forgotten.")
         return NOT_ALL
 
-    def work(tx: BookTransaction, account: int) -> writing.Forgotten:
-        if selection.everything:
-            app.book.people.begin_anew()
-            return writing.forget_all(tx, account)
-        if selection.before is not None:
-            return writing.forget_before(tx, account, selection.before)
-        return writing.forget(tx, account, writing.of_person(tx, account, digests) if digests else order_ids)
+    def work(tx: BookTransaction, account: int) -> tuple[writing.Forgotten, int]:
+        if not digests:
+            return _taken_out(app, tx, account, selection, order_ids), 0
+        unknown = Search(tx, account, Query(), None).known(0).without_people
+        return writing.forget(tx, account, writing.of_person(tx, account, digests)), unknown
 
-    gone = await patiently(lambda: app.book.change(work))
+    gone, unknown = await patiently(lambda: app.book.change(work))
     tidy = not any(gone) or await app.book.tidy()
     missing = len(order_ids) - sum(gone) if order_ids else 0
-    some = f"Forgot {gone.orders:,} order{'' if gone.orders == 1 else 's'}"
-    hinted = f" and {gone.hints:,} that {_were(gone.hints)} announced and not read yet" if gone.hints else ""
-    say(f"{some}{hinted}{f'; {missing:,} {_were(missing)} not in the book' if missing else ''}.")
+    say(_said(gone, missing, unknown))
+    if digests and gone.orders:
+        note("Kustom still has what was forgotten: an order that is read or announced again is kept again")
     if not tidy and app.store is not None:
         note("PostgreSQL removes them from its files with its next VACUUM of the tables kustom_mcp.book*")
     elif not tidy:
         note("another process is busy with the book: run this again, so that nothing of them stays in its files")
-    return NOT_ALL if missing else 0
+    return NOT_ALL if missing or unknown else 0
+
+
+def _taken_out(
+    app: App, tx: BookTransaction, account: int, selection: Selection, order_ids: Iterable[str]
+) -> writing.Forgotten:
+    if selection.everything:
+        app.book.people.begin_anew()
+        return writing.forget_all(tx, account)
+    if selection.before is not None:
+        return writing.forget_before(tx, account, selection.before)
+    return writing.forget(tx, account, order_ids)
+
+
+def _said(gone: writing.Forgotten, missing: int, unknown: int) -> str:
+    """Say what was forgotten. `missing`: orders that were named and are not there; `unknown`: without people."""
+    told = [f"Forgot {gone.orders:,} order{'' if gone.orders == 1 else 's'}"]
+    if gone.hints:
+        told[0] += f" and {gone.hints:,} that {_were(gone.hints)} announced and not read yet"
+    if missing:
+        told.append(f"{missing:,} {_were(missing)} not in the book")
+    if unknown:
+        told.append(f"{unknown:,} {_were(unknown)} kept without people, so it is not known whose: give their ids")
+    return f"{'; '.join(told)}."
 
 
 async def _digests(app: App, person: Sought) -> list[list[int]]:
     """Return the digests of a person. ConfigError where none are kept, or it cannot be one."""
     people = app.book.people
     if not people.on:
-        raise ConfigError("KUSTOM_BOOK_PEOPLE", "It is off, so nobody's orders can be told: give order ids, or --all.")
+        raise ConfigError(
+            "KUSTOM_BOOK_PEOPLE",
+            "It is off, so nobody's orders can be told. Digests that were kept while it was on are still there: set it "
+            "to on for this command, or give order ids, or --all.",
+        )
     await patiently(lambda: app.book.ask(lambda tx, account: None))
     try:
         return people.sought(person)

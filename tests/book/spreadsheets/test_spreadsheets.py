@@ -241,6 +241,23 @@ def test_rows_that_continue_an_order_are_none_of_their_own(tmp_path: Path) -> No
     assert list(opened(path).rows(2)) == [*missing[:2], Row(7, B), *missing[2:]]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [("Payment ID", "Name", "Item"), (A, "#1", "Chair"), ("", "#1", "Sofa"), (B, "#2", "Lamp"), ("", "", "Cup")],
+        [("Email", "Name", "Payment ID"), ("a@x.example", "#1", A), ("", "#1", ""), ("b", "#2", B), ("b", "#3", "")],
+        [("Order Number", "Transaction ID"), ("1", A), ("", ""), ("2", B), ("3", "")],
+        [("Date", "Order number", "ID"), ("28.11.", "1", A), ("", "", ""), ("28.11.", "2", B), ("28.11.", "3", "")],
+    ],
+    ids=str,
+)
+def test_rows_continue_an_order_wherever_its_number_stands(tmp_path: Path, lines: list[tuple[str, ...]]) -> None:
+    """Columns are moved in Excel, and WooCommerce leaves the number of further lines empty. What may be another order
+    stays a row without an id."""
+    path = written(tmp_path / "orders.csv", "\n".join(",".join((*line, "x")) for line in lines))
+    assert rows(path) == [Row(2, A), Row(4, B), Row(5, None, NOTHING)]
+
+
 def test_reading_begins_after_a_line_that_is_given(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", f"id\n{A}\n{B}\n{C}\n")
     assert [row.line for row in opened(path).rows(after=2)] == [3, 4]
