@@ -66,6 +66,13 @@ def test_an_entry_that_differs_or_says_nothing_is_uncertain(entry: dict[str, Any
     assert likeness(SENT, **entry) is Likeness.UNCERTAIN
 
 
+def test_an_entry_with_fewer_lines_than_were_sent_is_uncertain() -> None:
+    gift_card = {"reference": "CARD", "name": "Gift card", "quantity": 1, "total_amount": -19900}
+    sent = Sent(kind=EntryKind.REFUND, amount=19900, reference="", lines=[BLUE, RED, gift_card])
+    assert likeness(sent, order_lines=[gift_card, RED, BLUE]) is Likeness.OURS
+    assert likeness(sent, order_lines=[BLUE]) is Likeness.UNCERTAIN
+
+
 def test_an_entry_of_another_amount_is_anothers() -> None:
     assert SENT.likeness(order(refunds=[{"refunded_amount": 19901, "reference": "RMA-1"}]).refunds[0]) is (
         Likeness.ANOTHER
