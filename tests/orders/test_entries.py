@@ -91,6 +91,8 @@ def test_shipments_tell_a_capture_and_more_of_them_may_be_added() -> None:
     assert likeness(sent, shipping_info=[{"tracking_number": "9"}, PARCEL]) is Likeness.OURS
     assert likeness(sent, shipping_info=[{"tracking_number": "9"}]) is Likeness.UNCERTAIN
     assert likeness(sent) is Likeness.UNCERTAIN
+    two = Sent(kind=EntryKind.CAPTURE, amount=19900, reference="", shipments=[PARCEL, {"tracking_number": "9"}])
+    assert likeness(two, shipping_info=[PARCEL]) is Likeness.UNCERTAIN
 
 
 def test_a_request_without_a_reference_is_known_by_the_one_of_its_key() -> None:
