@@ -51,7 +51,7 @@ LEAST_SECONDS_TO_FINISH = 0.1
 
 DEFAULT_ZONE = "Europe/Stockholm"
 
-LEAST_FAREWELL = 0.1
+LEAST_FLUSH_SECONDS = 0.1
 """Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
 
 
@@ -59,7 +59,7 @@ class Busy(Exception):
     """Another write to this order is still running, or the server is shutting down."""
 
 
-def awake() -> float:
+def boottime() -> float:
     """Seconds of a clock that runs while the machine sleeps, where the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
@@ -90,7 +90,7 @@ class App:
     simulator: Simulator | None = None
     clock: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
-    awake: Callable[[], float] = awake
+    boottime: Callable[[], float] = boottime
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     concurrency: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
     rate_limiter: RateLimiter | None = None
@@ -291,11 +291,11 @@ class App:
         for scope in self._in_flight:
             scope.deadline = min(scope.deadline, limit)
 
-    async def farewell(self, seconds: float) -> None:
+    async def flush_telemetry(self, seconds: float) -> None:
         """Let telemetry export all that it holds, within so many seconds and before the drain limit."""
         if self.telemetry.on:
             left = seconds if self._drained_by is None else min(seconds, self._drained_by - anyio.current_time())
-            await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FAREWELL, left))
+            await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FLUSH_SECONDS, left))
 
 
 def _zone(name: str = DEFAULT_ZONE) -> tzinfo:

@@ -192,9 +192,9 @@ class Shops:
         for one in self._shops.values():
             one.app.drain(seconds)
 
-    async def farewell(self, seconds: float) -> None:
-        """Let telemetry export all that it holds, as `App.farewell`."""
-        await next(iter(self._shops.values())).app.farewell(seconds)
+    async def flush_telemetry(self, seconds: float) -> None:
+        """Let telemetry export all that it holds, as `App.flush_telemetry`."""
+        await next(iter(self._shops.values())).app.flush_telemetry(seconds)
 
     async def store_writable(self) -> bool:
         """Return whether the records of a write can be written in all shops."""

@@ -207,7 +207,7 @@ class Book:
         newcomer, which = self._newcomer, order_id.lower()
 
         def belongs(name: str) -> bool:
-            return name == self._account or (newcomer is not None and newcomer.took_over(name))
+            return name == self._account or (newcomer is not None and newcomer.was_named(name))
 
         def look(tx: BookTransaction) -> bool:
             return any(hints.disputed(tx, account, which) for account in others(tx, belongs))
@@ -220,12 +220,14 @@ class Book:
         oldest = self.oldest_kept(self._wall())
         return complete_since(tx, account, self.listening, self.time(), missed=self.missed, oldest=oldest)
 
-    def left(self, account: Account) -> int:
+    def count_shared(self, account: Account) -> int:
         """Count the orders of earlier versions that may be this account's or another's. Makes no book; blocks.
         BookUnavailable."""
         from kustom_mcp.book.adopting import orders_of
 
-        return self._database.read(lambda tx: orders_of(tx, account.left)) if self._database.exists() else 0
+        return (
+            self._database.read(lambda tx: orders_of(tx, account.may_have_been_named)) if self._database.exists() else 0
+        )
 
     def currencies(self) -> set[str]:
         """Return the currencies of the orders that are known. Makes no book; blocks. BookUnavailable."""
@@ -333,7 +335,7 @@ class Book:
         while more:
             more = self._database.write(put_in_references)
         if account is not None:
-            more = bool(self._database.read(lambda tx: others(tx, account.took_over)))
+            more = bool(self._database.read(lambda tx: others(tx, account.was_named)))
             while more:
                 more = self._database.write(lambda tx: adopt(tx, account, self.time()))
 

@@ -30,7 +30,7 @@ def others(tx: BookTransaction, belongs: Callable[[str], bool]) -> list[int]:
 
 def adopt(tx: BookTransaction, account: Account, now: int) -> bool:
     """Take one step, and return whether there may be another. `now` in unix milliseconds."""
-    found = others(tx, account.took_over)
+    found = others(tx, account.was_named)
     if not found:
         return False
     old = min(found)

@@ -63,7 +63,7 @@ class Query:
         """Count the references that are e-mail addresses, which are no references."""
         return sum(_EMAIL.fullmatch(one.strip()) is not None for one in self.reference)
 
-    def senseless(self) -> tuple[str, str] | None:
+    def impossible(self) -> tuple[str, str] | None:
         """Return an argument that nothing can match, by name, and the reason; None without one."""
         if any(not folded(one) for one in self.reference):
             return "reference", "it has no letter or digit: send a whole reference, or the start of an order id"

@@ -103,7 +103,7 @@ class Search:
         rows = self._tx.rows(f"SELECT order_id FROM book WHERE {where}", self._values | ids)
         return frozenset(str(order_id) for (order_id,) in rows)
 
-    def exactly(self) -> tuple[int, list[int]]:
+    def exact_counts(self) -> tuple[int, list[int]]:
         """Count the exact matches, `most` and one at most, and those of each reference, two at most."""
         if not self._query.reference or EXACT not in self._ranks:
             return 0, [0] * len(self._query.reference)

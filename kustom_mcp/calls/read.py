@@ -88,7 +88,7 @@ class ReadCall:
             if endpoint is GET_ORDER and isinstance(error, NotFound):  # what the book has of it may not be so any more
                 self.app.book.doubt(ids["order_id"], since=asked_at)
             if endpoint.prefix == SETTLEMENTS:
-                raise upstream_errors.unsettled(error, payout=bool(endpoint.placeholders)) from None
+                raise upstream_errors.settlements_failure(error, payout=bool(endpoint.placeholders)) from None
             raise self._failure(error, entry=entry) from None
         except QueueTimeout:
             raise too_many() from None

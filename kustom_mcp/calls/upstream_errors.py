@@ -83,7 +83,7 @@ def failure(
     )
 
 
-def unsettled(error: errors.OmsError, *, payout: bool) -> ToolError:
+def settlements_failure(error: errors.OmsError, *, payout: bool) -> ToolError:
     """The ToolError for an error of the Settlements API, which has a permission of its own. `payout`: one was asked for
     by its reference, so that 404 says that there is none."""
     if isinstance(error, errors.NotFound) and payout:

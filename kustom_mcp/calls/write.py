@@ -205,7 +205,7 @@ class Call(ReadCall):
         until = min(self._deadline, self.app.clock() + LEASE_PATIENCE)
         while True:
             seconds = max(self.time_left, LEAST_SECONDS_FOR_A_WRITE) + RECORD_SECONDS + LEASE_MARGIN
-            began = self.app.awake()
+            began = self.app.boottime()
             taken = await self._journal.hold(order_id, holder, seconds)
             if not taken:
                 self._lease, self._lease_ends = (order_id, holder), began + seconds
@@ -450,7 +450,7 @@ class Call(ReadCall):
 
         By a clock that runs while the machine sleeps.
         """
-        if self._lease is not None and self.app.awake() + seconds > self._lease_ends:
+        if self._lease is not None and self.app.boottime() + seconds > self._lease_ends:
             raise _LeaseEnded
 
     def _end_as_sent_already(self, intent: Intent) -> NoReturn:

@@ -126,20 +126,22 @@ def name_at_start(app: App) -> None:
         return None
     else:
         return _name(
-            [one for one in found if one.account in ("", app.account.name) or app.account.took_over(one.account)]
+            [one for one in found if one.account in ("", app.account.name) or app.account.was_named(one.account)]
         )
     raise ConfigError("KUSTOM_STORE" if app.store is not None else "KUSTOM_STATE_DIR", problem)
 
 
-def left_at_start(app: App) -> None:
+def shared_at_start(app: App) -> None:
     """Say on stderr that an earlier version left records that may be this merchant's or another's."""
     account = app.account
     if not account.shared:
         return
     looks: dict[str, Callable[[], int]] = {
-        "writes without an outcome": lambda: sum(account.left(one.account) for one in app.intents.unresolved()),
-        "reservations of daily ceilings": lambda: app.limits.left(account),
-        "orders in the order book": lambda: app.book.left(account),
+        "writes without an outcome": lambda: sum(
+            account.may_have_been_named(one.account) for one in app.intents.unresolved()
+        ),
+        "reservations of daily ceilings": lambda: app.limits.count_shared(account),
+        "orders in the order book": lambda: app.book.count_shared(account),
     }
     found: list[str] = []
     with suppress(AuditUnavailable, LimitsBusy, LimitsUnavailable, BookUnavailable):  # who needs it will complain

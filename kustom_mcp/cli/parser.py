@@ -160,7 +160,7 @@ def _add_audit(commands: Any, after: _Parser, of_host: _Parser) -> None:
     audit.add_argument("--format", choices=("csv", "jsonl"), help="of the export: csv (default) or jsonl, JSON lines")
 
 
-def _settle_export(parser: _Parser, given: Namespace) -> None:
+def _tell_export(parser: _Parser, given: Namespace) -> None:
     """Tell `audit export` from `audit PATH`."""
     given.export = given.path == Path("export")
     if given.export:
@@ -315,7 +315,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     if given.command == "demo" and given.card and given.scene is not None:
         parser.error("--scene is for the tour, without --card")
     if given.command == "audit":
-        _settle_export(parser, given)
+        _tell_export(parser, given)
     if getattr(given, "path", None) is not None and hasattr(given, "of_host"):
         parser.error("give either a path or --host")
     return given

@@ -17,7 +17,7 @@ import anyio
 from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.cli import stdout
-from kustom_mcp.cli.audit import ceilings_at_start, left_at_start, name_at_start
+from kustom_mcp.cli.audit import ceilings_at_start, name_at_start, shared_at_start
 from kustom_mcp.server.handlers import Serving
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.settings.validators import is_loopback
@@ -100,7 +100,7 @@ def _one(settings: Settings, telemetry: Mapping[str, str] | None, orders: int) -
         simulator = crowded(orders)
     app = App.of(settings, simulator=simulator, telemetry=start(telemetry or {}))
     name_at_start(app)
-    left_at_start(app)
+    shared_at_start(app)
     ceilings_at_start(app)
     return app
 
@@ -111,7 +111,7 @@ def _several(settings: Settings, telemetry: Mapping[str, str] | None, file: Shop
     shops = Shops(file, settings, telemetry=start(telemetry or {}))
     for one in shops.now().values():
         name_at_start(one.app)
-        left_at_start(one.app)
+        shared_at_start(one.app)
         ceilings_at_start(one.app)
     return shops
 

@@ -246,7 +246,7 @@ class Refundable:
             found = self._goods_in(line)
             if found:
                 payments.append((self._payment(self._goods[found[0]], line), line.get("total_tax_amount")))
-        self._settle([payment for payment, _ in payments])
+        self._decide_returns([payment for payment, _ in payments])
         for payment, tax in payments:
             own = None if tax is None else tax - payment.embedded_tax
             payment.goods.note(payment.amount - payment.embedded, own)
@@ -274,7 +274,7 @@ class Refundable:
             amount = worth
         return _Payment(goods, count, amount, base, worth - amount)
 
-    def _settle(self, payments: Sequence[_Payment]) -> None:
+    def _decide_returns(self, payments: Sequence[_Payment]) -> None:
         """Say of each payment whether its goods came back, and put back those that did not.
 
         Those came back of which nothing is left to pay, with or without their shares. What rounding left of them goes
@@ -354,7 +354,7 @@ class Refundable:
         shares = self._give_shares(plain)
         self._must_pay(taken, totals, picks, shares)
         lines: list[Line] = []
-        self._settle(plain)
+        self._decide_returns(plain)
         for position, (number, _) in enumerate(picks):
             payment = taken.get(number)
             if payment is None:
@@ -395,7 +395,7 @@ class Refundable:
                 f"Send total_amount {most} or less for this line. {SECOND}" if most > 0 else SECOND,
             )
         payment.amount, payment.rest = amount, worth - amount
-        self._settle([payment])
+        self._decide_returns([payment])
         if payment.came_back:
             return []
         return [

@@ -46,7 +46,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, operating_user
-from kustom_mcp.calls.lookout import Lookout
+from kustom_mcp.calls.doubt_checker import DoubtChecker
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
 from kustom_mcp.calls.write import Call
@@ -347,9 +347,9 @@ async def watch_of(tool: str, arguments: Mapping[str, Any], order: Order) -> Wat
     return None
 
 
-def lookout_of(app: App) -> Lookout:
+def doubt_checker_of(app: App) -> DoubtChecker:
     """The looks by itself of a server that runs all the time."""
-    return Lookout(Handlers(app).gate)
+    return DoubtChecker(Handlers(app).gate)
 
 
 def build_server(app: Serving, *, names_shops: bool = True) -> Server[Any]:

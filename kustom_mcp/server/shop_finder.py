@@ -34,7 +34,7 @@ GRACE = 1.0
 MISSES_LAST = 60.0
 _REMEMBERED = 20_000
 
-Account = tuple[str, str, str]
+AccountKey = tuple[str, str, str]
 """Environment, API origin and merchant."""
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ class ShopFinder:
 
     def __init__(self, shops: Shops) -> None:
         self._shops = shops
-        self._known: OrderedDict[str, frozenset[Account]] = OrderedDict()
-        self._missed: OrderedDict[tuple[str, Account], float] = OrderedDict()
+        self._known: OrderedDict[str, frozenset[AccountKey]] = OrderedDict()
+        self._missed: OrderedDict[tuple[str, AccountKey], float] = OrderedDict()
 
     async def find(self, order_id: str, among: Mapping[str, Candidate], caller: str, asking: Asking) -> str:
         """The name of the shop of an order. ToolError NOT_FOUND, SHOP_REQUIRED, SHOP_UNAVAILABLE."""
@@ -90,13 +90,13 @@ class ShopFinder:
 
     def forget(self, order_id: str, one: OpenShop) -> None:
         """Forget that a shop knew an order: it has just said that there is none, whatever its book says."""
-        left = self._known.pop(order_id, frozenset[Account]()) - {one.shop.account}
+        left = self._known.pop(order_id, frozenset[AccountKey]()) - {one.shop.account}
         if left:
             self._known[order_id] = left
         self._miss(order_id, one)
 
     async def _who_knows(self, order_id: str, seen: Mapping[str, Candidate]) -> list[str]:
-        accounts = self._known.get(order_id, frozenset[Account]())
+        accounts = self._known.get(order_id, frozenset[AccountKey]())
         remembered = {name for name, one in seen.items() if one.open.shop.account in accounts}
         others = seen.keys() - remembered - self._missing(order_id, seen)
         books: dict[str, Book] = {name: one.open.app.book for name, one in seen.items() if name in others}

@@ -4,10 +4,10 @@ Idempotency keys, ceilings, open intents, the journal, the order book and codes 
 changes none of them.
 
 Version 0.1 named an account by the environment and a part of the user name. If that part was a whole user name or held
-the merchant id, it named one merchant: `tally` and `book.adopting` rename its records. If the user name was empty or
-was cut at its first hyphen, several merchants may have had the same name: those records stay as they are. Open intents
-and used approvals need no renaming: `calls.journal` finds them by the call, which names the order. Names of today
-contain a colon, and no user name can.
+the merchant id, it named one merchant: `spending_statements` and `book.adopting` rename its records. If the user name
+was empty or was cut at its first hyphen, several merchants may have had the same name: those records stay as they are.
+Open intents and used approvals need no renaming: `calls.journal` finds them by the call, which names the order. Names
+of today contain a colon, and no user name can.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ class Account:
         """Its name for people."""
         return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment
 
-    def took_over(self, name: str) -> bool:
+    def was_named(self, name: str) -> bool:
         """Return whether version 0.1 gave this name to this account and to no other."""
         part = self._part(name)
         if part is None:
             return False
         return part in self.former or (self.merchant != "" and merchant_id(part) == self.merchant)
 
-    def left(self, name: str) -> bool:
+    def may_have_been_named(self, name: str) -> bool:
         """Return whether version 0.1 gave this name to this account, and perhaps to others."""
-        return self._part(name) in self.shared and not self.took_over(name)
+        return self._part(name) in self.shared and not self.was_named(name)
 
     def _part(self, name: str) -> str | None:
         environment, slash, part = name.partition("/")

@@ -98,19 +98,19 @@ class SpendingLimits:
         `also` runs in the same transaction, under `locks`; what it raises leaves nothing counted. RateExceeded,
         LimitReached, LimitsBusy, LimitsUnavailable.
         """
-        from kustom_mcp.state import tally
+        from kustom_mcp.state import spending_statements
 
         def work(connection: Connection, now: float) -> None:
             early, late = _both(now, ahead)
-            tally.sweep_writes(connection, caller, now, minute=MINUTE)
-            tally.sweep_moved(connection, early, late, day=DAY, what=move and move.counted_with)
-            count, oldest = tally.writes(connection, caller, now - MINUTE)
+            spending_statements.sweep_writes(connection, caller, now, minute=MINUTE)
+            spending_statements.sweep_moved(connection, early, late, day=DAY, what=move and move.counted_with)
+            count, oldest = spending_statements.writes(connection, caller, now - MINUTE)
             if count >= most:
                 raise RateExceeded((oldest or now) + MINUTE - now)
             if move is not None:
                 _find_room(connection, move, early)
-                tally.reserve(connection, move.key, move.counted_with, move.amount, late)
-            tally.add_write(connection, caller, now)
+                spending_statements.reserve(connection, move.key, move.counted_with, move.amount, late)
+            spending_statements.add_write(connection, caller, now)
             if also is not None:
                 also(connection)
 
@@ -119,42 +119,43 @@ class SpendingLimits:
     def look(self, move: Reservation, now: float, ahead: float = 0.0) -> None:
         """Check that there would be room, without reserving any; `ahead` as in `take`. LimitReached, LimitsBusy,
         LimitsUnavailable."""
-        from kustom_mcp.state import tally
+        from kustom_mcp.state import spending_statements
 
         def work(connection: Connection, now: float) -> None:
             early, late = _both(now, ahead)
-            tally.sweep_moved(connection, early, late, day=DAY, what=move.counted_with)
+            spending_statements.sweep_moved(connection, early, late, day=DAY, what=move.counted_with)
             _find_room(connection, move, early)
 
         self._run(work, now, *_turn(move))
 
     def give_back(self, key: str) -> None:
         """Release the reservation of one attempt, which has certainly moved nothing. LimitsBusy, LimitsUnavailable."""
-        from kustom_mcp.state import tally
+        from kustom_mcp.state import spending_statements
 
-        self._run(lambda connection, _: tally.give_back(connection, key), 0.0)
+        self._run(lambda connection, _: spending_statements.give_back(connection, key), 0.0)
 
-    def left(self, account: Account) -> int:
+    def count_shared(self, account: Account) -> int:
         """Count the reservations of earlier versions that may be this account's or another's. Makes no file.
         LimitsBusy, LimitsUnavailable."""
         if not self.store.there():
             return 0
-        from kustom_mcp.state import tally
+        from kustom_mcp.state import spending_statements
 
         found: list[int] = []
-        self._run(lambda connection, now: found.append(tally.left(connection, account, now - DAY)), time.time())
+        count = spending_statements.count_shared
+        self._run(lambda connection, now: found.append(count(connection, account, now - DAY)), time.time())
         return sum(found)
 
     def _run(self, work: Callable[[Connection, float], None], now: float, *locks: str) -> None:
         """Run `work` in one transaction, by the store's clock, under its locks. The first one renames the counts of
         earlier versions."""
-        from kustom_mcp.state import tally
+        from kustom_mcp.state import spending_statements
 
         newcomer = self._newcomer
 
         def whole(connection: Connection) -> None:
             if newcomer is not None:
-                tally.take_over(connection, newcomer)
+                spending_statements.take_over(connection, newcomer)
             work(connection, now + self.store.skew)
 
         try:
@@ -180,11 +181,11 @@ def _both(now: float, ahead: float) -> tuple[float, float]:
 
 
 def _find_room(connection: Connection, move: Reservation, now: float) -> None:
-    from kustom_mcp.state import tally
+    from kustom_mcp.state import spending_statements
 
     if move.ceiling is None:
         return
-    others = tally.reservations(connection, move.counted_with, move.key, now - DAY)
+    others = spending_statements.reservations(connection, move.counted_with, move.key, now - DAY)
     taken = sum(amount for _, amount in others)
     over = taken + move.amount - move.ceiling
     if over <= 0:

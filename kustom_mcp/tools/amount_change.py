@@ -10,7 +10,7 @@ from kustom_mcp.api.endpoints import UPDATE_AUTHORIZATION
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Facts
 from kustom_mcp.calls.write import Call
-from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
+from kustom_mcp.orders import line_amounts, line_matching, line_selection, plausibility
 from kustom_mcp.orders.line_pairs import paired
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.schema.arguments import LineChange, LineIn, sent
@@ -63,7 +63,7 @@ def amount_change(
             prices = {change.line: change.unit_price for change in line_changes if change.unit_price is not None}
             built = line_selection.changed(order, _quantities(order, line_changes), prices)
             line_amounts.agree(order_amount, built.amount, order.currency, field="order_amount")
-        asked = [hint for number, price in prices.items() for hint in slips.new_price(order, number, price)]
+        asked = [hint for number, price in prices.items() for hint in plausibility.new_price(order, number, price)]
         total, lines, warnings = built.amount, built.order_lines, list(built.notes)
     elif line_changes is None and order_lines is not None and order_amount is not None:
         total = order_amount
@@ -77,7 +77,7 @@ def amount_change(
                 *line_amounts.check_change(order, total, lines),
                 *known.stays_as_it_is(_replaced(order, lines)),
             ]
-        asked = slips.new_total(order, "order_amount", total)
+        asked = plausibility.new_total(order, "order_amount", total)
     else:
         raise ToolError(
             Code.INVALID_ARGUMENT,

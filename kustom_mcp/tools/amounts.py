@@ -13,7 +13,7 @@ from typing import Any
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Contradicted
 from kustom_mcp.money import show
-from kustom_mcp.orders import line_amounts, line_matching, line_selection, slips
+from kustom_mcp.orders import line_amounts, line_matching, line_selection, plausibility
 from kustom_mcp.orders.refundable import Refundable
 from kustom_mcp.orders.shares import RETURN_FEE
 from kustom_mcp.schema.arguments import LineIn, Pick, RefundPick, sent
@@ -98,10 +98,10 @@ def refund_amount(
         asked = [
             hint
             for line, paid in totals.items()
-            for hint in slips.amount(order, f"line {line}: total_amount", paid)
-            or slips.line_totals(order, chosen, {line: paid})
+            for hint in plausibility.amount(order, f"line {line}: total_amount", paid)
+            or plausibility.line_totals(order, chosen, {line: paid})
         ]
-        asked += slips.fee(order, return_fee or 0, built.amount)
+        asked += plausibility.fee(order, return_fee or 0, built.amount)
         return RequestedAmount(built.amount, built.order_lines, [*fee_warnings, *built.notes], asked)
     if order_lines is not None:
         found = _own_format(order, amount, order_lines, field)
@@ -128,7 +128,9 @@ def _own_format(order: Order, amount: int | None, order_lines: Sequence[LineIn],
     full = line_matching.inherit(order, [sent(line) for line in order_lines])
     require_whole(order, full)
     total = amount if amount is not None else _sum(full, field)
-    return RequestedAmount(total, full, line_amounts.check_entry(order, total, full), slips.amount(order, field, total))
+    return RequestedAmount(
+        total, full, line_amounts.check_entry(order, total, full), plausibility.amount(order, field, total)
+    )
 
 
 def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
@@ -139,7 +141,7 @@ def _bare(order: Order, amount: int | None, field: str) -> RequestedAmount:
             field=field,
             next_step=f"Ask the person for the amount or the items, then call again with {field} or lines.",
         )
-    return RequestedAmount(amount, None, [], slips.amount(order, field, amount))
+    return RequestedAmount(amount, None, [], plausibility.amount(order, field, amount))
 
 
 def require_fee(order: Order, paid: int, field: str) -> list[str]:

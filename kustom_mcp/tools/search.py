@@ -62,7 +62,7 @@ class SearchResult(NamedTuple):
     """Matches, shown or not, that may have changed; of many at least MOST_COUNTED."""
     exact: frozenset[str]
     """Of `entries`, those that are called exactly as was asked for."""
-    exactly: int
+    exact_count: int
     """Matches that are called so."""
     each: list[int]
     """Of each reference the matches that are called so, two at most."""
@@ -123,9 +123,9 @@ class BookSearch:
 
     async def found(self) -> SearchResult:
         """Read stale orders again, then search. ToolError when nothing can match, and when there is no book to use."""
-        senseless = self.wanted.senseless()
-        if senseless is not None:
-            field, why = senseless
+        impossible = self.wanted.impossible()
+        if impossible is not None:
+            field, why = impossible
             raise ToolError(Code.INVALID_ARGUMENT, f"{field}: {why}.", field=field)
         from kustom_mcp.book.search import Search
 
@@ -143,7 +143,7 @@ class BookSearch:
             entries = search.page(self.order_by, self.limit + 1, self.after)
             since = book.complete_since(tx, account)
             known = search.known(self.oldest)
-            exactly, of_each = search.exactly()
+            exact_count, of_each = search.exact_counts()
             return SearchResult(
                 entries,
                 search.totals(),
@@ -151,7 +151,7 @@ class BookSearch:
                 since,
                 search.doubtful(known, self.oldest),
                 search.exact(entries),
-                exactly,
+                exact_count,
                 of_each,
                 search.missed(),
                 search.cut,
@@ -256,7 +256,7 @@ class BookSearch:
     def _unanswerable(self, found: SearchResult) -> list[str]:
         """Sentences for what this server cannot know, which come before all others."""
         wanted, known, told = self.wanted, found.known, list[str]()
-        if wanted.emails and not found.exactly:
+        if wanted.emails and not found.exact_count:
             how = "look for it with `email`" if self.call.app.book.people.on else _NOT_KEPT
             told.append(f"An e-mail address is no reference: {how}.")
         if wanted.ever_disputed and not found.disputes_heard:
@@ -341,18 +341,18 @@ def _matching(found: SearchResult, wanted: Query, matching: int, known: str) -> 
     if found.totals.more:
         return f"More than {MOST_ADDED:,} of {known} match, too many for totals"
     counted = f"{matching:,} of {known} match{'es' if matching == 1 else ''}"
-    alike = matching - found.exactly
+    alike = matching - found.exact_count
     if not wanted.reference or not alike:
         return counted
-    if not found.exactly:
+    if not found.exact_count:
         some = "any of these references or ids" if len(wanted.reference) > 1 else "exactly this reference or id"
         return f"None of {known} has {some}; {alike:,} resemble{'s' if alike == 1 else ''} it"
-    return f"{counted}, {found.exactly:,} of them exactly; the others only resemble what was asked for"
+    return f"{counted}, {found.exact_count:,} of them exactly; the others only resemble what was asked for"
 
 
 def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json]) -> str | None:
     wanted = search.wanted
-    if wanted.emails and not found.exactly:
+    if wanted.emails and not found.exact_count:
         if search.call.app.book.people.on:
             return "Call again with `email` in place of `reference`."
         return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."

@@ -111,7 +111,7 @@ def _together(found: Mapping[str, SearchResult], shown: list[_Match], groups: li
         None if None in begins else max(begin for begin in begins if begin is not None),
         sum(some.doubtful for some in all_of_them),
         frozenset[str]().union(*(some.exact for some in all_of_them)),
-        sum(some.exactly for some in all_of_them),
+        sum(some.exact_count for some in all_of_them),
         [min(2, sum(orders)) for orders in zip(*(some.each for some in all_of_them), strict=True)],
         sorted(missed),
         any(some.cut for some in all_of_them),

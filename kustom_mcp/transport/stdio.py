@@ -54,11 +54,11 @@ async def serve_stdio(app: Serving) -> None:
                     stdout,  # pyright: ignore[reportArgumentType]
                 ) as (incoming, outgoing):
                     await _serve(server, incoming, outgoing, app)
-            await app.farewell(DRAIN_SECONDS)
+            await app.flush_telemetry(DRAIN_SECONDS)
             group.cancel_scope.cancel()
     except* (BrokenPipeError, ConnectionResetError):
         log.info("the host has gone without waiting for an answer")
-        await app.farewell(DRAIN_SECONDS)
+        await app.flush_telemetry(DRAIN_SECONDS)
         leave(0)  # what is left in a buffer has no reader, and ending as usual would complain about it
 
 
@@ -216,5 +216,5 @@ async def _drain(app: Serving) -> None:
 async def _end_in_order(app: Serving) -> None:
     """End the process after a signal: drain first, also where the end of stdin has begun to."""
     await _drain(app)
-    await app.farewell(DRAIN_SECONDS)
+    await app.flush_telemetry(DRAIN_SECONDS)
     leave(0)

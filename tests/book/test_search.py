@@ -316,7 +316,7 @@ class History:
             of_each = [sum(exact(order, [one]) for order in expected.values()) for one in asked or []]
             assert search.exact(pages) == called_so
             if len(called_so) <= most:
-                assert search.exactly() == (len(called_so), [min(2, orders) for orders in of_each])
+                assert search.exact_counts() == (len(called_so), [min(2, orders) for orders in of_each])
             ranks = [
                 (asked is not None and order_id not in called_so, rank(expected[order_id], by)) for order_id in found
             ]

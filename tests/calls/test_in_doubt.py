@@ -526,11 +526,11 @@ async def test_a_machine_that_slept_before_the_request_left_sends_nothing(tmp_pa
         order_id, given = REFUND.begin(talk)
         code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
         read = iter([0.0, 3600.0])
-        talk.app.awake = lambda: next(read)
+        talk.app.boottime = lambda: next(read)
         slept = await talk.call(REFUND.tool, given, confirm=code)
         assert (slept["outcome"], slept["error"]["code"], talk.sent) == ("not_sent", "BUSY", [])
         assert "may have slept" in slept["summary"]
         assert talk.app.intents.unresolved() == []
-        talk.app.awake = lambda: 0.0
+        talk.app.boottime = lambda: 0.0
         assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
         assert talk.stored(order_id)["refunded_amount"] == 5000

@@ -26,7 +26,7 @@ from kustom_mcp.book.hints import Hint
 from kustom_mcp.book.postgres import PostgresBook
 from kustom_mcp.book.sqlite import SqliteBook
 from kustom_mcp.book.writing import account_number, put
-from kustom_mcp.cli.audit import ceilings_at_start, left_at_start, name_at_start
+from kustom_mcp.cli.audit import ceilings_at_start, name_at_start, shared_at_start
 from kustom_mcp.cli.book.runner import patiently
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
@@ -81,8 +81,8 @@ def test_an_account_has_the_merchant_and_knows_what_was_the_merchants_before(
 def test_the_sandbox_needs_no_merchant_and_keeps_what_it_had() -> None:
     found = account_of(settings())
     assert (found.name, found.title, found.former, found.shared) == ("sandbox/embedded:/", "sandbox", ("",), ())
-    assert found.took_over("sandbox/")
-    assert not found.took_over(found.name)
+    assert found.was_named("sandbox/")
+    assert not found.was_named(found.name)
     assert account_of(settings(environment="sandbox", username="x", merchant="M1")).name == "sandbox/embedded:/M1"
 
 
@@ -266,7 +266,7 @@ async def test_what_an_earlier_version_kept_is_read_and_counted_under_the_new_na
             assert again or await _refunded(talk, 100, other) == "applied"
             assert [one.key for one in talk.app.intents.unresolved()] == [before.DOUBTED]
             name_at_start(talk.app)
-            left_at_start(talk.app)
+            shared_at_start(talk.app)
             assert "no outcome yet: kustom_refund_order refund-7.00SEK" in capsys.readouterr().err
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as limits:
         sums = limits.execute("SELECT account, sum(amount) FROM moved GROUP BY account").fetchall()
@@ -337,7 +337,7 @@ async def test_what_several_merchants_may_have_shared_is_left_and_said(
     for amount in (3000, 2900):
         async with conversation(**shared) as talk:
             name_at_start(talk.app)
-            left_at_start(talk.app)
+            shared_at_start(talk.app)
             said = capsys.readouterr().err
             assert said.startswith(
                 "kustom-mcp: an earlier version kept this where KUSTOM_USERNAME did not tell merchants"
@@ -373,7 +373,7 @@ def test_a_server_says_at_its_start_what_was_left(tmp_path: Path) -> None:
 
 async def test_nothing_is_said_where_nothing_was_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with conversation(**FLAG, KUSTOM_STATE_DIR=str(tmp_path / "state")) as talk:
-        left_at_start(talk.app)
+        shared_at_start(talk.app)
     assert capsys.readouterr().err == ""
 
 

@@ -27,7 +27,7 @@ UNUSABLE = 3
 BOOK_TRIES = 3
 """Attempts to use a book that others hold; each time that takes as long as the store is patient."""
 TRY_EVERY = 1.0  # seconds
-_FAREWELL = 1.5  # seconds
+_FLUSH_SECONDS = 1.5  # seconds
 INTERRUPTED = "interrupted"
 NO_READER = "nobody reads the results any more"
 
@@ -61,7 +61,7 @@ async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
         except ConfigError as error:
             problem = error
         finally:
-            await app.farewell(_FAREWELL)
+            await app.flush_telemetry(_FLUSH_SECONDS)
     raise problem
 
 

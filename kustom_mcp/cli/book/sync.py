@@ -13,7 +13,7 @@ from kustom_mcp.api.errors import OmsError
 from kustom_mcp.app.app import App
 from kustom_mcp.book.query import Query
 from kustom_mcp.book.search import Search
-from kustom_mcp.calls.upstream_errors import unsettled
+from kustom_mcp.calls.upstream_errors import settlements_failure
 from kustom_mcp.cli.book.bulk_read import BulkRead, Piece, ReadOutcome
 from kustom_mcp.cli.book.progress_bar import progress
 from kustom_mcp.cli.book.runner import (
@@ -79,7 +79,7 @@ async def _pieces(
                         asked.add(order_id)
                         yield Piece(len(asked), order_id, known_by)
             except OmsError as error:
-                told = unsettled(error, payout=False)
+                told = settlements_failure(error, payout=False)
                 stop(f"{told.message} {told.next_step}")
 
 

@@ -6,12 +6,12 @@
     store.skew                                seconds to add to this machine's time of day to get the store's
 
 The differences between databases are in `sqlite` and `postgres`, the tables in `tables`, their history in `migrations`.
-The statements are in the modules that keep something: `intents`, `tally` (limits), `shared_cooldown`. SQLAlchemy Core
-speaks to both databases: the statements stand once, and its import is paid by a process that writes.
+The statements are in the modules that keep something: `intents`, `spending_statements`, `shared_cooldown`.
 
-SQLAlchemy is imported with the first use, because that takes some tenths of a second which only a process that writes
-should pay. Everything here blocks, for `patience` seconds and a little more at most: call it in a thread. An error has
-the database's name for the problem, and neither host nor user, which the drivers' own errors name.
+SQLAlchemy Core speaks to both databases, so that each statement stands once. It is imported with the first use, because
+that takes some tenths of a second which only a process that writes should pay. Everything here blocks, for `patience`
+seconds and a little more at most: call it in a thread. An error has the database's name for the problem, and neither
+host nor user, which the drivers' own errors name.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from kustom_mcp.api.models import ACCEPTED, Order
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import slips, third_party
+from kustom_mcp.orders import plausibility, third_party
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import (
     Currency,
@@ -127,7 +127,7 @@ def _warnings(order: Order, taken: RequestedAmount, description: str | None, *, 
         warnings.append(
             f"The fraud status is {third_party.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet."
         )
-    warnings += [*taken.asked, *slips.currencies(order, (description,))]
+    warnings += [*taken.asked, *plausibility.currencies(order, (description,))]
     reported = any(entry.shipping_info for entry in (order, *order.captures))
     if shipped and reported:
         warnings.append("A shipment of this order is reported already: is this another one?")

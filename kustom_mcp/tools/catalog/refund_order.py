@@ -10,7 +10,7 @@ from kustom_mcp.api.order_rules import kept, max_amount
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import slips, third_party
+from kustom_mcp.orders import plausibility, third_party
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.schema.arguments import (
     Currency,
@@ -90,7 +90,7 @@ async def refund_order(
     }
     body: dict[str, Json] = {"refunded_amount": given.amount}
     body |= {name: value for name, value in optional.items() if value is not None}
-    warnings = [*given.asked, *slips.currencies(order, (description, reason)), *_warnings(order, given)]
+    warnings = [*given.asked, *plausibility.currencies(order, (description, reason)), *_warnings(order, given)]
     approved = await call.approval(_proposal(order, given, body, warnings, reason))
     written = await call.write(
         REFUND_ORDER,

@@ -9,7 +9,7 @@ from kustom_mcp.api.field_limits import MAX_AMOUNT
 from kustom_mcp.calls.confirmation import Proposal, Watch
 from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
-from kustom_mcp.orders import slips
+from kustom_mcp.orders import plausibility
 from kustom_mcp.orders.facts import reported
 from kustom_mcp.orders.line_amounts import stored_lines
 from kustom_mcp.schema.arguments import Currency, Description, LineChanges, OrderId, OrderLines
@@ -52,7 +52,7 @@ async def update_order_amount(
     body: dict[str, Json] = {"order_amount": wanted.total, "order_lines": wanted.lines}
     if description is not None:
         body["description"] = description
-    asked = [*wanted.asked, *slips.currencies(order, (description,))]
+    asked = [*wanted.asked, *plausibility.currencies(order, (description,))]
     before, after = show(order.order_amount, order.currency), show(wanted.total, order.currency)
     approved = await call.approval(
         Proposal(

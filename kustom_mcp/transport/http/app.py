@@ -37,7 +37,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import ALL_CALLS, RateLimiter
 from kustom_mcp.calls.confirmation import key_ring, operating_user
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
-from kustom_mcp.server.handlers import Serving, build_server, lookout_of
+from kustom_mcp.server.handlers import Serving, build_server, doubt_checker_of
 from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
@@ -67,7 +67,7 @@ _LAST_WORDS = 0.2
 """Seconds after the drain limit for a write that was cut to say so."""
 _HANG_UP = 1.0
 """Seconds for answers to leave and for open streams to be closed."""
-_FAREWELL = 1.5
+_FLUSH_SECONDS = 1.5
 """Seconds for telemetry to hand over what it holds."""
 _ASKED_BY_BROWSERS = [
     "Authorization",
@@ -163,8 +163,8 @@ class _Services:
     """What a server of one account does besides answering calls: looks at writes in doubt, and webhooks."""
 
     def __init__(self, app: App) -> None:
-        self._lookout = lookout_of(app)
-        self._queue = EventQueue(app, self._lookout.name) if app.settings.hooks_path else None
+        self._doubt_checker = doubt_checker_of(app)
+        self._queue = EventQueue(app, self._doubt_checker.note) if app.settings.hooks_path else None
         self.webhooks: ASGIApp | None = WebhookEndpoint(app, self._queue) if self._queue else None
 
     @contextlib.asynccontextmanager
@@ -173,7 +173,7 @@ class _Services:
             self._queue.opened() if self._queue else contextlib.nullcontext(),
             anyio.create_task_group() as group,
         ):
-            group.start_soon(self._lookout.run)
+            group.start_soon(self._doubt_checker.run)
             yield
             group.cancel_scope.cancel()
 
@@ -289,7 +289,7 @@ async def _serve(app: Serving, listener: socket.socket, web: Starlette) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(end_on_signals, partial(_drain, app, server))
         await server.serve(sockets=[listener])
-        await app.farewell(_FAREWELL)
+        await app.flush_telemetry(_FLUSH_SECONDS)
         group.cancel_scope.cancel()
 
 

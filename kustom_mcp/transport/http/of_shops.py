@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kustom_mcp.app.app import App
 from kustom_mcp.app.shops import Shops
 from kustom_mcp.calls.confirmation import key_ring
-from kustom_mcp.server.handlers import lookout_of
+from kustom_mcp.server.handlers import doubt_checker_of
 from kustom_mcp.server.shops import shop_named
 from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
@@ -87,15 +87,15 @@ class ShopServices:
     async def _serve(self, name: str, *, task_status: TaskStatus[_Served]) -> None:
         one = self._shops.now()[name]
         app = await self._shops.opened(one)
-        lookout = lookout_of(app)
+        doubt_checker = doubt_checker_of(app)
         async with AsyncExitStack() as stack:
             webhooks: WebhookEndpoint | None = None
             if self._hooks:
-                queue = EventQueue(app, lookout.name)
+                queue = EventQueue(app, doubt_checker.note)
                 await stack.enter_async_context(queue.opened())
                 webhooks = WebhookEndpoint(app, queue)
             group = await stack.enter_async_context(anyio.create_task_group())
-            group.start_soon(lookout.run)
+            group.start_soon(doubt_checker.run)
             task_status.started(_Served(app, webhooks))
             await one.retired()
             group.cancel_scope.cancel()

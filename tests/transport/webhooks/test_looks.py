@@ -9,7 +9,7 @@ import httpx2 as httpx
 import pytest
 
 from kustom_mcp.app.app import App
-from kustom_mcp.calls.lookout import Lookout
+from kustom_mcp.calls.doubt_checker import DoubtChecker
 from kustom_mcp.settings.environment import load
 from kustom_mcp.transport.http.app import web_app
 from tests.support.conversation import demo
@@ -22,12 +22,12 @@ async def test_a_server_looks_by_itself_and_at_an_order_that_kustom_speaks_of(mo
     named = anyio.Event()
     order_id = demo("captured-sek")
 
-    async def look(_: Lookout, orders: Set[str]) -> None:
+    async def look(_: DoubtChecker, orders: Set[str]) -> None:
         looks.append(orders)
         if orders:
             named.set()
 
-    monkeypatch.setattr(Lookout, "look", look)
+    monkeypatch.setattr(DoubtChecker, "look", look)
     web = web_app(App.of(load(HOOKED).settings), 8080, None)
     body = told("order.created", order_id)
     with anyio.fail_after(PATIENCE):

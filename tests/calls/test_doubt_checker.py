@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from kustom_mcp.calls.confirmation import RESOLVING_SECONDS
-from kustom_mcp.calls.lookout import FIRST, NAMED, Lookout
+from kustom_mcp.calls.doubt_checker import FIRST, NAMED, DoubtChecker
 from kustom_mcp.calls.read import ReadCall
-from kustom_mcp.server.handlers import lookout_of
+from kustom_mcp.server.handlers import doubt_checker_of
 from kustom_mcp.simulator.faults import Fault
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
 from tests.calls.gated_operations import CAPTURE, DUE_DATE, Case, only
@@ -25,13 +25,13 @@ HOUR = 3600.0
 
 
 class Watched:
-    """A server with one write in doubt, and its lookout."""
+    """A server with one write in doubt, and its doubt_checker."""
 
     def __init__(self, talk: Talk, now: Time, order_id: str) -> None:
         self.talk = talk
         self.now = now
         self.order_id = order_id
-        self.lookout = lookout_of(talk.app)
+        self.doubt_checker = doubt_checker_of(talk.app)
 
     @property
     def outcome(self) -> str | None:
@@ -41,7 +41,7 @@ class Watched:
     async def reads(self, *named: str) -> int:
         """The requests that looking causes now; all of them reads of the order."""
         self.talk.mark()
-        await self.lookout.look(set(named))
+        await self.doubt_checker.look(set(named))
         assert {(seen.method, seen.path.rpartition("/")[2]) for seen in self.talk.requests} <= {("GET", self.order_id)}
         return len(self.talk.requests)
 
@@ -148,22 +148,22 @@ async def test_it_goes_on_after_a_mistake_and_looks_when_it_is_told(monkeypatch:
     looks: list[set[str]] = []
     told = anyio.Event()
 
-    async def look(_: Lookout, named: set[str]) -> None:
+    async def look(_: DoubtChecker, named: set[str]) -> None:
         looks.append(named)
         if len(looks) == 1:
             raise RuntimeError
         told.set()
 
     async with watched("reset") as server:
-        monkeypatch.setattr(Lookout, "look", look)
+        monkeypatch.setattr(DoubtChecker, "look", look)
         with anyio.fail_after(PATIENCE):
             async with anyio.create_task_group() as group:
-                group.start_soon(server.lookout.run)
+                group.start_soon(server.doubt_checker.run)
                 await anyio.lowlevel.checkpoint()
-                server.lookout.name("one")
+                server.doubt_checker.note("one")
                 while not looks:
                     await anyio.lowlevel.checkpoint()
-                server.lookout.name("two")
+                server.doubt_checker.note("two")
                 await told.wait()
                 group.cancel_scope.cancel()
     assert looks == [{"one"}, {"two"}]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.api.models import Order
-from kustom_mcp.orders import slips
+from kustom_mcp.orders import plausibility
 from tests.support.worked_examples import line
 
 
@@ -40,7 +40,7 @@ SHOP = (line("Towel", 19950), line("Soap", 14700, quantity=3), line("Robe", 5000
     ],
 )
 def test_an_amount_in_major_units_is_asked_about(amount: int, meant: int | None) -> None:
-    asked = slips.amount(order(*SHOP), "refunded_amount", amount)
+    asked = plausibility.amount(order(*SHOP), "refunded_amount", amount)
 
     assert [f"That would be {meant}." in sentence for sentence in asked] == ([True] if meant else [])
 
@@ -49,29 +49,29 @@ def test_every_amount_of_an_order_is_found_when_it_is_said_in_major_units() -> N
     held = order(*SHOP)
     for known in (19950, 14700, 50000, 79650, 34650, 69950, 64700, 84650):
         for said in (known // 100, round(known / 100), -(-known // 100)):
-            assert slips.amount(held, "refunded_amount", said)
+            assert plausibility.amount(held, "refunded_amount", said)
 
 
 def test_without_decimals_nothing_is_asked() -> None:
-    assert slips.amount(order(line("Tea", 1280), currency="JPY"), "captured_amount", 12) == []
-    assert slips.amount(order(line("Tea", 1280), currency=""), "captured_amount", 12) == []
+    assert plausibility.amount(order(line("Tea", 1280), currency="JPY"), "captured_amount", 12) == []
+    assert plausibility.amount(order(line("Tea", 1280), currency=""), "captured_amount", 12) == []
 
 
 def test_of_many_lines_runs_are_looked_at() -> None:
     many = [line(f"Thing {number}", 1000 + 10 * number) for number in range(12)]
 
-    assert "That would be 12660." in slips.amount(order(*many), "refunded_amount", 127)[0]
+    assert "That would be 12660." in plausibility.amount(order(*many), "refunded_amount", 127)[0]
 
 
 def test_a_total_that_falls_by_99_percent_is_asked_about() -> None:
     held = order(*SHOP)
 
-    assert "Did you mean 796.00 SEK? That would be 79600." in slips.new_total(held, "order_amount", 796)[0]
-    assert slips.new_total(held, "order_amount", 40000) == []
-    assert slips.new_total(held, "order_amount", 0) == []
-    assert "Did you mean" not in slips.new_total(held, "order_amount", 900)[0]
-    assert "Did you mean 490.00 SEK? That would be 49000." in slips.new_price(held, 3, 490)[0]
-    assert slips.new_price(held, 3, 49000) == []
+    assert "Did you mean 796.00 SEK? That would be 79600." in plausibility.new_total(held, "order_amount", 796)[0]
+    assert plausibility.new_total(held, "order_amount", 40000) == []
+    assert plausibility.new_total(held, "order_amount", 0) == []
+    assert "Did you mean" not in plausibility.new_total(held, "order_amount", 900)[0]
+    assert "Did you mean 490.00 SEK? That would be 49000." in plausibility.new_price(held, 3, 490)[0]
+    assert plausibility.new_price(held, 3, 49000) == []
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_a_total_that_falls_by_99_percent_is_asked_about() -> None:
     ],
 )
 def test_an_amount_in_another_currency_is_pointed_out(text: str | None, currency: str, named: str | None) -> None:
-    said = slips.currencies(order(line("Towel", 100), currency=currency), (None, text))
+    said = plausibility.currencies(order(line("Towel", 100), currency=currency), (None, text))
 
     assert [sentence.partition(",")[0] for sentence in said] == ([f"A text speaks of {named}"] if named else [])

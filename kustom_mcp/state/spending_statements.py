@@ -65,14 +65,14 @@ def give_back(connection: Connection, key: str) -> None:
 
 def take_over(connection: Connection, account: Account) -> None:
     """Rename the reservations that version 0.1 made for this account, so that they count."""
-    names = [name for name in _names(connection) if account.took_over(name)]
+    names = [name for name in _names(connection) if account.was_named(name)]
     if names:
         connection.execute(update(MOVED).where(MOVED.c.account.in_(names)).values(account=account.name))
 
 
-def left(connection: Connection, account: Account, since: float) -> int:
+def count_shared(connection: Connection, account: Account, since: float) -> int:
     """Count the reservations under a name that this account may have shared with others."""
-    names = [name for name in _names(connection) if account.left(name)]
+    names = [name for name in _names(connection) if account.may_have_been_named(name)]
     which = (MOVED.c.account.in_(names), MOVED.c.at > since)
     return connection.execute(select(func.count()).where(*which)).scalar_one() if names else 0
 

@@ -33,7 +33,7 @@ _MOST_NAMED = 1000
 log = logging.getLogger(__name__)
 
 
-class Lookout:
+class DoubtChecker:
     """The looks of one process."""
 
     def __init__(self, gate: Gate) -> None:
@@ -44,7 +44,7 @@ class Lookout:
         self._tried: dict[str, float] = {}
         """Times of the looks that told nothing, by the key of the intent."""
 
-    def name(self, order_id: str) -> None:
+    def note(self, order_id: str) -> None:
         """Take note of an order about which Kustom has told something."""
         if len(self._named) < _MOST_NAMED:
             self._named.add(order_id)
