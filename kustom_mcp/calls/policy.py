@@ -113,7 +113,7 @@ class ToolFacts(NamedTuple):
     offered: bool
 
 
-class _Place(NamedTuple):
+class _SettingPlace(NamedTuple):
     """The place where an operator set something: in words, and the setting that holds it."""
 
     words: str
@@ -193,15 +193,15 @@ class Policy:
             return self._or_elsewhere(tool, f"switched off (add {facts.toolset} or {tool} to {place.words})")
         return None
 
-    def _place(self, field_: str, *, of_server: bool) -> _Place:
+    def _place(self, field_: str, *, of_server: bool) -> _SettingPlace:
         """The place where the operator set this: the variable of the server, or the field of the shop."""
         if self._shop is None or of_server:
             name = f"KUSTOM_{field_.upper()}"
-            return _Place(name, name)
-        return _Place(f"`{field_}` of shops.{self._shop.name} in {SHOPS}", SHOPS)
+            return _SettingPlace(name, name)
+        return _SettingPlace(f"`{field_}` of shops.{self._shop.name} in {SHOPS}", SHOPS)
 
     @property
-    def _writes(self) -> _Place:
+    def _writes(self) -> _SettingPlace:
         within = self._shop.within.writes if self._shop else None
         return self._place("writes", of_server=within is not None and within == self._settings.writes)
 
@@ -313,7 +313,7 @@ class Policy:
         """Refuse a view of many orders together where only some exist for this caller. ToolError NOT_PERMITTED."""
         if self.scope is not None:
             bound = self._shop is not None and self._shop.within.order_scope is not None
-            place = _Place("the caller's access token", TOKEN)
+            place = _SettingPlace("the caller's access token", TOKEN)
             if self._settings.order_scope is not None:
                 place = self._place("order_scope", of_server=bound)
             raise ToolError(
@@ -391,16 +391,16 @@ class Policy:
             self._hold(amount, currency, field, ceilings.limit(currency), self._ceiling("max_amount", currency))
         own = self._principal.max_amount
         if own is not None:
-            self._hold(amount, currency, field, own.limit(currency), _Place(f"max_amount in {PEOPLE}", PEOPLE))
+            self._hold(amount, currency, field, own.limit(currency), _SettingPlace(f"max_amount in {PEOPLE}", PEOPLE))
 
-    def _ceiling(self, field_: str, currency: str) -> _Place:
+    def _ceiling(self, field_: str, currency: str) -> _SettingPlace:
         """The place where the ceiling stands that counts for a currency."""
         bound: Ceilings | None = getattr(self._shop.within, field_) if self._shop else None
         counts: Ceilings = getattr(self._settings, field_)
         return self._place(field_, of_server=bound is not None and counts.limit(currency) == bound.limit(currency))
 
     @staticmethod
-    def _hold(amount: int, currency: str, field: str, limit: int | None, place: _Place) -> None:
+    def _hold(amount: int, currency: str, field: str, limit: int | None, place: _SettingPlace) -> None:
         if limit is not None and amount > limit:
             raise ToolError(
                 Code.LIMIT_EXCEEDED,
@@ -523,7 +523,7 @@ def _too_fast(most: int, wait: int) -> ToolError:
     )
 
 
-def _no_room(move: Reservation, room: LimitReached, place: _Place) -> ToolError:
+def _no_room(move: Reservation, room: LimitReached, place: _SettingPlace) -> ToolError:
     """The error for a full spending limit: the rest of it, and when there is room again."""
     assert move.ceiling is not None
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)

@@ -42,7 +42,7 @@ from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.transport.http.access import Callers, access_for
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
-from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint, Issuer
+from kustom_mcp.transport.http.customers import BODY_BYTES, CustomerEndpoint, TokenIssuer
 from kustom_mcp.transport.http.customers import PATH as CUSTOMERS
 from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.http.request_guard import RequestGuard
@@ -193,8 +193,8 @@ def _customers(app: Serving, access: Callers, people: People) -> ASGIApp:
         tokens = CustomerTokens(ring, app.account.name, people, lambda: app.wall())
         access.admit_customers(tokens)
 
-        async def alone(person: ListedPerson, shop: str) -> list[Issuer]:
-            return [Issuer(app, tokens)]
+        async def alone(person: ListedPerson, shop: str) -> list[TokenIssuer]:
+            return [TokenIssuer(app, tokens)]
 
         return CustomerEndpoint(app, people, alone, ring[0])
     from kustom_mcp.transport.http.of_shops import ShopCustomers

@@ -94,7 +94,7 @@ class _Proof:
 
 
 @dataclass(frozen=True, eq=False)
-class Issuer:
+class TokenIssuer:
     """An account that gives tokens for its orders. `known`: False where it stands for a shop that there is not, and is
     asked for an order that cannot exist."""
 
@@ -103,7 +103,7 @@ class Issuer:
     known: bool = True
 
 
-Issuers = Callable[[ListedPerson, str], Awaitable[Sequence[Issuer]]]
+Issuers = Callable[[ListedPerson, str], Awaitable[Sequence[TokenIssuer]]]
 """The accounts that are asked for a person who names a shop, or "" for none."""
 
 
@@ -161,7 +161,7 @@ class CustomerEndpoint:
         }
         return JSONResponse(found, headers={"cache-control": "no-store"})
 
-    async def _proven(self, person: ListedPerson, body: bytes, told: dict[str, Any]) -> tuple[Issuer, list[str]]:
+    async def _proven(self, person: ListedPerson, body: bytes, told: dict[str, Any]) -> tuple[TokenIssuer, list[str]]:
         """Return the orders that fit, the newest first, and their account. `told`: facts for the journal. _NoToken."""
         try:
             await self._keep_pace(person)
@@ -233,7 +233,9 @@ class CustomerEndpoint:
         found = await book.ask(lambda tx, account: called(tx, account, reference, scope))
         return found[:MOST_ORDERS]
 
-    async def _fitting(self, person: ListedPerson, proof: _Proof, asked: Sequence[Issuer]) -> tuple[Issuer, list[str]]:
+    async def _fitting(
+        self, person: ListedPerson, proof: _Proof, asked: Sequence[TokenIssuer]
+    ) -> tuple[TokenIssuer, list[str]]:
         """Read the orders, and return those that fit. Counted as a failure before, and taken back if it was none."""
         candidates = {one: await self._candidates(one.app, person, proof) if one.known else [] for one in asked}
         ids = {order_id for some in candidates.values() for order_id in some}
@@ -256,14 +258,14 @@ class CustomerEndpoint:
 
     @staticmethod
     async def _compared(
-        person: ListedPerson, proof: _Proof, candidates: Mapping[Issuer, Sequence[str]]
-    ) -> tuple[dict[Issuer, set[str]], int, bool]:
+        person: ListedPerson, proof: _Proof, candidates: Mapping[TokenIssuer, Sequence[str]]
+    ) -> tuple[dict[TokenIssuer, set[str]], int, bool]:
         """Read the orders: those that fit, how many were compared, and whether a read failed. An account without
         candidates is asked for an order that cannot exist."""
-        fitting: dict[Issuer, set[str]] = {}
+        fitting: dict[TokenIssuer, set[str]] = {}
         compared, failed = 0, False
 
-        async def read(one: Issuer, order_id: str) -> None:
+        async def read(one: TokenIssuer, order_id: str) -> None:
             nonlocal compared, failed
             app = one.app
             try:

@@ -25,7 +25,7 @@ from kustom_mcp.server.handlers import doubt_checker_of
 from kustom_mcp.server.shops import shop_named
 from kustom_mcp.settings.people import ListedPerson
 from kustom_mcp.transport.http.customer_tokens import CustomerTokens
-from kustom_mcp.transport.http.customers import CustomerEndpoint, Issuer
+from kustom_mcp.transport.http.customers import CustomerEndpoint, TokenIssuer
 from kustom_mcp.transport.http.people import People
 from kustom_mcp.transport.oauth.tokens import Grant, TokenRefused
 from kustom_mcp.transport.webhooks.endpoint import WebhookEndpoint
@@ -150,14 +150,14 @@ class ShopCustomers:
         endpoint = CustomerEndpoint(keeper, self._people, self._issuers, key_ring(keeper)[0])
         await endpoint(scope, receive, send)
 
-    async def _issuers(self, person: ListedPerson, shop: str) -> list[Issuer]:
+    async def _issuers(self, person: ListedPerson, shop: str) -> list[TokenIssuer]:
         """The shops that are asked. Where there is none of this name one of that person stands for it, so that the
         answer takes as long."""
         seen = {name: one for name, one in self._shops.now().items() if person.shops is None or name in person.shops}
         name = shop_named(shop, seen) if shop else None
         asked = list(seen.values()) if not shop else [seen[name]] if name else list(seen.values())[:1]
         known = not shop or name is not None
-        return [Issuer(await self._shops.opened(one), self._tokens(one.name, one.app), known) for one in asked]
+        return [TokenIssuer(await self._shops.opened(one), self._tokens(one.name, one.app), known) for one in asked]
 
 
 def _replayed(body: bytes) -> Receive:
