@@ -156,13 +156,17 @@ async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(
         assert "next_step" not in one
         apps = [shops.app(name) for name in ("sweden", "norway")]
         for app in apps:
-            monkeypatch.setattr(app.book, "complete_since", lambda tx, account: 1)
+            monkeypatch.setattr(app.book, "complete_since", _ever_since)
         asked: dict[str, Any] = {"status": "CAPTURED", "limit": 1}
         assert "complete_since" in (await shops.call("find_orders", **asked))["coverage"]
         monkeypatch.setattr(apps[0].book, "ask", _broken)  # and of what sweden has nothing is said
         half = await shops.call("find_orders", **asked)
         assert "No answer from sweden (AUDIT_UNAVAILABLE)" in half["summary"]
         assert "complete_since" not in half["coverage"]
+
+
+def _ever_since(*_: object) -> int:
+    return 1
 
 
 async def _broken(questions: object) -> None:
