@@ -47,6 +47,19 @@ async def test_two_approved_wishes_of_one_amount_are_two_effects(case: Case, mod
 
 
 @ENTRY_CASES
+async def test_an_entry_that_another_wish_has_made_is_not_taken_for_ours(case: Case) -> None:
+    """It has our reference and our amount, and nothing that differs from ours."""
+    async with conversation(**SERVER) as talk:
+        _, given = case.begin(talk)
+        wishes: list[dict[str, Any]] = [{**given, "reference": "RMA-1"} for _ in range(2)]
+        wishes[1]["description"] = "Second parcel"
+        codes = [(await talk.call(case.tool, wish))["confirm"]["code"] for wish in wishes]
+        assert (await talk.call(case.tool, wishes[0], confirm=codes[0]))["outcome"] == "applied"
+        second = await talk.call(case.tool, wishes[1], confirm=codes[1])
+        assert (second["outcome"], second["error"]["code"], len(talk.sent)) == ("not_sent", "STATE_CHANGED", 1)
+
+
+@ENTRY_CASES
 async def test_an_entry_of_one_amount_by_somebody_else_is_not_taken_for_a_write_that_failed(case: Case) -> None:
     method, path, body = case.request
     async with conversation(host=Time().run, **SERVER) as talk:
