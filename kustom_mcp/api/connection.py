@@ -23,11 +23,11 @@ from kustom_mcp.api.send import AttemptResult
 
 KEPT: Final = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=30.0)
 FRESH: Final = httpx.Limits(max_connections=64, max_keepalive_connections=0)
-"""A write has a connection of its own: nothing that an earlier answer left behind on it can pass for its answer, and it
-never finds that the other side has just closed it."""
+"""The limits for writes, each on a connection of its own: nothing that an earlier answer left behind can pass for its
+answer, and it never finds that the other side has just closed the connection."""
 _LOOPBACK = re.compile(r"localhost|::1|127(?:\.\d{1,3}){3}", re.IGNORECASE)
 KEYS_REMEMBERED: Final = 3
-"""Of a key that is changed while we run, an answer that is on its way may still repeat the one from before."""
+"""The number of keys that answers are searched for: one that is on its way may still repeat the key of before."""
 
 
 @dataclass(frozen=True)

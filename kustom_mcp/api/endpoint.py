@@ -102,7 +102,7 @@ class Endpoint:
         )
 
     def _asks(self, part: str) -> bool:
-        """Return whether a part of a query is one of this endpoint's: its name, and a value that is whole."""
+        """Return whether a part of a query is a parameter of this endpoint with a value that fits its pattern."""
         name, _, value = part.partition("=")
         return name in self.query and PATTERNS[name].fullmatch(unquote(value)) is not None
 
@@ -124,8 +124,8 @@ class Read(Endpoint, Generic[T]):
 class Write(Endpoint):
     """A POST or PATCH.
 
-    `takes` names the request body in `limits.BODIES`, None for no body. `gives` is the response header that holds the
-    new resource's id, None when nothing is made.
+    `takes` names the request body in `field_limits.BODIES`, None for no body. `gives` is the response header that holds
+    the new resource's id, None when nothing is made.
     """
 
     takes: str | None = None
@@ -198,7 +198,7 @@ class Approved(Authority):
 
     @property
     def reason(self) -> str:
-        """Names the means."""
+        """Name the means of the approval."""
         return f"approved by {self.means}"
 
 
@@ -216,5 +216,5 @@ class NeedsNone(Authority):
 
     @property
     def reason(self) -> str:
-        """Gives the declared reason."""
+        """Return the declared reason."""
         return f"needs no approval: {self.because}"

@@ -19,12 +19,12 @@ from itertools import pairwise
 from typing import Final
 
 PLAIN: Final = 9
-"""So many characters of an answer may be no words: a reference, an abbreviation, a name."""
+"""The most characters of an answer that may be no words: a reference, an abbreviation, a name."""
 RARE: Final = 3
-"""One pair of letters that hardly occurs, or one number too many, counts as so many characters."""
+"""The number of characters that a pair of letters which hardly occurs counts for, or one number too many."""
 LONGEST_WORD: Final = 24
 LONGEST_NUMBER: Final = 13
-"""An article number (EAN) has so many digits."""
+"""The digits of the longest number that is plain: an article number (EAN)."""
 
 _UUID = re.compile(
     r"(?<![0-9A-Za-z-])[0-9a-f]{6,10}(?:-[0-9a-f]{2,6}){3}-[0-9a-f]{9,14}(?![0-9A-Za-z-])", re.IGNORECASE
@@ -93,7 +93,7 @@ _SHORT_WORDS = (
     "us use ut var via vor von vs wac war was way we web who why will with xl yes yet you zip zu zum zur"
 )
 _SHORT: Final = frozenset(_SHORT_WORDS.split())
-"""Words of up to three letters: others of that length could be the pieces of anything."""
+"""The words of up to three letters that are plain: others of that length could be pieces of a credential."""
 
 
 def strangeness(texts: Sequence[str]) -> int:

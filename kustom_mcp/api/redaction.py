@@ -32,7 +32,7 @@ RUN: Final = 12
 LETTERS_RUN: Final = 10
 """The same where only letters and digits are compared, with anything between them."""
 LONGER: Final = 2
-"""So many times as long the run has to be in a good answer."""
+"""The factor by which a run must be longer to count in a good answer."""
 ERROR_BYTES: Final = 64 * 1024
 """A longer body is not one of the API's errors, and neither is one that is no JSON object: nothing is read of it."""
 LEFT_OUT: Final = "[left out: it repeats this server's credentials]"

@@ -17,7 +17,8 @@ from kustom_mcp.api.outcome import Outcome
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """The patience of a call. `attempts` counts all of them; `first` and `longest` bound the backoff, in seconds."""
+    """The attempts of a call and the pauses between them. `attempts` counts all; `first` and `longest` bound the
+    backoff, in seconds."""
 
     attempts: int
     first: float = 0.25
@@ -86,8 +87,8 @@ def parse_date(text: str | None) -> float | None:
 class RetryBudget:
     """The retries that all reads of a process may make together: a bucket of tokens that refills with time.
 
-    When Kustom is down, every call fails and every call would try three times: the budget keeps us from tripling the
-    load of a service that is on its knees.
+    When Kustom is down, every call fails and every call would try three times: the budget keeps us from tripling its
+    load.
     """
 
     def __init__(self, clock: Callable[[], float], *, capacity: float = 30.0, per_second: float = 1.0) -> None:

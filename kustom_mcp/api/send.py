@@ -23,7 +23,7 @@ CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0
 POOL_SECONDS: Final = 10.0
 LEFTOVER_SECONDS: Final = 1.0
-"""Seconds to wait for a body that cannot change anything: the connection is worth that much, the answer is known."""
+"""Seconds to wait for a body when the outcome is known without it, so that the connection can be used again."""
 
 
 @dataclass(frozen=True)

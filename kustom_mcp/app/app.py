@@ -52,7 +52,7 @@ LEAST_SECONDS_TO_FINISH = 0.1
 DEFAULT_ZONE = "Europe/Stockholm"
 
 LEAST_FLUSH_SECONDS = 0.1
-"""Seconds that telemetry has at the end even where waiting for a write has taken all there were."""
+"""Seconds that telemetry has at the end even where waiting for a write has used up the drain limit."""
 
 
 class Busy(Exception):
@@ -60,7 +60,7 @@ class Busy(Exception):
 
 
 def boottime() -> float:
-    """Seconds of a clock that runs while the machine sleeps, where the system has one."""
+    """Return seconds of a clock that goes on while the machine sleeps, where the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
@@ -73,7 +73,7 @@ class _Turn:
 
 @dataclass
 class App:
-    """Everything a call needs from the process. Build with `App.of`, enter `lifespan()` before use."""
+    """One running server: all that a call needs of the process. Build with `App.of`, enter `lifespan()` before use."""
 
     settings: Settings
     account: Account
@@ -95,7 +95,7 @@ class App:
     concurrency: ConcurrencyLimiter = field(default_factory=ConcurrencyLimiter)
     rate_limiter: RateLimiter | None = None
     callers_differ: bool = False
-    """Whether callers have tokens, so that an answer for one is not for all."""
+    """Whether callers have tokens, so that an answer for one may differ from that for another."""
     zone: tzinfo = field(default_factory=lambda: _zone())
     """The time zone of the shop, which dates in questions are of."""
     shop: Shop | None = None

@@ -18,10 +18,10 @@ import anyio
 REQUESTS = 64
 """Requests to Kustom under way: as many as the HTTP client keeps connections."""
 REQUESTS_EACH = 48
-"""Of one caller: a quarter is always left for the others."""
+"""Requests to Kustom under way for one caller: a quarter of all is always left for the others."""
 
 CALLS_OF_ONE = (50.0, 200.0)
-"""Calls a second of one caller, and how many may come at once."""
+"""The pace of one caller: calls a second, and how many may come at once."""
 ALL_CALLS = (1000.0, 4000.0)
 FORGET_AFTER = 60.0  # seconds without a call after which a bucket is certainly full again
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MakeApp = Callable[[Shop, App | None], App]
-"""Builds the app of a shop; the second is another with the same store, or None."""
+"""A function that builds the app of a shop; its second argument is an app with the same store, or None."""
 
 
 @dataclass(eq=False)
@@ -70,7 +70,7 @@ class OpenShop:
             self.opened = False
 
     async def retired(self) -> None:
-        """Wait until it is given no more calls."""
+        """Wait until the shop has been taken out or changed, and is given no more calls."""
         await self._retired.wait()
 
     def retire(self) -> None:

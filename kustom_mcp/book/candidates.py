@@ -20,7 +20,7 @@ MOST_ADDED = 10_000
 FEW = 1_000
 """The most orders that are found by one part of a reference or id."""
 _BEYOND, _NO_MORE = "\U0010ffff", "\x01"
-"""What comes after a name to be beyond all that begin with it, and beyond nothing but itself."""
+"""Suffixes of a name: the first sorts behind all names that begin with it, the second behind the name alone."""
 _DAY = 86_400_000  # milliseconds
 
 

@@ -14,7 +14,7 @@ class BookUnavailable(Exception):
 
 
 class BookBusy(BookUnavailable):
-    """Others hold it for longer than we wait."""
+    """The book is held by others for longer than we wait."""
 
 
 class BookTransaction(Protocol):

@@ -43,7 +43,7 @@ class OrderKind(NamedTuple):
     """Whether something is captured and no shipment is known. EARLIER: no shipment is known and it has not ended."""
     disputed: bool
     source: str
-    """The way by which the order became known first: call, import, webhook, settlement."""
+    """The way by which the order first became known: call, import, webhook, settlement."""
     detail: int = 1
     """EARLIER, WITHOUT_PEOPLE or WITH_PEOPLE."""
 

@@ -32,7 +32,7 @@ def done(tx: BookTransaction, account: int, file: str) -> tuple[int, int]:
 
 
 def keep(tx: BookTransaction, account: int, file: str, line: int, rejected: int, now: float) -> None:
-    """Note that the file has been dealt with up to this line. `now` in unix seconds."""
+    """Keep the progress of an import: the file is done up to this line. `now` in unix seconds."""
     tx.rows(
         "INSERT INTO book_imports (account, file, done, rejected, at) VALUES (:account, :file, :done, :rejected, :at) "
         "ON CONFLICT (account, file) DO UPDATE SET done = excluded.done, rejected = excluded.rejected, "
@@ -42,7 +42,7 @@ def keep(tx: BookTransaction, account: int, file: str, line: int, rejected: int,
 
 
 def finish(tx: BookTransaction, account: int, file: str) -> None:
-    """Forget the progress of a file that is done: the next import of it begins anew."""
+    """Remove the progress of a file that is done: the next import of it begins anew."""
     tx.rows("DELETE FROM book_imports WHERE account = :account AND file = :file", {"account": account, "file": file})
 
 

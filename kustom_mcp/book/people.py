@@ -51,7 +51,7 @@ class Sought(NamedTuple):
 
     @property
     def given(self) -> bool:
-        """Return whether anything is asked for."""
+        """Return whether any part of a person is given."""
         return any(part is not None for part in self)
 
 

@@ -55,7 +55,7 @@ class Query:
 
     @property
     def selects(self) -> bool:
-        """Return whether anything says which orders are asked for."""
+        """Return whether any part of the filter selects orders."""
         return self != Query()
 
     @property

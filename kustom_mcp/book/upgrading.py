@@ -15,7 +15,7 @@ _AT_ONCE = 2_000
 
 
 def unnamed(tx: BookTransaction) -> bool:
-    """Return whether there are any."""
+    """Return whether any order lacks its references in the present form."""
     return bool(tx.rows("SELECT number FROM book_unnamed LIMIT 1"))
 
 

@@ -43,14 +43,14 @@ Facts = Any
 """A JSON value that stands for a part of an order's state."""
 
 Contradicted = Callable[[Order], bool]
-"""Tells whether an order, read after a 2xx, shows that the write was not done; never where no read shows the effect."""
+"""A test whether an order, read after a 2xx, shows that the write was not done; never so where no read shows it."""
 
 Mode = Literal["auto", "code", "form", "card", "flag"]
 ANSWER = "approve"
 _NO_FORMS = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR, 0})
 """The errors by which a host says that it cannot show a form. Any other may have been a person's doing."""
 QUICKEST = 0.5
-"""Seconds within which no person reads a question and answers it."""
+"""Seconds that a person needs at least to read a question and answer it."""
 RESOLVING_SECONDS = 24 * 3600
 SANDBOX_SECRET = b"kustom-mcp's embedded sandbox, where no money moves"
 """The secret of every embedded sandbox, so that a client that starts a process for each call can still confirm."""
@@ -118,7 +118,7 @@ def _in_details(field: str) -> bool:
 
 
 class Answer(Exception):
-    """Ends a call with a result: a preview, a refusal by a person, or `already_applied`."""
+    """The end of a call, raised with its result: a preview, a refusal by a person, or `already_applied`."""
 
     def __init__(self, result: Result) -> None:
         self.result = result
@@ -129,7 +129,8 @@ class CannotAsk(Exception):
 
 
 class Ask(Exception):
-    """Ends the first of two requests of a 2026-07-28 call: the question must come back with the person's answer."""
+    """The end of the first of two requests of a 2026-07-28 call, raised with the question: it must come back with the
+    person's answer."""
 
     def __init__(self, proposal: Proposal, state: str) -> None:
         self.proposal = proposal
@@ -256,7 +257,7 @@ class KeptCall:
 
 
 WatchOf = Callable[[str, Mapping[str, Any], Order], Awaitable[Watch | None]]
-"""Finds what a tool watches, from its name, its arguments and the order."""
+"""A function that finds what a tool watches, from its name, its arguments and the order."""
 
 
 async def _no_watch(tool: str, arguments: Mapping[str, Any], order: Order) -> Watch | None:

@@ -38,7 +38,7 @@ _NO_FIGURES = Figures("", 0, 0, 0, 0)
 
 
 class State(Enum):
-    """What an order shows of a write in doubt."""
+    """The state of a write in doubt, as far as an order shows it."""
 
     DONE = "done"
     ABSENT = "absent"

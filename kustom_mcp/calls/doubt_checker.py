@@ -1,4 +1,4 @@
-"""A look by itself at the orders with a write in doubt, while `serve --http` runs.
+"""Background reads of the orders with a write in doubt, while `serve --http` runs.
 
 A minute after a write that got no outcome its order is read, then after twice the time, and so on; when its day ends,
 once more, which closes what was not seen. A webhook about the order is a reason to look at once. Only reads are sent.
@@ -22,11 +22,11 @@ from kustom_mcp.state.intents import Intent
 from kustom_mcp.state.threads import in_thread
 
 EVERY = 15.0
-"""Seconds between two questions to the store whether a look is due."""
+"""Seconds between two checks in the store whether a read is due."""
 FIRST = 60.0
-"""Seconds from a write to the first look, and the least between two."""
+"""Seconds from a write to the first read of its order, and at least between two."""
 NAMED = 10.0
-"""Seconds at least from a look to one that a webhook gives reason for."""
+"""Seconds at least between a read and the next one where a webhook has named the order."""
 CALLER = "kustom-mcp"
 _MOST_NAMED = 1000
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class DoubtChecker:
-    """The looks of one process."""
+    """The background reads of one process."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
@@ -42,16 +42,16 @@ class DoubtChecker:
         self._named: set[str] = set()
         self._news = anyio.Event()
         self._tried: dict[str, float] = {}
-        """Times of the looks that told nothing, by the key of the intent."""
+        """Times of the reads that failed or told nothing, by the key of the intent."""
 
     def note(self, order_id: str) -> None:
-        """Take note of an order about which Kustom has told something."""
+        """Note an order that a webhook has named, so that it is read soon."""
         if len(self._named) < _MOST_NAMED:
             self._named.add(order_id)
             self._news.set()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Read orders until cancelled."""
         while True:
             with anyio.move_on_after(EVERY):
                 await self._news.wait()
@@ -65,7 +65,7 @@ class DoubtChecker:
                 log.exception("the writes in doubt could not be listed; everything else goes on")
 
     async def look(self, named: frozenset[str] | set[str] = frozenset()) -> None:
-        """Look at every order that is due, one after the other. AuditUnavailable."""
+        """Read every order that is due, one after the other. AuditUnavailable."""
         intents, names = self._app.intents, self._app.account.names
         open_ones = await in_thread(lambda: intents.unresolved(names)) if intents.blocks else intents.unresolved(names)
         self._tried = {intent.key: self._tried[intent.key] for intent in open_ones if intent.key in self._tried}
@@ -79,7 +79,7 @@ class DoubtChecker:
         return any(now >= self._next(intent, named=named) for intent in of_order)
 
     def _next(self, intent: Intent, *, named: bool) -> float:
-        """The time of the next look for a write. Before the first it may still be in flight."""
+        """The time of the next read for a write. Before the first one it may still be in flight."""
         first = intent.sent + max(FIRST, self._app.settings.timeout + EVERY)
         last = max(intent.looked, self._tried.get(intent.key, -math.inf))
         if last < first:

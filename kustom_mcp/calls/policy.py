@@ -47,7 +47,7 @@ MOST_PEOPLE = 20
 """Searches for people a minute, per caller."""
 
 TOKEN = "token"
-"""Stands for a setting where the access token's scopes or orders refuse a caller."""
+"""The name in place of a setting where the access token's scopes or orders refuse a caller."""
 
 PEOPLE = "KUSTOM_PEOPLE_FILE"
 SHOPS = "KUSTOM_SHOPS_FILE"

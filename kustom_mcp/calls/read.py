@@ -56,7 +56,7 @@ class ReadCall:
         self.intents: Sequence[Intent] = ()
         """Everything that was sent for the order, oldest first, as it was when this call read the order."""
         self.doubts: Sequence[Intent] = ()
-        """Those of them of which nobody knows what became."""
+        """Those of them whose outcome is not known."""
         self.disputed: bool | None = None
         """Whether a signed webhook once told of a dispute on this order; None where that is not known."""
         self.urgent = False
@@ -252,7 +252,7 @@ class ReadCall:
         return look(intent, kept.body if kept else {}, watch, order, self.intents)
 
     async def _recorded(self, intent: Intent, found: Found) -> bool:
-        """Record a look. Return whether it has ended the doubt."""
+        """Record what a look at the order has found. Return whether it has ended the doubt."""
         old = too_old(intent, self.app.wall())
         outcome = {State.DONE: "done", State.ABSENT: "not_seen" if old and intent.looks else None}.get(found.state)
         if found.state is State.NOT_READABLE and old:

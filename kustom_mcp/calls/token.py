@@ -100,7 +100,8 @@ def derive(secret: bytes, label: str) -> bytes:
 
 
 class TokenSealer:
-    """Seals claims and opens codes. `secrets` newest first: the first seals, each opens. `bound_to`: the account."""
+    """The sealing of claims and the opening of codes. `secrets` newest first: the first seals, each opens.
+    `bound_to`: the account."""
 
     def __init__(self, secrets: Sequence[bytes], *, bound_to: str) -> None:
         self._ring = [AESGCM(derive(secret, "confirmation")) for secret in secrets]

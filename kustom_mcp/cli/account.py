@@ -1,4 +1,4 @@
-"""The account that a command works with: of this environment or of a host's entry, and said in the first line.
+"""The account that a command works with: that of this environment or of a host's entry, named in the first line.
 
 Without credentials a server is the sandbox, so that it can be tried. A command about real orders is refused then: the
 answer of the sandbox would be taken for one about them.

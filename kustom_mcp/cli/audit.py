@@ -1,4 +1,4 @@
-"""`kustom-mcp audit`: the writes that were sent and have no outcome yet, and how to settle each.
+"""`kustom-mcp audit`: the writes that were sent and have no outcome yet, and how to resolve each.
 
 Each is a small file in the state directory, or a row of the store that replicas share, which goes with the outcome;
 what is left was cut off by the end of its process, or by an answer that never came. An audit file can be read instead:

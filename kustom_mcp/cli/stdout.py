@@ -24,7 +24,7 @@ _kept: list[int] = []
 
 
 def serves_stdio(argv: Sequence[str]) -> bool:
-    """Tell whether arguments ask for MCP over stdio: no command or `serve`, and no option but the settings file."""
+    """Return whether arguments ask for MCP over stdio: no command or `serve`, and no option but the settings file."""
     words = iter(argv)
     for word in words:
         name, given, _ = word.partition("=")
@@ -90,7 +90,7 @@ def is_unwritten(error: BaseException) -> bool:
 
 
 def unheard() -> int:
-    """Let the interpreter's last words go nowhere too, and return the exit code."""
+    """Discard what the interpreter would still print, and return the exit code."""
     _discard_rest()
     return UNHEARD
 

@@ -36,14 +36,14 @@ class HeardWebhook:
 
     @property
     def signature(self) -> str:
-        """How it was signed, in our words."""
+        """The way in which it was signed, in our words."""
         if not self.is_signed:
             return "not signed with a secret of KUSTOM_HOOKS_SECRET"
         return f"signed, webhook-id {'is' if self.name == self.body.get('id') else 'is not'} the event's id"
 
     @property
     def content(self) -> str:
-        """Its kind and the ids in its data, none of their values."""
+        """The kind of the event and the names of the ids in its data, none of their values."""
         given = self.body.get("data")
         data = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
         kind = self.body.get("type")

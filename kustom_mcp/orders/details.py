@@ -26,7 +26,7 @@ from kustom_mcp.settings.links import shown_host
 from kustom_mcp.text import quoted
 
 MOST_BYTES = 24_000
-"""Of all sentences together, so that no preview exceeds the 40,000 bytes of an answer."""
+"""The bytes of all sentences together, so that no preview exceeds the 40,000 bytes of an answer."""
 LINES_SHOWN = 20
 """Lines that a capture or a refund takes as the order has them: beyond these, their number and their sum."""
 
@@ -201,7 +201,7 @@ def _ranges(numbers: Sequence[int]) -> str:
 
 
 class _Finder:
-    """Finds the numbers of the order's lines that a line may be: by reference, else by name; then by what they are."""
+    """A search for the numbers of the order's lines that a line may be: by reference, else name; then by all fields."""
 
     def __init__(self, held: Sequence[Line]) -> None:
         self._held = held

@@ -41,7 +41,7 @@ class Likeness(Enum):
     OURS = "ours"
     UNCERTAIN = "uncertain"
     ANOTHER = "another"
-    """Its amount differs."""
+    """The amounts differ: it is another entry."""
 
 
 @dataclass(frozen=True, kw_only=True)

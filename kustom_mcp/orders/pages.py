@@ -17,23 +17,23 @@ from kustom_mcp.schema.result import Json, compact
 
 LINES_AT_A_TIME: Final = 50
 MOST_BYTES: Final = 34_000
-"""Of all that somebody typed and `refundable` together: an answer has 40,000 bytes at most, with the facts."""
+"""The bytes of all typed texts and `refundable` together: an answer has 40,000 bytes at most, with the facts."""
 
 USUAL_BYTES: Final = 2_650
 """Of an order where nothing more was asked for, with the facts: an answer has 2,800, and the names of its parts and of
 the shop, and a next step, are in them, too. LEAST_LINES are always shown."""
 LEAST_LINES: Final = 5
 LIST_BYTES: Final = 8_800
-"""Of a list of captures, with the facts: an answer has 9,000."""
+"""The bytes of a list of captures, with the facts: an answer has 9,000."""
 
 _BESIDE: Final = MOST_BYTES // 2
-"""Of the lines, where entries with lines of their own are to be shown beside them."""
+"""The bytes of the lines, where entries with lines of their own are to be shown beside them."""
 _ENTRIES: Final = ("captures", "refunds", "shipping_info")
 
 
 @dataclass(frozen=True)
 class Page:
-    """What is shown: `typed` and, where it was asked for, `refundable`; `end` is the line before the next page.
+    """One page of an order: `typed` and, where it was asked for, `refundable`; `end` is the line before the next page.
 
     `end` is None where no line comes after it.
     """

@@ -29,7 +29,7 @@ NET = "NET"
 
 _SUMS = {"SALE": "sales", "RETURN": "returns", "REVERSAL": "reversals"}
 _TAKEN = {"returns": "returns", "reversals": "disputes", "fees": "fees"}
-"""What makes a payout smaller than its sales, by field, in words."""
+"""The fields that make a payout smaller than its sales, each in words."""
 _WHERE_ANY = frozenset({"reversals", "vat_on_fees", "other"})
 _OTHERS = {
     "commission_amount": ("of commission", -1),

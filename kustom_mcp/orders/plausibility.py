@@ -1,7 +1,7 @@
-"""Amounts and words that are probably a slip: 199 meant as 199.00, a total that falls by 99 %, another currency.
+"""Plausibility of amounts and words: 199 meant as 199.00, a total that falls by 99 %, another currency.
 
 Models and people write amounts as they say them, in major units, rounded or without the decimals. What a number may
-have been meant as is looked for among the amounts that this order knows. A slip is only ever a question, in a preview.
+have been meant as is looked for among the amounts that this order knows. A doubt is only ever a question, in a preview.
 """
 
 from __future__ import annotations

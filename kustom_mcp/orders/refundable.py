@@ -63,7 +63,7 @@ class Goods:
 
     @property
     def total(self) -> int:
-        """What captures hold, in minor units."""
+        """The total of these lines in captures, minor units."""
         return sum(total_of(line) or 0 for line in self.held)
 
     @property
@@ -231,7 +231,7 @@ class Refundable:
         """The captured quantity of each line of which there is any, by its number."""
         return {number: quantity for number, quantity in self._captured.items() if quantity}
 
-    # What was refunded
+    # Refunds that Kustom has
 
     def pay_back(self, lines: Iterable[Line]) -> None:
         """Count the lines of one refund."""
@@ -477,7 +477,7 @@ class Refundable:
         return rest.line(left)
 
     def uncaptured(self, number: int) -> int | float:
-        """How many of a line, and of those that are alike, no capture holds."""
+        """The quantity of a line, and of those that are alike, that no capture holds."""
         goods, share = self._goods.get(number), self.shares.numbered(number)
         if goods is not None:
             return max(0, goods.ordered - goods.captured)
@@ -622,7 +622,7 @@ class Refundable:
                 )
         return sentences
 
-    # What must stay in an order
+    # Lines that must stay in an order
 
     def must_keep(self, changes: Sequence[tuple[int, int | float]], argument: str) -> None:
         """Refuse new quantities of lines, by their numbers, that are below what captures hold. ACTION_NOT_ALLOWED."""
@@ -659,10 +659,10 @@ class Refundable:
                 numbers = [number for number, line in enumerate(self._stored, start=1) if _article(line) == article]
                 raise _kept(least, numbers, argument)
 
-    # What is there
+    # The view for a model
 
     def view(self) -> list[dict[str, Json]]:
-        """What captures and refunds have of each line: quantities, what one unit costs, what is left to pay.
+        """The captured, refunded and left part of each line: quantities, the price of one unit, the amount left to pay.
 
         `amount` is what a refund of all that is left of a line would pay by its number, its shares taken off. Where a
         refund by its number would be refused `by_lines` is false, and `left_amount` says what is left where that is
@@ -702,7 +702,7 @@ class Refundable:
             return seen | {"by_lines": False, "left_amount": max(0, worth + share)}
         return seen | ({"share": share} if share else {}) | {"amount": max(0, worth + share)}
 
-    # Inside
+    # Helpers
 
     def _hold(self) -> list[Goods]:
         """Count what captures hold. Returns captured goods that are no line of the order, or may be several."""

@@ -13,6 +13,8 @@ from kustom_mcp.orders.line_amounts import share_of
 
 @dataclass(slots=True, eq=False)
 class _Pile:
+    """Units that were captured at one price. `base` and `worth` as in `Units`."""
+
     quantity: int
     base: int
     worth: int
@@ -28,17 +30,17 @@ class Units:
 
     @property
     def left(self) -> int:
-        """How many there are."""
+        """The number of units."""
         return sum(pile.quantity for pile in self._piles)
 
     @property
     def worth(self) -> int:
-        """What is left to pay for all of them."""
+        """The minor units that are left to pay for all units."""
         return sum(pile.worth for pile in self._piles)
 
     @property
     def base(self) -> int:
-        """What all of them were captured for."""
+        """The minor units that all units were captured for."""
         return sum(pile.base for pile in self._piles)
 
     @property

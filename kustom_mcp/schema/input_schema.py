@@ -19,7 +19,7 @@ _LIMITS = frozenset({"maxLength", "minimum", "maximum"})
 _UNREACHED = 64
 """A limit from here on is checked like any other, but not told: a model pays for each, and reaches none by accident."""
 _BOUNDS = frozenset({"minItems", "maxItems"})
-"""Of a list that may be left out, not told either: an empty one counts as not given."""
+"""The bounds of a list that may be left out are not told either: an empty one counts as not given."""
 _NOT_STRICT = frozenset({"minLength", "maxLength"})
 _NOT_OPEN = frozenset({"additionalProperties"})
 

@@ -1,4 +1,4 @@
-"""From a host's arguments to checked ones, or to an error by which a model can mend its call.
+"""The check of a host's arguments: checked values, or an error by which a model can mend its call.
 
 Arguments are validated once, in pydantic's strict JSON mode. Before that they are read with the kindness that hosts and
 frameworks need, which fill in every argument of a schema, wrap values or unwrap them: an empty value is left out, and
@@ -197,7 +197,7 @@ def _failure(
 
 
 def _mend(problem: ErrorDetails, place: Place) -> str:
-    """What to do about a mistake."""
+    """The next step that mends a mistake."""
     if problem["type"] == "missing":
         return _ADD
     if _code(problem) is not Code.INVALID_IDENTIFIER:

@@ -304,7 +304,7 @@ class Handlers(CommonHandlers):
 
 
 class _Watched(Exception):
-    """Ends a tool's function where it names what it watches."""
+    """The end of a tool's function, raised where it names what it watches."""
 
     def __init__(self, watch: Watch | Callable[[Order], Watch] | None) -> None:
         super().__init__()
@@ -312,7 +312,7 @@ class _Watched(Exception):
 
 
 class _Watching:
-    """Stands for the call of a tool's function until it reads the order: it shows what the tool watches."""
+    """A stand-in for the call of a tool's function: it ends the function where that reads the order, with its watch."""
 
     async def order(self, order_id: str, watch: Watch | Callable[[Order], Watch] | None = None) -> NoReturn:
         raise _Watched(watch)

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Asking:
-    """What one call has asked of all shops. `brought`: the orders that were read by asking, by shop."""
+    """The questions of one call to all shops. `brought`: the orders that were read by asking, by shop."""
 
     left: int = MOST_ASKED
     brought: dict[tuple[str, str], Order] = field(default_factory=dict[tuple[str, str], Order])

@@ -97,7 +97,7 @@ class ShopHandlers(CommonHandlers):
         return [derive(secret, "request-state") for secret in self._ring]
 
     def _tools_for(self, *, writing: bool) -> dict[str, dict[str, Json]]:
-        """What at least one shop had at the start. No list changes when the file does."""
+        """The tools that at least one shop had at the start. No list changes when the file does."""
         writes = writing and self._shops.settings.writes != "deny"
 
         def listed(name: str) -> bool:

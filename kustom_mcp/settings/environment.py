@@ -113,7 +113,7 @@ def load_beside_shops(
 
 
 def _variables_for_keys(path: Path) -> set[str]:
-    """Return the variables that a shops file takes keys from: they are no settings, and no slips."""
+    """Return the variables that a shops file takes keys from: they are no settings, and no misspelt ones."""
     from kustom_mcp.settings.private_toml import read_private
     from kustom_mcp.settings.shops_file import key_variables  # only where there are several shops
 

@@ -91,7 +91,7 @@ class Simulator:
         self.store.advance(seconds)
 
     def assume(self, given: Mapping[str, str]) -> None:
-        """Assume something else from now on. ValueError with what is possible."""
+        """Set switches from now on. ValueError, with the possible values."""
         self.store.switches = self.store.switches.assume(given)
 
     def add_order(self, given: Json, name: str | None = None) -> StoredOrder:

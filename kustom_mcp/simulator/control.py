@@ -104,7 +104,7 @@ def _reset(simulator: Simulator, _request: Request) -> Response:
 
 
 def _assume(simulator: Simulator, request: Request) -> Response:
-    """Follow a request such as {"keys": "forgotten"}, or {"name": "keys", "value": "forgotten"}."""
+    """Set the switches of a request such as {"keys": "forgotten"}, or {"name": "keys", "value": "forgotten"}."""
     given = _body(request, _ANY_OBJECT)
     if given.keys() == {"name", "value"}:
         given = {str(given["name"]): given["value"]}

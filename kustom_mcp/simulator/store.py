@@ -107,9 +107,9 @@ class OrderStore:
     def __init__(self, clock: Clock, switches: Switches, seeds: Iterable[Seed]) -> None:
         self.switches = self._assumed = switches
         self.announce: Callable[[str], None] | None = None
-        """Hears the id of every order that is added, as a webhook would tell it."""
+        """A function that gets the id of every order that is added, as a webhook would tell it."""
         self.moved = asyncio.Event()
-        """Set, and replaced by another, when the clock is moved on."""
+        """An event that is set, and replaced by another, when the clock is moved on."""
         self._clock = clock
         self._seeds = tuple(seeds)
         self.reset()

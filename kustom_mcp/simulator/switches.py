@@ -73,7 +73,7 @@ class Switches:
         return float(found[1]) if found else 0.0
 
     def assume(self, given: Mapping[str, str]) -> Switches:
-        """Return these switches with others of these values. ValueError with what is possible."""
+        """Return a copy with these values. ValueError, with the possible values."""
         for name, value in given.items():
             if name not in VALUES:
                 raise ValueError(f"there is no such assumption; there are {', '.join(VALUES)}")

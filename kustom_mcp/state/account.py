@@ -66,7 +66,7 @@ class Account:
 
     @property
     def title(self) -> str:
-        """Its name for people."""
+        """The name of the account for people."""
         return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment
 
     def was_named(self, name: str) -> bool:

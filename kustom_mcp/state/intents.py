@@ -85,7 +85,7 @@ class Intent:
 
     @property
     def unresolved(self) -> bool:
-        """Whether nobody knows what became of it."""
+        """Whether its outcome is not known."""
         return self.outcome is None
 
 

@@ -1,4 +1,4 @@
-"""The statements of `spending_limits`. Apart from it because they need SQLAlchemy, which is imported late."""
+"""The SQL statements of `spending_limits`. Apart from it because they need SQLAlchemy, which is imported late."""
 
 from __future__ import annotations
 

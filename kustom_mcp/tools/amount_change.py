@@ -25,8 +25,8 @@ _TELLING = ("reference", "name", "quantity", "unit_price", "total_amount")
 
 @dataclass(frozen=True)
 class AmountChange:
-    """The new total in minor units and the complete new lines, with changes and warnings. `asked`: those about
-    probable slips."""
+    """The new total in minor units and the complete new lines, with changes and warnings. `asked`: those of
+    `plausibility`."""
 
     total: int
     lines: list[dict[str, Json]]

@@ -32,7 +32,7 @@ FEE_MARKETS = frozenset({"AT", "DE", "DK", "FI", "FR", "NL", "NO", "SE"}) | FEE_
 
 @dataclass(frozen=True)
 class RequestedAmount:
-    """An amount in minor units, its lines where there are any, and warnings. `asked`: those about probable slips."""
+    """An amount in minor units, its lines where there are any, and warnings. `asked`: those of `plausibility`."""
 
     amount: int
     order_lines: list[dict[str, Json]] | None
@@ -172,8 +172,10 @@ def require_fee(order: Order, paid: int, field: str) -> list[str]:
 
 
 def unbooked(before: Order, field: str, amount: int) -> Contradicted:
-    """That neither the sum has risen by this amount nor one more entry of it is there. `field`: `captured_amount` or
-    `refunded_amount`; `amount` in minor units."""
+    """Return a test whether neither the sum has risen by this amount nor one more entry of it is there.
+
+    `field`: `captured_amount` or `refunded_amount`; `amount` in minor units.
+    """
 
     def entries(order: Order) -> int:
         made = order.refunds if field == "refunded_amount" else order.captures

@@ -1,4 +1,4 @@
-"""One question to several shops at once: the answers, and the shops that gave none, which are named.
+"""One read for several shops at once: the answers, and the names of the shops that gave none.
 
 A call about one shop is asked in the same way, and its answer says nothing of a shop.
 """

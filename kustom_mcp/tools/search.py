@@ -63,9 +63,9 @@ class SearchResult(NamedTuple):
     exact: frozenset[str]
     """Of `entries`, those that are called exactly as was asked for."""
     exact_count: int
-    """Matches that are called so."""
+    """The number of matches that are called exactly as was asked for."""
     each: list[int]
-    """Of each reference the matches that are called so, two at most."""
+    """For each reference, the number of matches that are called exactly so, two at most."""
     missed: list[int]
     """Places of references without a match."""
     cut: bool
@@ -197,7 +197,7 @@ class BookSearch:
         return [self.row(found, entry) for entry in found.entries[: self.limit]]
 
     def row(self, found: SearchResult, entry: BookEntry, shop: str = "") -> dict[str, Json]:
-        """One of them. `shop`: the name of its shop, where several were searched."""
+        """One compact row. `shop`: the name of its shop, where several were searched."""
         more = self._more(found, entry) | ({"shop": shop} if shop else {})
         return row("ok", order_of(entry), now=self.call.app.now(), called=self._called(entry), more=more)
 

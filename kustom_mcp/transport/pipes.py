@@ -98,7 +98,7 @@ class Outgoing:
 
 
 class _Ready:
-    """Waits until a descriptor can be read, or written.
+    """The readiness of a descriptor to be read, or written.
 
     It is polled again after waiting, directly before use, because other processes may hold the same pipe; and polled
     first, because that is cheaper than waiting for a descriptor that is ready.

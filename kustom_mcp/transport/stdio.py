@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 1.5
 _LAST_WORDS = 0.2
-"""Seconds after that for a write that was cut to say so. All in all it stays below the two seconds of a host."""
+"""Further seconds for a write that was cut to say so. All in all it stays below the two seconds of a host."""
 _HALF = "A text of this request holds half of a character (a lone surrogate such as \\ud800)."
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TICK = 0.02
@@ -94,7 +94,7 @@ class _DrainingStream:
         self._handshake: Any = None
 
     def by_handshake(self) -> _DrainingStream | None:
-        """What follows from `initialize` on, where nothing but `server/discover` came before it."""
+        """Return the messages from `initialize` on, where nothing but `server/discover` came before it."""
         if self._handshake is None:
             return None
         return _DrainingStream(self._stream, self._answers, self._app, self._handshake)

@@ -131,7 +131,7 @@ class ExporterShutdown:
 
 
 class _Once(logging.Handler):
-    """Says once that something is wrong with exporting, instead of every few seconds."""
+    """A log handler that tells only once that something is wrong with exporting, instead of every few seconds."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

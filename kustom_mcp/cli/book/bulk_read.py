@@ -35,7 +35,7 @@ GRACE = 5.0
 TRIES = 10
 """Attempts to read an order while Kustom's rate limit refuses it."""
 GIVE_UP = 5
-"""Reads that fail one after the other for reasons that have nothing to do with the order."""
+"""Reads in a row that may fail for reasons that have nothing to do with the order, before the run ends."""
 
 SCOPE = "it is out of KUSTOM_ORDER_SCOPE; nothing was sent"
 MISSING = "Kustom has no such order for these credentials: it does not exist, or is another merchant's"

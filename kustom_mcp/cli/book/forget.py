@@ -19,7 +19,7 @@ from kustom_mcp.state.threads import in_thread
 
 
 class Selection(NamedTuple):
-    """Either ids, or a time of creation (unix milliseconds), or a person, or everything. `yes`: without asking."""
+    """The orders to forget: ids, a time of creation (unix milliseconds), a person, or all. `yes`: without asking."""
 
     order_ids: tuple[str, ...]
     before: int | None

@@ -100,7 +100,7 @@ class ImportProgress:
 
     @property
     def counts(self) -> str:
-        """So far, in words."""
+        """The counts so far, in words."""
         return ", ".join(
             f"{self._counts[name]:,} {words}" for name, words, always in _COUNTED if always or self._counts[name]
         )

@@ -112,7 +112,7 @@ def _whole(text: str, least: int, most: int, sentence: str) -> int:
 
 
 def _moment(text: str) -> int:
-    """Unix milliseconds."""
+    """Parse a date or time into unix milliseconds."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

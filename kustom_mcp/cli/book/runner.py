@@ -45,7 +45,7 @@ def run_with_app(settings: Settings, telemetry: Mapping[str, str], work: Callabl
 
 
 async def _run(app: App, work: Callable[[App], Awaitable[int]]) -> int:
-    """Problems are put into words inside, because a task group around would wrap them."""
+    """Run work with an app, its problems put into words here, because a task group around would wrap them."""
     async with app.lifespan():
         try:
             return await work(app)

@@ -19,7 +19,7 @@ _UNITS = ("bytes", "kB", "MB", "GB")
 
 
 async def report(app: App, max_age: int, *, as_json: bool, say: Callable[[str], None] = result) -> int:
-    """Print it. `max_age`: seconds after which an open order counts as stale. BookUnavailable."""
+    """Print the state of the book. `max_age`: seconds after which an open order counts as stale. BookUnavailable."""
     book, before = app.book, int((app.wall() - max_age) * 1000)
     scope = app.settings.order_scope
     found, size = BookStatus(), 0

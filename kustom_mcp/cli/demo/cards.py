@@ -92,7 +92,7 @@ async def _views(client: Client) -> list[tuple[str, str, dict[str, Any]]]:
 
 
 class _Site:
-    """What the page is made of, and the way to the server."""
+    """The parts of the page, and the way to the server."""
 
     def __init__(self, card: str, views: Sequence[Any], client: Client, portal: BlockingPortal) -> None:
         self.key = secrets.token_urlsafe(16)

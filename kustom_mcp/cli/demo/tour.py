@@ -37,7 +37,7 @@ class TourCounts:
 
 
 class Guide:
-    """Leads one connection through its scenes: prints both sides and compares each answer with the expected one."""
+    """The guide of one connection through its scenes: prints both sides, compares each answer with the expected one."""
 
     def __init__(self, client: Client, transcript: Transcript, seen: TourCounts) -> None:
         self.client = client
@@ -83,7 +83,7 @@ class Guide:
 
 
 class Person:
-    """Answers the forms that a host shows: reads them out and says yes."""
+    """A person who answers the forms that a host shows: reads them out and says yes."""
 
     def __init__(self, transcript: Transcript, seen: TourCounts) -> None:
         self.page = transcript

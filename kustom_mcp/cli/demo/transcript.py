@@ -49,7 +49,7 @@ class _Paper(Console):
 
 
 class Transcript:
-    """Prints a conversation to stdout, at most `WIDTH` columns wide."""
+    """A conversation printed to stdout, at most `WIDTH` columns wide."""
 
     def __init__(self) -> None:
         reconfigure = getattr(sys.stdout, "reconfigure", None)

@@ -123,11 +123,11 @@ class Store:
 
     @property
     def outlives(self) -> bool:
-        """Whether it outlives the process, so that a question takes time."""
+        """Whether the store outlives the process, so that a question takes time."""
         return self.shared or self.path is not None
 
     def there(self) -> bool:
-        """Whether it may hold something: it was opened before, by this process or another."""
+        """Whether the store may hold something: it was opened before, by this process or another."""
         return self.shared or self._engine is not None or (self.path is not None and self.path.exists())
 
     @property
@@ -171,7 +171,7 @@ class Store:
         self.run(lambda connection: connection.execute(PROBE))
 
     def close(self) -> None:
-        """Close it. The next use opens it again; a store in memory is empty then."""
+        """Close the store. The next use opens it again; a store in memory is empty then."""
         with self._opening:
             self._dispose()
 

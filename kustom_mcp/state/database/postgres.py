@@ -77,7 +77,7 @@ class _Patient(psycopg.Connection[Any]):
         try:
             return super().wait(_in_time(gen), *args, **options)
         except psycopg.errors.ConnectionTimeout:
-            self.close()  # its answer, if it still comes, is nobody's
+            self.close()  # an answer that still comes is read by nothing
             raise
 
 

@@ -1,4 +1,4 @@
-"""kustom_find_orders: which orders? Among those that this server knows."""
+"""kustom_find_orders: a search among the orders that this server knows."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""kustom_get_due_date_options: how far an invoice's due date can move, and what it costs."""
+"""kustom_get_due_date_options: the possible extensions of an invoice's due date, and their fees."""
 
 from kustom_mcp.api.endpoints import LIST_DUE_DATE_OPTIONS
 from kustom_mcp.calls.write import Call

@@ -1,4 +1,4 @@
-"""kustom_get_order: one order, and what can be done with it."""
+"""kustom_get_order: one order, and the operations that are possible now."""
 
 from typing import Annotated
 

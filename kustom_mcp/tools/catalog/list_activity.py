@@ -1,4 +1,4 @@
-"""kustom_list_activity: who changed what through this server, why, and who said yes?"""
+"""kustom_list_activity: the journal of changes made through this server, with who asked, who approved, and why."""
 
 from typing import Annotated
 

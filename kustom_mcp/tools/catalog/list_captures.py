@@ -1,4 +1,4 @@
-"""kustom_list_captures: everything that was captured on an order."""
+"""kustom_list_captures: the captures of an order, each with its refunds."""
 
 from kustom_mcp.api.endpoints import LIST_CAPTURES
 from kustom_mcp.calls.write import Call

@@ -1,4 +1,4 @@
-"""kustom_list_payouts: what Kustom has paid to the shop's bank account."""
+"""kustom_list_payouts: the payments of Kustom to the shop's bank account."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, NamedTuple

@@ -1,4 +1,4 @@
-"""kustom_list_transactions: was an order paid out, when, minus which fees, and where is the customer's refund?"""
+"""kustom_list_transactions: the settled sales, returns and fees of an order or a payout."""
 
 from collections.abc import Sequence
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""kustom_release_remaining_authorization: give back what will not be captured."""
+"""kustom_release_remaining_authorization: release the hold on the amount that will not be captured."""
 
 from kustom_mcp.api.endpoints import RELEASE_REMAINING_AUTHORIZATION
 from kustom_mcp.api.models import PART_CAPTURED, Order

@@ -1,4 +1,4 @@
-"""kustom_resolve_order: find out what became of the writes on an order that have no outcome."""
+"""kustom_resolve_order: find out the outcome of the writes in doubt on an order."""
 
 from kustom_mcp.api.endpoints import GET_ORDER
 from kustom_mcp.calls.write import Call

@@ -1,4 +1,4 @@
-"""kustom_update_customer_details: where the goods go."""
+"""kustom_update_customer_details: the shipping address of an order, with phone and e-mail."""
 
 from typing import Any
 

@@ -30,7 +30,7 @@ class Grants(Protocol):
 
 
 class Callers:
-    """Everybody who may call. `people`: those of the people file, None without one. `rest`: the static token, or the
+    """The callers of a server. `people`: those of the people file, None without one. `rest`: the static token, or the
     issuer."""
 
     def __init__(self, people: People | None, rest: Access | None) -> None:

@@ -32,8 +32,8 @@ _CLAIMS: Final = ["iss", "aud", "sub", "by", "exp", "orders", "write"]
 
 
 class CustomerTokens:
-    """Signs customer tokens and reads them. `secrets`: the key ring, newest first; `account`: the merchant's account,
-    at which alone a token is good; `wall`: unix seconds."""
+    """The signing and reading of customer tokens. `secrets`: the key ring, newest first; `account`: the merchant's
+    account, at which alone a token is good; `wall`: unix seconds."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ BODY_SECONDS = 15.0
 
 
 class _RequestRefused(Exception):
-    """Ends a request with a response."""
+    """The end of a request, raised with its response."""
 
     def __init__(self, status: int, sentence: str) -> None:
         self.response = PlainTextResponse(f"{sentence}\n", status)

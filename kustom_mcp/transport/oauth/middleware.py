@@ -29,7 +29,7 @@ from kustom_mcp.transport.oauth.tokens import READ, SCOPES, Access, Grant, Token
 
 MAX_BODY: Final = 4 * 1024 * 1024
 WITHHELD: Final = "withheld"
-"""Stands where the SDK would keep the token."""
+"""The text in place of the token where the SDK would keep it."""
 
 _BEARER = re.compile(r"bearer +([!-~]+) *", re.IGNORECASE)
 

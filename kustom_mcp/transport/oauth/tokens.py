@@ -72,7 +72,7 @@ class Grant:
 
 
 class Access(Protocol):
-    """Decides who may call. `issued`: whether tokens come from an issuer, so that callers can be told where."""
+    """The decision who may call. `issued`: whether tokens come from an issuer, so that callers can be told where."""
 
     issued: bool
 
