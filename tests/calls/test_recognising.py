@@ -157,3 +157,24 @@ def test_a_refund_in_doubt_is_told_by_new_entries_that_no_other_write_made(
 ) -> None:
     order = Order.model_validate({"order_id": "o", "status": "CAPTURED", "refunds": refunds})
     assert look(SENT, {"reference": "RMA-1"}, REFUND_WATCH, order, [SENT, OTHER]).state is state
+
+
+def test_a_refund_in_doubt_is_told_from_those_like_it_that_were_there_before() -> None:
+    one, two = (
+        Order.model_validate({"order_id": "o", "status": "CAPTURED", "refunds": [_refund(None, reference="RMA-1")] * n})
+        for n in (1, 2)
+    )
+    sent = replace(SENT, content={**SENT.content, "alike": 1, "unnamed": 1})
+    assert look(sent, {"reference": "RMA-1"}, REFUND_WATCH, one, [sent]).state is State.ABSENT
+    assert look(sent, {"reference": "RMA-1"}, REFUND_WATCH, two, [sent]).state is State.DONE
+
+
+async def test_an_entry_like_ours_from_before_the_approval_does_not_carry_it_out() -> None:
+    method, path, body = REFUND.request
+    async with conversation(**SERVER) as talk:
+        order_id, given = REFUND.begin(talk)
+        somebody(talk, order_id, (method, path, {**body, "reference": "RMA-1"}))
+        code = (await talk.call(REFUND.tool, given, reference="RMA-1"))["confirm"]["code"]
+        somebody(talk, order_id, (method, path, {**body, "reference": "PORTAL"}))
+        answer = await talk.call(REFUND.tool, given, reference="RMA-1", confirm=code)
+        assert (answer["outcome"], answer["error"]["code"], len(talk.sent)) == ("not_sent", "STATE_CHANGED", 0)
