@@ -144,7 +144,7 @@ def test_what_works_only_after_publishing_stands_in_the_marked_place(path: Path)
     assert '"uvx"' not in PUBLISHED.sub("", path.read_text(encoding="utf-8"))
 
 
-def test_there_is_one_such_place_and_it_says_so() -> None:
+def test_one_place_is_marked_so_and_says_so() -> None:
     marked = [part for path in DOCUMENTS for part in PUBLISHED.findall(path.read_text(encoding="utf-8"))]
     assert len(marked) == 1
     assert "it is not yet" in marked[0]

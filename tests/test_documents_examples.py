@@ -68,7 +68,9 @@ async def test_a_customer_hears_about_their_order_and_decides(example: ModuleTyp
     assert callers == {"customer of bot"}
 
 
-async def test_it_goes_on_when_its_token_ends_and_says_so_when_it_may_not(example: ModuleType, tmp_path: Path) -> None:
+async def test_the_chatbot_goes_on_when_its_token_ends_and_says_so_when_it_may_not(
+    example: ModuleType, tmp_path: Path
+) -> None:
     async with chatbot(people(tmp_path)) as bot:
         late = 0.0
         bot.served.app.wall = lambda wall=bot.served.app.wall: wall() + late
@@ -101,5 +103,5 @@ async def test_it_goes_on_when_its_token_ends_and_says_so_when_it_may_not(exampl
     assert len(asked) > 2
 
 
-def test_it_is_short() -> None:
+def test_the_chatbot_is_short() -> None:
     assert len((EXAMPLES / "support_chatbot.py").read_text().splitlines()) < 200

@@ -112,7 +112,7 @@ async def test_a_hundred_are_read_about_five_a_second_and_progress_rises_to_the_
         assert (await find(talk))[1] == read_again(talk) == []
 
 
-async def test_it_stops_at_the_first_error_and_says_what_may_have_changed(tmp_path: Path) -> None:
+async def test_refreshing_stops_at_the_first_error_and_says_what_may_have_changed(tmp_path: Path) -> None:
     async with known_since_yesterday(tmp_path, 10, one_by_one) as (talk, _, ids):
         talk.simulator.faults.add(Fault("GET", f"/orders/{ids[2]}", "status", status=401, times=99))
         answer, heard = await find(talk)
@@ -131,7 +131,7 @@ async def test_one_that_is_not_there_any_more_stops_nothing(tmp_path: Path) -> N
         assert len([row for row in answer["orders"] if row.get("stale")]) == 1 < len(ids)
 
 
-async def test_it_ends_while_there_is_time_for_the_answer(tmp_path: Path) -> None:
+async def test_refreshing_ends_while_there_is_time_for_the_answer(tmp_path: Path) -> None:
     async def sleep(_: Simulator, clock: Time, seconds: float) -> None:
         await clock.sleep(5)
 
@@ -175,7 +175,7 @@ async def test_one_that_cannot_be_read_stops_nothing(fault: dict[str, Any], tmp_
         assert [row["order_id"] for row in answer["orders"] if row.get("stale")] == [ids[1]]
 
 
-async def test_it_gives_up_where_one_read_after_the_other_fails(tmp_path: Path) -> None:
+async def test_refreshing_gives_up_where_one_read_after_the_other_fails(tmp_path: Path) -> None:
     async with known_since_yesterday(tmp_path, 20, one_by_one) as (talk, _, ids):
         talk.simulator.faults.add(Fault("GET", ORDER, "status", status=403, times=99, code="FORBIDDEN"))
         await find(talk)

@@ -313,7 +313,8 @@ class History:
                 pages += part
             found = [entry.order_id for entry in pages]
             assert sorted(found) == sorted(expected)
-            of_each = [sum(exact(order, [one]) for order in expected.values()) for one in asked or []]
+            names: tuple[str, ...] = asked or ()
+            of_each = [sum(exact(order, (one,)) for order in expected.values()) for one in names]
             assert search.exact(pages) == called_so
             if len(called_so) <= most:
                 assert search.exact_counts() == (len(called_so), [min(2, orders) for orders in of_each])

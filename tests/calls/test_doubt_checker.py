@@ -144,7 +144,7 @@ async def _damaged(*_: Any) -> Any:
     raise ValueError("a record that was damaged")
 
 
-async def test_it_goes_on_after_a_mistake_and_looks_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_checker_goes_on_after_a_mistake_and_reads_when_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[set[str]] = []
     told = anyio.Event()
 

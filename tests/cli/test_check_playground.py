@@ -158,7 +158,7 @@ def test_an_order_that_is_not_fresh_is_left_alone(name: str, capsys: pytest.Capt
         ("SE-19977", PLAYGROUND, "--playground"),
     ],
 )
-def test_it_is_for_an_order_of_the_playground_only(order: str, settings: dict[str, str], name: str) -> None:
+def test_the_check_is_for_an_order_of_the_playground_only(order: str, settings: dict[str, str], name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         check_playground.run(load(settings).settings, order, always(True))
 
@@ -170,7 +170,7 @@ def test_where_nobody_can_be_asked_nothing_is_tried(command: Command, kustom: Ku
     assert [seen["method"] for seen in kustom.requests] == ["GET"]
 
 
-def test_it_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_runs_against_the_simulator_on_a_port(kustom: Kustom, capsys: pytest.CaptureFixture[str]) -> None:
     kustom.reset()
     assert check_playground.run(load(kustom.settings).settings, ORDER, always(True)) == 0
     assert kustom.order(ORDER)["status"] == "CAPTURED"

@@ -139,7 +139,7 @@ def page(name: str, body: str) -> str:
 # The files
 
 
-def test_there_is_one_prompt_for_each_job() -> None:
+def test_each_job_has_one_prompt() -> None:
     assert [prompt.name for prompt in PROMPTS.listing()] == sorted(READING + WRITING)
 
 

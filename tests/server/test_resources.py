@@ -81,7 +81,7 @@ def test_the_demo_orders_are_listed_only_in_the_sandbox() -> None:
     assert [resource.uri for resource in list_resources(sandbox=True)] == [*REFERENCES, DEMO_ORDERS]
 
 
-def test_there_is_one_template() -> None:
+def test_the_listing_has_one_template() -> None:
     assert [(template.uri_template, template.mime_type) for template in list_templates()] == [
         ("kustom://orders/{order_id}", "application/json")
     ]

@@ -17,7 +17,7 @@ ORDER = "7849fd84-6a5c-4d33-8c3a-9f3b1f1f0001"
 SMALL = f'[people.anna]\ntoken_sha256 = "{ONE}"\n'
 
 
-def test_everything_that_can_stand_in_it() -> None:
+def test_a_people_file_can_hold_all_of_this() -> None:
     text = f"""
     [people.returns-desk]
     token_sha256 = ["{ONE.upper()}", "{TWO}"]
@@ -146,7 +146,7 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
         read_people(file)
 
 
-def test_it_is_read_again_when_it_changes_and_what_cannot_be_used_changes_nothing(
+def test_a_people_file_is_read_again_when_it_changes_and_what_cannot_be_used_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = private(tmp_path / "people.toml", SMALL)

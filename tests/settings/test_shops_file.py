@@ -31,7 +31,7 @@ def one(text: str, within: dict[str, str] | None = None) -> Settings:
     return shop.settings
 
 
-def test_everything_that_can_stand_in_it(tmp_path: Path) -> None:
+def test_a_shops_file_can_hold_all_of_this(tmp_path: Path) -> None:
     (tmp_path / "sweden.key").write_text(f"{KEY}\n")
     (tmp_path / "sweden.whsec").write_text("whsec_MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAw\n")
     text = f"""

@@ -35,7 +35,7 @@ async def started(port: int, *words: str) -> AsyncGenerator[asyncio.subprocess.P
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_it_says_where_it_listens_and_stops_on_a_signal(number: signal.Signals) -> None:
+async def test_the_command_says_where_it_listens_and_stops_on_a_signal(number: signal.Signals) -> None:
     async with started(0) as process:
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()

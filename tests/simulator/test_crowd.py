@@ -10,12 +10,12 @@ from kustom_mcp.simulator.crowd import DAYS, invented_orders
 from tests.support.conversation import conversation
 
 
-def test_they_are_the_same_in_every_run() -> None:
+def test_invented_orders_are_the_same_in_every_run() -> None:
     assert invented_orders(50) == invented_orders(50)
     assert len({seed.order_id for seed in invented_orders(500)}) == 500
 
 
-def test_they_are_of_the_past_sixty_days_and_in_every_status() -> None:
+def test_invented_orders_are_of_the_past_sixty_days_and_in_every_status() -> None:
     simulator = crowded(500)
     records = [record for record in simulator.store.records() if record.name.startswith("invented-")]
     assert len(records) == 500

@@ -99,7 +99,7 @@ def test_what_the_sandbox_cannot_follow_is_refused(call: str, body: Any) -> None
     assert (len(simulator.store.records()), simulator.faults.waiting()) == (1, ())
 
 
-def test_there_is_nothing_else_in_the_sandbox() -> None:
+def test_the_sandbox_has_nothing_else() -> None:
     simulator, _ = shop()
     assert ask(simulator, "GET", "/sandbox/clock").status == 404
     assert ask(simulator, "POST", "/sandbox/clock", "\ud800").status == 400

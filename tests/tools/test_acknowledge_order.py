@@ -23,7 +23,7 @@ async def test_an_order_is_acknowledged_without_a_question(mode: Mode) -> None:
         }
 
 
-async def test_it_can_be_repeated_and_goes_out_with_the_same_key() -> None:
+async def test_an_acknowledgement_can_be_repeated_and_goes_out_with_the_same_key() -> None:
     async with steady() as talk:
         for _ in range(2):
             assert (await talk.call("acknowledge_order", order_id=ORDER))["outcome"] == "applied"

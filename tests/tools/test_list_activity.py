@@ -52,7 +52,7 @@ async def test_a_journal_without_writes_says_what_is_not_in_it() -> None:
         assert "the Kustom portal is not in it" in answer["summary"]
 
 
-async def test_it_says_who_did_what_why_and_with_which_outcome() -> None:
+async def test_activity_says_who_did_what_why_and_with_which_outcome() -> None:
     async with conversation(host=Time().run, **ALL) as talk:
         paid = await refund(talk, 5000, reason=WHY)
         talk.simulator.faults.add(fault("POST", f"{ORDER}/refunds", "status 403"))
@@ -109,7 +109,7 @@ async def test_it_says_who_did_what_why_and_with_which_outcome() -> None:
         assert talk.requests == []
 
 
-async def test_it_is_narrowed_by_order_operation_person_and_time() -> None:
+async def test_activity_is_narrowed_by_order_operation_person_and_time() -> None:
     async with conversation(host=Time().run, **ALL) as talk:
         for amount in (100, 200, 300):
             await refund(talk, amount)

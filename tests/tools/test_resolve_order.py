@@ -42,7 +42,7 @@ def told(write: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in write.items() if name not in ("since", "asked_by", "confirm", "repeat")}
 
 
-async def test_there_is_nothing_to_resolve_on_most_orders() -> None:
+async def test_most_orders_have_nothing_to_resolve() -> None:
     async with conversation(**EVERYTHING) as talk:
         order_id, _ = REFUND.begin(talk)
         answer = await talk.call(RESOLVE, order_id=order_id)

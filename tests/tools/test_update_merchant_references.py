@@ -75,7 +75,7 @@ async def test_what_is_so_already_is_not_sent() -> None:
         assert talk.sent == []
 
 
-async def test_there_and_back_and_there_again_are_four_writes() -> None:
+async def test_references_set_there_and_back_twice_are_four_writes() -> None:
     async with steady() as talk:
         for value in ("A", "B", "A", "B"):
             answer = await talk.call("update_merchant_references", order_id=ORDER, merchant_reference1=value)

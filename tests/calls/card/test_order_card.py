@@ -406,7 +406,7 @@ async def test_an_answer_of_an_unknown_form_is_said_to_be_one(browser: Browser) 
 
 
 @pytest.mark.exam
-async def test_whatever_an_order_says_stays_text(browser: Browser) -> None:
+async def test_text_of_an_order_stays_text(browser: Browser) -> None:
     inside = """() => {
       const all = [...document.querySelectorAll('#card *')]
       return {

@@ -61,7 +61,7 @@ def test_a_description_names_only_tools_that_there_are_and_never_itself() -> Non
         assert named <= CATALOG.keys() - {name}, name
 
 
-def test_there_are_enough_requests_and_some_for_every_tool() -> None:
+def test_requests_are_enough_and_some_for_every_tool() -> None:
     assert len(REQUESTS) >= 150
     assert len({words for _, words, _ in REQUESTS}) == len(REQUESTS)
     assert dict.fromkeys(CATALOG, True) == {

@@ -47,7 +47,7 @@ def http(server: Served) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_it_says_that_it_is_alive_and_ready_under_any_name(http: httpx.Client) -> None:
+def test_the_server_says_that_it_is_alive_and_ready_under_any_name(http: httpx.Client) -> None:
     for headers in ({}, {"host": "10.1.2.3:8080"}):
         alive, ready = http.get("/healthz", headers=headers), http.get("/readyz", headers=headers)
         assert (alive.status_code, ready.status_code, ready.json()) == (200, 200, {"ready": True, "because": []})
@@ -198,7 +198,7 @@ def test_a_port_that_is_taken_is_named() -> None:
     assert done.stderr == f"kustom-mcp: --port: Cannot listen on 127.0.0.1:{port} (Address already in use).\n"
 
 
-def test_it_is_not_ready_when_the_state_directory_cannot_be_written(kustom: Kustom, tmp_path: Path) -> None:
+def test_the_server_is_not_ready_when_the_state_directory_cannot_be_written(kustom: Kustom, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no directory")
     with serving(kustom, tmp_path / "file" / "state") as served:
         ready = httpx.get(f"{served.base}/readyz", trust_env=False, timeout=PATIENCE)

@@ -417,7 +417,7 @@ def test_an_address_that_others_reach_needs_a_token_or_an_issuer(host: str) -> N
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "LOCALHOST", "::1"])
-def test_this_machine_alone_needs_neither(host: str) -> None:
+def test_an_address_of_this_machine_needs_neither(host: str) -> None:
     require_access(load({}).settings, host)
 
 

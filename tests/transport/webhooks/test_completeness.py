@@ -59,7 +59,7 @@ def told() -> Iterator[Told]:
     made.close()
 
 
-def test_it_begins_with_the_first_new_order_that_is_heard(told: Told) -> None:
+def test_completeness_begins_with_the_first_new_order_that_is_heard(told: Told) -> None:
     told.listen("one", 0)
     assert told.since("one", 1) is None
     told.created("one", 500)
@@ -241,7 +241,7 @@ def test_where_all_from_before_a_time_are_forgotten_it_begins_there(told: Told) 
     assert told.since("two", 900) == 850
 
 
-async def test_it_is_never_earlier_than_what_is_kept() -> None:
+async def test_completeness_is_never_earlier_than_what_is_kept() -> None:
     now = T0 + 10 * DAY
     database = SqliteBook(None)
     book = Book(database, SANDBOX, 30, lambda: now / 1000)
@@ -267,7 +267,7 @@ def order(created: int | None = None) -> Order:
     )
 
 
-def test_it_begins_earlier_with_a_complete_export_and_ends_with_an_order_that_it_lacked(told: Told) -> None:
+def test_completeness_begins_earlier_with_a_complete_export_and_ends_with_an_order_that_it_lacked(told: Told) -> None:
     def earlier(moment: int, before: int) -> bool:
         return told.do(lambda tx: completeness.begin_earlier(tx, told.account, T0 + moment, T0 + before))
 
