@@ -68,9 +68,7 @@ async def test_a_customer_hears_about_their_order_and_decides(example: ModuleTyp
     assert callers == {"customer of bot"}
 
 
-async def test_the_chatbot_goes_on_when_its_token_ends_and_says_so_when_it_may_not(
-    example: ModuleType, tmp_path: Path
-) -> None:
+async def test_the_chatbot_goes_on_when_its_token_ends_or_says_so(example: ModuleType, tmp_path: Path) -> None:
     async with chatbot(people(tmp_path)) as bot:
         late = 0.0
         bot.served.app.wall = lambda wall=bot.served.app.wall: wall() + late
