@@ -66,8 +66,8 @@ class DoubtChecker:
 
     async def look(self, named: frozenset[str] | set[str] = frozenset()) -> None:
         """Read every order that is due, one after the other. AuditUnavailable."""
-        intents, names = self._app.intents, self._app.account.names
-        open_ones = await in_thread(lambda: intents.unresolved(names)) if intents.blocks else intents.unresolved(names)
+        intents, mine = self._app.intents, self._app.account
+        open_ones = await in_thread(lambda: intents.unresolved(mine)) if intents.blocks else intents.unresolved(mine)
         self._tried = {intent.key: self._tried[intent.key] for intent in open_ones if intent.key in self._tried}
         for order_id in dict.fromkeys(intent.order_id for intent in open_ones):
             of_order = [intent for intent in open_ones if intent.order_id == order_id]

@@ -141,7 +141,7 @@ class ReadCall:
 
     async def load(self, order_id: str) -> None:
         """Read what was sent for an order from the store. ToolError AUDIT_UNAVAILABLE."""
-        self.intents = await self._kept(lambda: self.app.intents.of_order(self.app.account.names, order_id))
+        self.intents = await self._kept(lambda: self.app.intents.of_order(self.app.account, order_id))
 
     async def find_out(self, order: Order, *, but: str | None = None) -> list[tuple[Intent, Found]]:
         """Look in an order for the writes on it that have no outcome, and record what became of each.
@@ -226,7 +226,7 @@ class ReadCall:
 
         def work() -> list[Intent]:
             return self.app.intents.journal(
-                self.app.account.own_names,
+                self.app.intents.own_names(self.app.account),
                 orders=self.policy.scope if order_id is None else {order_id},
                 tools=tools,
                 person=person.strip() if person else None,
@@ -312,7 +312,7 @@ class ReadCall:
 
     async def unresolved_orders(self) -> frozenset[str]:
         """Return the orders with a write whose outcome is not known. ToolError AUDIT_UNAVAILABLE."""
-        found = await self._kept(lambda: self.app.intents.unresolved(self.app.account.names))
+        found = await self._kept(lambda: self.app.intents.unresolved(self.app.account))
         return frozenset(intent.order_id for intent in found)
 
     @property

@@ -188,8 +188,8 @@ class Call(ReadCall):
 
     async def load(self, order_id: str) -> None:
         """Read what was sent for an order, and by the identical call of an earlier version. ToolError."""
-        names, digests = self.app.account.names, sorted(self._journal.digests)
-        self.intents = await self._kept(lambda: self.app.intents.of_order(names, order_id, digests))
+        mine, digests = self.app.account, sorted(self._journal.digests)
+        self.intents = await self._kept(lambda: self.app.intents.of_order(mine, order_id, digests))
         self._journal.intents = self.intents
 
     async def _take_turn(self, order_id: str) -> None:

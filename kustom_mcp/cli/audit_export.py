@@ -54,10 +54,9 @@ def run(settings: Settings, first: str | None, last: str | None, form: str) -> i
 
 def _records(app: App, since: float | None, before: float | None) -> Iterator[dict[str, Any]]:
     place: tuple[float, str] | None = None
+    mine = app.intents.own_names(app.account)
     while True:
-        page = app.intents.journal(
-            app.account.own_names, since=since, before=before, after=place, most=PAGE, oldest_first=True
-        )
+        page = app.intents.journal(mine, since=since, before=before, after=place, most=PAGE, oldest_first=True)
         yield from map(record, page)
         if len(page) < PAGE:
             return

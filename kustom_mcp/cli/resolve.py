@@ -48,7 +48,7 @@ def run(settings: Settings, order_id: str | None, how: str | None = None, reason
 
 
 def _unresolved(app: App, order_id: str | None) -> list[Intent]:
-    found = app.intents.unresolved(app.account.names)
+    found = app.intents.unresolved(app.account)
     return [intent for intent in found if order_id is None or intent.order_id == order_id]
 
 

@@ -6,8 +6,8 @@ changes none of them.
 Version 0.1 named an account by the environment and a part of the user name. If that part was a whole user name or held
 the merchant id, it named one merchant: `spending_statements` and `book.adopting` rename its records. If the user name
 was empty or was cut at its first hyphen, several merchants may have had the same name: those records stay as they are.
-Open intents and used approvals need no renaming: `calls.journal` finds them by the call, which names the order. Names
-of today contain a colon, and no user name can.
+Open intents and used approvals need no renaming: `state.intents` finds them by the order, which belongs to one
+merchant. Names of today contain a colon, and no user name can.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Account:
     """`merchant`: the merchant id in upper case, a made-up name if it is not known, "" in the sandbox. `former`: the
-    part of the user name by which version 0.1 named this merchant and no other; `shared`: the same, if others may have
-    had it.
+    part of the user name by which version 0.1 named this merchant and no other; `shared`: parts that others may have
+    had as well.
     """
 
     environment: str
@@ -55,16 +55,6 @@ class Account:
         return f"{self.environment}/{self.origin}/{self.merchant}"
 
     @property
-    def names(self) -> list[str]:
-        """The names of its records, those of earlier versions too: its own, and those that others may have shared."""
-        return [self.name, *(f"{self.environment}/{part}" for part in self.earlier)]
-
-    @property
-    def own_names(self) -> list[str]:
-        """The names of its records that no other merchant can have shared."""
-        return [self.name, *(f"{self.environment}/{part}" for part in self.former)]
-
-    @property
     def title(self) -> str:
         """The name of the account for people."""
         return f"{self.environment}, merchant {self.merchant}" if self.merchant else self.environment
@@ -79,6 +69,10 @@ class Account:
     def may_have_been_named(self, name: str) -> bool:
         """Return whether version 0.1 gave this name to this account, and perhaps to others."""
         return self._part(name) in self.shared and not self.was_named(name)
+
+    def may_hold(self, name: str) -> bool:
+        """Return whether the records of this name may be of this account."""
+        return name == self.name or self.was_named(name) or self.may_have_been_named(name)
 
     def _part(self, name: str) -> str | None:
         environment, slash, part = name.partition("/")
@@ -96,7 +90,11 @@ def account_of(settings: Settings) -> Account:
     whole = not head.startswith(("M", "PM"))  # other user names were never cut
     former = settings.username if whole else head
     alone = settings.sandboxed or former.upper() == merchant or (whole and bool(former))
-    names = ((former,), ()) if alone else ((), (former,))
+    if alone:
+        # The user name may have been left out before: then it named everybody.
+        names = ((former,), ("",) if former and not settings.sandboxed else ())
+    else:
+        names = ((), tuple(dict.fromkeys((former, ""))))
     return Account(settings.environment, origin, merchant, *names)
 
 

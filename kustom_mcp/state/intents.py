@@ -1,7 +1,7 @@
 """Intents: every write that has left, from its sending to its outcome, and the leases that put writes in a row.
 
     intents.send(connection, new, seen=None)   one row an intent, unique by account and key; AlreadySent
-    intents.of_order(accounts, order_id)       all that this server, or a colleague, has sent for an order
+    intents.of_order(account, order_id)        all that this server, or a colleague, has sent for an order
     intents.close(account, key, outcome)       with the outcome the sealed body is erased; the row is the journal
     intents.journal(accounts, ...)             the rows as people read them, a page at a time
 
@@ -26,6 +26,7 @@ from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
 from kustom_mcp.state.private_files import parsed
@@ -208,30 +209,50 @@ class Intents:
 
         self._run(work)
 
-    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
-        """Return every intent of an order, oldest first. `accounts`: the name of the account, and its earlier ones;
-        `former`: keys, and digests of calls, by which version 0.1 may have kept that they were carried out.
-        AuditUnavailable."""
-        from sqlalchemy import and_, or_
+    def of_order(self, account: Account, order_id: str, former: Sequence[str] = ()) -> list[Intent]:
+        """Return every intent of an order, oldest first: this account's, and whatever version 0.1 kept of it in this
+        environment, for an order belongs to one merchant. `former`: keys, and digests of calls, by which version 0.1
+        may have kept that they were carried out. AuditUnavailable."""
+        from sqlalchemy import and_, not_, or_
 
         if self.none_kept():
             return []
         from kustom_mcp.state.database.tables import INTENTS
 
-        its_own = and_(INTENTS.c.order_id == order_id, INTENTS.c.account.in_(list(accounts)))
+        name, environment = INTENTS.c.account, f"{account.environment}/"
+        before = and_(name.startswith(environment, autoescape=True), not_(name.contains(":")))
+        its_own = and_(INTENTS.c.order_id == order_id, or_(name == account.name, before))
         used = and_(INTENTS.c.account == "", INTENTS.c.digest.in_(list(former)))
         return self._run(lambda connection: self._rows(connection, or_(its_own, used) if former else its_own))
 
-    def unresolved(self, accounts: Sequence[str] | None = None) -> list[Intent]:
-        """Return the intents without an outcome, oldest first: of these accounts, or of all. AuditUnavailable."""
+    def unresolved(self, account: Account | None = None) -> list[Intent]:
+        """Return the intents without an outcome, oldest first: those that may be of this account, or all.
+        AuditUnavailable."""
         if self.none_kept():
             return []
         from kustom_mcp.state.database.tables import INTENTS
 
-        which = [INTENTS.c.outcome.is_(None)]
-        if accounts is not None:
-            which.append(INTENTS.c.account.in_(list(accounts)))
-        return self._run(lambda connection: self._rows(connection, *which))
+        found = self._run(lambda connection: self._rows(connection, INTENTS.c.outcome.is_(None)))
+        return [one for one in found if account is None or account.may_hold(one.account)]
+
+    def own_names(self, account: Account) -> list[str]:
+        """Return the names of an account's records, those that version 0.1 gave to it alone too. AuditUnavailable."""
+        from sqlalchemy import func, select
+
+        from kustom_mcp.state.database.tables import INTENTS
+
+        def work(connection: Connection) -> list[str]:
+            found, after = list[str](), ""
+            while True:  # a name at a time: the index gives each at once, however many rows it has
+                rest = select(func.min(INTENTS.c.account)).where(INTENTS.c.account > after)
+                name = connection.execute(rest).scalar_one()
+                if name is None:
+                    return found
+                found.append(name)
+                after = name
+
+        names = [] if self.none_kept() else self._run(work)
+        return [account.name, *(name for name in names if account.was_named(name))]
 
     def journal(
         self,

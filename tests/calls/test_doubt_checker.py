@@ -35,7 +35,7 @@ class Watched:
 
     @property
     def outcome(self) -> str | None:
-        (intent,) = self.talk.app.intents.journal(self.talk.app.account.names)
+        (intent,) = self.talk.app.intents.journal([self.talk.app.account.name])
         return intent.outcome
 
     async def reads(self, *named: str) -> int:
@@ -66,7 +66,7 @@ async def watched(fault: str, case: Case = CAPTURE) -> AsyncGenerator[Watched]:
         assert answer["outcome"] == "unknown"
         line_mended(talk)
         now.passed = 0.0
-        now.start = talk.app.intents.journal(talk.app.account.names)[0].sent
+        now.start = talk.app.intents.journal([talk.app.account.name])[0].sent
         yield Watched(talk, now, order_id)
 
 
@@ -123,7 +123,7 @@ async def test_a_long_write_is_not_looked_for_while_it_may_be_in_flight() -> Non
         in_doubt(talk, "reset")
         assert (await talk.call(CAPTURE.tool, given, confirm=True))["outcome"] == "unknown"
         line_mended(talk)
-        now.passed, now.start = 0.0, talk.app.intents.journal(talk.app.account.names)[0].sent
+        now.passed, now.start = 0.0, talk.app.intents.journal([talk.app.account.name])[0].sent
         assert await Watched(talk, now, order_id).times(11 * 60, step=15) == [5.25, 10.5]
 
 

@@ -19,6 +19,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.calls.doubt import refuses
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.intents import Intent, Intents
 from kustom_mcp.tools.catalog import CATALOG
@@ -303,14 +304,14 @@ async def test_codes_that_a_new_process_cannot_open_do_not_hide_it_either(doubt:
 class Unreadable(Intents):
     """Open intents that cannot be read, as on a disk that is gone."""
 
-    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
+    def of_order(self, account: Account, order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise AuditUnavailable(OSError())
 
 
 class Broken(Intents):
     """Open intents that fail in a way that nobody thought of."""
 
-    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
+    def of_order(self, account: Account, order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise RuntimeError("an invented mistake")
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.database import Store
 from kustom_mcp.state.intents import Intent, Intents
@@ -51,7 +52,7 @@ class NotClosed(Intents):
 
 
 class NotFound(Intents):
-    def of_order(self, accounts: Sequence[str], order_id: str, former: Sequence[str] = ()) -> list[Intent]:
+    def of_order(self, account: Account, order_id: str, former: Sequence[str] = ()) -> list[Intent]:
         raise _full()
 
 
@@ -192,7 +193,7 @@ async def test_no_record_holds_what_a_person_typed() -> None:
         line_mended(talk)
         address = {"given_name": "Testa", "city": "Testa by"}
         await talk.call("update_customer_details", order_id=given["order_id"], shipping_address=address)
-        (kept,) = talk.app.intents.journal(talk.app.account.names)
+        (kept,) = talk.app.intents.journal([talk.app.account.name])
         assert {"preview", "intent", "outcome"} <= {record.get("event") for record in talk.app.audit.memory}
         assert "Typed by" not in str([kept, *talk.app.audit.memory])
         assert "Testa by" not in str([kept, *talk.app.audit.memory])

@@ -27,7 +27,7 @@ async def in_doubt(state: Path) -> dict[str, Any]:
 
 def kept(state: Path) -> list[Intent]:
     app = App.of(load({"KUSTOM_STATE_DIR": str(state)}).settings)
-    found = app.intents.journal(app.account.names)
+    found = app.intents.journal([app.account.name])
     app.records.close()
     return found
 

@@ -187,7 +187,7 @@ async def test_a_write_names_the_shop_and_its_code_is_worthless_in_another(tmp_p
         assert [name for name in ("sweden", "norway") if "POST 201" in shops.seen(name)] == ["sweden"]
         (row,) = (await shops.call("list_activity"))["activity"]
         assert (row["shop"], row["amount"]) == ("sweden", 5000)
-        (intent,) = shops.app("sweden").intents.journal(shops.app("sweden").account.own_names)
+        (intent,) = shops.app("sweden").intents.journal([shops.app("sweden").account.name])
         assert intent.content["shop"] == "Hem Sweden"
 
 

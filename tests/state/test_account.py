@@ -56,16 +56,16 @@ def settings(**given: str) -> Any:
 @pytest.mark.parametrize(
     ("username", "merchant", "expected"),
     [
-        ("PM12345-abc", "", ("PM12345", ("PM12345",), ())),
-        ("pm12345_abc", "", ("PM12345", ("pm12345_abc",), ())),
-        ("M123", "", ("M123", ("M123",), ())),
-        ("K501664_9c5-x", "", ("K501664", ("K501664_9c5-x",), ())),
-        ("DM11917000-a", "", ("DM11917000", ("DM11917000-a",), ())),
-        ("shop-1", "dm11917000", ("DM11917000", ("shop-1",), ())),
-        ("M1-a", "M1", ("M1", ("M1",), ())),
-        ("M1-a", "PM777", ("PM777", (), ("M1",))),
-        ("Main", "PM777", ("PM777", (), ("Main",))),
-        ("PM12345-abc", "PM777", ("PM777", (), ("PM12345",))),
+        ("PM12345-abc", "", ("PM12345", ("PM12345",), ("",))),
+        ("pm12345_abc", "", ("PM12345", ("pm12345_abc",), ("",))),
+        ("M123", "", ("M123", ("M123",), ("",))),
+        ("K501664_9c5-x", "", ("K501664", ("K501664_9c5-x",), ("",))),
+        ("DM11917000-a", "", ("DM11917000", ("DM11917000-a",), ("",))),
+        ("shop-1", "dm11917000", ("DM11917000", ("shop-1",), ("",))),
+        ("M1-a", "M1", ("M1", ("M1",), ("",))),
+        ("M1-a", "PM777", ("PM777", (), ("M1", ""))),
+        ("Main", "PM777", ("PM777", (), ("Main", ""))),
+        ("PM12345-abc", "PM777", ("PM777", (), ("PM12345", ""))),
         ("", "PM777", ("PM777", (), ("",))),
     ],
 )
@@ -249,9 +249,14 @@ UPGRADED: list[tuple[str, dict[str, Any]]] = [
     ("shop-7", {"KUSTOM_USERNAME": "shop-7", "KUSTOM_MERCHANT": "ACME1"}),
     ("demo", {"KUSTOM_USERNAME": "demo"}),
 ]
+RENAMED: list[tuple[str, dict[str, Any]]] = [
+    ("PM12345", {"KUSTOM_USERNAME": "PM12345_other"}),
+    ("PM12345_old", {"KUSTOM_USERNAME": "PM12345-abc"}),
+]
+"""Another user name of the same merchant since then."""
 
 
-@pytest.mark.parametrize(("merchant", "mine"), UPGRADED)
+@pytest.mark.parametrize(("merchant", "mine"), [*UPGRADED, *RENAMED])
 async def test_what_an_earlier_version_kept_is_read_and_counted_under_the_new_name(
     merchant: str, mine: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,6 +329,8 @@ async def test_a_call_that_an_earlier_version_carried_out_is_not_repeated(tmp_pa
     [
         ("", {}),
         ("", {"KUSTOM_MERCHANT": "PM777"}),
+        ("", {"KUSTOM_USERNAME": "PM777-abc"}),
+        ("", {"KUSTOM_USERNAME": "shop-7", "KUSTOM_MERCHANT": "PM777"}),
         ("Main", {"KUSTOM_USERNAME": "Main-1", "KUSTOM_MERCHANT": "PM777"}),
         ("M1", {"KUSTOM_USERNAME": "M1-abc"}),
         ("PM12345", {"KUSTOM_USERNAME": "PM12345-abc", "KUSTOM_MERCHANT": "PM777"}),
@@ -346,6 +353,7 @@ async def test_what_several_merchants_may_have_shared_is_left_and_said(
                 "writes without an outcome: 1, reservations of daily ceilings: 2, orders in the order book: 1" in said
             )
             assert said.count("\n") == 1
+            assert await _refunded(talk, 1) == "WRITE_IN_DOUBT"
             assert await _refunded(talk, amount, REFUND.begin(talk)[0]) == "applied"
     old = f"playground/{merchant}"
     with closing(sqlite3.connect(tmp_path / "store.sqlite3")) as limits:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.database import Store
 from kustom_mcp.state.intents import LONGEST_LEASE, AlreadySent, Intent, Intents, LeaseTaken, lock_of
@@ -26,8 +27,9 @@ from tests.support.unhurried import PATIENCE
 NOW = 1_767_355_200.0
 ORDER = "7849fd84-0000-4000-8000-00000000000a"
 ROOT = Path(__file__).parents[2]
+MINE = Account("sandbox", "embedded:", "")
 NEW = Intent(
-    account="sandbox/embedded:/",
+    account=MINE.name,
     key="11111111-1111-4111-8111-111111111111",
     digest="ab12",
     tool="kustom_refund_order",
@@ -60,7 +62,7 @@ def send(store: Store, intents: Intents, new: Intent = NEW, seen: int | None = N
 
 
 def of_order(intents: Intents) -> list[Intent]:
-    return intents.of_order([NEW.account], ORDER)
+    return intents.of_order(MINE, ORDER)
 
 
 def test_a_row_is_sent_once_and_again_only_by_who_has_seen_it(store: Store) -> None:
@@ -213,6 +215,19 @@ def test_a_damaged_record_of_the_version_before_stays_in_doubt(tmp_path: Path, b
         assert [(one.key, one.tool, one.outcome) for one in intents.unresolved()] == [("bad", "", None)]
 
 
+def test_what_version_one_kept_of_an_order_is_found_whoever_its_user_name_named(store: Store) -> None:
+    """An order belongs to one merchant; a name of today or of another environment holds other orders."""
+    intents = Intents(store, now=lambda: NOW)
+    mine = Account("playground", "https://a.example", "PM12345", shared=("",))
+    names = ["playground/", "playground/PM12345_old", "playground/shop-7", mine.name]
+    others = ["playground/https://b.example/PM12345", "production/PM12345", "play_round/PM12345"]
+    for number, name in enumerate([*names, *others]):
+        send(store, intents, replace(NEW, account=name, key=f"{number}1111111-1111-4111-8111-111111111111"))
+    assert {one.account for one in intents.of_order(mine, ORDER)} == set(names)
+    assert {one.account for one in intents.unresolved(mine)} == {*names} - {"playground/shop-7"}
+    assert intents.own_names(mine) == [mine.name, "playground/PM12345_old"]
+
+
 def test_records_of_the_version_before_are_taken_over_once(tmp_path: Path) -> None:
     (tmp_path / "intents").mkdir()
     (tmp_path / "applied").mkdir()
@@ -224,7 +239,7 @@ def test_records_of_the_version_before_are_taken_over_once(tmp_path: Path) -> No
         (found,) = of_order(intents)
         assert (found.key, found.digest, found.tool, found.content["amount"]) == (NEW.key, "ab12", NEW.tool, 7)
         assert found.sent == NOW
-        used = intents.of_order([NEW.account], ORDER, ["ef56"])
+        used = intents.of_order(MINE, ORDER, ["ef56"])
         assert [one.outcome for one in used] == ["applied", None]
         intents.close(NEW.account, NEW.key, "done")
     assert (tmp_path / "intents").is_file()  # so that a process of that version can keep no intent, and sends nothing
