@@ -207,6 +207,7 @@ class App:
             return secrets.token_bytes(32)
 
     def now(self) -> datetime:
+        """The time of day, in UTC."""
         return datetime.fromtimestamp(self.wall(), UTC)
 
     def local(self, moment: int) -> str:

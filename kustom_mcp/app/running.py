@@ -29,6 +29,7 @@ class RunningCalls:
 
     @property
     def count(self) -> int:
+        """The number of calls that run."""
         return len(self._running)
 
     async def idle(self) -> None:

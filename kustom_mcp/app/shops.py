@@ -46,6 +46,7 @@ class OpenShop:
 
     @property
     def name(self) -> str:
+        """The name of the shop."""
         return self.shop.name
 
     async def open(self, group: TaskGroup) -> App:
@@ -179,6 +180,7 @@ class Shops:
 
     @property
     def calls_in_flight(self) -> int:
+        """The number of tool calls that run."""
         return self.calls.count
 
     async def idle(self) -> None:

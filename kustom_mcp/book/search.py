@@ -53,6 +53,7 @@ class Totals(NamedTuple):
 
     @property
     def orders(self) -> int:
+        """The number of matches that were counted."""
         return sum(group["orders"] for group in self.groups)
 
 

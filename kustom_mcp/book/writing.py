@@ -80,6 +80,7 @@ def account_number(tx: BookTransaction, name: str) -> int:
 
 
 def kinds(tx: BookTransaction) -> dict[OrderKind, int]:
+    """Return the number of each kind of order."""
     return {
         OrderKind(currency, status, fraud, bool(remains), bool(untracked), bool(disputed), source, int(detail)): number
         for currency, status, fraud, remains, untracked, disputed, source, detail, number in tx.rows(_KINDS)

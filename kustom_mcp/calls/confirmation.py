@@ -147,6 +147,7 @@ def can_ask(ctx: ServerRequestContext[Any, Any]) -> bool:
 
 
 def is_modern(ctx: ServerRequestContext[Any, Any]) -> bool:
+    """Return whether this connection speaks the 2026-07-28 protocol."""
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
 
 
@@ -156,6 +157,7 @@ def is_yes(answer: object) -> bool:
 
 
 def figures(order: Order) -> Figures:
+    """The status and amounts of an order, for a code."""
     return Figures(
         order.status,
         order.order_amount,

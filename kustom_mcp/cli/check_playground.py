@@ -211,16 +211,19 @@ class Experiment:
 
 
 async def unknown_order(lab: Lab) -> str:
+    """Refund an order that does not exist."""
     return await lab.send(REFUND_ORDER, {"refunded_amount": PART}, order=NOBODY)
 
 
 async def key_after_an_error(lab: Lab) -> str:
+    """Use the idempotency key of a refused write for another one."""
     key = uuid.uuid4()
     first = await lab.send(REFUND_ORDER, {"refunded_amount": PART}, key=key)
     return f"first {first}, then {await lab.send(ACKNOWLEDGE_ORDER, key=key)}"
 
 
 async def key_of_another_call(lab: Lab) -> str:
+    """Use the idempotency key of an applied write for another one."""
     key = uuid.uuid4()
     await lab.send(ACKNOWLEDGE_ORDER, key=key)
     before = (await lab.read()).merchant_reference2
@@ -230,14 +233,17 @@ async def key_of_another_call(lab: Lab) -> str:
 
 
 async def nothing_captured(lab: Lab) -> str:
+    """Capture an amount of 0."""
     return await lab.send(CAPTURE_ORDER, {"captured_amount": 0})
 
 
 async def without_lines(lab: Lab) -> str:
+    """Set the present total, without lines."""
     return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": (await lab.read()).order_amount})
 
 
 async def wrong_sum(lab: Lab) -> str:
+    """Set the present total with a line that costs a minor unit less."""
     amount = (await lab.read()).order_amount
     line = {"name": MARK, "quantity": 1, "unit_price": amount - 1, "tax_rate": 0, "total_amount": amount - 1}
     line["total_tax_amount"] = 0
@@ -245,6 +251,7 @@ async def wrong_sum(lab: Lab) -> str:
 
 
 async def without_prices(lab: Lab) -> str:
+    """Set the present total with a line that has no price."""
     amount = (await lab.read()).order_amount
     return await lab.send(
         UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [{"name": MARK, "quantity": 1}]}
@@ -252,6 +259,7 @@ async def without_prices(lab: Lab) -> str:
 
 
 async def shipment_twice(lab: Lab) -> str:
+    """Add the same shipment twice."""
     before = len((await lab.read()).shipping_info)
     shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "1"}]}
     answers = [await lab.send(APPEND_ORDER_SHIPPING_INFO, shipment) for _ in range(2)]
@@ -266,6 +274,7 @@ async def part_captured(lab: Lab) -> Order:
 
 
 async def entry_read_back(lab: Lab) -> str:
+    """Capture with a line and a reference with blanks around it, and read the entry back."""
     before = {capture.capture_id for capture in (await lab.read()).captures}
     line = {"reference": "A", "name": MARK, "quantity": 1, "unit_price": PART, "tax_rate": 0, "total_amount": PART}
     body = {"captured_amount": PART, "reference": f" {MARK} ", "order_lines": [line | {"total_tax_amount": 0}]}
@@ -280,21 +289,25 @@ async def entry_read_back(lab: Lab) -> str:
 
 
 async def acknowledge_later(lab: Lab) -> str:
+    """Acknowledge an order that is partly captured."""
     return f"{(await part_captured(lab)).status}: {await lab.send(ACKNOWLEDGE_ORDER)}"
 
 
 async def references_later(lab: Lab) -> str:
+    """Set a reference of an order that is partly captured."""
     status = (await part_captured(lab)).status
     return f"{status}: {await lab.send(UPDATE_MERCHANT_REFERENCES, {'merchant_reference2': MARK})}"
 
 
 async def shipment_later(lab: Lab) -> str:
+    """Add a shipment to an order that is partly captured."""
     status = (await part_captured(lab)).status
     shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "2"}]}
     return f"{status}: {await lab.send(APPEND_ORDER_SHIPPING_INFO, shipment)}"
 
 
 async def release(lab: Lab) -> str:
+    """Release what is left of a partly captured order."""
     before = await part_captured(lab)
     answer = await lab.send(RELEASE_REMAINING_AUTHORIZATION)
     after = await lab.read()
@@ -303,6 +316,7 @@ async def release(lab: Lab) -> str:
 
 
 async def refund_all(lab: Lab) -> str:
+    """Refund all that is captured."""
     order = await part_captured(lab)
     answer = await lab.send(REFUND_ORDER, {"refunded_amount": order.captured_amount - order.refunded_amount})
     status = (await lab.read()).status
@@ -323,11 +337,13 @@ async def webhook(lab: Lab) -> HeardWebhook | None:
 
 
 async def webhook_signature(lab: Lab) -> str | None:
+    """Return how the webhook of a refund was signed; None without one."""
     heard = await webhook(lab)
     return heard and heard.signature
 
 
 async def webhook_content(lab: Lab) -> str | None:
+    """Return the content of the webhook of a refund, in our words; None without one."""
     heard = await webhook(lab)
     return heard and (heard.content if heard.is_signed else heard.signature)
 

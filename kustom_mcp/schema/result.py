@@ -164,6 +164,7 @@ class ToolError(Exception):
         return f"{self.sentence} {_CLOSINGS[self.ends] if self.closing is None else self.closing}".rstrip()
 
     def result(self) -> Result:
+        """The result of a call that ends with this error."""
         return Result(
             outcome=self.ends,
             summary=self.message,

@@ -414,6 +414,7 @@ def tool_named(name: str, listed: Collection[str]) -> Operation | None:
 
 
 def question(ask: Ask) -> InputRequiredResult:
+    """The result that asks a 2026-07-28 client for an answer."""
     form = ElicitRequestFormParams(message=ask.proposal.question(), requested_schema=ask.proposal.form())
     return InputRequiredResult(input_requests={ANSWER: ElicitRequest(params=form)}, request_state=ask.state)
 
@@ -434,6 +435,7 @@ async def run(call: Call, tool: Operation) -> Result:
 
 
 def internal(*, sent: bool) -> ToolError:
+    """The error for a fault of this server. `sent`: whether a write had left."""
     if sent:
         return ToolError(
             Code.INTERNAL,

@@ -57,6 +57,7 @@ class PromptFile:
 
     @property
     def arguments(self) -> list[PromptArgument]:
+        """The arguments that the prompt takes."""
         return self.prompt.arguments or []
 
     def fill(self, values: Mapping[str, str]) -> str:
@@ -80,6 +81,7 @@ class PromptBook:
         return {item.name.removesuffix(".md"): parse(item.read_text(encoding="utf-8"), item.name) for item in found}
 
     def listing(self) -> list[Prompt]:
+        """The prompts as `prompts/list` gives them."""
         return [page.prompt for page in self.pages.values()]
 
     def get(self, name: str, arguments: Mapping[str, str] | None) -> GetPromptResult:

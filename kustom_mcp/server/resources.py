@@ -101,6 +101,7 @@ def list_resources(*, sandbox: bool, shops: bool = False) -> list[Resource]:
 
 
 def list_templates() -> list[ResourceTemplate]:
+    """The templates of resources: an order by its id."""
     return [
         ResourceTemplate(
             uri_template="kustom://orders/{order_id}",

@@ -100,6 +100,7 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def lower(value: object) -> object:
+    """Put a text into lower case."""
     return value.lower() if isinstance(value, str) else value
 
 
@@ -123,10 +124,12 @@ def _checked(value: object, good: Callable[[str], object], what: str) -> object:
 
 
 def is_order_id(text: str) -> bool:
+    """Return whether a text is an order id."""
     return _UUID.fullmatch(text) is not None
 
 
 def order_ids(value: object) -> object:
+    """Check a list of order ids."""
     return _checked(lower(value), is_order_id, "an order id (a UUID)")
 
 
@@ -146,10 +149,12 @@ def tracking_hosts(value: object) -> object:
 
 
 def seal_keys(value: object) -> object:
+    """Check a list of secrets that seal and sign."""
     return _checked(value, lambda key: len(key.encode()) >= 32, "at least 32 bytes long")
 
 
 def ceilings(value: object) -> object:
+    """Read ceilings by currency."""
     return Ceilings.parse(value) if isinstance(value, str) else value
 
 
@@ -178,6 +183,7 @@ def hooks_path(value: SecretStr) -> SecretStr:
 
 
 def hooks_secrets(value: object) -> object:
+    """Check a list of signing secrets of webhooks."""
     return _checked(
         value,
         _is_hooks_secret,
@@ -195,14 +201,17 @@ def _is_hooks_secret(text: str) -> bool:
 
 
 def http_hosts(value: object) -> object:
+    """Check a list of Host headers."""
     return _checked(lower(value), _HOST_HEADER.fullmatch, "a Host header like mcp.example.com or mcp.example.com:8443")
 
 
 def http_origins(value: object) -> object:
+    """Check a list of origins."""
     return _checked(lower(value), _ORIGIN.fullmatch, "an origin like https://chat.example.com")
 
 
 def store(value: SecretStr) -> SecretStr:
+    """Check the URL of a PostgreSQL database."""
     url = value.get_secret_value()
     if not url.startswith("postgresql://") or not host_of(url):
         raise ValueError("The store must be a URL like postgresql://user:password@host/database.")
@@ -210,6 +219,7 @@ def store(value: SecretStr) -> SecretStr:
 
 
 def user(value: str) -> str:
+    """Check a user name: no colon, and no API key."""
     if ":" in value:
         raise ValueError("A user name cannot contain a colon.")
     if hides_a_key(value):
@@ -245,6 +255,7 @@ def base_url(value: str) -> str:
 
 
 def proxy(value: SecretStr) -> SecretStr:
+    """Check the URL of a proxy."""
     url = value.get_secret_value()
     if not url.lower().startswith(("http://", "https://")) or not host_of(url):
         raise ValueError("The proxy must be a URL that starts with http:// or https://.")

@@ -31,16 +31,19 @@ NO_CONTENT: Final = Response(204)
 
 
 def created(call: ApiCall, header: str, kind: str, made: str) -> Response:
+    """Return a 201 with the id of the new entry, in its header and in Location."""
     order_id = call.record.order["order_id"]
     location = f"{call.origin}/ordermanagement/v1/orders/{order_id}/{kind}/{made}"
     return Response(201, {"Location": location, header: made})
 
 
 def invalid(*messages: str) -> ErrorAnswer:
+    """Return the 400 for a body that breaks the rules."""
     return ErrorAnswer(400, "INVALID_REQUEST_PARAMETERS", messages)
 
 
 def check_sums(call: ApiCall, amount: int) -> None:
+    """Refuse lines that do not add up to the amount, where the switch says so."""
     lines: list[Json] = call.body.get("order_lines", [])
     if call.store.switches.line_sums == "refused" and lines and sum(map(line_total, lines)) != amount:
         raise invalid("order_lines: total_amount does not add up to the amount")

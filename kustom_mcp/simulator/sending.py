@@ -45,6 +45,7 @@ class WebhookTarget:
 
     @property
     def name(self) -> str:
+        """Host and port, as a Host header has them."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 

@@ -113,4 +113,5 @@ def parsed(text: str | bytes) -> dict[str, Any]:
 
 
 def number(value: object) -> float:
+    """Read a number of a JSON object; 0 for anything else."""
     return float(value) if isinstance(value, int | float) else 0.0

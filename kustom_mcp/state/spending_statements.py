@@ -40,6 +40,7 @@ def writes(connection: Connection, caller: str, since: float) -> tuple[int, floa
 
 
 def add_write(connection: Connection, caller: str, now: float) -> None:
+    """Count a write of the caller."""
     connection.execute(WRITES.insert().values(caller=caller, at=now))
 
 

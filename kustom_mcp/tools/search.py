@@ -74,6 +74,7 @@ class SearchResult(NamedTuple):
 
     @property
     def matching(self) -> int:
+        """The number of matches that were counted."""
         return self.totals.orders
 
     @property
@@ -220,9 +221,11 @@ class BookSearch:
         return REFERENCES[0]
 
     def is_stale(self, entry: BookEntry) -> bool:
+        """Return whether an entry is in doubt, or open and read too long ago."""
         return entry.read_at < (self.oldest if entry.kind.open else 0)
 
     def coverage(self, found: SearchResult) -> dict[str, Json]:
+        """The `coverage` part of an answer: what the book knows, and how fresh it is."""
         known, since = found.known, found.complete_since
         complete: dict[str, Json] = {} if since is None else {"complete_since": stamp(since)}
         oldest = {"oldest_read": stamp(known.oldest_read)} if known.oldest_read else {}
@@ -351,6 +354,7 @@ def _matching(found: SearchResult, wanted: Query, matching: int, known: str) -> 
 
 
 def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json]) -> str | None:
+    """The advice after a search; None where none is needed."""
     wanted = search.wanted
     if wanted.emails and not found.exact_count:
         if search.call.app.book.people.on:

@@ -55,10 +55,12 @@ class Effect(Enum):
 
     @property
     def gated(self) -> bool:
+        """Whether a person has to approve."""
         return self.value[0]
 
     @property
     def idempotent(self) -> bool:
+        """Whether repeating it changes nothing more."""
         return self.value[1]
 
 
@@ -76,13 +78,14 @@ class Operation:
     label: str
     """The words of the order card for this tool."""
     offered: bool
-    """Return whether `can` names this tool where it is possible."""
+    """Whether `can` names this tool where it is possible."""
     shown: bool
     """True if the card has a view of its answers."""
     run: Callable[..., Awaitable[Result]]
 
     @property
     def writes(self) -> bool:
+        """Whether it changes something."""
         return self.effect is not Effect.READS
 
     @property

@@ -43,10 +43,12 @@ _UNCLOSED = (
 
 
 class Dialect(NamedTuple):
+    """The encoding and the delimiter of a file."""
+
     encoding: str
     delimiter: str
     named: bool = False
-    """Return whether the first line only names the delimiter, as Excel understands it."""
+    """Whether the first line only names the delimiter, as Excel understands it."""
 
 
 def dialect_of(head: bytes) -> Dialect:

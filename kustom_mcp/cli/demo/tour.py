@@ -45,14 +45,17 @@ class Guide:
         self.seen = seen
 
     def scene(self, title: str, introduction: str) -> None:
+        """Begin a scene."""
         self.seen.scene = title
         self.page.heading(title)
         self.page.prose(introduction)
 
     def person(self, text: str) -> None:
+        """Print the words of the person."""
         self.page.says("Person", text)
 
     def assistant(self, text: str) -> None:
+        """Print the words of the assistant."""
         self.page.says("Assistant", text)
 
     async def call(
@@ -74,10 +77,12 @@ class Guide:
         return content
 
     def need(self, fact: bool, what: str) -> None:
+        """End the tour with Unexpected where a fact does not hold."""
         if not fact:
             raise Unexpected(f"the answer does not show that {what}")
 
     def order(self, name: str) -> str:
+        """Return the id of a demo order by its name."""
         self.need(name in self.seen.orders, f"there is a demo order {name}")
         return self.seen.orders[name]
 
@@ -90,6 +95,7 @@ class Person:
         self.seen = seen
 
     async def answer(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+        """Read a form out and accept it."""
         if not isinstance(params, ElicitRequestFormParams):
             return ElicitResult(action="decline")
         boxes: dict[str, Any] = params.requested_schema["properties"]

@@ -61,6 +61,7 @@ class Transcript:
         self._console.width = max(NARROWEST, min(width, WIDTH))
 
     def heading(self, title: str) -> None:
+        """Print a heading."""
         self.gap()
         self._console.print(Rule(Text(title, "bold"), align="left", style="dim"))
 

@@ -161,5 +161,6 @@ def _env_file(words: Sequence[str]) -> str | None:
 
 
 def access(settings: Settings) -> EntryAccess:
+    """The environment and the key that settings give."""
     key = settings.effective_api_key.get_secret_value()
     return EntryAccess(settings.environment, "" if settings.sandboxed else key)
