@@ -10,6 +10,7 @@ import pytest
 from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Watch
 from kustom_mcp.calls.doubt import State, look
+from kustom_mcp.calls.token import digest
 from kustom_mcp.orders.entries import EntryKind
 from kustom_mcp.state.intents import Intent
 from tests.calls.faults_of_a_write import in_doubt, line_mended
@@ -178,3 +179,12 @@ async def test_an_entry_like_ours_from_before_the_approval_does_not_carry_it_out
         somebody(talk, order_id, (method, path, {**body, "reference": "PORTAL"}))
         answer = await talk.call(REFUND.tool, given, reference="RMA-1", confirm=code)
         assert (answer["outcome"], answer["error"]["code"], len(talk.sent)) == ("not_sent", "STATE_CHANGED", 0)
+
+
+@pytest.mark.parametrize(("amount", "state"), [(100, State.ABSENT), (200, State.DONE), (300, State.UNCERTAIN)])
+def test_a_change_in_doubt_that_the_order_neither_shows_nor_excludes_is_uncertain(amount: int, state: State) -> None:
+    watch = Watch(depends=lambda order: [order.order_amount], shows=lambda order: [order.order_amount])
+    content = {"before": digest([100]).hex(), "after": digest([200]).hex()}
+    sent = replace(SENT, tool="kustom_update_order_amount", content=content)
+    order = Order.model_validate({"order_id": "o", "status": "AUTHORIZED", "order_amount": amount})
+    assert look(sent, {}, watch, order, [sent]).state is state
