@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kustom_mcp.book.database import BookBusy, BookTransaction, BookUnavailable, Values
@@ -17,6 +18,20 @@ _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
     "ON n.oid = c.relnamespace WHERE n.nspname = 'kustom_mcp' AND c.relkind = 'r' AND c.relname LIKE 'book%'"
 )
+_ROW = re.compile(r"^INSERT INTO .* VALUES (\([:\w, ]+\))")
+"""The only row of an insertion."""
+_NAME = re.compile(r":(\w+)")
+_AT_ONCE = 100
+"""Rows of one insertion: each costs a journey to the database otherwise."""
+
+
+def together(row: str, values: Sequence[Values]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    """Yield values in the order of their places, and the rows for as many."""
+    names = _NAME.findall(row)
+    place = f"({', '.join(['%s'] * len(names))})"
+    for first in range(0, len(values), _AT_ONCE):
+        some = values[first : first + _AT_ONCE]
+        yield tuple(one[name] for one in some for name in names), ", ".join([place] * len(some))
 
 
 class _PostgresTransaction:
@@ -37,8 +52,13 @@ class _PostgresTransaction:
     def many(self, statement: str, values: Sequence[Values]) -> None:
         from sqlalchemy import text
 
-        if values:
-            self._connection.execute(text(statement), list(values))
+        one_row = _ROW.search(statement) if len(values) > 1 else None
+        if one_row is None:
+            if values:
+                self._connection.execute(text(statement), list(values))
+            return
+        for some, into in together(one_row[1], values):
+            self._connection.exec_driver_sql(statement.replace(one_row[1], into, 1), some)
 
     def by(self, index: str) -> str:
         return ""

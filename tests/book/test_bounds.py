@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kustom_mcp.book.entry import DAY, BookEntry, entry_of
+from kustom_mcp.book.postgres import together
 from kustom_mcp.book.query import SortKey
 from kustom_mcp.book.writing import forget, forget_all, put
 from tests.book.books import Books, both, number_of
@@ -210,3 +211,14 @@ def test_orders_of_very_many_kinds_are_found_in_order(books: Books) -> None:
     assert [number_of(entry.order_id) for entry in found] == list(reversed(range(900)))
     assert books.counted() == 900
     assert len(books.page(limit=20, after=found[400])) == 20
+
+
+def test_rows_that_go_together_are_every_row_in_its_places() -> None:
+    """PostgreSQL takes a hundred rows in one statement; no row is lost at its borders."""
+    given = [{"b": -number, "a": number, "more": None} for number in range(250)]
+    pieces = list(together("(:a, :b)", given))
+    assert [into.count("(%s, %s)") for _, into in pieces] == [100, 100, 50]
+    assert [len(some) for some, _ in pieces] == [200, 200, 100]
+    assert [number for some, _ in pieces for number in some] == [
+        sign * number for number in range(250) for sign in (1, -1)
+    ]
