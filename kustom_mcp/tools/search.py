@@ -371,6 +371,8 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
         steps.insert(0, _ONLY_ALIKE)
     if "person" in matches:
         steps.insert(0, _OF_A_PERSON)
+    if wanted.amount is not None and not wanted.reference and payload["orders"]:
+        steps.insert(0, _OF_AN_AMOUNT)
     if found.shared:
         steps.insert(0, _SHARED)
     if steps or found.matching or found.totals.more:
@@ -396,6 +398,7 @@ _SHARED = (
     "Several orders have exactly the same reference: show the person those with their dates and amounts, and ask which "
     "one is meant before using one."
 )
+_OF_AN_AMOUNT = "Rows only have the amount in common: ask the person which one is meant before using one."
 _OF_A_PERSON = (
     'Rows with `match` "person" are orders of somebody called so: ask the person which one is meant before using one.'
 )

@@ -50,6 +50,7 @@ ORDERS: dict[str, Json] = {
     "bought once": {"merchant_reference1": "WEB-5001", "order_amount": 59900, "billing_address": JONAS},
     "bought again": {"merchant_reference1": "WEB-5002", "order_amount": 59900, "billing_address": JONAS},
     "gift": {"merchant_reference1": "WEB-6100", "billing_address": NAMESAKE, "shipping_address": MAJA},
+    "number used again": {"merchant_reference1": "WEB-6100", "order_amount": 12300, "billing_address": JONAS},
     "returned": {
         "merchant_reference1": "WEB-7020",
         "captures": [{"captured_amount": 9900}],
@@ -91,7 +92,14 @@ SENTENCES = [
         "The page hung so I clicked buy again. Jonas@Example.com - stop one of them",
         {"email": "Jonas@Example.com"},
         "which",
-        ("one digit more", "invoiced", "bought once", "bought again"),
+        ("one digit more", "invoiced", "bought once", "bought again", "number used again"),
+    ),
+    Sentence("Fråga om WEB-6100, tack", {"reference": "WEB-6100"}, "which", ("gift", "number used again")),
+    Sentence(
+        "From: Astrid <Astrid@example.com> - see below",
+        {"email": "Astrid <Astrid@example.com>"},
+        "which",
+        ("chair",),
     ),
     Sentence("I used lotta@example.com I think", {"email": "lotta@example.com"}, "unknown"),
     Sentence("my order is maja@example.com, no number came", {"reference": "maja@example.com"}, "unknown"),
@@ -148,8 +156,9 @@ async def test_no_sentence_ends_at_the_order_of_somebody_else() -> None:
             answer = await talk.call("find_orders", sentence.asked)
             how, found = end_of(answer)
             ended[sentence.words] = how, {names[order_id] for order_id in found}
-            if how == "which" and "amount" not in sentence.asked:
-                assert "ask the person which one is meant" in answer["next_step"], sentence.words
+            if how == "which":
+                assert "ask" in answer["next_step"], sentence.words
+                assert "which one is meant before using one" in answer["next_step"], sentence.words
             if how == "unknown":
                 told = (answer["summary"] + answer["next_step"]).casefold()
                 honest = "not that there is none" in told or "is missing" in told or "no reference" in told
