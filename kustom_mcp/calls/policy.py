@@ -104,13 +104,14 @@ class Principal:
 class ToolFacts(NamedTuple):
     """The facts about a tool of the catalogue that a call needs. `operation`: that of its endpoint.
 
-    `offered`: whether `can` names it where it is possible.
+    `offered`: whether `can` names it where it is possible; `gated`: whether a person approves each call.
     """
 
     toolset: str
     writes: bool
     operation: str
     offered: bool
+    gated: bool
 
 
 class _SettingPlace(NamedTuple):
@@ -146,6 +147,10 @@ class Policy:
     def operation(self, tool: str) -> str:
         """The operation of the API behind a tool."""
         return self._catalog[tool].operation
+
+    def gated(self, tool: str) -> bool:
+        """Return whether a person approves each call of this tool. False for one that is not in the catalogue."""
+        return tool in self._catalog and self._catalog[tool].gated
 
     @property
     def operations(self) -> dict[str, str]:

@@ -184,7 +184,8 @@ class ReadCall:
         self, intent: Intent, order: Order
     ) -> tuple[State, dict[str, Json] | None, dict[str, Json] | None]:
         """Look twice for a write in doubt that the first look did not find: its state, and the call and the code that
-        send it again, where this caller may make that write and nothing that it watches has changed."""
+        send it again, where this caller may make that write and nothing that it watches has changed. A tool without a
+        gate takes no code: its identical call does it."""
         found = await self.look_for(intent, order)
         if found.state is State.ABSENT and not (intent.looks and self.app.wall() - intent.looked >= BETWEEN_LOOKS):
             await self.app.sleep(BETWEEN_LOOKS)
@@ -194,7 +195,10 @@ class ReadCall:
         kept = self.gate.unsealed(intent)
         off = self.policy.why_off(intent.tool) if intent.tool in self.policy.operations else "unknown"
         off = off or self.app.settings.rehearses
-        if found.state is not State.ABSENT or kept is None or off or self.gate.mode not in ("auto", "code"):
+        gated = self.policy.gated(intent.tool)
+        by_call = not gated or self.gate.mode in ("auto", "code")
+        may_go = found.state is State.ABSENT or self._acknowledges(intent)
+        if not may_go or kept is None or off or not by_call:
             return found.state, None, None
         watch = await self.gate.watch_of(intent.tool, kept.arguments, order)
         if watch is None or digest(watch.depends(order)).hex() != intent.content.get("before"):
@@ -203,7 +207,7 @@ class ReadCall:
         return (
             found.state,
             {"tool": intent.tool, "arguments": dict(kept.arguments)},
-            self.gate.seal(head, claims, self._caller),
+            self.gate.seal(head, claims, self._caller) if gated else None,
         )
 
     async def activity(
@@ -249,7 +253,13 @@ class ReadCall:
         watch = await self.gate.watch_of(intent.tool, arguments, order)
         if watch is None:
             return Found(State.UNCERTAIN)
-        return look(intent, kept.body if kept else {}, watch, order, self.intents)
+        found = look(intent, kept.body if kept else {}, watch, order, self.intents)
+        unmarked = found.state is State.ABSENT and self._acknowledges(intent)
+        return Found(State.NOT_READABLE) if unmarked else found
+
+    def _acknowledges(self, intent: Intent) -> bool:
+        """Return whether a write is one that no order shows, but that changes nothing however often it is sent."""
+        return self.policy.operations.get(intent.tool) == "acknowledgeOrder"
 
     async def _recorded(self, intent: Intent, found: Found) -> bool:
         """Record what a look at the order has found. Return whether it has ended the doubt."""

@@ -70,7 +70,8 @@ Serving: TypeAlias = "App | Shops"
 NAME = "kustom-mcp"
 LIST_TTL_MS = 3_600_000
 TOOL_FACTS = {
-    tool.name: ToolFacts(tool.toolset, tool.writes, tool.endpoint.name, tool.offered) for tool in CATALOG.values()
+    tool.name: ToolFacts(tool.toolset, tool.writes, tool.endpoint.name, tool.offered, tool.effect.gated)
+    for tool in CATALOG.values()
 }
 
 UNFIT = frozenset(

@@ -281,8 +281,8 @@ def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_sai
 
 
 CATALOG = {
-    "kustom_get_order": ToolFacts("orders", False, "getOrder", False),
-    "kustom_refund_order": ToolFacts("refunds", True, "refundOrder", True),
+    "kustom_get_order": ToolFacts("orders", False, "getOrder", False, False),
+    "kustom_refund_order": ToolFacts("refunds", True, "refundOrder", True, True),
 }
 
 

@@ -12,7 +12,18 @@ import pytest
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
-from tests.calls.gated_operations import EVERYTHING, REFUND, SEND_OUT, applications, refunded, somebody
+from tests.calls.gated_operations import (
+    ACKNOWLEDGE,
+    EVERYTHING,
+    REFUND,
+    SEND_OUT,
+    UNGATED,
+    Case,
+    applications,
+    name_of,
+    refunded,
+    somebody,
+)
 from tests.calls.quick import Time
 from tests.support.conversation import Talk, conversation
 
@@ -85,6 +96,38 @@ async def test_a_refund_that_is_absent_gives_the_call_that_sends_it_once() -> No
             done = await talk.call(again["tool"], again["arguments"], confirm=write["confirm"]["code"])
             assert done["outcome"] == outcome
         assert (applications(talk), len({seen.key for seen in talk.writes})) == (1, 1)
+
+
+@pytest.mark.parametrize("mode", ["code", "form", "flag"])
+@pytest.mark.parametrize("case", [case for case in UNGATED if case is not SEND_OUT], ids=name_of)
+async def test_a_tool_without_a_gate_is_called_again_without_a_code(case: Case, mode: str) -> None:
+    wanted: dict[str, Any] = {**EVERYTHING, "KUSTOM_CONFIRM": mode}
+    async with conversation(host=Time().run, **wanted) as talk:
+        order_id, given = case.begin(talk)
+        if case is ACKNOWLEDGE:  # is sent again by itself
+            talk.simulator.faults.add(Fault("POST", f"{ORDER}/acknowledge", "reset", times=4))
+        else:
+            in_doubt(talk, "reset")
+        assert (await talk.call(case.tool, given))["outcome"] == "unknown"
+        line_mended(talk)
+        answer = await talk.call(RESOLVE, order_id=order_id)
+        (write,) = answer["writes"]
+        state = "not_readable" if case is ACKNOWLEDGE else "absent"
+        assert (write["state"], "confirm" in write, "`repeat`" in answer["next_step"]) == (state, False, True)
+        assert write["repeat"] == {"tool": f"kustom_{case.tool}", "arguments": given}
+        done = await talk.call(write["repeat"]["tool"], write["repeat"]["arguments"])
+        assert (done["outcome"], len({seen.key for seen in talk.writes})) == ("applied", 1)
+        assert talk.app.intents.unresolved() == []
+
+
+async def test_an_acknowledgement_that_was_done_is_never_called_absent() -> None:
+    async with conversation(host=Time().run, **EVERYTHING) as talk:
+        order_id, given = ACKNOWLEDGE.begin(talk)
+        talk.simulator.faults.add(Fault("POST", f"{ORDER}/acknowledge", "lose_response", times=4))
+        assert (await talk.call(ACKNOWLEDGE.tool, given))["outcome"] == "unknown"
+        line_mended(talk)
+        (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+        assert write["state"] == "not_readable"
 
 
 async def test_an_entry_that_cannot_be_told_is_never_a_reason_to_send() -> None:

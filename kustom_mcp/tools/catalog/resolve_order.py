@@ -39,8 +39,8 @@ def _next_step(left: int, *, again: bool) -> str | None:
         return None
     if again:
         return (
-            "Tell the person what was not found. To send it again, if they want that, make the call in `repeat` with "
-            "confirm set to its confirm.code; it looks once more, and is done at most once."
+            "Tell the person what was not found. To send it again, if they want that, make the call in `repeat`, with "
+            "confirm set to its confirm.code where one is given; it looks once more, and is done at most once."
         )
     return (
         "Tell the person that it is not certain yet. Look again later, or in the Kustom portal; the operator can close "
