@@ -24,6 +24,8 @@ N = TypeVar("N", int, int | float)
 Pick = tuple[int, int]
 """A line's number in the order, from 1, and a quantity."""
 
+PICK_GOODS = "Pick the goods that a discount belongs to as well, or send an amount without lines."
+
 
 def from_lines(order: Order, picks: Sequence[Pick]) -> Built:
     """The lines of a capture, in the order of `picks`, and the amount that they come to.
@@ -45,7 +47,23 @@ def from_lines(order: Order, picks: Sequence[Pick]) -> Built:
         part = known.capture(number, quantity)
         notes += _uneven(order, stored, part, number)
         parts.append(part)
-    return _built(order, parts, [*notes, *over, *known.left_behind(picks)])
+    return _built(order, parts, [*notes, *over, *known.left_behind(picks)], _with_more(order, held))
+
+
+def _with_more(order: Order, held: Sequence[Line]) -> str:
+    """The way out where lines of a capture come to nothing because a discount is above the goods named with it."""
+    known, left = Refundable(order), 0
+    for number, stored in enumerate(held, start=1):
+        quantity = min(known.uncaptured(number), stored.get("quantity") or 0)
+        if not quantity or total_of(stored) is None or not isinstance(quantity, int):
+            continue
+        left += total_of(known.capture(number, quantity)) or 0
+    if left <= 0:
+        return PICK_GOODS
+    return (
+        f"Name more of the goods together with the discount: all that is left comes to {show(left, order.currency)}. "
+        "Or send captured_amount without lines."
+    )
 
 
 def refunded(
@@ -92,7 +110,7 @@ def _uneven(order: Order, whole: Line, part: Line, number: int) -> list[str]:
     ]
 
 
-def _built(order: Order, parts: Sequence[Line], notes: list[str]) -> Built:
+def _built(order: Order, parts: Sequence[Line], notes: list[str], instead: str = PICK_GOODS) -> Built:
     """Lines with the fields that Kustom takes, and what they come to. INVALID_ARGUMENT where that is nothing."""
     built = [{name: part[name] for name in WRITABLE if name in part} for part in parts]
     amount = sum(total_of(part) or 0 for part in parts)
@@ -101,7 +119,7 @@ def _built(order: Order, parts: Sequence[Line], notes: list[str]) -> Built:
             Code.INVALID_ARGUMENT,
             f"The lines come to {show(amount, order.currency)}; only an amount above zero can be captured or refunded.",
             field="lines",
-            next_step="Pick the goods that a discount belongs to as well, or send an amount without lines.",
+            next_step=instead,
         )
     return Built(built, amount, notes)
 
@@ -160,12 +178,12 @@ def _over(known: Refundable, number: int, quantity: int) -> list[str]:
     return [f"Line {number}: {quantity} asked for, but the captures so far leave {left} to capture."]
 
 
-def must_be_left(order: Order, order_lines: Sequence[Line]) -> list[str]:
+def must_be_left(order: Order, order_lines: Sequence[Line], amount: int = 0) -> list[str]:
     """Refuse lines of a refund in Kustom's own format that are not captured or refunded already. ACTION_NOT_ALLOWED.
 
-    Returns warnings for lines that could not be compared.
+    `amount`: what the refund would pay, in minor units. Returns warnings for lines that could not be compared.
     """
-    return Refundable(order).must_be_left(order_lines, "order_lines")
+    return Refundable(order).must_be_left(order_lines, "order_lines", amount)
 
 
 def _checked(held: Sequence[Line], picks: Sequence[tuple[int, N]], argument: str) -> Sequence[tuple[int, N]]:

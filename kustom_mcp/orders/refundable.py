@@ -550,16 +550,18 @@ class Refundable:
 
     # A refund in Kustom's own format
 
-    def must_be_left(self, lines: Sequence[Line], argument: str) -> list[str]:
+    def must_be_left(self, lines: Sequence[Line], argument: str, amount: int = 0) -> list[str]:
         """Refuse goods in lines of a refund that are not captured or are refunded already. ACTION_NOT_ALLOWED.
 
-        Returns warnings: for lines that could not be compared, that pay more than was captured, and for shares that
-        are missing. Lines of the whole order are kept by amount: their quantity says nothing.
+        So is an `amount`, in minor units, above what is left because shares are missing. Returns warnings: for lines
+        that could not be compared, that pay more than was captured, and for shares that are missing. Lines of the whole
+        order are kept by amount: their quantity says nothing.
         """
         if self.silent:
             return ["Captures of this order name no lines, so it was not checked what is refunded already."]
         warnings: list[str] = []
         payments: list[_Payment] = []
+        numbers: list[int] = []
         named: list[OrderShare] = []
         for position, line in enumerate(lines):
             if line.get("type") == RETURN_FEE:
@@ -585,13 +587,28 @@ class Refundable:
             pays_for = line.get("quantity") or int((total_of(line) or 0) > 0)  # what is paid for is one piece at least
             self._must_be_left(goods, found[0], pays_for, where, f"{where}.quantity")
             payments.append(self._payment(goods, line))
+            numbers.append(found[0])
             if payments[-1].rest < 0 and goods.is_priced:
                 pays, left = payments[-1].amount, payments[-1].amount + payments[-1].rest
                 warnings.append(
                     f"Order line {position + 1} pays {show(pays, self._order.currency)} for goods of which "
                     f"{show(left, self._order.currency)} are left."
                 )
-        return warnings + self._missing_shares(payments, named)
+        missing = self._missing_shares(payments, named)
+        left = self._order.captured_amount - self._order.refunded_amount
+        if missing and amount > left > 0:
+            picked = ", ".join(
+                f'{{"line": {number}, "quantity": {payment.quantity}}}'
+                for number, payment in zip(numbers[:_ALIKE_SHOWN], payments, strict=False)
+            )
+            more = ", ..." if numbers[_ALIKE_SHOWN:] else ""
+            raise _refused(
+                f"{show(amount, self._order.currency)} is asked for, and {show(left, self._order.currency)} are left "
+                "to refund.",
+                argument,
+                f"{' '.join(missing)} Call again with lines [{picked}{more}] instead of order_lines and amount.",
+            )
+        return warnings + missing
 
     def priced_without_share(self, amount: int) -> list[str]:
         """Say that an amount, in minor units, is what goods cost before their share of discounts and the like."""

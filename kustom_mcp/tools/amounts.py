@@ -108,10 +108,19 @@ def refund_amount(
         lines = found.order_lines or []
         has_fee = any(line.get("type") == RETURN_FEE and line.get("total_amount") for line in lines)
         fee_warnings = require_fee(order, found.amount, "order_lines") if has_fee else []
-        unclear = line_selection.must_be_left(order, lines)
+        unclear = line_selection.must_be_left(order, lines, found.amount)
         return replace(found, warnings=[*fee_warnings, *found.warnings, *unclear])
     found = _bare(order, amount, field)
-    return replace(found, warnings=[*found.warnings, *Refundable(order).priced_without_share(found.amount)])
+    priced = Refundable(order).priced_without_share(found.amount)
+    left = order.captured_amount - order.refunded_amount
+    if priced and found.amount > left > 0:
+        raise ToolError(
+            Code.ACTION_NOT_ALLOWED,
+            f"{show(found.amount, order.currency)} is asked for, and {show(left, order.currency)} are left to refund.",
+            field=field,
+            next_step=f"{' '.join(priced)} Call again with those lines, and without {field}.",
+        )
+    return replace(found, warnings=[*found.warnings, *priced])
 
 
 def _one_way(picks: Sequence[Pick] | None, order_lines: Sequence[LineIn] | None) -> None:

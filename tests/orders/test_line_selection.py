@@ -199,6 +199,26 @@ def test_picks_that_the_order_cannot_meet_are_refused(
     assert refused(from_lines, order(*lines), picks)[:3] == ("INVALID_ARGUMENT", field, message)
 
 
+@pytest.mark.parametrize(
+    ("lines", "hint"),
+    [
+        (
+            [MUG | {"quantity": 2, "total_amount": 1200}, VOUCHER],
+            "Name more of the goods together with the discount: all that is left comes to 2.00 SEK. Or send "
+            "captured_amount without lines.",
+        ),
+        (
+            [MUG | {"quantity": 0.5, "total_amount": 1200}, MUG | {"total_amount": 0}, VOUCHER],
+            "Pick the goods that a discount belongs to as well, or send an amount without lines.",
+        ),
+    ],
+)
+def test_a_discount_above_the_goods_named_with_it_is_refused_with_what_is_left(lines: list[Line], hint: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        from_lines(order(*lines), [(len(lines), 1)])
+    assert (caught.value.code, caught.value.next_step) == ("INVALID_ARGUMENT", hint)
+
+
 # The complete list of an amount change
 
 

@@ -413,6 +413,20 @@ def test_goods_that_are_not_left_are_refused_in_kustoms_own_format_too(
     assert refused(must_be_left, held, lines) == ("ACTION_NOT_ALLOWED", f"order_lines{field}", message, hint)
 
 
+def test_more_than_is_left_because_a_share_is_missing_is_refused_with_the_call_that_would_do() -> None:
+    off = VOUCHER | {"unit_price": -800, "total_amount": -800, "total_tax_amount": -160}
+    held = order(MUG, off, captures=[[MUG, off]])
+    assert refused(must_be_left, held, [MUG], 4000) == (
+        "ACTION_NOT_ALLOWED",
+        "order_lines",
+        "40.00 SEK is asked for, and 32.00 SEK are left to refund.",
+        "Line 2 (discount) belongs to the whole order and is not in order_lines: the share of these goods is "
+        '-8.00 SEK. With lines the server adds it. Call again with lines [{"line": 1, "quantity": 4}] instead of '
+        "order_lines and amount.",
+    )
+    assert refunded(held, [(1, 4)]).amount == 3200
+
+
 FEE = {"type": "return_fee", "name": "Mug", "quantity": 1, "unit_price": -500, "total_amount": -500}
 
 

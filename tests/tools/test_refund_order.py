@@ -352,6 +352,50 @@ async def test_what_cannot_be_kept_back_or_paid_is_refused_with_what_can(
 
 
 @pytest.mark.parametrize(
+    ("given", "field", "hint"),
+    [
+        (
+            {"order_lines": [COAT]},
+            "order_lines",
+            "Line 2 (gift card) belongs to the whole order and is not in order_lines: the share of these goods is "
+            '-100.00 SEK. With lines the server adds it. Call again with lines [{"line": 1, "quantity": 1}] instead of '
+            "order_lines and amount.",
+        ),
+        (
+            {"order_lines": [COAT], "refunded_amount": 50000},
+            "order_lines",
+            "Line 2 (gift card) belongs to the whole order and is not in order_lines: the share of these goods is "
+            '-100.00 SEK. With lines the server adds it. Call again with lines [{"line": 1, "quantity": 1}] instead of '
+            "order_lines and amount.",
+        ),
+        (
+            {"refunded_amount": 50000},
+            "refunded_amount",
+            "500.00 SEK is what 1 of line 1 cost without the share of lines of the whole order: with lines 400.00 SEK "
+            "goes back. Call again with those lines, and without refunded_amount.",
+        ),
+    ],
+)
+async def test_more_than_is_left_of_goods_names_the_missing_share_and_the_call_that_would_do(
+    given: dict[str, Any], field: str, hint: str
+) -> None:
+    async with steady() as talk:
+        lines = [COAT, {**CARD, "unit_price": -10000, "total_amount": -10000}]
+        captured = [{"captured_amount": 40000, "order_lines": lines}]
+        order_id = talk.order(order_lines=lines, captures=captured, status="CAPTURED")
+        answer = await talk.call("refund_order", order_id=order_id, **given)
+        assert (answer["outcome"], answer["error"]["code"]) == ("not_sent", "ACTION_NOT_ALLOWED")
+        assert (answer["error"]["field"], answer["error"]["message"], answer["next_step"]) == (
+            field,
+            "500.00 SEK is asked for, and 400.00 SEK are left to refund. Nothing was sent.",
+            hint,
+        )
+        by_lines = {"order_id": order_id, "lines": [{"line": 1, "quantity": 1}]}
+        assert (await talk.confirmed("refund_order", by_lines))["outcome"] == "applied"
+        assert talk.stored(order_id)["refunded_amount"] == 40000
+
+
+@pytest.mark.parametrize(
     ("given", "warning"),
     [
         (
