@@ -53,6 +53,7 @@ PEOPLE = "KUSTOM_PEOPLE_FILE"
 SHOPS = "KUSTOM_SHOPS_FILE"
 ALL_SHOPS = "shops"
 """Stands for an account where a limit is that of a caller over all shops of a server."""
+HAND_OVER = "Tell the customer that a person of the shop will do it, and hand over to one."
 _ELSEWHERE = "people of this shop do it elsewhere"
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
@@ -267,7 +268,7 @@ class Policy:
                 Code.NOT_PERMITTED,
                 f"{tool} is not available here: {why}.",
                 closing="",
-                next_step="Tell the customer that a person of the shop will do it, and hand over to one."
+                next_step=HAND_OVER
                 if self.for_customer
                 else f"Tell the person that the operator of this server decides this with {how}.",
                 setting=setting,
@@ -341,7 +342,7 @@ class Policy:
         return ToolError(
             Code.HUMAN_APPROVAL_UNAVAILABLE,
             "The customer must approve this in a form, and this host cannot show one.",
-            next_step="Tell the customer that a person of the shop will do it, and hand over to one.",
+            next_step=HAND_OVER,
             setting=TOKEN,
         )
 
@@ -430,7 +431,7 @@ class Policy:
             place = self._place("tracking_hosts", of_server=outside)
             raise ToolError(
                 Code.NOT_PERMITTED,
-                f"This tracking link names a host that {place.words} does not allow here.",
+                f"This tracking link names a host that is not allowed here ({place.words}).",
                 field=field,
                 next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
                 f"to {place.words}.",

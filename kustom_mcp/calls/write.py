@@ -45,6 +45,7 @@ from kustom_mcp.calls.confirmation import (
     can_ask,
     is_modern,
 )
+from kustom_mcp.calls.customer_words import plain
 from kustom_mcp.calls.doubt import (
     REMEMBERED,
     State,
@@ -247,7 +248,8 @@ class Call(ReadCall):
         told[1:1] = proposal.details  # what is for the approver, and not sent
         if self.app.shop is not None:
             told.insert(0, f"Shop: {quoted(self.app.shop.title, 60)}, {self.app.settings.environment}.")
-        effect = f"{REHEARSAL} {proposal.effect}" if self.policy.rehearses else proposal.effect
+        rehearsal = plain(REHEARSAL) if self.policy.for_customer else REHEARSAL
+        effect = f"{rehearsal} {proposal.effect}" if self.policy.rehearses else proposal.effect
         return replace(proposal, effect=effect, details=told)
 
     def _marked(self, body: Mapping[str, Json], key: UUID) -> Mapping[str, Json]:

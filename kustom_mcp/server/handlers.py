@@ -46,6 +46,7 @@ from kustom_mcp.app.app import App
 from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, operating_user
+from kustom_mcp.calls.customer_words import for_customer
 from kustom_mcp.calls.doubt_checker import DoubtChecker
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
@@ -133,6 +134,10 @@ class CommonHandlers(ABC):
         """The caller: the operator on stdio, over HTTP the principal of the request."""
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
 
+    def told(self, ctx: Context, result: Result) -> Result:
+        """The result in the words for this caller."""
+        return for_customer(result) if self._principal(ctx).source == "customer" else result
+
 
 class Handlers(CommonHandlers):
     """The handlers of one server, with the policy and the gate that they share."""
@@ -162,6 +167,7 @@ class Handlers(CommonHandlers):
         if result.error is not None and result.error.setting is not None:
             self.app.telemetry.refused(params.name, result.error.setting)
         settings = self.app.settings
+        result = self.told(ctx, result)
         return cast("CallToolResult", result.wire(settings.environment, short=settings.text == "short"))
 
     async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
@@ -275,7 +281,7 @@ class Handlers(CommonHandlers):
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
         params = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
-        result = await self.result(ctx, params, CATALOG[params.name])
+        result = self.told(ctx, await self.result(ctx, params, CATALOG[params.name]))
         return result.structured(self.app.settings.environment)
 
     async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:

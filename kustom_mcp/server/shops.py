@@ -118,6 +118,7 @@ class ShopHandlers(CommonHandlers):
             return question(ask)
         if result.error is not None and result.error.setting is not None:
             self._shops.telemetry.refused(params.name, result.error.setting)
+        result = self.told(ctx, result)
         return cast("CallToolResult", result.wire(environment, short=self._shops.settings.text == "short"))
 
     async def _answer(self, ctx: Context, params: CallToolRequestParams, tool: Operation | None) -> tuple[Result, str]:

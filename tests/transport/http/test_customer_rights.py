@@ -188,3 +188,50 @@ async def test_a_customer_hears_no_name_of_the_shops_people() -> None:
     assert "anna-of-returns" in str(staff)
     assert "the shop or the customer" in str(told[0])
     assert "anna" not in str(told)
+
+
+SETTINGS: Mapping[str, tuple[Mapping[str, str], Any, Mapping[str, Any]]] = {
+    "the customer said no": ({}, WITHIN, {}),
+    "read-only": ({"KUSTOM_WRITES": "deny"}, WITHIN, {}),
+    "rehearsal": ({"KUSTOM_WRITES": "preview", "KUSTOM_CONFIRM": "flag"}, WITHIN, {"confirm": True}),
+    "not selected": ({"KUSTOM_TOOLS": "orders"}, WITHIN, {}),
+    "a ceiling": ({"KUSTOM_MAX_AMOUNT": "SEK:1"}, WITHIN, {}),
+    "a ceiling of a day": ({"KUSTOM_MAX_DAILY": "SEK:1"}, WITHIN, {}),
+    "a reason": ({"KUSTOM_REFUND_REASONS": "required"}, WITHIN, {}),
+    "too many": ({"KUSTOM_WRITES_PER_MINUTE": "1", "KUSTOM_CONFIRM": "flag"}, WITHIN, {"confirm": True}),
+    "reading only": ({}, Principal("customer of bot", False, frozenset({MINE}), "customer:b:2", "customer"), {}),
+}
+"""The settings that can refuse a refund of a customer, who it is, and what is sent besides."""
+
+
+@pytest.mark.parametrize("why", SETTINGS)
+async def test_a_customer_hears_of_none_of_the_operators_settings(why: str) -> None:
+    settings, who, besides = SETTINGS[why]
+    async with callers(None, **settings) as these:
+        these.admit("customer", who)
+        params: dict[str, Any] = {"name": "kustom_refund_order", "arguments": {**REFUND, **besides}}
+        told: list[Any] = [(await these.call("customer", "get_order", {"order_id": MINE}))]
+        for number in range(2):
+            params["arguments"] |= {"reference": f"R-{number}"}
+            asked = (await these.ask("customer", "tools/call", params))["result"]
+            told.append(asked)
+            if "requestState" in asked:
+                no = {"approve": {"action": "decline"}}
+                again = {**params, "inputResponses": no, "requestState": asked["requestState"]}
+                told.append((await these.ask("customer", "tools/call", again))["result"])
+        shipment = {**SHIPMENT, "tracking_uri": "https://elsewhere.example.com/1"}
+        told.append(await these.call("customer", "add_shipping_info", {"order_id": MINE, "shipping_info": [shipment]}))
+        told.append(await these.call("customer", "find_orders", {"email": "someone@example.com"}))
+        resource = await these.ask("customer", "resources/read", {"uri": f"kustom://orders/{MINE}"})
+    assert "KUSTOM_" not in str([*told, resource])
+    assert "operator" not in str([*told, resource])
+    if why == "the customer said no":
+        assert told[-3]["structuredContent"]["next_step"] == (
+            "Ask the person whether a question was shown. Do not try again before."
+        )
+    answers = [one.get("structuredContent", one) for one in told]
+    refused = [one for one in answers if "error" in one]
+    assert refused or why in ("the customer said no", "too many")
+    for one in refused:
+        assert len(one["error"]["message"].split()) > 5, "what happened, and not only that nothing was sent"
+        assert len(one["next_step"].split()) > 3
