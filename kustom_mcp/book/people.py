@@ -188,9 +188,9 @@ def _of_address(address: Address, country: str | None) -> Iterator[tuple[str, st
         yield "email", email
     if address.phone:
         regions = [region.strip().upper() for region in (address.country, country) if region]
-        numbers = (_phone(address.phone, region) for region in (*regions, None))
-        for number in dict.fromkeys(number for number in numbers if number):
-            yield "phone", number
+        numbers = {number for region in regions if (number := _phone(address.phone, region))}
+        for number in numbers or {_phone(address.phone, None)} - {None}:
+            yield "phone", str(number)
     place = _postal(address.postal_code)
     for name in (f"{address.given_name or ''} {address.family_name or ''}", address.organization_name):
         if place and (plain := _name(name)):
