@@ -22,6 +22,7 @@ import anyio
 from kustom_mcp import __version__
 from kustom_mcp.api.client import KustomClient
 from kustom_mcp.app.fair_queue import ConcurrencyLimiter, RateLimiter
+from kustom_mcp.app.health import Health
 from kustom_mcp.app.running import RunningCalls
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.book import Book
@@ -100,6 +101,8 @@ class App:
     """The time zone of the shop, which dates in questions are of."""
     shop: Shop | None = None
     """The shop that this is about, where the server has several."""
+    failing: str | None = None
+    """The reason why this shop, of several, cannot be used now, in words; None as far as is known."""
     is_current: Callable[[], bool] = lambda: True
     """Whether the shops file still has this shop as it was when the app was made."""
     draining: bool = False
@@ -130,6 +133,8 @@ class App:
 
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
+        if shop is not None:
+            telemetry = telemetry.for_shop(shop.name)
         state, account = settings.state_path, account_of(settings)
         shared = beside.store if beside else shared_store(settings)
         records = beside.records if beside else shared or Store.file(state / "store.sqlite3" if state else None)
@@ -142,7 +147,7 @@ class App:
             proxy=settings.proxy.get_secret_value() if settings.proxy else None,
             user_agent=f"kustom-mcp/{__version__}",
             clock=clock,
-            observer=telemetry,
+            observer=telemetry if shop is None else Health(telemetry, lambda why: app.note_health(why)),
         )
         app = cls(
             settings=settings,
@@ -172,6 +177,10 @@ class App:
             app.zone = _zone(shop.timezone)
         telemetry.retries(lambda: app.client.retries_left)
         return app
+
+    def note_health(self, failing: str | None) -> None:
+        """Note the reason why this shop cannot be used, or None, as its last request showed it."""
+        self.failing = failing
 
     def use(self, records: Store) -> None:
         """Keep intents and counts in another store than that of the settings: for tests."""

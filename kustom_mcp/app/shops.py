@@ -35,11 +35,10 @@ MakeApp = Callable[[Shop, App | None], App]
 
 @dataclass(eq=False)
 class OpenShop:
-    """A shop while it is served. `failing`: the reason why it cannot be used now, in words; None as far as is known."""
+    """A shop while it is served."""
 
     shop: Shop
     app: App
-    failing: str | None = None
     opened: bool = False
     _opening: anyio.Lock = field(default_factory=anyio.Lock)
     _retired: anyio.Event = field(default_factory=anyio.Event)
@@ -48,6 +47,11 @@ class OpenShop:
     def name(self) -> str:
         """The name of the shop."""
         return self.shop.name
+
+    @property
+    def failing(self) -> str | None:
+        """The reason why it cannot be used now, in words; None as far as is known."""
+        return self.app.failing
 
     async def open(self, group: TaskGroup) -> App:
         """Open the app in this group, if it is not."""

@@ -15,10 +15,11 @@ from math import ceil, inf
 import anyio
 
 from kustom_mcp.api.endpoints import GET_ORDER
-from kustom_mcp.api.errors import AuthenticationFailed, NotFound, OmsError
+from kustom_mcp.api.errors import NotFound, OmsError
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
 from kustom_mcp.app.fair_queue import QueueTimeout
+from kustom_mcp.app.health import SILENT
 from kustom_mcp.app.shops import OpenShop, Shops
 from kustom_mcp.book import Book
 from kustom_mcp.calls.messages import too_fast
@@ -123,10 +124,8 @@ class ShopFinder:
                 scope.deadline = min(scope.deadline, anyio.current_time() + GRACE)
             except NotFound:
                 self._miss(order_id, one)
-            except (OmsError, QueueTimeout) as error:
-                one.failing = why_failing(error)
+            except (OmsError, QueueTimeout):
                 return
-            one.failing = None
             silent.discard(name)
 
         with anyio.move_on_after(ASK_SECONDS) as scope:
@@ -137,7 +136,7 @@ class ShopFinder:
             self.remember(order_id, seen[name].open)
             asking.brought[order_id, name] = order
         if not found and silent:
-            raise unavailable([name for name in seen if name in silent])
+            raise _silent({name: one for name, one in seen.items() if name in silent})
         return [name for name in seen if name in found]
 
     async def _read(self, order_id: str, one: OpenShop, caller: str) -> Order:
@@ -166,13 +165,6 @@ class ShopFinder:
             self._missed.popitem(last=False)
 
 
-def why_failing(error: Exception) -> str:
-    """The reason why a shop cannot be used now, in words for people."""
-    if isinstance(error, AuthenticationFailed):
-        return "Kustom did not accept its credentials"
-    return "Kustom did not answer for it"
-
-
 def several_know(shops: Sequence[str]) -> ToolError:
     """SHOP_REQUIRED: an order id that more than one shop knows."""
     named = f"{', '.join(shops[:-1])} and {shops[-1]}"
@@ -193,6 +185,13 @@ def too_many_unknown(shops: Sequence[str]) -> ToolError:
         field="shop",
         next_step="Call again with `shop`, or with fewer order ids.",
     )
+
+
+def _silent(shops: Mapping[str, Candidate]) -> ToolError:
+    """The error for shops that did not answer, which are noted to fail."""
+    for one in shops.values():
+        one.open.app.note_health(one.open.failing or SILENT)
+    return unavailable(list(shops))
 
 
 def unavailable(silent: Sequence[str]) -> ToolError:

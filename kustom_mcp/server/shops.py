@@ -58,6 +58,8 @@ from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
 
 SHOP_ARGUMENT = {"type": "string", "description": "Shop, by name."}
+_BY_KUSTOM = (Code.AUTHENTICATION_FAILED, Code.UPSTREAM_UNAVAILABLE, Code.RATE_LIMITED)
+"""Errors of a shop that fails."""
 _ROOM_FOR_NAMES = 180
 """Bytes of the instructions for the names of shops."""
 
@@ -117,7 +119,9 @@ class ShopHandlers(CommonHandlers):
         except Ask as ask:
             return question(ask)
         if result.error is not None and result.error.setting is not None:
-            self._shops.telemetry.refused(params.name, result.error.setting)
+            one = self._shops.now().get(result.shop or "")
+            telemetry = self._shops.telemetry if one is None else one.app.telemetry
+            telemetry.refused(params.name, result.error.setting)
         result = self.told(ctx, result)
         return cast("CallToolResult", result.wire(environment, short=self._shops.settings.text == "short"))
 
@@ -176,6 +180,7 @@ class ShopHandlers(CommonHandlers):
 
         async def run(one: OpenShop) -> Result:
             handlers = await self._of(one)
+            one.app.telemetry.in_shop()
             brought = asking.brought.get((order_id, one.name)) if not tool.writes else None
             with one.app.running():
                 result = await handlers.result(ctx, params, tool, card, brought=brought)
@@ -186,7 +191,7 @@ class ShopHandlers(CommonHandlers):
         if says_nothing(wanted) and len(seen) > 1 and _knows_no_order(result):  # it was this shop's by the book only
             name = await self._finder.find(order_id, self._candidates(seen, principal), principal.identity, asking)
             result = await run(seen[name])
-        return _of_shop(result, seen[name].shop), seen[name].app.settings.environment
+        return _of_shop(result, seen[name]), seen[name].app.settings.environment
 
     async def _over(
         self,
@@ -228,16 +233,13 @@ class ShopHandlers(CommonHandlers):
                 call.shops, call.find_shop = calls, find
             result = await run(next(iter(calls.values())), tool)
         if refused:
-            result.summary = f"{result.summary} Not looked at: {', '.join(refused)} (switched off there)."
+            _add(result, f"Not looked at: {', '.join(refused)} (switched off there).")
+        _add_failing(result, [seen[name] for name in calls])
         return result
 
     def _learn(self, one: OpenShop, result: Result, order_id: str) -> None:
-        """Note what an answer tells of its shop, and of the order."""
-        code = result.error.code if result.error else None
-        if code is Code.AUTHENTICATION_FAILED:
-            one.failing = "Kustom did not accept its credentials"
-        elif result.order is not None:
-            one.failing = None
+        """Note what an answer tells of the order."""
+        if result.order is not None:
             self._finder.remember(order_id, one)
         elif _knows_no_order(result):
             self._finder.forget(order_id, one)
@@ -343,8 +345,9 @@ def _demo_orders(seen: Mapping[str, OpenShop]) -> list[tuple[str, str, str, str]
     ]
 
 
-def _of_shop(result: Result, shop: Shop) -> Result:
-    """Say which shop an answer is about, also in the call that would send a write again."""
+def _of_shop(result: Result, one: OpenShop) -> Result:
+    """Say which shop an answer is about, also in the call that would send a write again, and that it fails."""
+    shop = one.shop
     result.shop = shop.name
     if result.repeat is not None:
         result.repeat = _repeat(result.repeat, shop.name)
@@ -355,10 +358,28 @@ def _of_shop(result: Result, shop: Shop) -> Result:
         ]
         result.payload = {**result.payload, "writes": told}
     error = result.error
-    if error is not None and error.code in (Code.AUTHENTICATION_FAILED, Code.UPSTREAM_UNAVAILABLE):
+    if error is not None and one.failing is not None and error.code in _BY_KUSTOM:
         error.sentence = f"The shop {shop.name} is failing: {error.sentence}"
         result.summary = error.message
+    else:
+        _add_failing(result, [one])
     return result
+
+
+def _add_failing(result: Result, asked: Sequence[OpenShop]) -> None:
+    """Name the shops that fail, of those that an answer is about."""
+    for one in asked:
+        if one.failing is not None:
+            _add(result, f"The shop {one.name} failed when it was last asked: {one.failing}.")
+
+
+def _add(result: Result, sentence: str) -> None:
+    """Put a sentence to the summary, and to the message of an error, which says the same."""
+    if result.error is None:
+        result.summary = f"{result.summary} {sentence}"
+    else:
+        result.error.sentence = f"{result.error.sentence} {sentence}"
+        result.summary = result.error.message
 
 
 def _repeat(repeat: Mapping[str, Json], shop: str) -> dict[str, Json]:

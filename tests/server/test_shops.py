@@ -14,8 +14,10 @@ from kustom_mcp.calls.policy import Principal
 from kustom_mcp.schema.result import compact
 from kustom_mcp.server.shop_finder import too_many_unknown
 from kustom_mcp.settings.environment import load
-from kustom_mcp.simulator.app import Simulator
+from kustom_mcp.simulator.app import API_KEY, Simulator
+from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.simulator.shops import orders_of
+from tests.app.test_telemetry import Watcher
 from tests.support.conversation import conversation, demo
 from tests.support.shops import of_their_own, several_shops
 
@@ -189,6 +191,40 @@ async def test_a_write_names_the_shop_and_its_code_is_worthless_in_another(tmp_p
         assert (row["shop"], row["amount"]) == ("sweden", 5000)
         (intent,) = shops.app("sweden").intents.journal([shops.app("sweden").account.name])
         assert intent.content["shop"] == "Hem Sweden"
+
+
+async def test_a_failing_shop_is_named_in_every_answer_about_it_and_no_longer_when_it_answers(tmp_path: Path) -> None:
+    async with several_shops(tmp_path, THREE, KUSTOM_TOOLS="all") as shops:
+        of_their_own(shops)
+        orders = [NORWAYS, FINLANDS]
+        assert (await shops.call("get_orders", order_ids=orders))["summary"] == "Read 2 of 2 orders."
+        broken = shops.simulators["finland"]
+        why = "The shop finland failed when it was last asked: Kustom"
+
+        async def told(fault: int, tool: str, path: str = "/orders/{order_id}", **arguments: Any) -> dict[str, Any]:
+            broken.faults.add(Fault("GET", path, "status", status=fault, times=3))
+            answer = await shops.call(tool, **arguments)
+            broken.faults.clear()
+            return answer
+
+        rows = await told(401, "get_orders", order_ids=orders)
+        assert [(row["shop"], row.get("error")) for row in rows["orders"]] == [
+            ("norway", None),
+            ("finland", "AUTHENTICATION_FAILED"),
+        ]
+        assert rows["summary"].endswith(f"{why} did not accept its credentials.")
+        listed = await shops.call("list_activity")
+        assert why in listed["summary"]  # it was not asked again
+        assert (await shops.call("get_order", order_id=FINLANDS))["outcome"] == "ok"
+        assert why not in (await shops.call("list_activity"))["summary"]
+        silent = await told(500, "get_order", order_id=FINLANDS)
+        assert silent["summary"].startswith("The shop finland is failing: ")
+        found = await shops.call("find_orders", status="CAPTURED")
+        assert f"{why} did not answer for it." in found["summary"]
+        assert (await shops.call("get_order", order_id=NO_SUCH, shop="finland"))["outcome"] == "rejected"
+        assert shops.shops.failing() == {}
+        paid = await told(429, "list_payouts", "/settlements/v1/payouts")
+        assert f"{why} wants its requests to wait." in paid["summary"]
 
 
 async def test_a_caller_sees_no_trace_of_a_shop_outside_its_token(tmp_path: Path) -> None:
@@ -399,7 +435,8 @@ async def test_a_call_whose_shop_was_changed_is_not_current_any_more(tmp_path: P
 
 
 async def test_a_caller_has_one_limit_over_all_shops(tmp_path: Path) -> None:
-    async with several_shops(tmp_path, KUSTOM_WRITES_PER_MINUTE="2", KUSTOM_BOOK_PEOPLE="on") as shops:
+    limits = {"KUSTOM_WRITES_PER_MINUTE": "2", "KUSTOM_BOOK_PEOPLE": "on"}
+    async with several_shops(tmp_path, settings=limits) as shops:
         shops.principals["anna"] = Principal("anna", source="people")
 
         async def acknowledge(shop: str, who: str = "operator") -> str:
@@ -424,7 +461,7 @@ async def test_what_a_shop_refuses_is_refused_in_the_name_of_its_own_field(tmp_p
     loose = 'max_amount = "SEK:9000"\nmax_daily = "SEK:9000"\nwrites = "deny"'
     bound = {"KUSTOM_MAX_AMOUNT": "SEK:4000", "KUSTOM_WRITES": "allow"}
     async with several_shops(
-        tmp_path, {"sweden": narrow, "norway": loose, "denmark": 'max_daily = "SEK:10"'}, **bound
+        tmp_path, {"sweden": narrow, "norway": loose, "denmark": 'max_daily = "SEK:10"'}, settings=bound
     ) as shops:
 
         async def told(shop: str, amount: int = 5000) -> str:
@@ -448,3 +485,17 @@ async def test_a_shop_of_blanks_is_not_given(tmp_path: Path) -> None:
         nothings: list[Any] = ["", " ", "\t \n", None, [], {}]
         for nothing in nothings:
             assert (await shops.call("get_order", order_id=NORWAYS, shop=nothing))["shop"] == "norway"
+
+
+async def test_reports_name_the_shop_and_never_its_key(tmp_path: Path) -> None:
+    watcher = Watcher()
+    async with several_shops(tmp_path, telemetry=watcher.telemetry) as shops:
+        await shops.call("update_merchant_references", order_id=TOWEL, merchant_reference2="mine", shop="norway")
+        await shops.call("refund_order", order_id=TOWEL, refunded_amount=5000, shop="sweden")
+        spans = [(span.name, str((span.attributes or {}).get("kustom.shop"))) for span in watcher.seen]
+        assert {shop for name, shop in spans if name.startswith("tools/call")} == {"norway", "sweden"}
+        assert {shop for name, shop in spans if name.startswith(("GET", "PATCH", "kustom."))} == {"norway", "sweden"}
+        metrics = watcher.metrics()
+        assert metrics["kustom.writes"] == {"kustom_update_merchant_references applied norway": 1}
+        assert sorted(metrics["kustom.retry_budget.remaining"]) == ["norway", "sweden"]
+        assert not any(API_KEY in str(span.to_json()) for span in watcher.seen)

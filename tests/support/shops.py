@@ -17,6 +17,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.app.shops import Shops
+from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
@@ -39,7 +40,9 @@ def table(name: str, lines: str = "") -> str:
 class SeveralShops:
     """The server. `simulators`: the sandbox of each shop; `broken`: shops whose address does not answer."""
 
-    def __init__(self, folder: Path, tables: Mapping[str, str], settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, folder: Path, tables: Mapping[str, str], settings: Mapping[str, str], telemetry: Telemetry = SILENT
+    ) -> None:
         self.file = folder / "shops.toml"
         self.simulators: dict[str, Simulator] = {}
         self.broken: set[str] = set()
@@ -48,7 +51,8 @@ class SeveralShops:
         environ = {"KUSTOM_SHOPS_FILE": str(self.file), "KUSTOM_STATE_DIR": str(folder / "state"), **KEY, **settings}
         loaded = load(environ)
         assert loaded.shops is not None
-        self.shops = Shops(loaded.shops, loaded.settings, make=self._app, clock=lambda: self.time)
+        self._telemetry = telemetry
+        self.shops = Shops(loaded.shops, loaded.settings, telemetry=telemetry, make=self._app, clock=lambda: self.time)
         self.time = 0.0
         self._manager = StreamableHTTPSessionManager(build_server(self.shops), json_response=True)
 
@@ -60,7 +64,7 @@ class SeveralShops:
     def _app(self, shop: Shop, beside: App | None) -> App:
         simulator = self.simulators.setdefault(shop.name, Simulator())
         transport = _Line(simulator, lambda: shop.name in self.broken)
-        return App.of(shop.settings, transport=transport, shop=shop, beside=beside)
+        return App.of(shop.settings, transport=transport, shop=shop, beside=beside, telemetry=self._telemetry)
 
     def app(self, name: str) -> App:
         return self.shops.now()[name].app
@@ -127,9 +131,16 @@ class _Line(httpx.AsyncBaseTransport):
 
 @asynccontextmanager
 async def several_shops(
-    folder: Path, tables: Mapping[str, str] | None = None, **settings: str
+    folder: Path,
+    tables: Mapping[str, str] | None = None,
+    *,
+    telemetry: Telemetry = SILENT,
+    settings: Mapping[str, str] | None = None,
+    **more: str,
 ) -> AsyncGenerator[SeveralShops]:
     """A running server of these shops; of two twins without a list: the same orders under the same ids."""
-    shops = SeveralShops(folder, tables if tables is not None else {"sweden": "", "norway": ""}, settings)
+    shops = SeveralShops(
+        folder, tables if tables is not None else {"sweden": "", "norway": ""}, {**(settings or {}), **more}, telemetry
+    )
     async with shops.running():
         yield shops

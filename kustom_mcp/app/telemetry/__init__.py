@@ -47,6 +47,13 @@ class Telemetry:
     on = False
     """True if reports are exported."""
 
+    def for_shop(self, name: str) -> Telemetry:
+        """Telemetry in which every report names this shop, of several."""
+        return self
+
+    def in_shop(self) -> None:
+        """Note that the operation that runs is about the shop of this telemetry."""
+
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
     ) -> AbstractContextManager[Activity]:

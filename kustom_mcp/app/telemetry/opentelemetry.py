@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from copy import copy
 from time import perf_counter
 from typing import Any, Final
 
@@ -83,6 +84,10 @@ class OpenTelemetry(Telemetry):
     def __init__(
         self, tracers: TracerProvider, meters: MeterProvider, finish: Callable[[float], None] | None = None
     ) -> None:
+        self._shop: Attributes = {}
+        """The name of the shop that the reports are about, of several."""
+        self._budgets: dict[str, Callable[[], float]] = {}
+        """The functions that count the retries left, by shop."""
         self._tracer = tracers.get_tracer(SCOPE, __version__)
         self._finish = finish
         self._meter = meter = meters.get_meter(SCOPE, __version__)
@@ -113,6 +118,14 @@ class OpenTelemetry(Telemetry):
             "kustom.retry_budget.exhausted", "{retry}", "Retries that were due and not made."
         )
 
+    def for_shop(self, name: str) -> OpenTelemetry:
+        of_shop = copy(self)
+        of_shop._shop = {"kustom.shop": name}
+        return of_shop
+
+    def in_shop(self) -> None:
+        get_current_span().set_attributes(self._shop)
+
     @contextmanager
     def operation(
         self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
@@ -130,7 +143,7 @@ class OpenTelemetry(Telemetry):
 
     @contextmanager
     def write_part(self, name: WritePart) -> Generator[Activity]:
-        with self._span(f"kustom.{name}", SpanKind.INTERNAL, {}) as recording:
+        with self._span(f"kustom.{name}", SpanKind.INTERNAL, dict(self._shop)) as recording:
             yield recording
 
     @contextmanager
@@ -140,13 +153,14 @@ class OpenTelemetry(Telemetry):
             "url.template": template,
             "server.address": server[0],
             "server.port": server[1],
+            **self._shop,
         }
         again = {"http.request.resend_count": resends} if resends else {}
         with self._span(f"{method} {template}", SpanKind.CLIENT, facts, again, timed=self._requests) as recording:
             yield recording
 
     def event(self, tool: str, event: str, *, outcome: str = "", means: str = "", error: str = "") -> None:
-        facts: Attributes = {"gen_ai.tool.name": tool}
+        facts: Attributes = {"gen_ai.tool.name": tool, **self._shop}
         if error:
             facts["kustom.error.code"] = error
         if event == "outcome":
@@ -164,20 +178,26 @@ class OpenTelemetry(Telemetry):
         get_current_span().set_attribute("kustom.landed", landed)
 
     def refused(self, tool: str, setting: str) -> None:
-        self._refusals.add(1, {"gen_ai.tool.name": tool, "kustom.setting": setting})
+        self._refusals.add(1, {"gen_ai.tool.name": tool, "kustom.setting": setting, **self._shop})
 
     def webhook(self, kind: str, result: str) -> None:
-        self._hooks.add(1, {"kustom.hook.kind": kind, "kustom.hook.result": result})
+        self._hooks.add(1, {"kustom.hook.kind": kind, "kustom.hook.result": result, **self._shop})
 
     def in_flight(self, change: int) -> None:
-        self._flying.add(change)
+        self._flying.add(change, self._shop)
 
     def out_of_retries(self) -> None:
-        self._exhausted.add(1)
+        self._exhausted.add(1, self._shop)
 
     def retries(self, left: Callable[[], float]) -> None:
+        name = self._shop.get("kustom.shop", "")
+        first, self._budgets[name] = not self._budgets, left
+        if not first:  # one instrument for all shops
+            return
+
         def observed(_: CallbackOptions) -> Iterable[Observation]:
-            yield Observation(left())
+            for shop, count in list(self._budgets.items()):
+                yield Observation(count(), {"kustom.shop": shop} if shop else None)
 
         self._meter.create_observable_gauge(
             "kustom.retry_budget.remaining", [observed], "{retry}", "Retries that all calls together may still make."

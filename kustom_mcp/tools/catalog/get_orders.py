@@ -34,15 +34,16 @@ async def get_orders(call: Call, order_ids: OrderIds) -> Result:
 
     async def read_what_is_left() -> None:
         for order_id in left:
+            shop: dict[str, Json] = {}
             try:
                 # Only its row and its share of the totals are kept: a hundred long orders are a lot of memory.
                 one = await call.in_shop_of(order_id)
+                shop = {"shop": one.shop} if call.shops else {}
                 order = await one.order(order_id, for_row=True)
-                more = {"shop": one.shop} if call.shops else {}
-                rows[order_id] = order_facts.row("ok", order, now=now, more=more)
+                rows[order_id] = order_facts.row("ok", order, now=now, more=shop)
                 totals[one.shop if call.shops else ""].add(order)
             except ToolError as error:
-                rows[order_id] = {"outcome": error.ends, "order_id": order_id, "error": error.code.value}
+                rows[order_id] = {"outcome": error.ends, "order_id": order_id, "error": error.code.value} | shop
                 errors.append(error)
             await call.context.session.report_progress(len(rows), len(order_ids))
 

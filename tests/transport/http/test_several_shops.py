@@ -115,7 +115,7 @@ async def test_a_failing_shop_makes_the_server_degraded_and_not_unready(tmp_path
     async with served(tmp_path) as (shops, http):
         assert (await http.get("/readyz")).json() == {"ready": True, "because": []}
         await shops.shops.opened(shops.shops.now()["norway"])
-        shops.shops.now()["norway"].failing = "Kustom did not accept its credentials"
+        shops.app("norway").note_health("Kustom did not accept its credentials")
         answer = await http.get("/readyz")
         assert (answer.status_code, answer.json()) == (
             200,
