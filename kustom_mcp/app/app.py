@@ -22,7 +22,6 @@ import anyio
 from kustom_mcp import __version__
 from kustom_mcp.api.client import KustomClient
 from kustom_mcp.app.fair_queue import ConcurrencyLimiter, RateLimiter
-from kustom_mcp.app.health import Health
 from kustom_mcp.app.running import RunningCalls
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.book import Book
@@ -40,6 +39,7 @@ from kustom_mcp.state.threads import in_thread
 if TYPE_CHECKING:
     import httpx2 as httpx
 
+    from kustom_mcp.api.observer import Observer
     from kustom_mcp.settings.shops_file import Shop
     from kustom_mcp.simulator.app import Simulator
 
@@ -133,8 +133,12 @@ class App:
 
             simulator = simulator or Simulator()
             transport = SandboxTransport(simulator)
+        observer: Observer = telemetry
         if shop is not None:
+            from kustom_mcp.app.health import Health  # only where there are several
+
             telemetry = telemetry.for_shop(shop.name)
+            observer = Health(telemetry, lambda why: app.note_health(why))
         state, account = settings.state_path, account_of(settings)
         shared = beside.store if beside else shared_store(settings)
         records = beside.records if beside else shared or Store.file(state / "store.sqlite3" if state else None)
@@ -147,7 +151,7 @@ class App:
             proxy=settings.proxy.get_secret_value() if settings.proxy else None,
             user_agent=f"kustom-mcp/{__version__}",
             clock=clock,
-            observer=telemetry if shop is None else Health(telemetry, lambda why: app.note_health(why)),
+            observer=observer,
         )
         app = cls(
             settings=settings,

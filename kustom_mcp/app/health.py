@@ -35,13 +35,13 @@ class Health:
     @contextmanager
     def attempt(self, method: str, template: str, server: tuple[str, int], resends: int) -> Generator[AttemptObserver]:
         with self._other.attempt(method, template, server, resends) as seen:
-            yield _Seen(seen, self._noted)
+            yield _WatchedAttempt(seen, self._noted)
 
     def out_of_retries(self) -> None:
         self._other.out_of_retries()
 
 
-class _Seen:
+class _WatchedAttempt:
     def __init__(self, other: AttemptObserver, noted: Callable[[str | None], None]) -> None:
         self._other = other
         self._noted = noted
