@@ -129,10 +129,11 @@ def test_a_file_that_others_can_replace_is_refused_and_so_is_what_is_no_file(tmp
     link.symlink_to(file)
     folder.chmod(0o1777)  # nobody replaces what is another's there
     assert list(read_people(link)) == ["anna"]
-    folder.chmod(0o777)
-    for path in (file, link):
-        with pytest.raises(ConfigError, match="Every user of this machine can replace the file"):
-            read_people(path)
+    for mode in (0o777, 0o770, 0o720, 0o702):
+        folder.chmod(mode)
+        for path in (file, link):
+            with pytest.raises(ConfigError, match="Other users of this machine can replace the file"):
+                read_people(path)
     for path in (folder, tmp_path / "missing.toml"):
         with pytest.raises(ConfigError, match="The file cannot be read"):
             read_people(path)
