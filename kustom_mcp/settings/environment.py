@@ -354,7 +354,8 @@ class WatchedFile(ABC, Generic[T]):
     value until then.
 
     Content that may not be used, or cannot be read, is reported on stderr, and the value before stays in use: the file
-    may be in the middle of being written. A pipe is read once, and a file that has been removed has not changed.
+    may be in the middle of being written. A pipe is read once. A file that has been removed has not changed, which is
+    reported once.
     """
 
     what: str
@@ -365,6 +366,7 @@ class WatchedFile(ABC, Generic[T]):
         self._path = path.expanduser() if path else None
         self._now = now
         self._seen = _version(self._path)
+        self._gone = False
 
     @abstractmethod
     def _read(self, path: Path) -> T:
@@ -373,6 +375,9 @@ class WatchedFile(ABC, Generic[T]):
     def __call__(self) -> T:
         """Return the value as it is now."""
         found = _version(self._path)
+        if found is None and self._seen is not None and not self._gone:
+            log.error("%s: The file is not there any more. The %s from before is used on.", self.setting, self.what)
+        self._gone = found is None
         if self._path is not None and found and found != self._seen:
             self._seen = found
             try:

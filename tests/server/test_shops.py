@@ -499,3 +499,14 @@ async def test_reports_name_the_shop_and_never_its_key(tmp_path: Path) -> None:
         assert metrics["kustom.writes"] == {"kustom_update_merchant_references applied norway": 1}
         assert sorted(metrics["kustom.retry_budget.remaining"]) == ["norway", "sweden"]
         assert not any(API_KEY in str(span.to_json()) for span in watcher.seen)
+
+
+async def test_a_shops_file_that_is_gone_is_told_once_and_its_shops_are_used_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with several_shops(tmp_path) as shops:
+        shops.file.unlink()
+        for _ in range(2):
+            assert (await shops.call("get_order", order_id=TOWEL, shop="norway"))["outcome"] == "ok"
+        told = [line.getMessage() for line in caplog.records if "KUSTOM_SHOPS_FILE" in line.getMessage()]
+        assert told == ["KUSTOM_SHOPS_FILE: The file is not there any more. The list of shops from before is used on."]

@@ -167,4 +167,5 @@ def test_a_people_file_is_read_again_when_it_changes_and_what_cannot_be_used_cha
         "KUSTOM_PEOPLE_FILE: The file is not valid TOML on line 1. The list of people from before is used on.",
         "KUSTOM_PEOPLE_FILE: Other users of this machine can read or write the file: make it private with `chmod 600`. "
         "The list of people from before is used on.",
+        "KUSTOM_PEOPLE_FILE: The file is not there any more. The list of people from before is used on.",
     ]

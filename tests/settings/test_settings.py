@@ -590,7 +590,7 @@ def test_a_key_that_changes_in_its_file_is_used_once_it_may_be(
     used.append(key().get_secret_value())
     assert used == [TEST_KEY, *[f"{TEST_KEY}-2"] * 6, "other", "other"]
     said = [record.message.partition(": ")[0] for record in caplog.records]
-    assert said == ["KUSTOM_API_KEY", *["KUSTOM_API_KEY_FILE"] * 4]
+    assert said == ["KUSTOM_API_KEY", *["KUSTOM_API_KEY_FILE"] * 5]
     assert "The API key from before is used on." in caplog.text
     assert "CANARY" not in caplog.text
 
