@@ -597,18 +597,27 @@ class Refundable:
         missing = self._missing_shares(payments, named)
         left = self._order.captured_amount - self._order.refunded_amount
         if missing and amount > left > 0:
-            picked = ", ".join(
-                f'{{"line": {number}, "quantity": {payment.quantity}}}'
-                for number, payment in zip(numbers[:_ALIKE_SHOWN], payments, strict=False)
-            )
-            more = ", ..." if numbers[_ALIKE_SHOWN:] else ""
             raise _refused(
                 f"{show(amount, self._order.currency)} is asked for, and {show(left, self._order.currency)} are left "
                 "to refund.",
                 argument,
-                f"{' '.join(missing)} Call again with lines [{picked}{more}] instead of order_lines and amount.",
+                f"{' '.join(missing)} {self._by_lines(numbers, payments, left)}",
             )
         return warnings + missing
+
+    def _by_lines(self, numbers: Sequence[int], payments: Sequence[_Payment], left: int) -> str:
+        """The call by line numbers that refunds these goods, where one pays at most `left`, in minor units."""
+        picks: dict[int, int] = {}
+        for number, payment in zip(numbers, payments, strict=True):
+            picks[number] = picks.get(number, 0) + payment.quantity
+        try:
+            pays = Refundable(self._order).refund([*picks.items()], {}).amount
+        except ToolError:
+            pays = 0
+        if not 0 < pays <= left or len(picks) > _ALIKE_SHOWN:
+            return f"With all that was refunded before, {show(left, self._order.currency)} can go back. {BY_AMOUNT}"
+        named = ", ".join(f'{{"line": {number}, "quantity": {quantity}}}' for number, quantity in picks.items())
+        return f"Call again with lines [{named}] instead of order_lines and amount."
 
     def priced_without_share(self, amount: int) -> list[str]:
         """Say that an amount, in minor units, is what goods cost before their share of discounts and the like."""
@@ -619,7 +628,7 @@ class Refundable:
             for count in {goods.left, 1}:
                 base, worth = (share_of(whole, count, goods.left) for whole in (units.base, units.worth))
                 pays = worth + sum(share.owed(base) for share in borne)
-                if worth == amount != pays:
+                if worth == amount != pays <= self._order.captured_amount - self._order.refunded_amount:
                     return [
                         f"{show(amount, self._order.currency)} is what {count} of line {goods.numbers[0]} cost without "
                         f"the share of lines of the whole order: with lines {show(pays, self._order.currency)} goes "

@@ -112,7 +112,5 @@ def _exposed(file: os.stat_result, folder: os.stat_result) -> str | None:
     if file.st_mode & 0o077:
         return "Other users of this machine can read or write the file: make it private with `chmod 600`."
     if folder.st_mode & 0o022 and not folder.st_mode & stat.S_ISVTX:
-        return (
-            "Other users of this machine can replace the file: let only its owner write to its folder."
-        )
+        return "Other users of this machine can replace the file: let only its owner write to its folder."
     return None

@@ -425,6 +425,14 @@ def test_more_than_is_left_because_a_share_is_missing_is_refused_with_the_call_t
         "order_lines and amount.",
     )
     assert refunded(held, [(1, 4)]).amount == 3200
+    twins = order(shirt(500), shirt(500), off, captures=[[shirt(500), shirt(500), off]])
+    assert '[{"line": 1, "quantity": 2}] instead' in str(refused(must_be_left, twins, [shirt(500), shirt(500)], 1000))
+    paid = order(MUG, off, captures=[[MUG, off]], refunded_amount=1000)
+    assert refused(must_be_left, paid, [MUG], 4000)[3] == (
+        "Line 2 (discount) belongs to the whole order and is not in order_lines: the share of these goods is "
+        "-8.00 SEK. With lines the server adds it. With all that was refunded before, 22.00 SEK can go back. "
+        f"{BY_AMOUNT}"
+    )
 
 
 FEE = {"type": "return_fee", "name": "Mug", "quantity": 1, "unit_price": -500, "total_amount": -500}
