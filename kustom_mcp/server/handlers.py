@@ -136,7 +136,11 @@ class CommonHandlers(ABC):
 
     def told(self, ctx: Context, result: Result) -> Result:
         """The result in the words for this caller."""
-        return for_customer(result) if self._principal(ctx).source == "customer" else result
+        try:
+            customer = self._principal(ctx).source == "customer"
+        except KeyError:  # a request that came by no way in, which is refused
+            customer = True
+        return for_customer(result) if customer else result
 
 
 class Handlers(CommonHandlers):

@@ -81,11 +81,14 @@ class Export:
 
     def _continues(self, before: Record, record: Record, numbers: tuple[int, bool] | None) -> bool:
         """Return whether a row has more of the order of the row before it, which has an id: it has none itself, and
-        repeats the order's number, or has none of a column that surely is of numbers."""
+        repeats the order's number, or has none of a column that surely is of numbers. A name without a digit is none.
+        """
         if numbers is None or before.flaw or record.flaw or not self._cell(before) or self._cell(record):
             return False
         place, surely = numbers
         there, here = (plain(one.cells[place]) if place < len(one.cells) else "" for one in (before, record))
+        if not surely and not any(map(str.isdigit, there)):
+            return False
         return bool(there) and (here == there or (surely and not here))
 
     def _numbers(self, headers: Record | None) -> tuple[int, bool] | None:
