@@ -19,8 +19,8 @@ _GROUPS = (8, 4, 4, 4, 12)
 _ORDINALS = ("first", "second", "third", "fourth", "last")
 
 HOW_TO_FIND = (
-    "Look for it with kustom_find_orders (`reference`). Kustom itself finds an order by its order id only: copy the "
-    "id, or the link, of the order in the Kustom portal, or look it up in the shop's own order page"
+    "Kustom itself finds an order by its order id only: copy the id, or the link, of the order in the Kustom portal, "
+    "or look it up in the shop's own order page"
 )
 
 
@@ -49,7 +49,7 @@ def entry_id(value: str) -> str:
     """Check a capture id or a refund id: 1 to 64 letters, digits and hyphens. IdentifierError otherwise."""
     if _ENTRY.fullmatch(value):
         return value
-    raise IdentifierError("it must be 1 to 64 letters, digits and hyphens, as kustom_get_order returns it")
+    raise IdentifierError("it must be 1 to 64 letters, digits and hyphens, as the order has it")
 
 
 def _what_is_wrong(value: str) -> str:

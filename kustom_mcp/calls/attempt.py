@@ -336,7 +336,13 @@ class Attempt:
 
     async def _admit_flag(self, confirm: object) -> None:
         if confirm is not None and not isinstance(confirm, bool):
-            raise ToolError(Code.INVALID_ARGUMENT, "confirm is true or false here.", field="confirm")
+            raise ToolError(
+                Code.INVALID_ARGUMENT,
+                "confirm is true or false here.",
+                field="confirm",
+                next_step="Call again without confirm for a preview, and with confirm: true once the person has agreed "
+                "to that.",
+            )
         if confirm:
             self.commits, self.means = True, "flag"
             self.resolve_first()

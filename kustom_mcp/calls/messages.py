@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kustom_mcp.api.errors import OutcomeUnknown
-from kustom_mcp.api.order_rules import Verdict
+from kustom_mcp.api.order_rules import OPERATIONS, Verdict
 from kustom_mcp.calls.confirmation import SEE_CODE_MODE, Mode, Proposal
 from kustom_mcp.calls.token import STATUSES, Figures
 from kustom_mcp.money import show
@@ -38,6 +38,7 @@ NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does no
 
 
 REHEARSAL = "Nothing will be sent: this server only previews (KUSTOM_WRITES=preview)."
+REHEARSED = "Show the person this preview. It ends here: a repetition with confirm is answered, and nothing is sent."
 
 
 def preview(
@@ -92,36 +93,42 @@ def given_up(write: str, how: str) -> str:
     return f"An earlier {write}, {why[how]}. If it appears after all, this is a second one."
 
 
+_BY_HAND = (
+    "Do not send it again. Ask the person to look in the Kustom portal; the operator can then close it with the "
+    "command `resolve` of kustom-mcp."
+)
+
+
 def write_in_doubt(
     write: str,
     *,
     same: bool,
     uncertain: bool,
+    never_read: bool,
     confirm: Mapping[str, Json] | None,
     repeat: Mapping[str, Json] | None,
     order: Mapping[str, Json],
 ) -> Result:
-    """WRITE_IN_DOUBT: an earlier write on the order has no outcome. `same`: it is the identical call."""
+    """WRITE_IN_DOUBT: an earlier write on the order has no outcome. `same`: it is the identical call; `uncertain`: an
+    entry may be that of it; `never_read`: no read would show it."""
     if repeat is not None:
         next_step = (
             "It was not found on the order. Ask the person: to send it again make the call in `repeat` with confirm "
             "set to confirm.code; it looks once more, and is done at most once."
         )
+    elif never_read:
+        next_step = f"No read of the order shows this effect. {_BY_HAND}"
     elif uncertain:
-        next_step = (
-            "An entry on the order may be it, and cannot be told. Do not send it again: ask the person to look in the "
-            "Kustom portal; the operator can then close it with the command `resolve` of kustom-mcp."
-        )
+        next_step = f"An entry on the order may be it, and cannot be told. {_BY_HAND}"
     else:
         next_step = (
             "Call kustom_resolve_order with this order_id: it finds out what became of it, and gives the call that "
             "sends it again if it was not done. Tell the person that it is not certain yet."
         )
-    this = "This was sent before" if same else f"An earlier {write}"
-    of = f" ({write})" if same else ""
+    this = f"This was sent before ({write}), and" if same else f"An earlier {write}, is in doubt:"
     result = ToolError(
         Code.WRITE_IN_DOUBT,
-        f"{this}{of}, and nobody knows yet whether it was done.",
+        f"{this} nobody knows yet whether it was done.",
         closing="Nothing was sent now.",
         next_step=next_step,
     ).result()
@@ -240,7 +247,8 @@ def state_changed(before: Figures, now: Figures, currency: str) -> ToolError:
     return ToolError(
         Code.STATE_CHANGED,
         f"The order has changed since this was approved ({what}).",
-        next_step="Show the person what changed, and ask again.",
+        next_step="Show the person what changed. If it is still wanted, make the same call again: the person is asked "
+        "again.",
     )
 
 
@@ -254,10 +262,13 @@ def not_as_previewed() -> ToolError:
     )
 
 
-def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field: str | None) -> ToolError:
+def not_allowed(
+    verdict: Verdict, tools: Sequence[str], most: str | None, field: str | None, *, anything: bool
+) -> ToolError:
     """ACTION_NOT_ALLOWED for what Kustom documents as impossible, with the reason and the alternative.
 
-    `tools`: those that may do instead. `most`: the limit in words where an amount is over it.
+    `tools`: those that may do instead, and that the caller has. `most`: the limit in words where an amount is over it.
+    `anything`: whether anything is possible for this order.
     """
     instead = f"Instead, {' or '.join(tools)} may do." if tools else "`can` lists what is possible for this order now."
     if most and not tools:
@@ -265,6 +276,13 @@ def not_allowed(verdict: Verdict, tools: Sequence[str], most: str | None, field:
     next_step = f"{instead} Ask the person first."
     if verdict.elsewhere:
         next_step = f"Nothing here can do this. Tell the person: {verdict.elsewhere}."
+    elif not tools and verdict.alternatives:
+        words = " or ".join(OPERATIONS[operation] for operation in verdict.alternatives)
+        next_step = f"It would take something else ({words}), which cannot be done here. Tell the person."
+    elif not tools and not anything:
+        next_step = (
+            "Nothing more can be done with this order here. Tell the person so. Kustom's merchant support may help."
+        )
     return ToolError(
         Code.ACTION_NOT_ALLOWED,
         f"The order {verdict.why}{f', at most {most}' if most else ''}.",
@@ -381,6 +399,16 @@ class Doubt:
         return Upstream(error.status, error.error_code, error.correlation_id) if error and error.status else None
 
 
+_MENDED_FIRST: Mapping[Code, str] = {
+    Code.AUTHENTICATION_FAILED: "",
+    Code.AUDIT_UNAVAILABLE: "",
+    Code.LIMIT_EXCEEDED: "It needs room in the limit first.",
+}
+"""Why a repeat was stopped, where that goes on until somebody mends it; with advice, if it is not the error's own."""
+_SAME_AGAIN = frozenset({Code.STATE_CHANGED, Code.NOT_FOUND, Code.ACTION_NOT_ALLOWED, Code.UPSTREAM_REJECTED})
+"""Why a repeat was stopped, where another one would be as well."""
+
+
 def outcome_unknown(
     doubt: Doubt,
     confirm: Mapping[str, Json] | None,
@@ -395,15 +423,18 @@ def outcome_unknown(
     `repeats`: the identical call may resolve it; `same_call`: and is the way to do so; `repeat`: the call for the code.
     """
     stopped = doubt.stopped
+    why = stopped.code if stopped else None
     again = "with confirm set to confirm.code" if confirm else "with exactly the same arguments"
     wait = stopped.retry_after_seconds if stopped else None
     when = f"Wait {wait} seconds, then repeat" if wait else "Repeat"
+    if stopped and why and why in _MENDED_FIRST:
+        when = f"{_MENDED_FIRST[why] or stopped.next_step} After that, repeat"
     if not readable:
         resolves = "Look at the order in the Kustom portal: this effect cannot be read through the API."
-    elif repeats and (confirm or same_call):
+    elif repeats and (confirm or same_call) and why not in _SAME_AGAIN:
         resolves = f"{when} this call {again}: it looks at the order first, and does it at most once."
     else:
-        resolves = "Call kustom_resolve_order, or look in the Kustom portal, to see whether it happened."
+        resolves = "Call kustom_resolve_order to see whether it happened. The Kustom portal shows it."
     failure = ToolError(
         Code.OUTCOME_UNKNOWN,
         doubt.message(),

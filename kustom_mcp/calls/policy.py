@@ -413,7 +413,7 @@ class Policy:
                 f"{show(amount, currency)} is above {show(limit, currency)}, the most that one write may move here "
                 f"({place.words}).",
                 field=field,
-                next_step="Do not split the amount to get around this: ask the person to do it in the Kustom portal.",
+                next_step="Do not split the amount to get around this. Ask the person to do it in the Kustom portal.",
                 setting=place.setting,
             )
 
@@ -535,14 +535,16 @@ def _no_room(move: Reservation, room: LimitReached, place: _SettingPlace) -> Too
     ceiling, left = show(move.ceiling, move.currency), show(room.left, move.currency)
     if room.at is None:
         again = "This amount alone is above it."
+        wait = "Ask the person"
     else:
         when = datetime.fromtimestamp(ceil(room.at / 60) * 60, UTC)
         again = f"There is room for this amount from {when:%Y-%m-%d %H:%M} UTC on, if no other comes first."
+        wait = "Wait, or ask the person"
     return ToolError(
         Code.LIMIT_EXCEEDED,
         f"The {move.kind}s of 24 hours may come to {ceiling} here ({place.words}), and {left} of that is left. {again}",
         field=next(field for field, kind in MOVES.items() if kind == move.kind),
-        next_step="Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal.",
+        next_step=f"Do not split the amount to get around this. {wait} to do it in the Kustom portal.",
         setting=place.setting,
     )
 

@@ -65,6 +65,7 @@ from kustom_mcp.calls.messages import (
     NOT_KNOWN_TO_BE_DISPUTED,
     NOT_READ_AGAIN,
     REHEARSAL,
+    REHEARSED,
     SHOWING_SECONDS,
     Doubt,
     already_applied,
@@ -228,7 +229,10 @@ class Call(ReadCall):
             self._current()[0].require_unchanged()
             most = rules.max_amount(endpoint.name, order) if amount is not None else None
             tools = [self.policy.tool_for(operation) for operation in verdict.alternatives]
-            raise not_allowed(verdict, tools, show(most, order.currency) if most else None, field)
+            usable = [tool for tool in tools if self.policy.listed(tool)]
+            anything = bool(self.facts(order)["can"])
+            most_said = show(most, order.currency) if most else None
+            raise not_allowed(verdict, usable, most_said, field, anything=anything)
 
     async def approval(self, proposal: Proposal) -> Approved:
         """Return an approval of exactly this proposal, or end the call with a question, a preview or a refusal."""
@@ -652,7 +656,8 @@ class Call(ReadCall):
         assert intent is not None
         self._journal.note("refused", error=Code.WRITE_IN_DOUBT.value)
         self.doubts = [*self.doubts, intent]
-        state, repeat, confirm = (await self.way_out(intent, order)) if repeats else (State.UNCERTAIN, None, None)
+        unclear = State.NOT_READABLE if attempt.watch.shows is None else State.UNCERTAIN
+        state, repeat, confirm = (await self.way_out(intent, order)) if repeats else (unclear, None, None)
         self._end_in_doubt(intent, order, same=True, state=state, repeat=repeat, confirm=confirm)
 
     def _refuse_in_doubt(self, order: Order) -> None:
@@ -682,6 +687,7 @@ class Call(ReadCall):
                 in_words(self.as_told(intent), order.currency),
                 same=same,
                 uncertain=state is State.UNCERTAIN,
+                never_read=state is State.NOT_READABLE,
                 repeat=repeat,
                 confirm=confirm,
                 order=self.facts(order),
@@ -703,7 +709,10 @@ class Call(ReadCall):
         if card or mode == "code" or (mode == "auto" and not asks):
             confirm = attempt.code(self._new_claims(proposal, Purpose.CARD if card else Purpose.CODE))
         self._journal.note("preview", error=objection.code.value if objection else None, means=mode)
-        raise Answer(preview(proposal, self.facts(order), confirm, objection, mode, by_card=card is not None))
+        shown = preview(proposal, self.facts(order), confirm, objection, mode, by_card=card is not None)
+        if self.policy.rehearses:
+            shown.next_step = REHEARSED
+        raise Answer(shown)
 
     async def _ask_and_wait(self, order: Order, proposal: Proposal, claims: TokenClaims) -> Approved:
         """Ask the person within this call, in the handshake era, and read the order again in its turn."""

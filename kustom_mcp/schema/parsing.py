@@ -20,16 +20,15 @@ from pydantic_core import ErrorDetails
 
 from kustom_mcp.money import minor
 from kustom_mcp.schema.arguments import AMOUNT_FIELDS
-from kustom_mcp.schema.result import Code, Mistake, ToolError
+from kustom_mcp.schema.result import CORRECT, Code, Mistake, ToolError
 from kustom_mcp.text import nearest
 
-CORRECT = "Correct the argument and call again."
 _ADD = "Add what is missing and call again; ask the person for what you do not know."
 _LOOK_IT_UP = (
-    "Never guess an id: copy the whole of it, look for the order with kustom_find_orders, or ask the person; then call "
-    "again."
+    "Never guess an id: copy the whole of it, or ask the person; then call again. With kustom_find_orders an order is "
+    "found by its number (`reference`)."
 )
-_ENTRY = "Copy the id from kustom_get_order with include captures or refunds, and call again."
+_ENTRY = "Copy the id from kustom_get_order with include captures or refunds. Then call again."
 AS_WRITTEN = "order_lines"
 """The argument inside of which an empty text is a value, since Kustom replaces the whole list."""
 MOST_TOLD = 20

@@ -103,6 +103,7 @@ MEANINGS: dict[Code, Meaning] = {
 }
 """ACTION_NOT_ALLOWED is `not_sent` when refused here and `rejected` when Kustom refused."""
 
+CORRECT = "Correct the argument and call again."
 NOTHING_SENT = "Nothing was sent."
 NOTHING_CHANGED = "Nothing was changed."
 _CLOSINGS: dict[Outcome, str] = {"not_sent": NOTHING_SENT, "rejected": NOTHING_CHANGED, "unknown": ""}
@@ -168,7 +169,7 @@ class ToolError(Exception):
         return Result(
             outcome=self.ends,
             summary=self.message,
-            next_step=self.next_step,
+            next_step=self.next_step or (CORRECT if self.code is Code.INVALID_ARGUMENT else None),
             third_party={"upstream_messages": list(self.upstream.messages)}
             if self.upstream and self.upstream.messages
             else None,

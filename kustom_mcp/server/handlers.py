@@ -43,6 +43,7 @@ from kustom_mcp import __version__
 from kustom_mcp.api import identifiers
 from kustom_mcp.api.models import Order
 from kustom_mcp.app.app import App
+from kustom_mcp.calls.advice import fit
 from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, operating_user
@@ -130,6 +131,13 @@ class CommonHandlers(ABC):
     async def get_prompt(self, ctx: Context, params: GetPromptRequestParams) -> GetPromptResult:
         return PROMPTS.get(params.name, params.arguments)
 
+    def fitted(self, ctx: Context, result: Result, has: Callable[[Principal, str], bool]) -> Result:
+        """Leave out of an answer what its caller cannot do. `has`: whether a caller has a tool."""
+        if ctx.request is None or PRINCIPAL in ctx.request.scope:  # else it is INTERNAL: nobody says who is calling
+            caller = self._principal(ctx)
+            fit(result, lambda tool: tool in CATALOG and not has(caller, tool), customer=caller.source == "customer")
+        return result
+
     def _principal(self, ctx: Context) -> Principal:
         """The caller: the operator on stdio, over HTTP the principal of the request."""
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
@@ -190,7 +198,7 @@ class Handlers(CommonHandlers):
         tool = CATALOG.get(card.tool)
         if tool is None or not tool.effect.gated:
             message = "There is nothing to approve for this tool."
-            raise ToolError(Code.INVALID_ARGUMENT, message, field="tool")
+            raise ToolError(Code.INVALID_ARGUMENT, message, field="tool", next_step="Call the tool itself.")
         principal = self._principal(ctx)
         if not shows_cards(ctx) or principal.source == "customer":
             raise self.policy.for_caller(principal).no_form_for_customer() or nobody_to_ask("card")
@@ -205,7 +213,21 @@ class Handlers(CommonHandlers):
         *,
         brought: Order | None = None,
     ) -> Result:
-        """Run a tool; every exception becomes a result of ours. `brought`: the order, read for this very call."""
+        """Run a tool; every exception becomes a result of ours, with advice that its caller can follow. `brought`: the
+        order, read for this very call."""
+        result = await self._run(ctx, params, tool, card, brought=brought)
+        return self.fitted(ctx, result, lambda caller, tool: self.policy.for_caller(caller).listed(tool))
+
+    async def _run(
+        self,
+        ctx: Context,
+        params: CallToolRequestParams,
+        tool: Operation,
+        card: CardAnswer | None,
+        *,
+        brought: Order | None,
+    ) -> Result:
+        """Run a tool; every exception becomes a result of ours."""
         given = self._with_ids(params.arguments or {})
         confirm = given.pop("confirm", None) if tool.effect.gated else None
         confirm = card.code if card else None if says_nothing(confirm) else confirm

@@ -139,10 +139,15 @@ class ShopHandlers(CommonHandlers):
         except Ask:
             raise
         except ToolError as error:
-            return error.result(), _environment(seen)
+            stopped = error.result()
         except Exception:
             log.exception("the tool %s failed before its shop was known", params.name)
-            return internal(sent=False).result(), _environment(seen)
+            stopped = internal(sent=False).result()
+        return self.fitted(ctx, stopped, self._lists), _environment(seen)
+
+    def _lists(self, caller: Principal, tool: str) -> bool:
+        """Whether a caller is listed a tool."""
+        return tool in (self.tools if caller.writes else self.reading_tools)
 
     async def _bound(
         self,
@@ -235,7 +240,7 @@ class ShopHandlers(CommonHandlers):
         if refused:
             _add(result, f"Not looked at: {', '.join(refused)} (switched off there).")
         _add_failing(result, [seen[name] for name in calls])
-        return result
+        return self.fitted(ctx, result, self._lists)
 
     def _learn(self, one: OpenShop, result: Result, order_id: str) -> None:
         """Note what an answer tells of the order."""
@@ -417,7 +422,7 @@ def _named(wanted: object, seen: Mapping[str, OpenShop]) -> str:
     if name is not None:
         return name
     near = nearest(wanted, seen) if isinstance(wanted, str) else None
-    hint = f"Did you mean {near}?" if near else f"There are {', '.join(seen)}."
+    hint = f"Did you mean {near}?" if near else f"Known are {', '.join(seen)}."
     raise ToolError(
         Code.INVALID_ARGUMENT,
         f"shop: it is the name of no shop here. {hint}",

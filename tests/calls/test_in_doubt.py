@@ -352,7 +352,7 @@ async def test_an_expired_code_of_a_write_in_doubt(doubt: Callable[..., Doubt]) 
         write.now.pass_by(24 * 3600)
         answer = await write.stopped(talk, Stop("has expired", code=False))
         assert "Repeat" not in answer["next_step"]
-        assert "kustom_resolve_order" in answer["next_step"]
+        assert "The Kustom portal shows it." in answer["next_step"]
 
 
 def sent_last(talk: Talk) -> Request:

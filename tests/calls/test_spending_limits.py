@@ -92,7 +92,7 @@ async def test_splitting_a_refund_does_not_pass_the_ceiling() -> None:
             "retry": "never",
         }
         assert refused["next_step"] == (
-            "Do not split the amount to get around this: wait, or ask the person to do it in the Kustom portal."
+            "Do not split the amount to get around this. Wait, or ask the person to do it in the Kustom portal."
         )
         assert (refused["outcome"], talk.sent) == ("not_sent", [])
         assert (await refund(talk, order, 20_000))["outcome"] == "applied"

@@ -31,6 +31,7 @@ from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import LoggedRequest, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.state.database import Store
+from tests.support.advice import misadvised
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
@@ -88,6 +89,8 @@ class Talk:
     schemas: Mapping[str, Any]
     questions: list[str] = field(default_factory=list[str])
     """The questions that the person was asked."""
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The input schemas of the tools that this client is listed, where answers are held to them."""
     _from: int = 0
 
     def mark(self) -> None:
@@ -157,6 +160,7 @@ class Talk:
         assert bool(answer.is_error) is (content["outcome"] in ERRORS)
         assert ("error" in content) is (content["outcome"] in ERRORS)
         assert content["environment"] == self.app.settings.environment
+        assert not self.inputs or misadvised(tool, content, self.inputs) == []
         return content
 
 
@@ -201,4 +205,5 @@ async def conversation(
     async with Client(build_server(app), mode=mode, elicitation_callback=forms, extensions=extensions) as client:
         listed = await client.list_tools(cache_mode="bypass")  # the cache would copy them all
         schemas = {tool.name: tool.output_schema for tool in listed.tools}
-        yield Talk(client, app, sandbox, schemas, questions)
+        inputs = {tool.name: tool.input_schema for tool in listed.tools}
+        yield Talk(client, app, sandbox, schemas, questions, inputs)

@@ -104,7 +104,7 @@ REFUSED_UNREAD: dict[str, list[Bad]] = {
     "an e-mail address in place of an id": [identifier(f"{CANARY}@example.com", "Ask for the order number")],
     "a merchant reference in place of an id": [
         identifier(f"SE-{CANARY}", "merchant reference"),
-        identifier("SE-20451", "Look for it with kustom_find_orders", canary="20451"),
+        identifier("SE-20451", "With kustom_find_orders an order is found", canary="20451"),
     ],
     "an id that is no text": [
         identifier(NUMBER, canary=str(NUMBER)),
