@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,11 @@ class Times:
         return {name: round(value, 1) for name, value in figures.items()}
 
 
-def start(command: list[str], era: str) -> tuple[float, float, float]:
+def start(command: list[str], era: str, settings: Mapping[str, str] | None = None) -> tuple[float, float, float]:
     """Start once; milliseconds to the first answer, to the list of tools, and of processor time until the end."""
     used = processor_time()
     env = {name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ}
+    env |= settings or {}
     begin = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
