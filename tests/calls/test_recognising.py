@@ -188,3 +188,11 @@ def test_a_change_in_doubt_that_the_order_neither_shows_nor_excludes_is_uncertai
     sent = replace(SENT, tool="kustom_update_order_amount", content=content)
     order = Order.model_validate({"order_id": "o", "status": "AUTHORIZED", "order_amount": amount})
     assert look(sent, {}, watch, order, [sent]).state is state
+
+
+@pytest.mark.parametrize(("recurs", "state"), [(True, State.DONE), (False, State.ABSENT)])
+def test_a_value_that_is_set_anew_is_there_where_it_can_come_back(*, recurs: bool, state: State) -> None:
+    watch = Watch(depends=lambda order: [order.order_amount], shows=lambda order: [order.order_amount], recurs=recurs)
+    content = {"before": digest([100]).hex(), "after": digest([100]).hex()}
+    order = Order.model_validate({"order_id": "o", "status": "AUTHORIZED", "order_amount": 100})
+    assert look(replace(SENT, content=content), {}, watch, order, []).state is state
