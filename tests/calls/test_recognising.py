@@ -11,7 +11,7 @@ from kustom_mcp.api.models import Order
 from kustom_mcp.calls.confirmation import Watch
 from kustom_mcp.calls.doubt import State, look
 from kustom_mcp.calls.token import digest
-from kustom_mcp.orders.entries import EntryKind
+from kustom_mcp.orders.entries import EntryKind, id_of
 from kustom_mcp.state.intents import Intent
 from tests.calls.faults_of_a_write import in_doubt, line_mended
 from tests.calls.gated_operations import CAPTURE, REFUND, Case, name_of, refunded, somebody
@@ -196,3 +196,12 @@ def test_a_value_that_is_set_anew_is_there_where_it_can_come_back(*, recurs: boo
     content = {"before": digest([100]).hex(), "after": digest([100]).hex()}
     order = Order.model_validate({"order_id": "o", "status": "AUTHORIZED", "order_amount": 100})
     assert look(replace(SENT, content=content), {}, watch, order, []).state is state
+
+
+def test_of_entries_like_ours_the_newest_was_made_since() -> None:
+    days = [("before", "02"), ("since", "03"), ("first", "01")]
+    made = [_refund(name, reference="RMA-1") | {"refunded_at": f"2026-11-{day}T10:00:00Z"} for name, day in days]
+    order = Order.model_validate({"order_id": "o", "status": "CAPTURED", "refunds": made})
+    sent = replace(SENT, content={**SENT.content, "alike": 2})
+    found = look(sent, {"reference": "RMA-1"}, REFUND_WATCH, order, [sent])
+    assert (found.state, found.entry and id_of(found.entry)) == (State.DONE, "since")
