@@ -79,6 +79,18 @@ def test_a_row_is_sent_once_and_again_only_by_who_has_seen_it(store: Store) -> N
     assert (again.attempts, again.unresolved) == (2, True)
 
 
+def test_the_time_of_a_write_is_that_of_its_first_sending_until_nothing_was_done(store: Store) -> None:
+    now = NOW
+    intents = Intents(store, now=lambda: now)
+    send(store, intents)
+    now += 60
+    send(store, intents, seen=1)
+    assert [row.sent for row in of_order(intents)] == [pytest.approx(NOW, abs=1)]
+    intents.close(NEW.account, NEW.key, "not_sent")
+    send(store, intents)
+    assert [row.sent for row in of_order(intents)] == [pytest.approx(NOW + 60, abs=1)]
+
+
 @pytest.mark.parametrize(("outcome", "goes"), [("not_sent", True), ("rejected", True), ("applied", False)])
 def test_only_what_did_nothing_goes_back_to_approved(store: Store, outcome: str, goes: bool) -> None:
     intents = Intents(store, now=lambda: NOW)
@@ -158,6 +170,9 @@ def test_looks_are_counted_until_something_is_there(store: Store) -> None:
         intents.looked(NEW, absent=absent)
         (row,) = of_order(intents)
         assert (row.looks, row.looked) == (looks, pytest.approx(NOW))
+    intents.close(NEW.account, NEW.key, "applied")
+    intents.looked(NEW, absent=True)
+    assert [row.looks for row in of_order(intents)] == [0]
 
 
 def test_the_journal_is_read_in_pages_over_the_names_of_an_account(store: Store) -> None:
