@@ -62,6 +62,7 @@ class Slow:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.answers = threading.Event()
+        self.ended = threading.Event()
 
     def wait(self) -> None:
         self.asked.set()
@@ -105,7 +106,10 @@ class ClosedSlowly(SentSlowly):
 
     def close(self, account: str, key: str, outcome: str, **more: Any) -> None:
         self.disk.wait()
-        super().close(account, key, outcome, **more)
+        try:
+            super().close(account, key, outcome, **more)
+        finally:
+            self.disk.ended.set()
 
 
 def _with(**parts: Any) -> Callable[[App], None]:
@@ -181,6 +185,7 @@ async def test_what_was_done_is_told_although_its_record_hangs_while_the_server_
             talk.app.drain(0)
         assert (refund.result()["outcome"], talk.stored(order_id)["refunded_amount"]) == ("applied", 5000)
         disk.answers.set()
+        assert await asyncio.to_thread(disk.ended.wait, PATIENCE)  # its thread uses the store, which is closed next
 
 
 async def test_no_record_holds_what_a_person_typed() -> None:
