@@ -38,7 +38,7 @@ NOT_AS_SENT = "Kustom accepted this, but the order read right afterwards does no
 
 
 REHEARSAL = "Nothing will be sent: this server only previews (KUSTOM_WRITES=preview)."
-REHEARSED = "Show the person this preview. It ends here: a repetition with confirm is answered, and nothing is sent."
+REHEARSED = "Show the person this preview. It ends here: nothing is sent, with confirm or without."
 
 
 def preview(

@@ -29,6 +29,7 @@ from kustom_mcp.api.errors import OmsError, OutcomeUnknown
 from kustom_mcp.api.models import AMOUNTS, Order
 from kustom_mcp.api.reconcile import EffectCheck, Landed, Written, resend_without_looking
 from kustom_mcp.app.app import Busy
+from kustom_mcp.calls.advice import plain
 from kustom_mcp.calls.attempt import Attempt, CallRequest, Declined, Done, StillUnknown
 from kustom_mcp.calls.card import shows_cards
 from kustom_mcp.calls.confirmation import (
@@ -45,7 +46,6 @@ from kustom_mcp.calls.confirmation import (
     can_ask,
     is_modern,
 )
-from kustom_mcp.calls.customer_words import plain
 from kustom_mcp.calls.doubt import (
     REMEMBERED,
     State,

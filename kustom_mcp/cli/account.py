@@ -54,7 +54,7 @@ def of_one_shop(given: Namespace, loaded: Loaded) -> Loaded:
     shops = loaded.shops()
     if name is None or name not in shops:
         near = nearest(name, shops) if name else None
-        hint = f"Did you mean {near}?" if near else f"There are {', '.join(shops)}."
+        hint = f"Did you mean {near}?" if near else f"The shops are {', '.join(shops)}."
         raise ConfigError("--shop", f"It names the shop that this is about. {hint}")
     return replace(loaded, settings=shops[name].settings, shops=None)
 

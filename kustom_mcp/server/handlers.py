@@ -47,7 +47,6 @@ from kustom_mcp.calls.advice import fit
 from kustom_mcp.calls.attempt import CallRequest
 from kustom_mcp.calls.card import APPROVE, EXTENSION, ORDER_CARD, CardAnswer, card_answer, page, shows_cards
 from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, operating_user
-from kustom_mcp.calls.customer_words import for_customer
 from kustom_mcp.calls.doubt_checker import DoubtChecker
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
@@ -132,7 +131,7 @@ class CommonHandlers(ABC):
         return PROMPTS.get(params.name, params.arguments)
 
     def fitted(self, ctx: Context, result: Result, has: Callable[[Principal, str], bool]) -> Result:
-        """Leave out of an answer what its caller cannot do. `has`: whether a caller has a tool."""
+        """Leave out of an answer what does not fit its caller. `has`: whether a caller has a tool."""
         if ctx.request is None or PRINCIPAL in ctx.request.scope:  # else it is INTERNAL: nobody says who is calling
             caller = self._principal(ctx)
             fit(result, lambda tool: tool in CATALOG and not has(caller, tool), customer=caller.source == "customer")
@@ -141,14 +140,6 @@ class CommonHandlers(ABC):
     def _principal(self, ctx: Context) -> Principal:
         """The caller: the operator on stdio, over HTTP the principal of the request."""
         return self._operator if ctx.request is None else ctx.request.scope[PRINCIPAL]
-
-    def told(self, ctx: Context, result: Result) -> Result:
-        """The result in the words for this caller."""
-        try:
-            customer = self._principal(ctx).source == "customer"
-        except KeyError:  # a request that came by no way in, which is refused
-            customer = True
-        return for_customer(result) if customer else result
 
 
 class Handlers(CommonHandlers):
@@ -179,7 +170,6 @@ class Handlers(CommonHandlers):
         if result.error is not None and result.error.setting is not None:
             self.app.telemetry.refused(params.name, result.error.setting)
         settings = self.app.settings
-        result = self.told(ctx, result)
         return cast("CallToolResult", result.wire(settings.environment, short=settings.text == "short"))
 
     async def _by_card(self, ctx: Context, params: CallToolRequestParams) -> Result:
@@ -187,7 +177,7 @@ class Handlers(CommonHandlers):
         try:
             tool, card = self.from_card(ctx, params, self.gate.card_seals())
         except ToolError as error:
-            return error.result()
+            return self._fitted(ctx, error.result())
         return await self.result(ctx, CallToolRequestParams(name=card.tool, arguments=card.arguments), tool, card)
 
     def from_card(
@@ -215,7 +205,9 @@ class Handlers(CommonHandlers):
     ) -> Result:
         """Run a tool; every exception becomes a result of ours, with advice that its caller can follow. `brought`: the
         order, read for this very call."""
-        result = await self._run(ctx, params, tool, card, brought=brought)
+        return self._fitted(ctx, await self._run(ctx, params, tool, card, brought=brought))
+
+    def _fitted(self, ctx: Context, result: Result) -> Result:
         return self.fitted(ctx, result, lambda caller, tool: self.policy.for_caller(caller).listed(tool))
 
     async def _run(
@@ -307,7 +299,7 @@ class Handlers(CommonHandlers):
     async def read_order(self, ctx: Context, order_id: str) -> Mapping[str, Json]:
         """The default view of an order, for its resource."""
         params = CallToolRequestParams(name="kustom_get_order", arguments={"order_id": order_id})
-        result = self.told(ctx, await self.result(ctx, params, CATALOG[params.name]))
+        result = await self.result(ctx, params, CATALOG[params.name])
         return result.structured(self.app.settings.environment)
 
     async def list_resources(self, ctx: Context, params: PaginatedRequestParams | None) -> ListResourcesResult:

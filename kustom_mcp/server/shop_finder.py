@@ -181,7 +181,7 @@ def too_many_unknown(shops: Sequence[str]) -> ToolError:
     return ToolError(
         Code.SHOP_REQUIRED,
         f"Which shop knows this order is not known, and one call asks all of them about {MOST_ASKED} orders at most. "
-        f"There are {', '.join(shops)}.",
+        f"The shops are {', '.join(shops)}.",
         field="shop",
         next_step="Call again with `shop`, or with fewer order ids.",
     )

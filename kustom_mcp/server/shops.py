@@ -122,7 +122,6 @@ class ShopHandlers(CommonHandlers):
             one = self._shops.now().get(result.shop or "")
             telemetry = self._shops.telemetry if one is None else one.app.telemetry
             telemetry.refused(params.name, result.error.setting)
-        result = self.told(ctx, result)
         return cast("CallToolResult", result.wire(environment, short=self._shops.settings.text == "short"))
 
     async def _answer(self, ctx: Context, params: CallToolRequestParams, tool: Operation | None) -> tuple[Result, str]:
@@ -422,7 +421,7 @@ def _named(wanted: object, seen: Mapping[str, OpenShop]) -> str:
     if name is not None:
         return name
     near = nearest(wanted, seen) if isinstance(wanted, str) else None
-    hint = f"Did you mean {near}?" if near else f"Known are {', '.join(seen)}."
+    hint = f"Did you mean {near}?" if near else f"The shops are {', '.join(seen)}."
     raise ToolError(
         Code.INVALID_ARGUMENT,
         f"shop: it is the name of no shop here. {hint}",

@@ -35,7 +35,7 @@ def test_each_shop_is_tried_and_a_failing_one_stops_no_other(command: Command, k
 def test_a_command_about_one_account_is_told_its_shop(command: Command, tmp_path: Path) -> None:
     ran = command("book", "status", KUSTOM_SHOPS_FILE="sandbox")
     assert (ran.code, ran.out) == (2, "")
-    assert "--shop: It names the shop that this is about. There are sweden, norway, finland." in ran.err
+    assert "--shop: It names the shop that this is about. The shops are sweden, norway, finland." in ran.err
     ran = command("book", "status", "--shop", "norwya", KUSTOM_SHOPS_FILE="sandbox")
     assert "Did you mean norway?" in ran.err
     ran = command("book", "status", "--shop", "norway", KUSTOM_SHOPS_FILE="sandbox")

@@ -126,7 +126,7 @@ async def test_orders_of_several_shops_in_one_list(tmp_path: Path) -> None:
         many = [f"00000000-0000-4000-8000-0000000001{number:02}" for number in range(12)]
         told = [row["error"] for row in (await shops.call("get_orders", order_ids=many))["orders"]]
         assert sorted(told) == ["NOT_FOUND"] * 10 + ["SHOP_REQUIRED"] * 2
-        assert "There are sweden, norway, finland." in too_many_unknown(list(THREE)).message
+        assert "The shops are sweden, norway, finland." in too_many_unknown(list(THREE)).message
 
 
 async def test_a_search_over_shops_is_in_one_order_and_goes_on_where_it_ended(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ import anyio
 import httpx2 as httpx
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Connection, create_engine, inspect
 
 from kustom_mcp.api.client import KustomClient
 from kustom_mcp.api.retry import CoolDown
@@ -30,7 +31,7 @@ from kustom_mcp.settings.settings import SANDBOX_KEY, ConfigError
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.state.audit_log import AuditUnavailable
 from kustom_mcp.state.database import Store, StoreUnavailable, StoreUnfit, migrations
-from kustom_mcp.state.database.tables import LEASES, TABLES
+from kustom_mcp.state.database.tables import LEASES, PROBE, TABLES
 from kustom_mcp.state.shared_cooldown import sharing
 from kustom_mcp.state.spending_limits import LimitReached, LimitsBusy, LimitsUnavailable, Reservation, SpendingLimits
 from tests.calls.faults_of_a_write import in_doubt, line_mended
@@ -191,6 +192,26 @@ def test_a_clock_that_differs_counts_by_that_of_the_database(shared_database: st
         assert (full.value.left, full.value.at) == (400, NOW + 3 * 86_400)
         with pytest.raises(LimitReached):
             here.look(move, NOW)
+
+
+def test_closing_waits_for_a_thread_that_uses_the_store(tmp_path: Path) -> None:
+    store, began, end = Store.file(tmp_path / "store.sqlite3", patience=PATIENCE), threading.Event(), threading.Event()
+
+    def work(connection: Connection) -> object:
+        began.set()
+        assert end.wait(PATIENCE)
+        return connection.execute(PROBE).rowcount
+
+    with ThreadPoolExecutor(2) as pool:
+        using = pool.submit(store.run, work)
+        assert began.wait(PATIENCE)
+        closing = pool.submit(store.close)
+        wait([closing], timeout=0.2)
+        end.set()
+        assert using.result(PATIENCE) is not None
+        closing.result(PATIENCE)
+    assert store.run(lambda _: "open again") == "open again"
+    store.close()
 
 
 def test_waiting_for_ones_turn_is_busy_after_a_while(shared_database: str) -> None:

@@ -171,7 +171,15 @@ class Store:
         self.run(lambda connection: connection.execute(PROBE))
 
     def close(self) -> None:
-        """Close the store. The next use opens it again; a store in memory is empty then."""
+        """Close the store, once a thread that uses it has finished; left open if that takes longer than `patience`. The
+        next use opens it again; a store in memory is empty then."""
+        if self._turn.acquire(timeout=self._patience):
+            try:
+                self._drop()
+            finally:
+                self._turn.release()
+
+    def _drop(self) -> None:
         with self._opening:
             self._dispose()
 
@@ -192,7 +200,7 @@ class Store:
         if database.is_busy(error):
             return StoreBusy()
         if not self.shared:  # a pool mends itself, and other threads may be using it
-            self.close()
+            self._drop()
         return StoreUnavailable(database.name(error))
 
     def _dispose(self) -> None:
