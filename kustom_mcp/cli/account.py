@@ -11,6 +11,7 @@ import sys
 from argparse import Namespace
 from dataclasses import replace
 
+from kustom_mcp.cli import program
 from kustom_mcp.cli.install.hosts import HOSTS, HOW, NAME
 from kustom_mcp.settings.environment import PREFIX, Loaded, load
 from kustom_mcp.settings.settings import ConfigError, Settings
@@ -80,7 +81,13 @@ def announce(given: Namespace, loaded: Loaded) -> None:
 def _require_orders(given: Namespace, loaded: Loaded) -> None:
     host = _host(given)
     if host and loaded.settings.sandboxed:
-        raise ConfigError("--host", f"{_entry(given)} in {HOW[host].title} has no credentials: it is for the sandbox.")
+        name = ["--name", _entry(given)] if _entry(given) != NAME else []
+        again = program.shown("install", host, *name, "--env-file", "PATH")
+        raise ConfigError(
+            "--host",
+            f"{_entry(given)} in {HOW[host].title} has no credentials: it is for the sandbox. `{again}` gives it those "
+            "of a file.",
+        )
     kept = given.command in ("audit", "resolve") and (loaded.settings.state_dir or loaded.settings.store)
     if loaded.by_default and not kept:
         raise ConfigError(

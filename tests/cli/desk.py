@@ -40,6 +40,7 @@ PLACES = {
     ("cursor", "macos"): ".cursor/mcp.json",
     ("cursor", "linux"): ".cursor/mcp.json",
 }
+CLAUDE_CODE = ".claude.json"
 VSCODE: dict[System, str] = {
     "windows": "AppData/Roaming/Code/User/mcp.json",
     "macos": "Library/Application Support/Code/User/mcp.json",

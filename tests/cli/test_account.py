@@ -91,7 +91,8 @@ def test_a_command_about_real_orders_is_refused_without_credentials(words: str, 
     give(home, "cursor", kustom={**PROGRAM, "env": {"KUSTOM_ENVIRONMENT": "sandbox"}})
     ran = command(*words.split(), "--host", "cursor")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "kustom-mcp: --host: kustom in Cursor has no credentials: it is for the sandbox.\n"
+    assert ran.err.startswith("kustom-mcp: --host: kustom in Cursor has no credentials: it is for the sandbox. `")
+    assert ran.err.endswith(" install cursor --env-file PATH` gives it those of a file.\n")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +124,8 @@ def test_settings_that_cannot_be_told_are_an_error_and_never_another_account(
         (("audit", "x", "--host", "cursor"), "give either a path or --host"),
         (("book", "sync", "--host", "cursor"), "mcp.json cannot be read (it is not a regular file)"),
         (("check", "--host", "claude-desktop"), "A bundle's key is kept by the host and cannot be read."),
+        (("check", "--host", "vscode"), " install vscode` makes it."),
+        (("audit", "--host", "claude-code", "--name", "live"), " install claude-code --name live` makes it."),
     ],
 )
 def test_a_host_that_cannot_be_used_is_a_usage_error(

@@ -16,9 +16,11 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.cli.install import command as install
+from kustom_mcp.cli.install.hosts import HOSTS, HOW
 from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.settings import ConfigError
 from tests.cli.desk import (
+    CLAUDE_CODE,
     CREDENTIALS,
     IN_SANDBOX,
     KEY,
@@ -295,6 +297,9 @@ def test_the_variables_that_move_the_folders_are_followed(desk: Desk, tmp_path: 
         "Claude/claude_desktop_config.json",
         "xdg/Claude/claude_desktop_config.json",
     ]
+    desk.commands = ()
+    desk.run("claude-code", environ={"CLAUDE_CONFIG_DIR": str(moved / "claude")})
+    assert json.loads((moved / "claude" / CLAUDE_CODE).read_text())["mcpServers"] == {"kustom": SANDBOX}
     assert desk.files() == {}
 
 
@@ -334,15 +339,50 @@ def test_vs_code_is_told_by_its_own_command_and_the_entry_is_taken_out_of_its_fi
 
 
 @pytest.mark.parametrize("host", ["claude-code", "vscode"])
-def test_a_host_whose_command_is_missing_or_fails_is_not_said_to_have_it(
+def test_a_host_whose_command_fails_is_not_said_to_have_it(
     host: str, desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     desk.code = 3
     assert desk.run(host) == 1
     assert "failed with exit code 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize("host", ["claude-code", "vscode"])
+def test_without_its_command_a_host_is_told_by_its_file(
+    host: str, system: System, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
     desk.commands = ()
-    assert desk.run(host) == 2
-    assert "was not found" in capsys.readouterr().err
+    place, key = (CLAUDE_CODE, "mcpServers") if host == "claude-code" else (VSCODE[system], "servers")
+    desk.write(place, {"theme": "dark", key: {"other": {}}})
+    assert desk.run(host, system) == 0
+    assert desk.parsed(place) == {"theme": "dark", key: {"other": {}, "kustom": SANDBOX}}
+    assert "was not found" not in capsys.readouterr().out
+    assert desk.run(host, system, remove=True) == 0
+    assert (desk.parsed(place), desk.ran) == ({"theme": "dark", key: {"other": {}}}, [])
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_host_that_is_not_on_this_computer_gets_its_entry_and_the_person_is_told(
+    host: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.commands = ()
+    assert desk.run(host) == 0
+    told = f"The entry is there. {HOW[host].title} was not found on this computer: once installed, it reads it.\n"
+    assert capsys.readouterr().out.endswith(told)
+    assert len(desk.files()) == 1
+    assert desk.run(host, remove=True) == 0
+    assert "was not found" not in capsys.readouterr().out
+
+
+def test_a_file_of_vs_code_with_remarks_is_left_to_its_command(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.commands = ()
+    before = desk.write(VSCODE["linux"], "// mine\n{}").read_text()
+    assert desk.run("vscode") == 2
+    told = capsys.readouterr().err
+    assert "is not plain JSON (line 1). It was left alone" in told
+    assert "Or run \"Shell Command: Install 'code' command in PATH\" in VS Code" in told
+    assert desk.files() == {VSCODE["linux"]: before}
 
 
 def test_an_env_file_is_named_and_not_copied(desk: Desk, tmp_path: Path) -> None:
@@ -391,7 +431,7 @@ def test_what_the_program_writes_starts_the_server_from_an_empty_folder(tmp_path
         env={**home, **CREDENTIALS}, stdin=subprocess.DEVNULL,
         capture_output=True, text=True, check=True, timeout=PATIENCE,
     )  # fmt: skip
-    assert "Installed into Cursor." in done.stdout
+    assert "The entry is there. Cursor was not found on this computer" in done.stdout
     entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["kustom"]
     env = {**home, **entry["env"], "PATH": os.defpath}
     server = StdioServerParameters(command=entry["command"], args=entry["args"], env=env, cwd=tmp_path)

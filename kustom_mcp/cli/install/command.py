@@ -25,7 +25,7 @@ from typing import Any
 from kustom_mcp.cli import program
 from kustom_mcp.cli.install.entries import KEY, OURS, EntryAccess, access, access_of, environment_of, host_file
 from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, write_new
-from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine
+from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine, is_there
 from kustom_mcp.cli.person import agrees
 from kustom_mcp.settings.environment import load, table
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError
@@ -114,8 +114,8 @@ def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
 
 
 def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | None) -> int:
-    by_command = bool(how.remove if plan is None else how.add)
-    file = host_file(how, machine, loosely=by_command)
+    command = machine.which(how.command) if how.command and (how.remove if plan is None else how.add) else None
+    file = _file(how, machine, loosely=command is not None)
     there = options.name in file.servers(how.key)
     old = file.servers(how.key).get(options.name)
     if plan is None and not there:
@@ -124,8 +124,9 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
         raise HostFileError(
             f"{options.name} in {file.path} is another program. It was left alone: give another --name."
         )
-    if by_command:
-        change = _by_command(how, machine, options.name, plan, there=there)
+    absent = plan is not None and not is_there(how, machine)
+    if command:
+        change = _by_command(command, how, machine, options.name, plan, there=there)
     else:
         change = _by_file(file, how.key, options.name, plan.entry if plan else None)
     if not change.shown and plan and plan.key_in_place:
@@ -141,10 +142,20 @@ def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | N
         return INTERRUPTED
     if not answer:
         return _not_agreed(answer, options, replaces=replaces)
-    return _carry_out(how, change, plan, old)
+    return _carry_out(how, change, plan, old, absent=absent)
 
 
-def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> int:
+def _file(how: Host, machine: Machine, *, loosely: bool) -> HostFile:
+    """The host's file. HostFileError, with what else helps where only the file's form stands in the way."""
+    try:
+        return host_file(how, machine, loosely=loosely)
+    except HostFileError as error:
+        if loosely or not how.or_command:
+            raise
+        raise HostFileError(f"{error} {how.or_command}") from None
+
+
+def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any, *, absent: bool) -> int:
     """Write the key and change the host. The file of a key that is in no entry in the end is taken away again."""
     with _keeping_others_out(plan):
         made = _write_key(plan) if plan else None
@@ -157,6 +168,8 @@ def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any) -> in
     if code:
         kept = f" The key is in {made} now." if made else ""
         return _say(NOT_DONE, f"{how.title}'s command failed with exit code {code}.{kept}")
+    if absent:
+        return _say(DONE, f"The entry is there. {how.title} was not found on this computer: once installed, it reads it.")
     if plan:
         return _say(DONE, f"Installed into {how.title}. {how.after}")
     path = environment_of(old).get(KEY_FILE, "")
@@ -182,11 +195,8 @@ def _keeping_others_out(plan: Plan | None) -> Generator[None]:
         yield
 
 
-def _by_command(how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> HostChange:
-    """The change by the host's own command. HostFileError where it is missing."""
-    found = machine.which(how.command or "")
-    if found is None:
-        raise HostFileError(f"The command {how.command} was not found. {how.without_command}")
+def _by_command(found: str, how: Host, machine: Machine, name: str, plan: Plan | None, *, there: bool) -> HostChange:
+    """The change by the host's own command, which was found at a path."""
     commands = [[found, *how.remove(name)]] if how.remove and there else []
     if plan and how.add:
         commands.append([found, *how.add(name, plan.entry)])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from kustom_mcp.cli import program
 from kustom_mcp.cli.install.host_config import HostFile, HostFileError, read
-from kustom_mcp.cli.install.hosts import HOW, Host, Machine
+from kustom_mcp.cli.install.hosts import HOW, NAME, Host, Machine
 from kustom_mcp.settings.environment import PREFIX, load
 from kustom_mcp.settings.settings import ConfigError, Settings
 
@@ -68,7 +68,9 @@ def settings_of(host: str, name: str, machine: Machine) -> GivenSettings:
             others = [other for other, it in servers.items() if OURS.search(json.dumps(it, default=str))]
             there = f" It has {', '.join(others)}: give --name." if others else ""
             bundle = " A bundle's key is kept by the host and cannot be read." if host == "claude-desktop" else ""
-            problem = f"{file.path} has no entry {name}.{there or bundle}"
+            named = ["--name", name] if name != NAME else []
+            makes = f" `{program.shown('install', host, *named)}` makes it."
+            problem = f"{file.path} has no entry {name}.{there or bundle + makes}"
         else:
             problem = (
                 f"The settings of {name} in {file.path} cannot be told from here: the host or another program fills "

@@ -39,22 +39,23 @@ class Machine:
     def settings_folder(self) -> Path:
         """The folder in which programs of this user keep their settings."""
         if self.system == "windows":
-            return self._folder("APPDATA", self.home / "AppData" / "Roaming")
+            return self.folder("APPDATA", self.home / "AppData" / "Roaming")
         if self.system == "macos":
             return self.home / "Library" / "Application Support"
-        return self._folder("XDG_CONFIG_HOME", self.home / ".config")
+        return self.folder("XDG_CONFIG_HOME", self.home / ".config")
 
     @property
     def packages(self) -> Path:
         """The folder in which Windows keeps what packaged apps see as their own."""
-        return self._folder("LOCALAPPDATA", self.home / "AppData" / "Local") / "Packages"
+        return self.folder("LOCALAPPDATA", self.home / "AppData" / "Local") / "Packages"
 
     @property
     def own_folder(self) -> Path:
         """The folder of our own key files."""
         return self.settings_folder / "kustom-mcp"
 
-    def _folder(self, variable: str, default: Path) -> Path:
+    def folder(self, variable: str, default: Path) -> Path:
+        """The folder that a variable names as an absolute path, else the usual one."""
         given = Path(self.environ.get(variable, ""))
         return given if given.is_absolute() else default
 
@@ -63,7 +64,8 @@ class Machine:
 class Host:
     """One host. `files`: where its servers may stand, the one to write first. `key`: the object in it that holds them.
 
-    `add` and `remove` are the words of its own command, by the entry's name; where one is None, the file is edited.
+    `add` and `remove` are the words of its own command, by the entry's name; where one is None or the command is not
+    on the PATH, the file is edited. `or_command`: what else helps where that file cannot be edited.
     """
 
     title: str
@@ -73,7 +75,7 @@ class Host:
     add: Callable[[str, HostEntry], list[str]] | None = None
     remove: Callable[[str], list[str]] | None = None
     after: str = ""
-    without_command: str = ""
+    or_command: str = ""
 
 
 def _claude_desktop(machine: Machine) -> list[Path]:
@@ -103,12 +105,12 @@ HOW: dict[str, Host] = {
     ),
     "claude-code": Host(
         "Claude Code",
-        lambda machine: [machine.home / ".claude.json"],
+        lambda machine: [machine.folder("CLAUDE_CONFIG_DIR", machine.home) / ".claude.json"],
         command="claude",
         add=_claude_add,
         remove=lambda name: ["mcp", "remove", "--scope", "user", name],
         after="Claude Code sees it in its next session: /mcp lists it.",
-        without_command="Is Claude Code installed? Its command has to be on the PATH.",
+        or_command="Or put its command claude on the PATH, and try again.",
     ),
     "cursor": Host(
         "Cursor",
@@ -122,13 +124,13 @@ HOW: dict[str, Host] = {
         command="code",
         add=_vscode_add,
         after="In VS Code, MCP: List Servers starts it.",
-        without_command="In VS Code run \"Shell Command: Install 'code' command in PATH\", then try again.",
+        or_command="Or run \"Shell Command: Install 'code' command in PATH\" in VS Code, and try again.",
     ),
 }
 
 
 def is_there(host: Host, machine: Machine) -> bool:
-    """Whether a host seems to be on a machine: its command, or the folder of its settings."""
-    if host.command:
-        return machine.which(host.command) is not None
-    return any(path.parent.is_dir() for path in host.files(machine))
+    """Whether a host seems to be on a machine: its command, its file, or the folder of its settings."""
+    if host.command and machine.which(host.command):
+        return True
+    return any(path.exists() or (path.parent != machine.home and path.parent.is_dir()) for path in host.files(machine))
