@@ -169,7 +169,8 @@ def _carry_out(how: Host, change: HostChange, plan: Plan | None, old: Any, *, ab
         kept = f" The key is in {made} now." if made else ""
         return _say(NOT_DONE, f"{how.title}'s command failed with exit code {code}.{kept}")
     if absent:
-        return _say(DONE, f"The entry is there. {how.title} was not found on this computer: once installed, it reads it.")
+        waits = f"{how.title} was not found on this computer: once installed, it reads it."
+        return _say(DONE, f"The entry is there. {waits}")
     if plan:
         return _say(DONE, f"Installed into {how.title}. {how.after}")
     path = environment_of(old).get(KEY_FILE, "")
