@@ -101,8 +101,7 @@ class Goods:
         if not self.is_countable:
             self.units.put(1 if self.held else 0, self.total, self.total)
             return
-        prices = [Fraction(total_of(line) or 0, line["quantity"]) for line in self.held if line.get("quantity")]
-        if not prices or max(prices) - min(prices) <= 1:
+        if _have_one_price([(total_of(line) or 0, line["quantity"]) for line in self.held if line.get("quantity")]):
             self.units.put(_whole(self.captured), self.total, self.total)
             return
         for line in reversed(self.held):
@@ -865,6 +864,18 @@ def _quantity(lines: Iterable[Line]) -> int | float:
 
 def _whole(quantity: int | float) -> int:
     return int(quantity)
+
+
+def _have_one_price(parts: Sequence[tuple[int, int | float]]) -> bool:
+    """Whether parts, each with total and quantity, were captured at one price.
+
+    Prices a piece may differ by a minor unit, or each total by one, which is what it takes to round a part of a line.
+    """
+    prices = [Fraction(total) / Fraction(quantity) for total, quantity in parts]
+    if not prices or max(prices) - min(prices) <= 1:
+        return True
+    lowest = max(Fraction(total - 1) / Fraction(quantity) for total, quantity in parts)
+    return lowest <= min(Fraction(total + 1) / Fraction(quantity) for total, quantity in parts)
 
 
 def _article(line: Mapping[str, Json]) -> str:

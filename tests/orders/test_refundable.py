@@ -329,6 +329,17 @@ def test_all_that_is_left_is_refunded_even_where_it_was_captured_at_different_pr
     assert refunded(order(shirt(900, 2), captures=[[shirt(900)], [shirt(500)]]), [(1, 2)]).amount == 1400
 
 
+def test_pieces_whose_captured_totals_differ_by_their_rounding_alone_have_one_price() -> None:
+    # Three pieces for 26.01 and three for 26.00, captured in parts: 8.67 and 8.68 each, and 17.33 for two.
+    bought = [{**shirt(900, 3), "total_amount": total, "total_discount_amount": 100} for total in (2601, 2600)]
+    for line in bought:
+        line["total_tax_amount"] = 520
+    books = Books(bought)
+    assert [books.capture(picks) for picks in ([(1, 1), (2, 2)], [(2, 2), (1, 1)])] == [True, True]
+    assert [books.refund([(number, 1)]) for number in (1, 2, 1, 2, 1, 2)] == [True] * 6
+    assert books.stored["refunded_amount"] == books.stored["captured_amount"] == 5201
+
+
 @pytest.mark.parametrize("captures", [[[]], [[], []], []])
 def test_captures_without_lines_that_are_the_whole_order_hold_its_lines(captures: list[list[Line]]) -> None:
     held = order(MUG, SHIPPING, captured_amount=4500, captures=captures)
