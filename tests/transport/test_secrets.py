@@ -81,7 +81,7 @@ async def test_a_key_is_in_no_answer_no_log_and_no_file(kustom: Kustom, tmp_path
     for key in (API_KEY, WRONG_KEY):
         state = tmp_path / key
         async with spawned(
-            kustom, state, KUSTOM_API_KEY=key, KUSTOM_KEYS=RING, KUSTOM_LOG_LEVEL="debug", KUSTOM_TIMEOUT="5"
+            kustom, state, KUSTOM_API_KEY=key, KUSTOM_KEYS=RING, KUSTOM_LOG_LEVEL="debug", KUSTOM_TIMEOUT="60"
         ) as pipe:
             await _everything_that_fails(pipe, kustom, key)
         written = {path.name: path.read_bytes().decode("latin-1") for path in state.rglob("*") if path.is_file()}
