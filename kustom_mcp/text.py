@@ -3,7 +3,7 @@
 Names and references in an order are data from strangers. Characters that nobody sees (tags, zero-width, bidirectional
 controls, runs of variation selectors) can carry instructions or make a text read differently from what it is, so they
 are removed; emoji, accents and the joiners that Persian and Indic spelling needs survive. Nothing is normalised: what
-remains is what was typed. `has_url` is for the few texts that a customer reads.
+remains is what was typed. `has_url` and `named_hosts` are for the few texts that a customer reads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -272,10 +272,26 @@ def has_url(text: str, *, bare: bool = True) -> bool:
     abbreviation counts in one case of letters only. One that is missing from the list, alone and without a path, is
     not seen. Without `bare` a host name alone is none either: article numbers and carriers are named like hosts.
     """
+    seen = _as_read(text)
+    return _LINK.search(seen) is not None or any(bare or _PATH.search(word) for word in _host_words(seen))
+
+
+def named_hosts(text: str) -> list[str]:
+    """The host names in a text, as `has_url` sees them, in lower case. Not addresses of four numbers: the number of a
+    parcel may look like one."""
+    names = [_PATH.split(word)[0].strip(".").casefold() for word in _host_words(_as_read(text))]
+    return [name for name in names if not name.rpartition(".")[2].isdigit()]
+
+
+def _as_read(text: str) -> str:
+    """A text as a browser would read it."""
     seen = _UNSEEN.sub("", text.translate(_VISIBLE))
-    seen = _BRACKETED.sub(".", unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES))
+    return _BRACKETED.sub(".", unicodedata.normalize("NFKC", seen).translate(_LOOKALIKES))
+
+
+def _host_words(seen: str) -> Iterator[str]:
     words: list[str] = _WORD.findall(seen)
-    return _LINK.search(seen) is not None or any(_is_host(word) for word in words if bare or _PATH.search(word))
+    return (word for word in words if _is_host(word))
 
 
 def _is_host(word: str) -> bool:

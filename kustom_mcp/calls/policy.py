@@ -31,7 +31,7 @@ from kustom_mcp.state.spending_limits import (
     SpendingLimits,
 )
 from kustom_mcp.state.threads import in_thread
-from kustom_mcp.text import nearest
+from kustom_mcp.text import named_hosts, nearest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -418,23 +418,28 @@ class Policy:
             )
 
     def tracking_links(self, shipments: Sequence[Mapping[str, Json]]) -> None:
-        """Hold the links of shipments (checked arguments) to KUSTOM_TRACKING_HOSTS. ToolError NOT_PERMITTED."""
+        """Hold the links of shipments (checked arguments) to KUSTOM_TRACKING_HOSTS, and the hosts that other texts of
+        them name: a mail program makes links of those. ToolError NOT_PERMITTED."""
         for index, shipment in enumerate(shipments):
-            for name in ("tracking_uri", "return_tracking_uri"):
-                if name in shipment:
-                    self._tracking_link(shipment[name], f"shipping_info[{index}].{name}")
+            for name, text in shipment.items():
+                field = f"shipping_info[{index}].{name}"
+                if name.endswith("_uri"):
+                    self._tracking_host(host_of(text), field, "This tracking link names a host", "the link")
+                    continue
+                for host in named_hosts(text):
+                    self._tracking_host(host, field, f"{field} names a web address", "the web address in it")
 
-    def _tracking_link(self, uri: str, field: str) -> None:
+    def _tracking_host(self, host: str, field: str, names: str, what: str) -> None:
         bound = self._shop.within.tracking_hosts if self._shop else None
-        outside = bound is not None and not _names_host(bound, uri)
-        if outside or not _names_host(self._tracking_hosts(), uri):
+        outside = bound is not None and not _allows(bound, host)
+        if outside or not _allows(self._tracking_hosts(), host):
             place = self._place("tracking_hosts", of_server=outside)
             raise ToolError(
                 Code.NOT_PERMITTED,
-                f"This tracking link names a host that is not allowed here ({place.words}).",
+                f"{names} that is not allowed here ({place.words}).",
                 field=field,
-                next_step="Send the tracking number without the link, or ask the operator to add the carrier's host "
-                f"to {place.words}.",
+                next_step=f"Send the carrier and the number without {what}, or ask the operator to add the carrier's "
+                f"host to {place.words}.",
                 setting=place.setting,
             )
 
@@ -512,11 +517,11 @@ class Policy:
             ) from None
 
 
-def _names_host(hosts: frozenset[str], uri: str) -> bool:
-    """Return whether a link names one of these hosts, or one within them."""
+def _allows(hosts: frozenset[str], host: str) -> bool:
+    """Return whether a host is one of these, or within one of them."""
     if CARRIERS in hosts:
         hosts |= carriers()
-    return ANY in hosts or is_within(host_of(uri), hosts)
+    return ANY in hosts or is_within(host, hosts)
 
 
 def _too_fast(most: int, wait: int) -> ToolError:

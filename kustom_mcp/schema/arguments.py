@@ -94,7 +94,8 @@ def _not_blank(value: str, instead: str) -> str:
 
 
 def _no_link(value: str) -> str:
-    """Check the name of a carrier or a number: it may look like a host ("Bring.se"), but never be a link."""
+    """Check the name of a carrier or a number: it is never a link. One that looks like a host ("Bring.se") is held to
+    KUSTOM_TRACKING_HOSTS afterwards."""
     return value if not has_url(value, bare=False) else _no_url(value)
 
 

@@ -24,6 +24,8 @@ from kustom_mcp.text import has_url
 
 SHORT_ID = 8
 LINKS = ("product_url", "image_url")
+TEXTS = ("name", "reference", "quantity_unit")
+"""The fields of a line that the customer reads."""
 FEE_MARKETS_IN_DOUBT = frozenset({"AU", "CZ", "ES", "GR", "IE", "IT", "PT"})
 """Countries in which Klarna's description has a return fee (KL), and a live plugin has none (C)."""
 FEE_MARKETS = frozenset({"AT", "DE", "DK", "FI", "FR", "NL", "NO", "SE"}) | FEE_MARKETS_IN_DOUBT
@@ -209,10 +211,10 @@ def require_whole(order: Order, order_lines: Sequence[Mapping[str, Json]]) -> No
 def _no_new_links(order: Order, lines: Sequence[Mapping[str, Json]]) -> None:
     """Refuse links in the text of a line that the customer reads, unless the order has that text already. ToolError."""
     entries = (order, *order.captures, *order.refunds)
-    known = {text for entry in entries for line in entry.order_lines for text in (line.name, line.reference)}
+    known = {getattr(line, name) for entry in entries for line in entry.order_lines for name in TEXTS}
     links = {getattr(line, name) for line in order.order_lines for name in LINKS}
     for index, line in enumerate(lines):
-        for name in ("name", "reference"):
+        for name in TEXTS:
             if line.get(name) and line[name] not in known and has_url(line[name]):
                 raise _bad_line(index, name, "is read by the customer and may not contain a link or a web address")
         for name in LINKS:

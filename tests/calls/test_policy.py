@@ -252,6 +252,35 @@ async def test_tracking_links_are_held_to_the_hosts(hosts: str | None, uri: str,
         assert len(talk.sent) == (2 if allowed else 0)
 
 
+HOST_OF_NOBODY = (
+    *("evil.example", "parcel 1, EVIL.EXAMPLE", "evil[.]example", "me@evil.example", "postnord.se.evil.example"),
+    "шоп.рф",
+)
+ORDINARY = (
+    *("Bring.se", "tracking.postnord.com", "DHL", "PostNord A.B.", "Schenker AG/Co.", "DHL.Express", "00.34.01.22"),
+    "RR123456789SE",
+)
+
+
+@pytest.mark.parametrize(
+    "field", ["shipping_company", "tracking_number", "return_shipping_company", "return_tracking_number"]
+)
+async def test_a_carrier_and_a_number_name_no_other_host_than_a_link_may(field: str) -> None:
+    async with conversation(KUSTOM_TRACKING_HOSTS="carriers", KUSTOM_CONFIRM="flag") as talk:
+        _, given = CAPTURE.begin(talk)
+        order_id = given["order_id"]
+        for text in HOST_OF_NOBODY:
+            for tool, more in (("capture_order", {**given, "confirm": True}), ("add_shipping_info", {})):
+                answer = await talk.call(tool, more, order_id=order_id, shipping_info=[{field: text}])
+                told = answer["error"]["code"], answer["error"]["field"]
+                assert told == ("NOT_PERMITTED", f"shipping_info[0].{field}"), text
+                assert "KUSTOM_TRACKING_HOSTS" in answer["next_step"]
+                assert text not in str(answer)
+        assert talk.sent == []
+        answer = await talk.call("add_shipping_info", order_id=order_id, shipping_info=[{field: x} for x in ORDINARY])
+        assert answer["outcome"] == "applied"
+
+
 LIVE = {"environment": "production", "username": "M1-a", "api_key": "kco_live_x", "merchant": "M1"}
 NARROWED = Principal("customer", orders=frozenset({NEVER_THERE}))
 
@@ -274,7 +303,9 @@ def test_in_production_and_for_narrowed_tokens_links_lead_to_carriers_unless_sai
     if allowed:
         policy.tracking_links(shipments)
         return
-    policy.tracking_links([{"tracking_uri": "https://www.dhl.com/1"}])
+    policy.tracking_links([{"tracking_uri": "https://www.dhl.com/1", "shipping_company": "dhl.com"}])
+    with pytest.raises(ToolError, match="KUSTOM_TRACKING_HOSTS"):
+        policy.tracking_links([{"shipping_company": "track.example.com"}])
     with pytest.raises(ToolError, match="KUSTOM_TRACKING_HOSTS") as caught:
         policy.tracking_links(shipments)
     assert (caught.value.code, caught.value.setting) == (Code.NOT_PERMITTED, "KUSTOM_TRACKING_HOSTS")

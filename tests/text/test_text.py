@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kustom_mcp.text import clean, clean_json, has_url, nearest, quoted
+from kustom_mcp.text import clean, clean_json, has_url, named_hosts, nearest, quoted
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 SCOTLAND = "\U0001f3f4" + "".join(chr(0xE0000 + ord(c)) for c in "gbsct") + "\U000e007f"
@@ -237,6 +237,12 @@ def test_what_is_named_like_a_host_is_a_link_only_with_more() -> None:
         assert not has_url(text, bare=False)
     for text in ("evil.com/x", "www.evil.com", "https://evil", "evil.com:8080", "evil[.]com/x", "mailto:a"):
         assert has_url(text, bare=False)
+
+
+def test_the_hosts_that_a_text_names_are_those_of_its_links() -> None:
+    assert named_hosts("BRING.SE, see evil[.]com/x and me@a.example.:80 or 10.0.0.1/x, No.5") == [
+        *("bring.se", "evil.com", "a.example"),
+    ]
 
 
 def test_text_made_to_be_slow_is_read_in_time() -> None:

@@ -12,6 +12,7 @@ CANARY = "canary"
 CHAIR: dict[str, Any] = {
     "reference": "CHAIR.SE",
     "name": "Chair of chairs.se",
+    "quantity_unit": "chair.se",
     "quantity": 1,
     "unit_price": 30000,
     "total_amount": 30000,
@@ -36,6 +37,8 @@ EVERY = pytest.mark.parametrize("tool", CALLS)
         ("reference", f"https://{CANARY}.example/x"),
         ("reference", f"{CANARY}.com"),
         ("reference", f"WWW.{CANARY.upper()}.SE"),
+        ("quantity_unit", "canary.se"),
+        ("quantity_unit", "a.se/canary"),
         ("product_url", f"javascript:{CANARY}"),
         ("product_url", f"https://shop.example.com@{CANARY}.example/"),
         ("image_url", f"data:image/png;{CANARY}"),
@@ -57,6 +60,7 @@ async def test_what_the_order_has_already_is_sent_as_it_stands(tool: str) -> Non
     order, given = CALLS[tool]
     new = {
         "reference": "AB12-SE.5",
+        "quantity_unit": "1.5 kg",
         "name": "Sofa No.5",
         "quantity": 1,
         "unit_price": 30000,
