@@ -17,7 +17,7 @@ from typing import cast
 from kustom_mcp.api.field_limits import PARTS
 from kustom_mcp.api.models import Order
 from kustom_mcp.money import show, tax_of
-from kustom_mcp.orders.line_amounts import Line, stored_lines
+from kustom_mcp.orders.line_amounts import Line, stored_lines, telling
 from kustom_mcp.orders.line_pairs import paired
 from kustom_mcp.orders.shares import GIVEN_BACK_ELSEWHERE, RETURN_FEE, is_of_the_order
 from kustom_mcp.orders.third_party import Pii, masked
@@ -232,7 +232,7 @@ def _changed(lines: Sequence[Line], order: Order) -> Iterator[str]:
         if number not in news:
             figures = ", ".join(_figures(stored, order.currency))
             yield f"Line {number + 1} is removed: {figures}, {quoted(stored.get('name') or '')}."
-        elif lines[news[number]] != stored:
+        elif telling(lines[news[number]]) != telling(stored):
             yield f"Line {number + 1} changes: {_difference(stored, lines[news[number]], order.currency)}."
     for position, line in enumerate(lines):
         if position not in pairs:
@@ -249,7 +249,8 @@ def _difference(old: Line, new: Line, currency: str) -> str:
         if field == "total_amount" or (old.get(field) or 0) != (new.get(field) or 0):
             figures.append(_arrow(what, _money(old, field, currency), _money(new, field, currency)))
     figures += _links(new, old)
-    differ = [field for field in old | new if old.get(field) != new.get(field) and field not in _TOLD]
+    says, said = telling(new), telling(old)
+    differ = [field for field in old | new if said.get(field) != says.get(field) and field not in _TOLD]
     if "total_tax_amount" in differ and _follows(new) and old.get("total_amount") != new.get("total_amount"):
         differ.remove("total_tax_amount")
     if differ:

@@ -37,6 +37,7 @@ WRITABLE = (
 )
 """The fields of a line that a capture or a refund may carry (KL)."""
 
+_NONE_IS_ZERO = frozenset({"tax_rate", "total_discount_amount", "total_tax_amount"})
 _FIGURES = ("quantity", "unit_price", "tax_rate", "total_amount", "total_discount_amount", "total_tax_amount")
 _MOST_SENTENCES = 5
 
@@ -55,6 +56,15 @@ def total_of(line: Mapping[str, Json]) -> int | None:
     if quantity is None or price is None:
         return None
     return quantity * price - (line.get("total_discount_amount") or 0)
+
+
+def telling(line: Mapping[str, Json]) -> Line:
+    """The fields of a line that say more than leaving them out would: no empty one, no discount or tax of 0."""
+    return {
+        name: value
+        for name, value in line.items()
+        if value not in (None, "", [], {}) and not (name in _NONE_IS_ZERO and value == 0)
+    }
 
 
 def share_of(amount: int, part: int, whole: int) -> int:

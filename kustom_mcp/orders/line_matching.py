@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from kustom_mcp.api.models import Order
-from kustom_mcp.orders.line_amounts import Line, stored_lines
+from kustom_mcp.orders.line_amounts import Line, stored_lines, telling
 from kustom_mcp.orders.third_party import cleaned, cut_forms
 from kustom_mcp.schema.result import Code, Json, ToolError
 
@@ -28,7 +28,8 @@ def inherit(order: Order, order_lines: Sequence[Mapping[str, Json]]) -> list[Lin
     A line whose reference is that of exactly one stored line gets the fields left out. Any line's texts that equal
     our cleaned or shortened view of the stored ones are sent as stored; where several stored lines look alike, the
     one that agrees in most fields is meant, then the first that no other line took. INVALID_ARGUMENT where a
-    shortened text fits lines that differ.
+    shortened text fits lines that differ. A line that says the same as the stored one is sent as stored: that it
+    leaves a discount of 0 out is no change.
     """
     held = _Held(stored_lines(order))
     complete: list[Line] = []
@@ -117,7 +118,8 @@ def _merged(sent: Line, stored: Line, *, only_sent: bool = False) -> Line:
             line[name] = _restored(sent[name], value)
         elif not only_sent and name not in NEVER_INHERITED:
             line[name] = value
-    return line | {name: value for name, value in sent.items() if name not in line}
+    line |= {name: value for name, value in sent.items() if name not in line}
+    return dict(stored) if telling(line) == telling(stored) else line
 
 
 def _restored(sent: Json, stored: Json) -> Json:

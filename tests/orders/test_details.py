@@ -76,7 +76,7 @@ CHANGED: dict[str, tuple[Json, str]] = {
     "name": ({"name": "Gift card"}, 'Line 2 changes: quantity 1, total 300.00 SEK, "Gift card" instead of "Chair".'),
     "reference": ({"reference": "X"}, 'Line 2 changes: quantity 1, total 300.00 SEK, also reference, "Chair".'),
     "tax": (
-        {"tax_rate": 0, "total_tax_amount": 0},
+        {"tax_rate": 2500, "total_tax_amount": 6000},
         'Line 2 changes: quantity 1, total 300.00 SEK, also tax_rate, total_tax_amount, "Chair".',
     ),
     "discount": (
@@ -106,6 +106,17 @@ CHANGED: dict[str, tuple[Json, str]] = {
 def test_whatever_changes_in_a_line_is_told(change: Json, said: str) -> None:
     body = {"order_amount": 80000, "order_lines": [BLANKET, CHAIR | change, TOWELS]}
     assert without_check(told("update-amount", body)) == [said]
+
+
+def test_a_zero_or_an_empty_text_in_place_of_a_field_left_out_is_no_change() -> None:
+    same = {"tax_rate": 0, "total_tax_amount": 0, "total_discount_amount": 0, "quantity_unit": "", "image_url": None}
+    body = {"order_amount": 80000, "order_lines": [BLANKET, CHAIR | same, TOWELS]}
+    assert without_check(told("update-amount", body)) == []
+    changed = {"quantity": 2, "total_amount": 60000}
+    body = {"order_amount": 110000, "order_lines": [BLANKET, CHAIR | same | changed, TOWELS]}
+    assert without_check(told("update-amount", body)) == [
+        'Line 2 changes: quantity 1 -> 2, total 300.00 SEK -> 600.00 SEK, "Chair".'
+    ]
 
 
 def test_the_tax_that_follows_a_new_total_is_not_worth_a_word() -> None:

@@ -354,6 +354,17 @@ def test_a_line_inherits_what_was_left_out_but_no_amount_and_no_quantity() -> No
     ]
 
 
+def test_a_line_that_says_the_same_as_the_stored_one_is_sent_as_stored() -> None:
+    stored = MUG | {"total_discount_amount": 0, "tax_rate": 0, "total_tax_amount": 0}
+    for left_out in ("total_discount_amount", "tax_rate", "total_tax_amount"):
+        sent = without(stored, left_out)
+        assert inherit(order(stored), [sent]) == [stored]
+        assert inherit(order(sent), [stored | {"image_url": ""}]) == [sent]
+        assert inherit(order(stored, stored), [sent, sent]) == [stored, stored]
+    discounted = MUG | {"total_discount_amount": 100}
+    assert inherit(order(discounted), [MUG]) == [MUG]
+
+
 def test_a_reference_of_two_lines_or_of_none_inherits_nothing() -> None:
     unknown = {"reference": "OTHER", "quantity": 1}
     double = {"reference": "MUG-1", "quantity": 1}

@@ -220,6 +220,24 @@ async def test_fields_of_a_line_that_nobody_knows_are_kept() -> None:
         assert line["subscription"] == {"name": "Cups", "interval": "MONTH"}
 
 
+async def test_a_line_that_is_repeated_without_its_discount_of_nothing_does_not_change() -> None:
+    async with steady() as talk:
+        order_id = talk.order(order_lines=[BLANKET, TEN_CUPS])
+        blanket, cups = talk.stored(order_id)["order_lines"]
+        bare = without(blanket, "total_discount_amount")
+        given = {"order_id": order_id, "order_amount": 109800}
+        answer = await talk.call("update_order_amount", given, order_lines=[bare, cups])
+        assert (answer["outcome"], talk.sent) == ("already_applied", [])
+        fewer = without(cups, "total_tax_amount", "total_discount_amount") | {"quantity": 9, "total_amount": 9000}
+        given |= {"order_amount": 108800, "order_lines": [bare, fewer]}
+        preview = await talk.call("update_order_amount", given)
+        assert preview["details"][1:-1] == [
+            'Line 2 changes: quantity 10 -> 9, total 100.00 SEK -> 90.00 SEK, also total_tax_amount, "Cup".'
+        ]
+        await talk.call("update_order_amount", given, confirm=preview["confirm"]["code"])
+        assert talk.sent[0][2]["order_lines"][0] == blanket
+
+
 async def test_a_finished_order_keeps_its_amount() -> None:
     async with steady() as talk:
         await in_every_state(
