@@ -174,19 +174,25 @@ NOT_EXTENDED_IN: Final = frozenset({"ES", "FR", "IT", "PT"})
 """Countries in which Kustom does not extend authorizations (K)."""
 
 
-def max_amount(operation: str, order: Order) -> int | None:
-    """Return the most that a capture or a refund may be, in minor units; None for other operations, or where Kustom is
+def left(operation: str, order: Order) -> int | None:
+    """Return what is left to capture or to refund, in minor units; None for other operations, or where Kustom is
     silent.
 
-    A capture is limited by the remaining authorization, a refund by what was captured and not refunded (K), less the
-    return fees that were kept: those are not owed to anybody.
+    A capture is limited by the remaining authorization, a refund by what was captured and not refunded (K).
     """
     given = order.model_fields_set
     if operation == "captureOrder" and "remaining_authorized_amount" in given:
         return max(0, order.remaining_authorized_amount)
     if operation == "refundOrder" and "captured_amount" in given:
-        return max(0, order.captured_amount - order.refunded_amount - kept(order))
+        return max(0, order.captured_amount - order.refunded_amount)
     return None
+
+
+def max_amount(operation: str, order: Order) -> int | None:
+    """Return the most that a capture or a refund may be: what is left, less the return fees that were kept, which are
+    not owed to anybody. Minor units; None as in `left`."""
+    most = left(operation, order)
+    return most if most is None or operation != "refundOrder" else max(0, most - kept(order))
 
 
 def kept(order: Order) -> int:

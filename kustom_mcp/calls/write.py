@@ -292,6 +292,7 @@ class Call(ReadCall):
             *self._earlier_writes(order),
             *self._dispute(),
             *([overdue] if overdue else ()),
+            *order_facts.unheard_of(order),
             *proposal.warnings,
             self._elsewhere() or NOBODY_TOLD,
         ]

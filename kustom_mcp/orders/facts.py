@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 from kustom_mcp.api import order_rules as rules
-from kustom_mcp.api.models import ACCEPTED, AMOUNTS, CANCELLED, CAPTURED, CLOSED, EXPIRED, Order
+from kustom_mcp.api.models import ACCEPTED, AMOUNTS, CANCELLED, CAPTURED, CLOSED, EXPIRED, STATUSES, Order
 from kustom_mcp.money import show
 from kustom_mcp.orders.third_party import (
     fitting,
@@ -227,6 +227,23 @@ def overdue(operation: str, order: Order, now: datetime) -> str | None:
         f"The authorization ended on {expires} by its date, although the status is {clean(order.status, 30)}: "
         "Kustom may refuse."
     )
+
+
+def unheard_of(order: Order) -> list[str]:
+    """The warning that nobody can say what the status of an order allows."""
+    if order.status in STATUSES:
+        return []
+    status = clean(order.status, 30)
+    return [f"The status {status} is none that is known here: Kustom decides whether this is possible."]
+
+
+def more_than_left(operation: str, order: Order, amount: int) -> list[str]:
+    """The warning of a capture or refund, in minor units, above what the order has left, where that is not refused."""
+    left = rules.left(operation, order)
+    if left is None or amount <= left:
+        return []
+    what = "to capture" if operation == "captureOrder" else "to refund"
+    return [f"The order shows {show(left, order.currency)} left {what}: Kustom may refuse more."]
 
 
 def reported(order: Order) -> list[str]:

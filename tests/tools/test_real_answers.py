@@ -80,6 +80,32 @@ async def test_an_unknown_status_is_read_and_offers_nothing_that_the_rules_do_no
         assert (shown["outcome"], shown["order"]["status"]) == ("ok", "UNDER_REVIEW")
 
 
+async def test_a_preview_says_what_is_known_of_an_order_in_an_unknown_status() -> None:
+    simulator = Simulator(seeds=())
+    order_id = simulator.add_order(ODD | {"status": "UNDER_REVIEW"}).order["order_id"]
+    unknown = "The status UNDER_REVIEW is none that is known here: Kustom decides whether this is possible."
+    async with conversation(simulator=simulator) as talk:
+        order = talk.stored(order_id)
+        order["fraud_status"] = "ACCEPTED"
+        order |= {"captured_amount": 0, "refunded_amount": 0, "remaining_authorized_amount": 0}
+        back = await talk.call("refund_order", order_id=order_id, refunded_amount=300)
+        assert back["warnings"][:2] == [unknown, _left("refund", order)]
+        assert "owed" not in str(back)
+        taken = await talk.call("capture_order", order_id=order_id, captured_amount=300)
+        assert taken["warnings"][:2] == [unknown, _left("capture", order)]
+        order |= {"captured_amount": 1000, "refunded_amount": 200, "remaining_authorized_amount": 300}
+        for tool, amount in (("refund_order", "refunded_amount"), ("capture_order", "captured_amount")):
+            fitting = await talk.call(tool, {"order_id": order_id, amount: 300})
+            assert fitting["warnings"][0] == unknown
+            assert "left to" not in str(fitting["warnings"])
+        order["status"] = "CAPTURED"
+        assert unknown not in (await talk.call("refund_order", order_id=order_id, refunded_amount=300))["warnings"]
+
+
+def _left(what: str, order: dict[str, Any]) -> str:
+    return f"The order shows 0.00 {order['purchase_currency']} left to {what}: Kustom may refuse more."
+
+
 async def test_a_changed_amount_keeps_every_field_of_the_lines_that_stay() -> None:
     simulator = Simulator(seeds=())
     other = {**LINE, "reference": "B", "name": "Box", "colour": ["red"]}

@@ -11,6 +11,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
 from kustom_mcp.orders import plausibility, third_party
 from kustom_mcp.orders.entries import EntryKind
+from kustom_mcp.orders.facts import more_than_left
 from kustom_mcp.schema.arguments import (
     Currency,
     Description,
@@ -127,6 +128,7 @@ def _warnings(order: Order, taken: RequestedAmount, description: str | None, *, 
         warnings.append(
             f"The fraud status is {third_party.cleaned(order.fraud_status)}, not ACCEPTED: do not ship yet."
         )
+    warnings += more_than_left(CAPTURE_ORDER.name, order, taken.amount)
     warnings += [*taken.asked, *plausibility.currencies(order, (description,))]
     reported = any(entry.shipping_info for entry in (order, *order.captures))
     if shipped and reported:

@@ -12,6 +12,7 @@ from kustom_mcp.calls.write import Call
 from kustom_mcp.money import show
 from kustom_mcp.orders import plausibility, third_party
 from kustom_mcp.orders.entries import EntryKind
+from kustom_mcp.orders.facts import more_than_left
 from kustom_mcp.schema.arguments import (
     Currency,
     Description,
@@ -125,9 +126,10 @@ def _proposal(
 
 
 def _warnings(order: Order, given: RequestedAmount) -> list[str]:
-    warnings = [*_refunded(order), *given.warnings]
+    beyond = more_than_left(REFUND_ORDER.name, order, given.amount)
+    warnings = [*beyond, *_refunded(order), *given.warnings]
     owed = max_amount(REFUND_ORDER.name, order)
-    if owed is not None and given.amount > owed:
+    if owed is not None and given.amount > owed and not beyond:
         fees = show(kept(order), order.currency)
         warnings.append(f"{show(owed, order.currency)} is owed at most: {fees} was kept back as a return fee.")
     if given.order_lines is None:
