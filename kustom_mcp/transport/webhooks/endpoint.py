@@ -3,10 +3,12 @@
     404  another path: the same answer as for any unknown path
     405  another method
     421, 403, 413, 408   from the request guard: another Host or Origin, over 64 KiB, too slow
-    400  neither an event nor a push, or an invalid order id
+    400  neither an event nor a push, or a push with an invalid order id
     401  a webhook without a good signature, where KUSTOM_HOOKS_SECRET is set
     503  it could not be stored; Kustom sends it again
     200  it was stored, now or before, or is about no order of this merchant
+    200  nothing can come of it, and Kustom would send the same for days: an event without a valid order id, and what is
+         signed and no event. The log has it
 
 A push has no signature, with KUSTOM_HOOKS_SECRET or without: Kustom signs none. It is taken as a hint and followed
 after all signed ones: a forged one causes a read in the background. No answer tells whether an order exists. A signed
@@ -34,7 +36,15 @@ from kustom_mcp.app.app import App
 from kustom_mcp.book.completeness import WEBHOOK
 from kustom_mcp.settings.environment import HooksFile
 from kustom_mcp.transport.http.request_guard import RequestGuard
-from kustom_mcp.transport.webhooks.events import PUSH, UnreadableEvent, is_foreign, pushed, read_push, read_webhook
+from kustom_mcp.transport.webhooks.events import (
+    PUSH,
+    UnnamedOrder,
+    UnreadableEvent,
+    is_foreign,
+    pushed,
+    read_push,
+    read_webhook,
+)
 from kustom_mcp.transport.webhooks.queue import EventQueue, QueueFull, RepeatedWarnings
 from kustom_mcp.transport.webhooks.signature import signed_id
 
@@ -47,16 +57,22 @@ _ANSWERS = {
     "accepted": (200, "ok"),
     "repeated": (200, "ok"),
     "ignored": (200, "ok"),
+    "unnamed": (200, "ok"),
+    "unusable": (200, "ok"),
     "not_understood": (400, "This is neither an event nor a push that names an order."),
     "unsigned": (401, "The signature is missing or wrong."),
     "no_room": (503, "Not now."),
 }
 _WARNINGS = {
     "not_understood": "a webhook or push was refused: it is neither an event nor does it name an order",
+    "unusable": "a signed webhook is no event that can be read, so nothing came of it",
     "unsigned": "a webhook was refused: no good signature in `webhook-signature` for a secret of KUSTOM_HOOKS_SECRET, "
     "or a time in `webhook-timestamp` that is over five minutes from this machine's clock",
     "no_room": "a webhook or push could not be kept; whoever sent it is told to come again",
 }
+_NAMES_NO_ORDER = (
+    "a webhook ({}) names no order, so nothing came of it: look in the Kustom portal for the order that it was about"
+)
 
 
 class _Unsigned(Exception):
@@ -145,9 +161,8 @@ class WebhookEndpoint:
             raise _Unsigned
         try:
             event = read_webhook(body, name, self._merchant)
-        except UnreadableEvent:
-            self._queue.lose()
-            raise
+        except UnreadableEvent as error:
+            return self._lost(error, signed=name is not None)
         if event.hint is None:
             return "ignored"
         if event.repeat in self._kept:
@@ -158,6 +173,18 @@ class WebhookEndpoint:
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
         return "accepted" if new else "repeated"
+
+    def _lost(self, error: UnreadableEvent, *, signed: bool) -> str:
+        """Note an event that nothing can come of. Returns a key of _ANSWERS. UnreadableEvent where it may be none."""
+        if isinstance(error, UnnamedOrder):
+            if not error.disputed:  # of an order that may be none of those that are known
+                self._queue.lose()
+            self._warnings.warn(_NAMES_NO_ORDER.format(error.kind))
+            return "unnamed"
+        self._queue.lose()
+        if not signed:
+            raise error
+        return "unusable"
 
 
 def _digest(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 A push has the order's id in the query or at the end of the path, where the shop put it (`{checkout.order.id}` in the
 push URL of the checkout: WooCommerce has it in the query, Kustom's own Magento module in the path); a webhook has a
-JSON body. A request with an invalid id is refused, whatever else it holds.
+JSON body. Nothing comes of a request with an invalid id, whatever else it holds.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ class UnreadableEvent(Exception):
     """The request is no event, or names no valid order id."""
 
 
+class UnnamedOrder(UnreadableEvent):
+    """The request is an event, and names no valid order id. `kind`: which event; `disputed`: whether of a dispute."""
+
+    def __init__(self, kind: str, *, disputed: bool) -> None:
+        super().__init__()
+        self.kind = kind
+        self.disputed = disputed
+
+
 class WebhookEvent(NamedTuple):
     """An event. `hint` is None where it is about no order of ours; `created`: whether the order is new; `repeat`: by
     what a repeat of it is known (`book.repeats`), where it is signed."""
@@ -51,7 +60,7 @@ def read_push(ids: Sequence[str]) -> WebhookEvent:
 
 
 def read_webhook(body: bytes, event: str | None, merchant: str) -> WebhookEvent:
-    """Read the event of a webhook's body. UnreadableEvent.
+    """Read the event of a webhook's body. UnreadableEvent, UnnamedOrder.
 
     `event`: the id of a signed one, else None. `merchant`: ours in upper case, or "" where it is not known: another's
     events, and those of payments in a shop (`ipp.`), are about no order of ours.
@@ -63,7 +72,11 @@ def read_webhook(body: bytes, event: str | None, merchant: str) -> WebhookEvent:
     disputed = kind.startswith("dispute.")
     if (kind not in EVENTS and not disputed) or _is_foreign(given.get("merchant_id"), merchant):
         return WebhookEvent(None)
-    named, verified = _id(_object(given.get("data")).get("order_id")), event is not None
+    try:
+        named = _id(_object(given.get("data")).get("order_id"))
+    except UnreadableEvent:
+        raise UnnamedOrder(kind if kind in EVENTS else "dispute", disputed=disputed) from None
+    verified = event is not None
     hint = Hint(named, WEBHOOK, verified, verified and disputed)
     return WebhookEvent(hint, kind == CREATED, digest(event) if event else None)
 
