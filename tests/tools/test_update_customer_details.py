@@ -95,13 +95,43 @@ async def test_what_is_cleared_is_previewed_sent_and_told() -> None:
             ("shipping_address.given_name", ""),
             ("shipping_address.phone", ""),
         ]
-        assert "phone" not in preview["warnings"][0]
+        assert preview["warnings"] == [
+            "Kustom clears no field that an address must have, and may refuse to clear given_name, phone.",
+            NOBODY_TOLD,
+        ]
         other_way_round = given | {"clear": ["given_name", "phone"], "confirm": preview["confirm"]["code"]}
         answer = await talk.call("update_customer_details", other_way_round)
         body = {"shipping_address": {"city": "Uppsala", "given_name": "", "phone": ""}}
         assert talk.sent == [write("PATCH", f"/orders/{ORDER}/customer-details", body)]
         assert {"field": "shipping_address.phone", "after": ""} in answer["changes"]
         assert "phone" not in talk.stored(ORDER)["shipping_address"]
+
+
+async def test_who_approves_is_told_that_kustom_may_not_clear_a_field() -> None:
+    async with steady() as talk:
+        talk.stored(ORDER)["shipping_address"] |= {"title": "Mr", "region": "Uppland"}
+        harmless = await talk.call("update_customer_details", order_id=ORDER, clear=["title", "region"])
+        assert harmless["warnings"] == [NOBODY_TOLD]
+        preview = await talk.call("update_customer_details", order_id=ORDER, clear=["street_address"])
+        assert preview["warnings"] == [
+            "Kustom clears no field that an address must have, and may refuse to clear street_address.",
+            NOBODY_TOLD,
+        ]
+
+
+async def test_the_region_of_an_address_in_the_united_states_is_not_cleared() -> None:
+    async with steady() as talk:
+        talk.stored(ORDER)["shipping_address"] |= {"region": "NY", "country": "us"}
+        given = {"order_id": ORDER, "clear": ["region"]}
+        answer = await talk.call("update_customer_details", given)
+        assert (answer["outcome"], answer["error"]["code"], answer["error"]["field"]) == (
+            "not_sent",
+            "INVALID_ARGUMENT",
+            "clear",
+        )
+        moved = await talk.call("update_customer_details", given, shipping_address={"country": "SE"})
+        assert moved["outcome"] == "confirmation_required"
+        assert talk.sent == []
 
 
 async def test_a_person_is_shown_what_is_cleared() -> None:

@@ -1,5 +1,6 @@
 """kustom_update_customer_details: the shipping address of an order, with phone and e-mail."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kustom_mcp.api.endpoints import UPDATE_CUSTOMER_DETAILS
@@ -13,6 +14,36 @@ from kustom_mcp.schema.parsing import with_cleared
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
 from kustom_mcp.tools.amounts import short
 from kustom_mcp.tools.tool import Effect, operation
+
+MAY_BE_MANDATORY = (
+    "given_name",
+    "family_name",
+    "street_address",
+    "postal_code",
+    "city",
+    "country",
+    "email",
+    "phone",
+)
+"""Fields that Kustom may refuse to clear: it clears none that is mandatory (KL), and names none of these."""
+
+
+def _may_clear(cleared: Sequence[str], address: Mapping[str, str]) -> list[str]:
+    """Refuse to clear the region of an address in the US, where it is required (KL). ToolError INVALID_ARGUMENT.
+
+    `address`: as it would be. Returns a warning for what Kustom may refuse to clear.
+    """
+    if "region" in cleared and address.get("country", "").upper() == "US":
+        raise ToolError(
+            Code.INVALID_ARGUMENT,
+            "An address in the United States needs a region, so Kustom does not clear it.",
+            next_step="Ask the person for the right region, and send it in shipping_address.",
+            field="clear",
+        )
+    named = [name for name in MAY_BE_MANDATORY if name in cleared]
+    if not named:
+        return []
+    return [f"Kustom clears no field that an address must have, and may refuse to clear {', '.join(named)}."]
 
 
 def _stored(order: Order) -> dict[str, str]:
@@ -56,6 +87,7 @@ async def update_customer_details(
     if address(order) == expected and not hides:
         call.already(f"{short(order).capitalize()} has this shipping address already.")
     call.require(UPDATE_CUSTOMER_DETAILS, order)
+    mandatory = _may_clear(clear or (), _stored(order) | wanted)
     body: dict[str, Json] = {"shipping_address": wanted}
     stored = _stored(order)
     told = [name for name in wanted if hides or _same(name, stored.get(name, "")) != expected[name]]
@@ -72,7 +104,7 @@ async def update_customer_details(
                 {"field": f"shipping_address.{name}", "before": before_shown.get(name), "after": wanted[name]}
                 for name in told
             ],
-            warnings=reported(order),
+            warnings=[*mandatory, *reported(order)],
         )
     )
     await call.write(
