@@ -51,6 +51,8 @@ _NO_FORMS = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR, 0})
 """The errors by which a host says that it cannot show a form. Any other may have been a person's doing."""
 QUICKEST = 0.5
 """Seconds that a person needs at least to read a question and answer it."""
+BETWEEN_LOOKS = 1.0
+"""Seconds between two looks whether an answer to an open form would still count."""
 RESOLVING_SECONDS = 24 * 3600
 SANDBOX_SECRET = b"kustom-mcp's embedded sandbox, where no money moves"
 """The secret of every embedded sandbox, so that a client that starts a process for each call can still confirm."""
@@ -208,20 +210,38 @@ def unset(wanted: Mapping[str, str], before: Mapping[str, str], now: Mapping[str
     return bool(telling) and all(now.get(name) == before[name] for name in telling)
 
 
-async def ask(ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float) -> bool:
+async def ask(
+    ctx: ServerRequestContext[Any, Any], proposal: Proposal, seconds: float, barred: Callable[[], bool] | None = None
+) -> bool:
     """Ask the person over a handshake connection and wait for `seconds`. False too when the host is late or answers
-    with nonsense. CannotAsk when it cannot show the form after all."""
+    with nonsense. CannotAsk when it cannot show the form after all.
+
+    `barred`, looked at each second: whether a yes would count no more; nobody waits for an answer then. Over HTTP it
+    could not even arrive from a caller whose token has ended.
+    """
+    yes, cannot = False, False
     with anyio.move_on_after(seconds):
-        try:
-            answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
-        except MCPError as error:
-            if error.code in _NO_FORMS:
-                raise CannotAsk from None
-            return False
-        except ValidationError:
-            return False
-        return is_yes(answer)
-    return False
+        async with anyio.create_task_group() as group:
+            if barred is not None:
+                group.start_soon(_cancel_when, barred, group.cancel_scope)
+            try:
+                answer = await ctx.session.elicit_form(proposal.question(), proposal.form(), ctx.request_id)
+                yes = is_yes(answer)
+            except MCPError as error:
+                cannot = error.code in _NO_FORMS
+            except ValidationError:
+                pass
+            group.cancel_scope.cancel()
+    if cannot:
+        raise CannotAsk
+    return yes
+
+
+async def _cancel_when(ended: Callable[[], bool], scope: anyio.CancelScope) -> None:
+    while True:
+        if ended():
+            scope.cancel()
+        await anyio.sleep(BETWEEN_LOOKS)
 
 
 def asked(code: str, at: float) -> str:

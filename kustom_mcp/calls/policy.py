@@ -54,6 +54,10 @@ SHOPS = "KUSTOM_SHOPS_FILE"
 ALL_SHOPS = "shops"
 """Stands for an account where a limit is that of a caller over all shops of a server."""
 HAND_OVER = "Tell the customer that a person of the shop will do it, and hand over to one."
+_ASK_AGAIN = f"Make the call once more; if that is refused, too: {HAND_OVER}"
+_TOKEN_ENDED = (
+    "Tell the person that their token has ended: the operator of this server gives another one, if they may have it."
+)
 _ELSEWHERE = "people of this shop do it elsewhere"
 
 MOVES = {"refunded_amount": "refund", "captured_amount": "capture"}
@@ -143,7 +147,7 @@ class Policy:
         self._selected_by_server = _selection(shop.within.tools, catalog) if shop and bound else frozenset(catalog)
         """All, where the tools are each shop's own."""
         self._selected &= self._selected_by_server
-        self._principal = Principal("operator")
+        self._principal = self._began_as = Principal("operator")
 
     def operation(self, tool: str) -> str:
         """The operation of the API behind a tool."""
@@ -175,7 +179,7 @@ class Policy:
     def for_caller(self, principal: Principal) -> Policy:
         """Narrow the policy to the rights of this caller."""
         policy = copy.copy(self)
-        policy._principal = principal
+        policy._principal = policy._began_as = principal
         return policy
 
     def listed(self, tool: str) -> bool:
@@ -273,6 +277,13 @@ class Policy:
                 else f"Tell the person that the operator of this server decides this with {how}.",
                 setting=setting,
             )
+        if self._principal != self._began_as:  # orders, shops, ceilings: all were judged by those of before
+            raise ToolError(
+                Code.NOT_PERMITTED,
+                "The rights of this caller were changed while this call ran.",
+                next_step="Make the call again: it is then held to the rights of now.",
+                setting=TOKEN,
+            )
 
     def _renew(self) -> None:
         """Take the rights of this moment: a person may have been removed while a call waited."""
@@ -283,17 +294,10 @@ class Policy:
             raise ToolError(
                 Code.NOT_PERMITTED,
                 "The token of this caller is not good any more.",
-                next_step="Tell the person that the operator of this server has ended it.",
+                next_step=_ASK_AGAIN if self.for_customer else _TOKEN_ENDED,
                 setting=TOKEN,
             )
         self._principal = now
-        if self._shop is not None and now.shops is not None and self._shop.name not in now.shops:
-            raise ToolError(
-                Code.NOT_PERMITTED,
-                "The token of this caller is not good for this any more.",
-                next_step="Tell the person that the operator of this server has narrowed it.",
-                setting=TOKEN,
-            )
 
     def hidden_by(self, order_id: str) -> str | None:
         """The setting that hides this order, or TOKEN; None when it is in scope."""

@@ -720,7 +720,7 @@ class Call(ReadCall):
         attempt, _ = self._current()
         asked_at = self.app.clock()
         try:
-            yes = await ask(self.context, proposal, self.gate.ttl)
+            yes = await ask(self.context, proposal, self.gate.ttl, self._barred if self.context.request else None)
         except CannotAsk:
             if self.gate.mode == "form":
                 raise self.policy.no_form_for_customer() or nobody_to_ask("form", self.policy.code_instead) from None
@@ -728,12 +728,10 @@ class Call(ReadCall):
             self._end_with_preview(proposal, None)
         waited = self.app.clock() - asked_at
         self._deadline += waited
+        self._require_open()
         if not yes:
             self._decline(by_person=waited > QUICKEST)
         self.urgent = True
-        if not self.app.is_current():
-            raise shop_changed()
-        self.policy.require(self._request.tool)
         self.policy.require_sending()
         await self._take_turn(order.order_id)
         attempt.claims = claims
@@ -742,6 +740,21 @@ class Call(ReadCall):
             raise attempt.objection  # the proposal was about the order as it was: there is nothing fresh to preview
         self._claims = claims
         return Approved(claims.key, "form")
+
+    def _require_open(self) -> None:
+        """Raise a ToolError where the answer to an open form would count no more."""
+        if self.app.draining:
+            raise shutting_down()
+        if not self.app.is_current():
+            raise shop_changed()
+        self.policy.require(self._request.tool)
+
+    def _barred(self) -> bool:
+        try:
+            self._require_open()
+        except ToolError:
+            return True
+        return False
 
     def _decline(self, *, by_person: bool) -> NoReturn:
         self._journal.note("declined", means="card" if self._request.card else "form")

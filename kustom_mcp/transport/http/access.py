@@ -53,7 +53,7 @@ class Callers:
         if found is not None:
             return found
         if self._rest is None:
-            raise TokenRefused("The token is not one that this server knows.")
+            raise TokenRefused("The token is not one that this server knows, or it has ended.")
         grant = await self._rest.grant(token)
         if self.people is not None and self.people.by_name(grant.principal.name) is not None:
             raise TokenRefused("The access token names its person like one in KUSTOM_PEOPLE_FILE.")

@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from mcp.types import INVALID_REQUEST
 from starlette.authentication import AuthCredentials
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -104,18 +105,25 @@ class BearerAuth:
         if self._access.issued:
             found |= {"resource_metadata": self._resource.document_url(scope), "scope": needed}
         headers = {"www-authenticate": challenge(found), "cache-control": "no-store"}
-        return JSONResponse({"error": error or "unauthorized", "error_description": said}, status, headers)
+        return JSONResponse(_body(error or "unauthorized", said), status, headers)
+
+
+def _body(error: str, said: str) -> dict[str, Any]:
+    """The body of a refusal: an error of JSON-RPC without an id, which clients pass on; from a bare status they make a
+    sentence of their own that says nothing."""
+    refused = {"code": INVALID_REQUEST, "message": said, "data": {"error": error}}
+    return {"jsonrpc": "2.0", "id": None, "error": refused}
 
 
 def _unavailable() -> JSONResponse:
     said = f"Whether the access token is good cannot be told now: its issuer does not answer. {NOTHING_SENT}"
     headers = {"retry-after": str(int(INTERVAL)), "cache-control": "no-store"}
-    return JSONResponse({"error": "temporarily_unavailable", "error_description": said}, 503, headers)
+    return JSONResponse(_body("temporarily_unavailable", said), 503, headers)
 
 
 def _too_long() -> JSONResponse:
     said = f"The request is longer than {MAX_BODY} bytes. {NOTHING_SENT}"
-    return JSONResponse({"error": "invalid_request", "error_description": said}, 413, {"connection": "close"})
+    return JSONResponse(_body("invalid_request", said), 413, {"connection": "close"})
 
 
 def _admit(scope: Scope, grant: Grant) -> None:

@@ -254,7 +254,7 @@ async def test_a_person_who_is_removed_while_the_customer_reads_a_form_sends_not
                     told = str(error)
         writes = [seen.method for seen in bot.simulator.requests if seen.method != "GET"]
     assert len(asked) == 1
-    assert "error response" in told, "the answer is refused at the door"
+    assert told == "The customer token is not good any more: ask for a new one."
     assert writes == []
 
 

@@ -99,10 +99,9 @@ async def test_who_sends_no_token_is_told_where_to_get_one(headers: Headers) -> 
     async with guarded() as (client, behind):
         answer = await client.post("/mcp", headers=headers)
     assert refused(answer, behind) == (401, f'Bearer resource_metadata="{DOCUMENT}", scope="orders:read"')
-    assert answer.json() == {
-        "error": "unauthorized",
-        "error_description": "A bearer token is needed in the Authorization header.",
-    }
+    said = "A bearer token is needed in the Authorization header."
+    error = {"code": -32600, "message": said, "data": {"error": "unauthorized"}}
+    assert answer.json() == {"jsonrpc": "2.0", "id": None, "error": error}
 
 
 @pytest.mark.parametrize("headers", OTHER_WAYS)
@@ -170,7 +169,7 @@ async def test_while_the_issuer_is_down_the_answer_is_later_and_not_no() -> None
         answer = await client.post("/mcp", headers=bearer(token()))
     assert (answer.status_code, answer.headers["retry-after"], behind.scopes) == (503, "10", [])
     assert "www-authenticate" not in answer.headers
-    assert answer.json()["error"] == "temporarily_unavailable"
+    assert answer.json()["error"]["data"] == {"error": "temporarily_unavailable"}
 
 
 @pytest.mark.parametrize("scope", [None, "", "openid", "orders:write"])
@@ -216,7 +215,7 @@ async def test_a_token_for_reading_calls_no_tool_that_writes(body: bytes) -> Non
         f'Bearer error="insufficient_scope", error_description="{said}", resource_metadata="{DOCUMENT}", '
         'scope="orders:read orders:write"',
     )
-    assert answer.json() == {"error": "insufficient_scope", "error_description": said}
+    assert answer.json()["error"] == {"code": -32600, "message": said, "data": {"error": "insufficient_scope"}}
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ async def test_a_token_for_another_server_is_refused(listening: socket.socket, i
         where = refused.headers["www-authenticate"].partition('resource_metadata="')[2].partition('"')[0]
         document = await http.get(where)
     assert refused.status_code == 401
-    assert refused.json()["error_description"].startswith("The access token is for another audience")
+    assert refused.json()["error"]["message"].startswith("The access token is for another audience")
     assert document.json()["authorization_servers"] == [issuer]
     assert document.json()["resource"] == served.url
     assert served.callers == []
