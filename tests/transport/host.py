@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import anyio
 from mcp.client import Client, ClientRequestContext
+from mcp.client.extension import ClientExtension
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
@@ -91,10 +92,11 @@ async def hosting(
     wire: Wire = "stdio",
     *,
     open_writes: int = 0,
+    extensions: Sequence[ClientExtension] = (),
     **settings: str,
 ) -> AsyncGenerator[Talk]:
-    """A server process against the simulator, in a clean environment. Without a `person` the host has no forms. It says
-    nothing on stderr but the `open_writes` that it finds at its start."""
+    """A server process against the simulator, in a clean environment. Without a `person` the host has no forms, and
+    with `extensions` it has more. It says nothing on stderr but the `open_writes` that it finds at its start."""
     questions: list[str] = []
 
     async def answer(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
@@ -105,14 +107,14 @@ async def hosting(
     forms = answer if person else None
     if wire == "http":
         with serving(kustom, state, **settings) as served:
-            async with Client(served.url, mode=mode, elicitation_callback=forms) as client:
+            async with Client(served.url, mode=mode, elicitation_callback=forms, extensions=extensions) as client:
                 yield Talk(client, questions=questions)
         return
     env = {**kustom.settings, "KUSTOM_STATE_DIR": str(state), "KUSTOM_TOOLS": "all", **settings}
     with tempfile.TemporaryFile("w+") as told:
         server = StdioServerParameters(command=PROGRAM[0], args=PROGRAM[1:], env=env)
         transport = stdio_client(server, errlog=told)
-        async with Client(transport, mode=mode, elicitation_callback=forms) as client:
+        async with Client(transport, mode=mode, elicitation_callback=forms, extensions=extensions) as client:
             talk = Talk(client, questions=questions)
             yield talk
         told.seek(0)
