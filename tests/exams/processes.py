@@ -17,6 +17,7 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from tests.exams.scripted_upstream import Upstream
 from tests.exams.story import Means, settings_for
+from tests.support.advice import Listed
 from tests.support.unhurried import PATIENCE
 
 
@@ -28,12 +29,19 @@ class Process:
     state: Path
     _before: frozenset[int]
 
+    def __post_init__(self) -> None:
+        self._listed = Listed(self._tools)
+
     async def call(self, tool: str, arguments: Mapping[str, Any], /, **more: Any) -> dict[str, Any]:
         """Call a tool, named without its prefix; its structured content."""
         with anyio.fail_after(PATIENCE):
             answer = await self.client.call_tool(f"kustom_{tool}", {**arguments, **more})
         content: Any = answer.structured_content
+        await self._listed.hold("", f"kustom_{tool}", content)
         return content
+
+    async def _tools(self, _: str) -> list[dict[str, Any]]:
+        return [tool.model_dump(by_alias=True) for tool in (await self.client.list_tools()).tools]
 
     def kill(self) -> None:
         """End it without a word to it. It is found by the audit file that it has begun."""

@@ -75,7 +75,9 @@ async def server(
         budget=RetryBudget(anyio.current_time, capacity=1_000_000),
     )
     async with Client(build_server(app), mode="auto") as client:
-        yield Talk(client, app, upstream.simulator, schemas={})
+        listed = await client.list_tools()
+        inputs = {tool.name: tool.input_schema for tool in listed.tools}
+        yield Talk(client, app, upstream.simulator, schemas={}, inputs=inputs)
 
 
 class Server(Protocol):

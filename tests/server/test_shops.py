@@ -510,3 +510,32 @@ async def test_a_shops_file_that_is_gone_is_told_once_and_its_shops_are_used_on(
             assert (await shops.call("get_order", order_id=TOWEL, shop="norway"))["outcome"] == "ok"
         told = [line.getMessage() for line in caplog.records if "KUSTOM_SHOPS_FILE" in line.getMessage()]
         assert told == ["KUSTOM_SHOPS_FILE: The file is not there any more. The list of shops from before is used on."]
+
+
+async def test_who_may_only_read_or_is_a_customer_is_advised_nothing_else_by_any_shop(tmp_path: Path) -> None:
+    """The server holds each answer to what its caller is listed; a customer hears nothing of the people who run it."""
+    wish: dict[str, Any] = {"order_id": TOWEL, "refunded_amount": 100, "confirm": True}
+    given: dict[str, dict[str, Any]] = {
+        "get_order": {}, "list_captures": {}, "resolve_order": {}, "refund_order": wish | {"reference": "R-2"},
+        "cancel_order": {"confirm": True}, "acknowledge_order": {}, "find_orders": {"reference": "SE-19977"},
+        "get_orders": {"order_ids": [TOWEL, NO_SUCH]}, "list_activity": {},
+    }  # fmt: skip
+    told: set[str] = set()
+    async with several_shops(tmp_path, THREE, KUSTOM_CONFIRM="flag", KUSTOM_BOOK_PEOPLE="on") as shops:
+        shops.principals |= {
+            "reader": Principal("reader", writes=False, source="people"),
+            "customer": Principal("customer", orders=frozenset({TOWEL}), source="customer"),
+        }
+        shops.simulators["sweden"].faults.add(Fault("POST", "/orders/{order_id}/refunds", "reset", times=9))
+        assert (await shops.call("refund_order", shop="sweden", **wish))["outcome"] == "unknown"
+        shops.broken.add("finland")
+        for who in ("reader", "customer", "operator"):
+            for tool, arguments in given.items():
+                named = {"order_id": TOWEL} if tool not in ("find_orders", "get_orders", "list_activity") else {}
+                for more in ({}, {"shop": "sweden"}, {"shop": "finland"}, {"shop": "denmark"}, {"order": NO_SUCH}):
+                    asked: dict[str, Any] = {**named, **arguments, **more}
+                    answer = await shops.call(tool, who=who, **asked)
+                    told.add(answer.get("error", {}).get("code", answer["outcome"]))
+    assert told >= {
+        "NOT_PERMITTED", "UPSTREAM_UNAVAILABLE", "WRITE_IN_DOUBT", "UNKNOWN_ARGUMENT", "ok",
+    }  # fmt: skip

@@ -6,7 +6,7 @@ A conversation holds each answer to it, so that every test that makes an error i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from kustom_mcp.settings.settings import Settings
@@ -26,6 +26,37 @@ _NEEDS: Mapping[str, str] = {
     r"this call (?:with|without) confirm\b": "confirm",
 }
 """Words of an advice about the same call, and the argument that its tool must have."""
+
+
+_OF_THE_SHOP = re.compile(r"\bKUSTOM_[A-Z]|\bkustom-mcp\b|\b[Oo]perator\b")
+
+
+def of_the_shop(content: Mapping[str, Any]) -> list[str]:
+    """The sentences of an answer that name what only the people who run the server can do."""
+    error, order = content.get("error", {}), content.get("order", {})
+    said = [content["summary"], content.get("next_step", ""), error.get("message", "")]
+    said += [*content.get("warnings", ()), *content.get("details", ())]
+    said += [one["message"] for one in error.get("fields", ())] + [one["why"] for one in order.get("cannot", ())]
+    return [text for text in said if _OF_THE_SHOP.search(text)]
+
+
+class Listed:
+    """What the callers of a server are listed, asked for once for each, and their answers held to it."""
+
+    def __init__(self, tools: Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]) -> None:
+        self._tools = tools
+        self._inputs: dict[str, Mapping[str, Any]] = {}
+
+    def forget(self, who: str) -> None:
+        """Ask again for a caller whose rights have changed."""
+        self._inputs.pop(who, None)
+
+    async def hold(self, who: str, tool: str, content: Mapping[str, Any], *, customer: bool = False) -> None:
+        """Hold the advice of an answer to what its caller has, and for a customer to what a customer may hear."""
+        if who not in self._inputs:
+            self._inputs[who] = {one["name"]: one["inputSchema"] for one in await self._tools(who)}
+        assert misadvised(tool, content, self._inputs[who]) == []
+        assert not customer or of_the_shop(content) == []
 
 
 def misadvised(tool: str, content: Mapping[str, Any], listed: Mapping[str, Any]) -> list[str]:

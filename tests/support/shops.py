@@ -25,6 +25,7 @@ from kustom_mcp.settings.environment import load
 from kustom_mcp.settings.shops_file import Shop
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.shops import orders_of
+from tests.support.advice import Listed
 from tests.transport.pipe import call, request
 
 KEY = {"KEY": API_KEY}
@@ -54,6 +55,7 @@ class SeveralShops:
         self._telemetry = telemetry
         self.shops = Shops(loaded.shops, loaded.settings, telemetry=telemetry, make=self._app, clock=lambda: self.time)
         self.time = 0.0
+        self._listed = Listed(self._tools)
         self._manager = StreamableHTTPSessionManager(build_server(self.shops), json_response=True)
 
     def write(self, tables: Mapping[str, str]) -> None:
@@ -88,7 +90,14 @@ class SeveralShops:
         can = {"extensions": {EXTENSION: {"mimeTypes": [PAGE_TYPE]}}} if cards else {}
         meta = body["params"]["_meta"]  # of all requests: it is not changed
         body["params"]["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": can}
-        return (await self._http.post("http://test/mcp", headers=headers, json=body)).json()
+        answer = (await self._http.post("http://test/mcp", headers=headers, json=body)).json()
+        content = answer.get("result", {}).get("structuredContent")
+        if content is not None:
+            await self._listed.hold(who, params["name"], content, customer=self.principals[who].source == "customer")
+        return answer
+
+    async def _tools(self, who: str) -> Any:
+        return (await self.ask("tools/list", {}, who=who))["result"]["tools"]
 
     async def call(self, tool: str, *, who: str = "operator", cards: bool = False, **arguments: Any) -> dict[str, Any]:
         """Call a tool, named without its prefix; its structured content."""

@@ -22,6 +22,7 @@ from mcp.client.extension import ClientExtension
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
+from tests.support.advice import Listed
 from tests.support.unhurried import PATIENCE
 from tests.transport.kustom import PROGRAM, Kustom
 from tests.transport.serving_stdio import serving
@@ -55,6 +56,9 @@ class Talk:
     answers: list[str] = field(default_factory=list[str])
     questions: list[str] = field(default_factory=list[str])
 
+    def __post_init__(self) -> None:
+        self._listed = Listed(self._tools)
+
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """Call a tool, named without its prefix; its structured content."""
         with anyio.fail_after(PATIENCE):
@@ -66,7 +70,11 @@ class Talk:
         assert bool(answer.is_error) is ("error" in content) is (content["outcome"] in ERRORS)
         assert content["environment"] == "playground"
         self.answers.append(block.text)
+        await self._listed.hold("", f"kustom_{tool}", content)
         return content
+
+    async def _tools(self, _: str) -> list[dict[str, Any]]:
+        return [tool.model_dump(by_alias=True) for tool in (await self.client.list_tools()).tools]
 
     async def agreed(self, tool: str, arguments: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """Call a gated tool and give the code back if there is one; the last answer."""

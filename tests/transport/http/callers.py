@@ -17,6 +17,7 @@ from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
+from tests.support.advice import Listed
 from tests.support.conversation import demo
 from tests.support.unhurried import PATIENCE
 from tests.transport.pipe import call, request
@@ -31,10 +32,12 @@ class Callers:
         self.app = app
         self.simulator = simulator
         self._principals = principals
+        self._listed = Listed(self._tools)
         self._manager = StreamableHTTPSessionManager(build_server(app), json_response=True)
 
     def admit(self, who: str, principal: Principal) -> None:
         """Know one more caller."""
+        self._listed.forget(who)
         self._principals[who] = principal
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -58,8 +61,14 @@ class Callers:
             can = {"extensions": {EXTENSION: {"mimeTypes": [PAGE_TYPE]}}} if cards else {}
             meta = body["params"]["_meta"]
             body["params"]["_meta"] = {**meta, "io.modelcontextprotocol/clientCapabilities": can}
-        answer = await self._http.post("http://test/mcp", headers=headers, json=body)
-        return answer.json()
+        answer = (await self._http.post("http://test/mcp", headers=headers, json=body)).json()
+        content = answer.get("result", {}).get("structuredContent")
+        if content is not None and who in self._principals:
+            await self._listed.hold(who, params["name"], content, customer=self._principals[who].source == "customer")
+        return answer
+
+    async def _tools(self, who: str) -> Any:
+        return (await self.ask(who, "tools/list", {}))["result"]["tools"]
 
     async def call(self, who: str, tool: str, arguments: Any, *, forms: bool = True) -> Any:
         """Call a tool, named without its prefix; its structured content."""

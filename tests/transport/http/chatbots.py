@@ -11,6 +11,7 @@ from typing import Any
 import httpx2 as httpx
 
 from kustom_mcp.simulator.app import Simulator
+from tests.support.advice import Listed
 from tests.transport.oauth.serving_with_tokens import Served, bound, serving
 from tests.transport.pipe import call, request
 
@@ -23,11 +24,18 @@ class Bot:
     simulator: Simulator
     http: httpx.AsyncClient
 
+    def __post_init__(self) -> None:
+        self._listed = Listed(self._tools)
+        self._of_customers: set[str] = set()
+
     async def prove(self, bearer: str, /, content: str | None = None, **body: Any) -> httpx.Response:
         """Ask for a customer token."""
         headers = {"authorization": f"Bearer {bearer}"}
         text = json.dumps(body) if content is None else content
-        return await self.http.post("/customer-tokens", headers=headers, content=text)
+        answer = await self.http.post("/customer-tokens", headers=headers, content=text)
+        if answer.status_code == 200:
+            self._of_customers.add(answer.json()["access_token"])
+        return answer
 
     async def use(self, bearer: str, tool: str, **arguments: Any) -> Any:
         """Call a tool; its structured content."""
@@ -36,14 +44,19 @@ class Bot:
         headers |= {"mcp-method": "tools/call", "mcp-name": params["name"], "authorization": f"Bearer {bearer}"}
         answer = await self.http.post("/mcp", headers=headers, json=request(1, "tools/call", params, "2026-07-28"))
         assert answer.status_code == 200, answer.text
-        return _result(answer)["structuredContent"]
+        content = _result(answer)["structuredContent"]
+        await self._listed.hold(bearer, params["name"], content, customer=bearer in self._of_customers)
+        return content
 
     async def tools(self, bearer: str) -> set[str]:
         """The tools that are listed."""
+        return {tool["name"] for tool in await self._tools(bearer)}
+
+    async def _tools(self, bearer: str) -> Any:
         headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28"}
         headers |= {"mcp-method": "tools/list", "authorization": f"Bearer {bearer}"}
         answer = await self.http.post("/mcp", headers=headers, json=request(1, "tools/list", {}, "2026-07-28"))
-        return {tool["name"] for tool in _result(answer)["tools"]}
+        return _result(answer)["tools"]
 
     @property
     def journal(self) -> list[dict[str, Any]]:

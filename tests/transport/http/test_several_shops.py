@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from kustom_mcp.simulator.shops import orders_of
 from kustom_mcp.transport.http.access import Callers
 from kustom_mcp.transport.http.app import web_app
 from kustom_mcp.transport.http.people import People
+from tests.support.advice import misadvised
 from tests.support.conversation import demo
 from tests.support.shops import SeveralShops, of_their_own
 from tests.transport.pipe import call, request
@@ -56,9 +57,17 @@ async def use(http: httpx.AsyncClient, bearer: str, tool: str, **arguments: Any)
     headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28"}
     headers |= {"mcp-method": "tools/call", "mcp-name": f"kustom_{tool}", "authorization": f"Bearer {bearer}"}
     body = request(1, "tools/call", call(1, tool, arguments)["params"], "2026-07-28")
+    content = (await _result(http, headers, body))["structuredContent"]
+    listing = request(2, "tools/list", {}, "2026-07-28")
+    listed = await _result(http, headers | {"mcp-method": "tools/list", "mcp-name": ""}, listing)
+    assert misadvised(f"kustom_{tool}", content, {one["name"]: one["inputSchema"] for one in listed["tools"]}) == []
+    return content
+
+
+async def _result(http: httpx.AsyncClient, headers: Mapping[str, str], body: Any) -> Any:
     text = (await http.post("/mcp", headers=headers, json=body)).text
     data = next((line[6:] for line in text.splitlines() if line.startswith("data: ")), text)
-    return json.loads(data)["result"]["structuredContent"]
+    return json.loads(data)["result"]
 
 
 async def test_of_two_accounts_of_one_merchant_the_signature_tells_whose_a_webhook_is(tmp_path: Path) -> None:
