@@ -39,10 +39,13 @@ SHOWN_IN_CARD = {"ui": {"resourceUri": ORDER_CARD}}
 """The `_meta` of a tool whose answers the card shows."""
 
 _SEAL = '<meta name="kustom-seal" content="">'
-_COMMENTS = re.compile(r"^<!--.*?^-->$|^ *//.*?$|^ */\*\*.*?\*/$", re.MULTILINE | re.DOTALL)
+_COMMENTS = re.compile(r"^<!--.*?^-->$|^ *//.*?$|(?<=;) // [^\n\"'`]*$|^ */\*\*.*?\*/$", re.MULTILINE | re.DOTALL)
 _STYLE = re.compile(r"(?<=^<style>$).*?(?=^</style>$)", re.MULTILINE | re.DOTALL)
 _BLANKS, _MARK = re.compile(r"\s*([{};,])\s*|(?<=:)\s+"), r"\1"
 """Blanks around marks of a style sheet. Those before a colon are part of a selector."""
+_PLAIN_CODE = re.compile(r"^[^/'`\n]+$", re.MULTILINE)
+"""A line of the script without expressions and templates, so that only double quotes hold blanks that are meant."""
+_QUOTED, _AROUND = re.compile(r'("(?:\\.|[^"\\])*")'), re.compile(r" *([=(){}\[\],:?;&|<>!]) *")
 _OUTSIDE: dict[str, list[str]] = {"connectDomains": [], "resourceDomains": [], "frameDomains": [], "baseUriDomains": []}
 
 
@@ -116,10 +119,16 @@ def approve_tool() -> dict[str, Any]:
 
 
 def served(source: str) -> str:
-    """The page as it is sent: without indentation, blanks in its style, and the lines that are comments."""
+    """The page as it is sent: without comments, indentation, and blanks that mean nothing."""
     bare = _STYLE.sub(lambda style: f"\n{_BLANKS.sub(_MARK, style[0]).strip()}\n", _COMMENTS.sub("", source))
-    lines = bare.splitlines()
+    head, script, rest = bare.partition("<script>\n")
+    lines = f"{head}{script}{_PLAIN_CODE.sub(lambda line: _squeezed(line[0]), rest)}".splitlines()
     return "".join(f"{line.strip()}\n" for line in lines if line.strip())
+
+
+def _squeezed(line: str) -> str:
+    parts = _QUOTED.split(line)
+    return "".join(part if at % 2 else _AROUND.sub(r"\1", part) for at, part in enumerate(parts))
 
 
 @cache

@@ -79,7 +79,12 @@ const deeds = {
   resize: (size) => page.setViewportSize(size),
   host: ({ script, arg }) => page.evaluate(`(${script})(${JSON.stringify(arg ?? null)})`),
   click: ({ selector }) => frame.click(selector, { timeout: PATIENCE }),
+  doubleClick: ({ selector }) => frame.dblclick(selector, { timeout: PATIENCE }),
   press: ({ key }) => page.keyboard.press(key),
+  async hold({ key, times }) {
+    for (let n = 0; n < times; n++) await page.keyboard.down(key)
+    await page.keyboard.up(key)
+  },
   tree: () => frame.locator('body').ariaSnapshot(),
   text: () => frame.locator('#card').innerText(),
   async shot({ path }) {

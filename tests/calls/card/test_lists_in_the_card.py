@@ -256,6 +256,11 @@ async def test_sentences_of_the_server_have_the_figures_of_the_reader_and_quotes
         await browser.show(talk, "get_order", {"order_id": demo("authorized-sek")}, context=context)
         found = await browser.run("(all) => all.map(sentence)", list(said))
         assert [text.replace("\u00a0", " ") for text in found] == list(said.values())
+        for locale in ("ar-EG", "he"):  # the parts of a date would change places among English words
+            await browser.dress({"locale": locale})
+            assert re.fullmatch(
+                r"On \u2068[^\u2069]*28[^\u2069]*\u2069\.", await browser.run("() => sentence('On 2026-11-28.')")
+            )
 
 
 async def test_a_host_that_does_not_say_that_it_shows_cards_is_told_so_in_the_card(browser: Browser) -> None:
