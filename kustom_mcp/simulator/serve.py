@@ -10,6 +10,7 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -145,7 +146,8 @@ class Connection:
                 self._http.receive_data(await self._reader.read(CHUNK))
 
     async def _send(self, response: Response, *, with_body: bool = True) -> None:
-        headers = [*response.headers.items()]
+        date = format_datetime(self._simulator.store.now(), usegmt=True)
+        headers = [("Date", date), *response.headers.items()]
         if response.status != 204:
             headers.append(("Content-Length", str(len(response.body))))
         if self.closing:

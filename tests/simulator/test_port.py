@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2 as httpx
@@ -87,6 +89,16 @@ async def test_the_port_answers_as_the_simulator_does() -> None:
         assert (acknowledged.status_code, acknowledged.content) == (204, b"")
         head = await http.head("/sandbox/orders")
         assert (head.status_code, head.content) == (404, b"")
+
+
+async def test_every_answer_says_what_time_it_is_there() -> None:
+    simulator, path = shop()
+    async with served(simulator) as port, client(port) as http:
+        simulator.store.advance(86_400)
+        before = simulator.store.now()
+        answers = [await http.get(f"/ordermanagement/v1{path}"), await http.get("/nowhere")]
+        told = [parsedate_to_datetime(answer.headers["date"]) for answer in answers]
+    assert all(before - timedelta(seconds=1) < each <= simulator.store.now() for each in told)
 
 
 async def test_a_reset_breaks_the_connection_before_the_effect() -> None:
