@@ -31,6 +31,19 @@ _LOOK_IT_UP = (
 _ENTRY = "Copy the id from kustom_get_order with include captures or refunds. Then call again."
 AS_WRITTEN = "order_lines"
 """The argument inside of which an empty text is a value, since Kustom replaces the whole list."""
+_WHOLE_AMOUNT = (
+    "Ask the person which amount is meant, and call again with it in whole minor units, without a point: Kustom has no "
+    "fraction of one."
+)
+_PART_OF_A_PIECE = {
+    "refunded_amount": "Quantities are whole pieces. For a part of one send quantity 1 with total_amount, what is paid "
+    "for that line in all, or refunded_amount without lines. Ask the person for the amount.",
+    "captured_amount": "Quantities are whole pieces. For a part of one send captured_amount without lines. Ask the "
+    "person for the amount.",
+    "line_changes": "Quantities are whole pieces. For a part of one keep the quantity and send unit_price, the new "
+    "price of one in minor units, in line_changes. Ask the person for the price.",
+}
+"""The call that does what a fraction of a quantity was meant to do, by an argument that its tool has."""
 MOST_TOLD = 20
 """Mistakes that one answer names."""
 
@@ -184,7 +197,7 @@ def _failure(
             told.append(_unknown(problem, model, _path(place), besides))
         else:
             sentence = _sentence(problem, place, arguments, reading)
-            told.append(_Problem(_code(problem), _path(place), sentence, _mend(problem, place)))
+            told.append(_Problem(_code(problem), _path(place), sentence, _mend(problem, place, model)))
     first, several = told[0], len(told) > 1
     return ToolError(
         first.code,
@@ -195,13 +208,28 @@ def _failure(
     )
 
 
-def _mend(problem: ErrorDetails, place: Place) -> str:
+def _mend(problem: ErrorDetails, place: Place, model: type[BaseModel]) -> str:
     """The next step that mends a mistake."""
     if problem["type"] == "missing":
         return _ADD
+    if _is_fraction(problem["input"]):
+        return _instead_of_fraction(place, model)
     if _code(problem) is not Code.INVALID_IDENTIFIER:
         return CORRECT
     return _LOOK_IT_UP if {"order_id", "order_ids"} & set(place) else _ENTRY
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, float) and isfinite(value) and not value.is_integer()
+
+
+def _instead_of_fraction(place: Place, model: type[BaseModel]) -> str:
+    """The next step for a number with a fraction, where only whole ones go."""
+    if place[-1] in AMOUNT_FIELDS:
+        return _WHOLE_AMOUNT
+    if place[-1] == "quantity":
+        return next((mend for name, mend in _PART_OF_A_PIECE.items() if name in model.model_fields), CORRECT)
+    return CORRECT
 
 
 def _more(count: int) -> str:
@@ -315,7 +343,7 @@ def _whole_number(problem: ErrorDetails, field: str, name: str, arguments: Mappi
         return f"{rule} True or false was sent."
     if isinstance(value, float) and value.is_integer():
         rule += " A number with a point was sent: if it is in minor units, send it without the point."
-    elif isinstance(value, float) and isfinite(value):
+    elif _is_fraction(value):
         rule += " A fraction was sent."
     if isinstance(value, float) and isinstance(currency, str) and len(currency) == 3:
         whole = minor(Decimal(str(value)), currency) if abs(value) < 10**9 else None

@@ -650,6 +650,28 @@ async def test_an_object_sent_as_a_json_text_is_read() -> None:
         assert answer["outcome"] == "applied"
 
 
+PART_OF_ONE: list[tuple[str, dict[str, Any], str]] = [
+    ("refund_order", {"lines": [{"line": 1, "quantity": 0.5}]}, "quantity 1 with total_amount"),
+    ("refund_order", {"order_lines": [{"quantity": 0.5, "total_amount": 100}]}, "refunded_amount without lines"),
+    ("capture_order", {"lines": [{"line": 1, "quantity": 0.5}]}, "captured_amount without lines"),
+    ("update_order_amount", {"line_changes": [{"line": 1, "quantity": 1.5}]}, "unit_price"),
+    ("update_order_amount", {"line_changes": [{"line": 1, "unit_price": 3333.5}]}, "whole minor units"),
+    ("refund_order", {"lines": [{"line": 1, "quantity": 1, "total_amount": 9.5}]}, "whole minor units"),
+    ("refund_order", {"lines": [{"line": 1, "quantity": 1}], "return_fee": 49.5}, "whole minor units"),
+    ("refund_order", {"lines": [{"line": 1.5, "quantity": 1}]}, "Correct the argument"),
+]
+
+
+@pytest.mark.parametrize(("tool", "given", "would_do"), PART_OF_ONE)
+async def test_a_fraction_is_answered_with_the_call_that_would_do(
+    tool: str, given: dict[str, Any], would_do: str
+) -> None:
+    async with conversation() as talk:
+        answer = await talk.call(tool, given, order_id=TAKEN)
+        assert (answer["outcome"], answer["error"]["code"], talk.requests) == ("not_sent", "INVALID_ARGUMENT", [])
+        assert would_do in answer["next_step"]
+
+
 async def test_a_text_argument_that_looks_like_json_stays_a_text() -> None:
     async with conversation() as talk:
         await talk.call("update_merchant_references", order_id=OPEN, merchant_reference1='["a"]')
