@@ -47,12 +47,10 @@ OF_MANY = ("refunds-of-a-period", "review-orders", "what-expires", "what-to-do-t
 READING = ("explain-error", "where-is-my-order", *OF_MANY)
 LOOKING = (
     "Find the order. An id or a portal link is good as `order_id`. Anything else goes to `kustom_find_orders`: a "
-    "number such as 15632423 (of an order, an invoice, a capture or a refund) as `reference`, an e-mail address as "
-    "`email`, a phone as `phone`, a name as `name` together with `postal_code`. One row with `match` = `exact`: go "
-    "on, and say how you found it. Several of these, or rows with `match` = `part` or `person` only: show me all "
-    "with their dates and ask which; never pick one. None: the server knows only the orders that it has met. Say "
-    "so, and ask me for the link from the Kustom portal, whose search knows names, e-mail addresses and order "
-    "numbers. Never make up an id."
+    "number such as 15632423 as `reference`, else `email`, `phone`, or `name` with `postal_code`. One row with "
+    "`match` = `exact`: go on, and say how you found it. Several, or `part` and `person` only: show me all with "
+    "their dates and ask which; never pick one. None: say that the server knows only orders that it has met, and "
+    "ask me for the link from the Kustom portal, whose search knows names and order numbers. Never make up an id."
 )
 """The words in which every job about one order finds it."""
 ORDER_ID = "1a2b3c4d-1111-4222-8333-444455556666"
@@ -257,7 +255,7 @@ def test_a_prompt_about_goods_lets_the_server_do_the_sums(name: str) -> None:
     body = PROMPTS.pages[name].body
     assert "computed" in body
     assert "order_lines" not in body
-    assert len(body.encode()) < 3_300
+    assert len(body.encode()) < 3_150
 
 
 def test_the_reference_says_where_a_return_fee_is_possible_and_its_example_adds_up() -> None:
