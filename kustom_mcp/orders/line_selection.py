@@ -88,7 +88,7 @@ def _fee(order: Order, built: Built, amount: int) -> list[Line]:
             Code.AMOUNT_OUT_OF_RANGE,
             f"The fee must be less than the {show(built.amount, order.currency)} that the lines come to.",
             field="return_fee",
-            next_step="Ask the person: a lower fee, or no refund at all.",
+            next_step=f"Ask the person: a return_fee below {built.amount} (minor units), or no refund at all.",
         )
     by_rate: dict[int, int] = {}
     for line in built.order_lines:
