@@ -170,6 +170,7 @@ class Journal:
             "environment": self._app.account.environment,
             "merchant": self._app.account.merchant,
             **self._shop,
+            **({"shop_name": self._app.shop.name} if self._app.shop else {}),
             "before": claims.before.hex(),
             "after": claims.after.hex(),
             "figures": asdict(claims.figures),

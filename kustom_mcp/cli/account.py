@@ -15,7 +15,6 @@ from kustom_mcp.cli import program
 from kustom_mcp.cli.install.hosts import HOSTS, HOW, NAME
 from kustom_mcp.settings.environment import PREFIX, Loaded, load
 from kustom_mcp.settings.settings import ConfigError, Settings
-from kustom_mcp.text import nearest
 
 ABOUT_ORDERS = ("audit", "resolve", "book")
 """Commands that are about real orders."""
@@ -43,20 +42,21 @@ def settings_for(given: Namespace) -> Loaded:
 def of_one_shop(given: Namespace, loaded: Loaded) -> Loaded:
     """The settings of the shop that is named where there are several, for the commands about one account. ConfigError.
 
-    `check` without a shop is about all of them.
+    `check` without a shop is about all of them, and `audit` and `resolve` choose for themselves: they know shops that
+    the file does not have any more.
     """
     name: str | None = getattr(given, "shop", None)
     if loaded.shops is None:
         if name is not None:
             raise ConfigError("--shop", "KUSTOM_SHOPS_FILE is not set: there is one shop, and it has no name.")
         return loaded
-    if given.command not in (*ABOUT_ORDERS, "check") or (name is None and given.command == "check"):
+    if given.command not in ("book", "check") or (name is None and given.command == "check"):
         return loaded
     shops = loaded.shops()
     if name is None or name not in shops:
-        near = nearest(name, shops) if name else None
-        hint = f"Did you mean {near}?" if near else f"The shops are {', '.join(shops)}."
-        raise ConfigError("--shop", f"It names the shop that this is about. {hint}")
+        from kustom_mcp.cli.shop_writes import unknown_shop
+
+        raise unknown_shop(name, list(shops))
     return replace(loaded, settings=shops[name].settings, shops=None)
 
 
@@ -74,8 +74,16 @@ def announce(given: Namespace, loaded: Loaded) -> None:
         _require_orders(given, loaded)
     if given.command in (*ABOUT_ORDERS, "check") and not getattr(given, "json", False):
         stream = sys.stderr if getattr(given, "export", False) else sys.stdout  # where stdout is the export
-        shops = None if loaded.shops is None else loaded.shops()
-        print(_first_line(given, loaded.settings) if shops is None else f"{len(shops)} shops", file=stream)
+        print(_about(given, loaded), file=stream)
+
+
+def _about(given: Namespace, loaded: Loaded) -> str:
+    """The account that a command speaks of, or that it is about several shops."""
+    if loaded.shops is None:
+        return _first_line(given, loaded.settings)
+    shops = loaded.shops()
+    name: str = getattr(given, "shop", None) or ""
+    return _first_line(given, shops[name].settings) if name in shops else f"{len(shops)} shop{'s' * (len(shops) > 1)}"
 
 
 def _require_orders(given: Namespace, loaded: Loaded) -> None:

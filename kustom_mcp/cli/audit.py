@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kustom_mcp.app.app import App, shared_store
 from kustom_mcp.book import BookUnavailable
@@ -29,6 +29,10 @@ from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable, StoreU
 from kustom_mcp.state.intents import Intent, Intents
 from kustom_mcp.state.spending_limits import LimitsBusy, LimitsUnavailable
 from kustom_mcp.text import clean
+
+if TYPE_CHECKING:
+    from kustom_mcp.cli.shop_writes import ShopOf
+    from kustom_mcp.settings.shops_file import ShopsFile
 
 FOUND, USAGE = 1, 2
 RUNNING = 120  # seconds in which it may simply be under way
@@ -50,7 +54,8 @@ class Open:
     """One write without an outcome. `what`: the head of its code, or its amount. Times are unix seconds, 0: unknown.
 
     `server`: environment and merchant, and `account`: the name of theirs, "" where an earlier version wrote it.
-    `traced`: whether the order shows the effect. `record`: how its record is called, None in an audit file.
+    `traced`: whether the order shows the effect. `record`: how its record is called, None in an audit file. `shop`: its
+    shop, of several.
     """
 
     tool: str
@@ -62,10 +67,21 @@ class Open:
     record: str | None
     server: str = ""
     account: str = ""
+    shop: ShopOf | None = None
+
+    @property
+    def of_shop(self) -> list[str]:
+        """The words that name its shop to a command."""
+        return ["--shop", self.shop.name] if self.shop else []
 
     def advice(self, now: float) -> str:
         """The way to resolve it, in words."""
-        end = f" Then close it: {shown('resolve')}." if self.record else ""
+        end = f" Then close it: {shown('resolve', *self.of_shop)}." if self.record else ""
+        if self.shop is not None and self.shop.shop is None:
+            return (
+                "KUSTOM_SHOPS_FILE does not have its shop now, so nobody looks at the order: put the shop back, or "
+                f"look in the Kustom portal and close it: {closing(self)}."
+            )
         if not self.tool:
             return f"This record cannot be read. The audit lines of its time name the order: {LOOK}.{end}"
         if not self.traced:
@@ -74,6 +90,46 @@ class Open:
             return f"This is too old to be settled by a repeat: {LOOK}.{end}"
         wait = "It may still be running: look again in two minutes. " if now - self.sent < RUNNING else ""
         return f"{wait}{REPEAT} This works until {_when(self.expires)}."
+
+
+def closing(one: Open) -> str:
+    """The command that closes a write by hand."""
+    return shown("resolve", one.order, *one.of_shop, "--as", "done", "--reason", "TEXT") + " (or --as not-done)"
+
+
+def run_shops(file: ShopsFile, settings: Settings, name: str | None) -> int:
+    """Print what is open in all shops, or in one, also in those that the file does not have any more.
+
+    0: nothing; 1: something is open, or cannot be read. ConfigError.
+    """
+    from kustom_mcp.cli.shop_writes import shop_records
+
+    with shop_records(file, settings) as records:
+        try:
+            found = [_of_intent(intent, "the store", shop) for intent, shop in records.chosen(name)]
+        except AuditUnavailable:
+            print("The records of open writes cannot be read, so nobody can say what is open.")
+            return FOUND
+    _report(f"the shop {name}" if name else "any shop", found, 0, time.time(), in_file=False)
+    return FOUND if found else 0
+
+
+def without_shop_at_start(file: ShopsFile, settings: Settings) -> None:
+    """Name on stderr the writes without an outcome whose shop was taken out of the shops file, a line each."""
+    from kustom_mcp.cli.shop_writes import shop_records
+
+    with shop_records(file, settings) as records, suppress(AuditUnavailable):  # told for the shops that are there
+        _name([_of_intent(intent, "a record", shop) for intent, shop in records.without_shop()])
+
+
+def without_shop(file: ShopsFile, settings: Settings) -> list[str]:
+    """Sentences about the writes without an outcome whose shop was taken out of the shops file. AuditUnavailable."""
+    from kustom_mcp.cli.shop_writes import shop_records
+
+    with shop_records(file, settings) as records:
+        found = [_of_intent(intent, "a record", shop) for intent, shop in records.without_shop()]
+    told = [f"No outcome yet: {_in_words(one)} See {shown('audit', *one.of_shop)}." for one in found[:NAMED_AT_START]]
+    return told + ([f"And {len(found) - NAMED_AT_START} more."] if len(found) > NAMED_AT_START else [])
 
 
 def run(path: Path | None, settings: Settings | None = None, *, now: float | None = None) -> int:
@@ -125,9 +181,8 @@ def name_at_start(app: App) -> None:
         print(f"kustom-mcp: {what} cannot be read, so no writes will be sent", file=sys.stderr)
         return None
     else:
-        return _name(
-            [one for one in found if one.account in ("", app.account.name) or app.account.was_named(one.account)]
-        )
+        mine = [one for one in found if one.account in ("", app.account.name) or app.account.was_named(one.account)]
+        return _name(mine, app.shop.name if app.shop else "")
     raise ConfigError("KUSTOM_STORE" if app.store is not None else "KUSTOM_STATE_DIR", problem)
 
 
@@ -176,12 +231,20 @@ def ceilings_at_start(app: App) -> None:
             )
 
 
-def _name(found: list[Open]) -> None:
+def _name(found: list[Open], shop: str = "") -> None:
+    """Name writes on stderr, those of a shop of several with its name."""
     for one in found[:NAMED_AT_START]:
-        name = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)
-        print(f"kustom-mcp: no outcome yet: {name} see {shown('audit')}", file=sys.stderr)
+        words = ["--shop", shop] if shop else one.of_shop
+        of_shop = f" in the shop {shop}," if shop else ""
+        print(f"kustom-mcp: no outcome yet: {_in_words(one)}{of_shop} see {shown('audit', *words)}", file=sys.stderr)
     if len(found) > NAMED_AT_START:
         print(f"kustom-mcp: and {len(found) - NAMED_AT_START} more writes without an outcome", file=sys.stderr)
+
+
+def _in_words(one: Open) -> str:
+    """A write in a sentence that goes on; with its shop, where that is none of the file."""
+    said = f"{one.tool} {one.what} of order {one.order}, sent {_when(one.sent)}," if one.tool else str(one.record)
+    return said if one.shop is None else f"{said} in a shop that is not in KUSTOM_SHOPS_FILE now: {one.shop.words}."
 
 
 def _no_such_place(sentence: str) -> int:
@@ -204,6 +267,10 @@ def _report(place: str, found: list[Open], unread: int, now: float, *, in_file: 
         print(one.what or "A record that cannot be read")
         if one.tool:
             print(f"  tool       {one.tool}\n  order      {one.order}\n  sent       {_when(one.sent)}")
+        if one.shop:
+            there = "" if one.shop.shop else ", not in KUSTOM_SHOPS_FILE now"
+            title = f" ({one.shop.title})" if one.shop.title != one.shop.name else ""
+            print(f"  shop       {one.shop.name}{title}{there}")
         if one.server:
             print(f"  server     {one.server}")
         print(f"  to settle  {one.advice(now)}")
@@ -234,10 +301,10 @@ def _in_file(path: Path) -> tuple[list[Open], int]:
     return [sent[-1] for sent in opened.values() if sent], unread
 
 
-def _of_intent(intent: Intent, record: str) -> Open:
+def _of_intent(intent: Intent, record: str, shop: ShopOf | None = None) -> Open:
     content = intent.content
     if not intent.tool:
-        return Open("", "", "", 0, 0, False, record, _server(content), intent.account)
+        return Open("", "", "", 0, 0, False, record, _server(content), intent.account, shop)
     return Open(
         tool=clean(intent.tool, 100),
         order=clean(intent.order_id, 100),
@@ -248,6 +315,7 @@ def _of_intent(intent: Intent, record: str) -> Open:
         record=record,
         server=_server(content),
         account=intent.account,
+        shop=shop,
     )
 
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.activity import COLUMNS, record
 from kustom_mcp.money import show
+from kustom_mcp.schema.result import Json
 from kustom_mcp.settings.settings import Settings
 from kustom_mcp.state.audit_log import AuditUnavailable
+from kustom_mcp.state.intents import Intent, Intents
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
 
+    from kustom_mcp.settings.shops_file import ShopsFile
+
 CSV = "csv"
+SHOP = "shop"
 UNREAD = 1
 PAGE = 500
 _SHOWN = "amount_shown"
@@ -35,29 +41,70 @@ def run(settings: Settings, first: str | None, last: str | None, form: str) -> i
     1: the journal cannot be read, so what was printed is not all.
     """
     app = App.of(settings)
+    try:
+        return _print(app.intents, lambda: app.intents.own_names(app.account), record, first, last, form)
+    finally:
+        app.records.close()
+
+
+def run_shops(
+    file: ShopsFile, settings: Settings, name: str | None, first: str | None, last: str | None, form: str
+) -> int:
+    """As `run`, for all shops or the one that is named, those too that the file does not have any more. In CSV a column
+    names the shop by its title. ConfigError."""
+    from kustom_mcp.cli.shop_writes import shop_records, unknown_shop
+
+    with shop_records(file, settings) as records:
+
+        def of_shop(intent: Intent) -> dict[str, Json] | None:
+            shop = records.shop_of(intent)
+            if shop is None or not (name is None or shop.is_called(name)):
+                return None
+            return {**record(intent), SHOP: shop.title}
+
+        with suppress(AuditUnavailable):  # it is told below
+            if name is not None and not records.has(name):
+                others = (records.shop_of(intent) for intent in _intents(records.intents, records.intents.names()))
+                if not any(shop.is_called(name) for shop in others if shop is not None):
+                    raise unknown_shop(name, records.names)
+        return _print(records.intents, records.intents.names, of_shop, first, last, form, shops=True)
+
+
+def _print(
+    intents: Intents,
+    names: Callable[[], Sequence[str]],
+    told_of: Callable[[Intent], dict[str, Json] | None],
+    first: str | None,
+    last: str | None,
+    form: str,
+    *,
+    shops: bool = False,
+) -> int:
+    """Print the records of accounts, as far as `told_of` gives one. Returns the exit code."""
     count = 0
     try:
-        write = _csv() if form == CSV else _json_line
-        for told in _records(app, _midnight(first), _midnight(last, days=1)):
-            write(told)
-            count += 1
+        write = _csv(shops=shops) if form == CSV else _json_line
+        for intent in _intents(intents, names(), _midnight(first), _midnight(last, days=1)):
+            told = told_of(intent)
+            if told is not None:
+                write(told)
+                count += 1
     except AuditUnavailable as error:
-        problem = f"The journal in {app.intents.place} cannot be read ({error.why})."
+        problem = f"The journal in {intents.place} cannot be read ({error.why})."
         part = f"Of its writes {count} were exported, and these are not all."
         print(f"kustom-mcp: audit export: {problem} {part}", file=sys.stderr)
         return UNREAD
-    finally:
-        app.records.close()
     print(f"{count} {'write' if count == 1 else 'writes'} exported.", file=sys.stderr)
     return 0
 
 
-def _records(app: App, since: float | None, before: float | None) -> Iterator[dict[str, Any]]:
+def _intents(
+    intents: Intents, names: Sequence[str], since: float | None = None, before: float | None = None
+) -> Iterator[Intent]:
     place: tuple[float, str] | None = None
-    mine = app.intents.own_names(app.account)
     while True:
-        page = app.intents.journal(mine, since=since, before=before, after=place, most=PAGE, oldest_first=True)
-        yield from map(record, page)
+        page = intents.journal(names, since=since, before=before, after=place, most=PAGE, oldest_first=True)
+        yield from page
         if len(page) < PAGE:
             return
         place = page[-1].at, page[-1].key
@@ -73,13 +120,15 @@ def _json_line(told: Mapping[str, Any]) -> None:
     print(json.dumps(told, separators=(",", ":")))
 
 
-def _csv() -> Any:
-    """Print the names of the columns. Returns the function that prints a record."""
+def _csv(*, shops: bool) -> Any:
+    """Print the names of the columns. Returns the function that prints a record. `shops`: whether one is the shop."""
     out: TextIO = sys.stdout
     if hasattr(out, "reconfigure"):
         cast("TextIOWrapper", out).reconfigure(encoding="utf-8", newline="")
     names = list(COLUMNS)
     names.insert(names.index("amount") + 1, _SHOWN)
+    if shops:
+        names.insert(names.index("account") + 1, SHOP)
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
 

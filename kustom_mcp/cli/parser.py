@@ -11,13 +11,16 @@ from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kustom_mcp.cli import account, program
 from kustom_mcp.cli.book import parser as book
 from kustom_mcp.cli.install.hosts import HOSTS, NAME
 from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.settings.settings import ConfigError, Settings
+
+if TYPE_CHECKING:
+    from kustom_mcp.settings.shops_file import ShopsFile
 
 USAGE_ERROR = 2
 SCENES = 8
@@ -77,9 +80,9 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     if given.command == "tools":
         from kustom_mcp.cli import tools
 
-        return tools.run(loaded.settings, as_json=given.json)
+        return tools.run(loaded.settings, as_json=given.json, shops=loaded.shops)
     if given.command in ("audit", "resolve"):
-        return _about_writes(given, loaded.settings)
+        return _about_writes(given, loaded.settings, loaded.shops)
     if given.command == "book":
         return book.run(given, loaded.settings, loaded.telemetry)
     if given.command == "people":
@@ -95,17 +98,23 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     return serve.run(loaded.settings, loaded.telemetry, orders, loaded.shops)
 
 
-def _about_writes(given: Namespace, settings: Settings) -> int:
+def _about_writes(given: Namespace, settings: Settings, shops: ShopsFile | None) -> int:
+    shop: str | None = getattr(given, "shop", None)
     if given.command == "audit" and given.export:
         from kustom_mcp.cli import audit_export
 
-        return audit_export.run(settings, given.first, given.last, given.format or audit_export.CSV)
+        days, form = (given.first, given.last), given.format or audit_export.CSV
+        if shops is not None:
+            return audit_export.run_shops(shops, settings, shop, *days, form)
+        return audit_export.run(settings, *days, form)
     if given.command == "audit":
         from kustom_mcp.cli import audit
 
-        return audit.run(None, settings)
+        return audit.run(None, settings) if shops is None else audit.run_shops(shops, settings, shop)
     from kustom_mcp.cli import resolve
 
+    if shops is not None:
+        return resolve.run_shops(shops, settings, shop, given.order_id, given.how, given.reason)
     return resolve.run(settings, given.order_id, given.how, given.reason)
 
 

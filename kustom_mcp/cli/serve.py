@@ -17,7 +17,7 @@ import anyio
 from kustom_mcp.app.app import App
 from kustom_mcp.app.telemetry import start
 from kustom_mcp.cli import stdout
-from kustom_mcp.cli.audit import ceilings_at_start, name_at_start, shared_at_start
+from kustom_mcp.cli.audit import ceilings_at_start, name_at_start, shared_at_start, without_shop_at_start
 from kustom_mcp.server.handlers import Serving
 from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.settings.validators import is_loopback
@@ -113,6 +113,7 @@ def _several(settings: Settings, telemetry: Mapping[str, str] | None, file: Shop
         name_at_start(one.app)
         shared_at_start(one.app)
         ceilings_at_start(one.app)
+    without_shop_at_start(file, settings)
     return shops
 
 

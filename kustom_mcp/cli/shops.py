@@ -10,17 +10,20 @@ from collections.abc import Mapping
 import anyio
 
 from kustom_mcp.app.app import App
+from kustom_mcp.cli.audit import without_shop
 from kustom_mcp.cli.check import try_a_read
 from kustom_mcp.server.shops import policy_of
 from kustom_mcp.settings.environment import Loaded
 from kustom_mcp.settings.settings import ConfigError
 from kustom_mcp.settings.shops_file import SETTING, Shop
+from kustom_mcp.state.audit_log import AuditUnavailable
 
 FAILED = 1
 
 
 def run_list(loaded: Loaded) -> int:
-    """Print the shops. 0: the credentials of all work; 1: those of one do not. ConfigError without a shops file."""
+    """Print the shops. 0: the credentials of all work; 1: those of one do not, or a write without an outcome is left of
+    a shop that is not in the file any more. ConfigError without a shops file."""
     if loaded.shops is None:
         raise ConfigError(SETTING, "This command lists the shops of the file that it names: set it.")
     shops = loaded.shops()
@@ -33,7 +36,13 @@ def run_list(loaded: Loaded) -> int:
     failing = [name for name, (good, _) in found.items() if not good]
     if failing:
         print(f"{len(failing)} of {len(shops)} shops cannot be used now: {', '.join(failing)}. The others can.")
-    return FAILED if failing else 0
+    try:
+        left = without_shop(loaded.shops, loaded.settings)
+    except AuditUnavailable:
+        left = ["The records of writes without an outcome cannot be read."]
+    for sentence in left:
+        print(sentence)
+    return FAILED if failing or left else 0
 
 
 def described(shop: Shop) -> str:

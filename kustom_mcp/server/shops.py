@@ -51,7 +51,7 @@ from kustom_mcp.server.handlers import (
 from kustom_mcp.server.prompts import PROMPTS
 from kustom_mcp.server.shop_finder import Asking, Candidate, ShopFinder, several_know
 from kustom_mcp.server.tool_list import listing
-from kustom_mcp.settings.settings import ConfigError
+from kustom_mcp.settings.settings import ConfigError, Settings
 from kustom_mcp.settings.shops_file import SETTING, Shop
 from kustom_mcp.text import clean, nearest
 from kustom_mcp.tools.catalog import CATALOG
@@ -88,11 +88,9 @@ class ShopHandlers(CommonHandlers):
         self._finder = ShopFinder(shops)
         self._ring = key_ring(shops.keeper)
         self._handlers: dict[str, Handlers] = {}
-        listed = [one.shop for one in shops.now().values()]
-        self._modes: frozenset[Mode] = frozenset(shop.settings.confirm for shop in listed)
-        self._sandboxed = all(shop.settings.sandboxed for shop in listed)
-        on = [policy_of(shop) for shop in listed]
-        self._selected = frozenset(name for name in TOOL_FACTS if any(policy.selects(name) for policy in on))
+        self._listed_at_start = [one.shop for one in shops.now().values()]
+        self._modes = _modes(self._listed_at_start)
+        self._sandboxed = all(shop.settings.sandboxed for shop in self._listed_at_start)
 
     def state_keys(self) -> list[bytes]:
         """The keys that seal `requestState`: of the server, since its shop is known only when it is open."""
@@ -100,16 +98,7 @@ class ShopHandlers(CommonHandlers):
 
     def _tools_for(self, *, writing: bool) -> dict[str, dict[str, Json]]:
         """The tools that at least one shop had at the start. No list changes when the file does."""
-        writes = writing and self._shops.settings.writes != "deny"
-
-        def listed(name: str) -> bool:
-            return name in self._selected and (writes or not TOOL_FACTS[name].writes)
-
-        (mode,) = self._modes if len(self._modes) == 1 else ("auto",)
-        tools = listing(listed, mode, self._shops.settings.schemas, shop=SHOP_ARGUMENT)
-        if "card" in self._modes and mode != "card" and any(CATALOG[name].effect.gated for name in tools):
-            tools[approve_tool()["name"]] = approve_tool()
-        return tools
+        return tools_of(self._listed_at_start, self._shops.settings, writing=writing)
 
     async def call_tool(self, ctx: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         tool = tool_named(params.name, self.tools)
@@ -337,6 +326,26 @@ class ShopHandlers(CommonHandlers):
         if told:
             lines += ["", "What people do in another system:", "", *told]
         return "\n".join(lines) + "\n"
+
+
+def tools_of(shops: Sequence[Shop], settings: Settings, *, writing: bool = True) -> dict[str, dict[str, Json]]:
+    """The tools of a server of these shops: those that at least one of them has. `writing`: for a caller that may
+    write. ConfigError where a shop names tools that there are not."""
+    on = [policy_of(shop) for shop in shops]
+    writes, modes = writing and settings.writes != "deny", _modes(shops)
+
+    def listed(name: str) -> bool:
+        return any(policy.selects(name) for policy in on) and (writes or not TOOL_FACTS[name].writes)
+
+    (mode,) = modes if len(modes) == 1 else ("auto",)
+    tools = listing(listed, mode, settings.schemas, shop=SHOP_ARGUMENT)
+    if "card" in modes and mode != "card" and any(CATALOG[name].effect.gated for name in tools):
+        tools[approve_tool()["name"]] = approve_tool()
+    return tools
+
+
+def _modes(shops: Sequence[Shop]) -> frozenset[Mode]:
+    return frozenset(shop.settings.confirm for shop in shops)
 
 
 def _demo_orders(seen: Mapping[str, OpenShop]) -> list[tuple[str, str, str, str]]:

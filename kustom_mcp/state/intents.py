@@ -235,8 +235,8 @@ class Intents:
         found = self._run(lambda connection: self._rows(connection, INTENTS.c.outcome.is_(None)))
         return [one for one in found if account is None or account.may_hold(one.account)]
 
-    def own_names(self, account: Account) -> list[str]:
-        """Return the names of an account's records, those that version 0.1 gave to it alone too. AuditUnavailable."""
+    def names(self) -> list[str]:
+        """Return the names of all accounts that have records here. AuditUnavailable."""
         from sqlalchemy import func, select
 
         from kustom_mcp.state.database.tables import INTENTS
@@ -251,8 +251,11 @@ class Intents:
                 found.append(name)
                 after = name
 
-        names = [] if self.none_kept() else self._run(work)
-        return [account.name, *(name for name in names if account.was_named(name))]
+        return [] if self.none_kept() else self._run(work)
+
+    def own_names(self, account: Account) -> list[str]:
+        """Return the names of an account's records, those that version 0.1 gave to it alone too. AuditUnavailable."""
+        return [account.name, *(name for name in self.names() if account.was_named(name))]
 
     def journal(
         self,
