@@ -88,7 +88,7 @@ def _about(given: Namespace, loaded: Loaded) -> str:
 
 def _require_orders(given: Namespace, loaded: Loaded) -> None:
     host = _host(given)
-    if host and loaded.settings.sandboxed:
+    if host and loaded.settings.sandboxed and loaded.shops is None:
         name = ["--name", _entry(given)] if _entry(given) != NAME else []
         again = program.shown("install", host, *name, "--env-file", "PATH")
         raise ConfigError(

@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     if given.command == "demo":
         from kustom_mcp.cli.demo import command as demo
 
-        return demo.run_cards() if given.card else demo.run(scene=given.scene)
+        return demo.run_cards() if given.card else demo.run(scene=given.scene, shops=given.shops)
     if given.command == "audit" and given.path is not None:  # looking into files needs no credentials
         from kustom_mcp.cli import audit
 
@@ -58,7 +58,9 @@ def run(argv: Sequence[str]) -> int:
             from kustom_mcp.cli.install import command as install
 
             machine = install.this_machine()
-            wish = install.InstallOptions(given.name, given.remove, given.yes, given.replace_key, given.env_file)
+            wish = install.InstallOptions(
+                given.name, given.remove, given.yes, given.replace_key, given.env_file, given.shops
+            )
             return install.run(given.host, machine, wish)
         if given.command == "shops" and given.action == "add":
             from kustom_mcp.cli import shops_add
@@ -225,6 +227,9 @@ def _install(commands: Any, after: _Parser) -> None:
         metavar="NAME",
         help=f"name of the entry, default {NAME}: one more has another",
     )
+    install.add_argument(
+        "--shops", metavar="FILE", help="several shops: the path of their file, or sandbox for three that are built in"
+    )
     install.add_argument("--remove", action="store_true", help="take it out of the host again")
     install.add_argument(
         "--yes", action="store_true", help="do not ask before writing; a key in use is still asked about"
@@ -272,6 +277,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     serve.add_argument("--port", type=_port, default=None, help="with --http: port, default 8080, 0 for any")
     demo = commands.add_parser("demo", parents=[after], help="a guided tour against the embedded sandbox")
     demo.add_argument("--scene", type=_scene, default=None, metavar="N", help=f"one scene of it, 1 to {SCENES}")
+    demo.add_argument("--shops", action="store_true", help="the tour of three shops, each in its own currency, instead")
     demo.add_argument("--card", action="store_true", help="the cards of the demo orders instead, in a browser")
     simulate = commands.add_parser("simulate", parents=[after], help="the sandbox alone, as an HTTP server on loopback")
     simulate.add_argument("--port", type=_port, default=8090, help="port, default 8090, 0 for any")
@@ -321,8 +327,10 @@ def parse(argv: Sequence[str]) -> Namespace:
         getattr(given, "parser", parser).error(f"unrecognized arguments: {' '.join(unknown)}")
     if given.command == "serve" and not given.http and (given.host is not None or given.port is not None):
         parser.error("--host and --port are for serve --http")
-    if given.command == "demo" and given.card and given.scene is not None:
-        parser.error("--scene is for the tour, without --card")
+    if given.command == "demo" and (given.card or given.shops) and given.scene is not None:
+        parser.error("--scene is for the usual tour, without --card and --shops")
+    if given.command == "demo" and given.card and given.shops:
+        parser.error("give either --card or --shops")
     if given.command == "audit":
         _tell_export(parser, given)
     if getattr(given, "path", None) is not None and hasattr(given, "of_host"):

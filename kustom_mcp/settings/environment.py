@@ -112,6 +112,11 @@ def load_beside_shops(
     return settings, Path(settings.shops_file or "").expanduser().resolve(), variables
 
 
+def variables_in(env_file: Path) -> set[str]:
+    """Return the names of all variables that an env file sets. ConfigError."""
+    return set(_read_env_file(env_file))
+
+
 def _variables_for_keys(path: Path) -> set[str]:
     """Return the variables that a shops file takes keys from: they are no settings, and no misspelt ones."""
     from kustom_mcp.settings.private_toml import read_private

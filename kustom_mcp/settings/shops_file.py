@@ -152,6 +152,11 @@ class ShopsFile(WatchedFile[Mapping[str, Shop]]):
     def _read(self, path: Path) -> Mapping[str, Shop]:
         return parse_shops(read_private(SETTING, path), self._within, path.resolve().parent, self._environ)
 
+    @property
+    def key_variables(self) -> set[str]:
+        """The environment variables that the file takes keys from. ConfigError."""
+        return key_variables(read_private(SETTING, self._path)) if self._path else set()
+
     def __iter__(self) -> Iterator[str]:
         return iter(self())
 

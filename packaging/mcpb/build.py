@@ -4,7 +4,8 @@
 
 The bundle holds the package itself and names the locked versions of what it needs, which uv fetches on the user's
 machine. What was packed is unpacked elsewhere, and its own command is run with an empty home directory: as a person who
-filled in nothing, and with a test key and the switch off and on. A real client lists the tools and reads a demo order.
+filled in nothing, with a test key and the switch off and on, and with a shops file. A real client lists the tools and
+reads a demo order.
 """
 
 from __future__ import annotations
@@ -77,12 +78,24 @@ async def tried(folder: Path, config: dict[str, str]) -> tuple[list[str], str]:
         server = StdioServerParameters(command=started["command"], args=words, env=env, cwd=home)
         with anyio.fail_after(PATIENCE):
             async with Client(server) as client:
-                tools = [tool.name for tool in (await client.list_tools()).tools]
+                listed = (await client.list_tools()).tools
+                tools = [tool.name for tool in listed]
+                several = ["shop" in tool.input_schema["properties"] for tool in listed]
+                assert several == ["shops_file" in config] * len(listed)
                 if "api_key" in config:
                     return tools, ""
                 order = await client.call_tool("kustom_get_order", {"order_id": demo_orders()[0].order_id})
                 found: Any = order.structured_content
                 return tools, found["environment"]
+
+
+def shops_file(folder: Path) -> Path:
+    """A shops file with one shop of the usual sandbox, and one of another country."""
+    path = folder / "shops.toml"
+    path.touch(mode=0o600)
+    tables = ('[shops.home]\nmerchant = "PM1"\n', '[shops.norway]\nmerchant = "PM2"\n')
+    path.write_text("".join(f'{table}environment = "sandbox"\n' for table in tables), encoding="utf-8")
+    return path
 
 
 def default_tools() -> list[str]:
@@ -109,6 +122,9 @@ def main() -> None:
         writing, _ = anyio.run(tried, unpacked, {**key, "allow_writes": "true"})
         assert reading == [name for name in everything if not CATALOG[name].writes], reading
         assert writing == everything
+        shops = {"shops_file": str(shops_file(Path(scratch)))}
+        assert anyio.run(tried, unpacked, {**shops, "allow_writes": "false"}) == (reading, "sandbox")
+        assert anyio.run(tried, unpacked, {**shops, "allow_writes": "true"}) == (everything, "sandbox")
     print(f"{target.name}: {target.stat().st_size // 1024} kB, tried as packed")
 
 

@@ -1,6 +1,7 @@
 """The start of the desktop bundle: the switch of its settings page becomes a setting, then it is the ordinary server.
 
-A switch gives `true` or `false`; off means read-only, but for the sandbox, where there is nothing to protect.
+A switch gives `true` or `false`; off means read-only, but for the sandbox, where there is nothing to protect. Of
+several shops it is a bound: on, each shop allows what its own table says.
 """
 
 import os
@@ -17,6 +18,7 @@ def given(name: str) -> str:
 
 if __name__ == "__main__":
     allowed = given("ALLOW_WRITES").lower() == "true"
-    if given("KUSTOM_API_KEY") and given("KUSTOM_ENVIRONMENT") != "sandbox":
+    credentials = given("KUSTOM_API_KEY") and given("KUSTOM_ENVIRONMENT") != "sandbox"
+    if credentials or given("KUSTOM_SHOPS_FILE"):
         os.environ["KUSTOM_WRITES"] = "allow" if allowed else "deny"
     sys.exit(main())

@@ -62,6 +62,7 @@ class Desk:
     def run(
         self, host: str, system: System = "linux", *, name: str = "kustom", remove: bool = False, yes: bool = False,
         replace_key: bool = False, env_file: Path | None = None, environ: Mapping[str, str] | None = None,
+        shops: str | None = None,
     ) -> int:  # fmt: skip
         def which(command: str) -> str | None:
             return f"/bin/{command}" if command in self.commands else None
@@ -71,7 +72,7 @@ class Desk:
             return self.answers
 
         machine = Machine(system, self.home, environ or {}, PROGRAM, which, self.execute, ask)
-        return install.run(host, machine, install.InstallOptions(name, remove, yes, replace_key, env_file))
+        return install.run(host, machine, install.InstallOptions(name, remove, yes, replace_key, env_file, shops))
 
     def execute(self, words: Sequence[str]) -> int:
         """A host's own command: remembered, and without an effect."""

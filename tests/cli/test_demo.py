@@ -150,6 +150,19 @@ def test_a_scene_is_shown_alone(capfd: pytest.CaptureFixture[str]):
     ]
 
 
+def test_the_tour_of_three_shops_answers_where_an_order_is_and_in_which_shop(capfd: pytest.CaptureFixture[str]):
+    assert run(["demo", "--shops"]) == 0
+    told = capfd.readouterr()
+    flat = " ".join(told.out.split())
+    assert told.err == ""
+    assert "Person Where is order 1004, and in which shop?" in flat
+    assert "Assistant In the shop norway. It is CAPTURED, 1,117.00 NOK, and is with PostNord under the number" in flat
+    assert 'Shop: "Nordisk Hem Norge", sandbox.' in flat
+    assert "finland 193.40 EUR; norway 2,234.00 NOK; sweden 1,047.00 SEK." in flat
+    assert "install" in flat
+    assert told.out.rstrip().endswith("--shops sandbox")
+
+
 @pytest.mark.exam
 def test_every_scene_can_be_shown_alone(capfd: pytest.CaptureFixture[str]):
     assert len(tour.SCENES) == SCENES

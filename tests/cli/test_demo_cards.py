@@ -85,4 +85,4 @@ def test_one_scene_of_the_tour_is_not_for_the_cards(capsys: pytest.CaptureFixtur
     with pytest.raises(SystemExit) as ended:
         run(["demo", "--card", "--scene", "2"])
     assert ended.value.code == USAGE_ERROR
-    assert "--scene is for the tour, without --card" in capsys.readouterr().err
+    assert "--scene is for the usual tour, without --card" in capsys.readouterr().err

@@ -12,7 +12,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import anyio
@@ -20,7 +20,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from kustom_mcp.cli import stdout
-from kustom_mcp.cli.demo import tour
+from kustom_mcp.cli.demo import shops_tour, tour
 from kustom_mcp.cli.demo.tour import Guide, Person, TourCounts, Unexpected
 from kustom_mcp.cli.demo.transcript import Transcript
 from kustom_mcp.cli.install.command import this_machine
@@ -31,16 +31,21 @@ DEADLINE_SECONDS = 120
 PROBLEM = 1
 
 
-def run(command: Sequence[str] | None = None, *, scene: int | None = None) -> int:
+def run(command: Sequence[str] | None = None, *, scene: int | None = None, shops: bool = False) -> int:
     """Print the tour, or one scene of it. 0 when every answer was the expected one, otherwise 1 and one line on stderr.
 
-    `command` starts another server than this one. In a terminal each scene waits for Enter.
+    `command` starts another server than this one; `shops`: the tour of three shops. In a terminal each scene waits for
+    Enter.
     """
     # The SDK logs a broken server's traceback; what matters of it is in our own line.
     logging.getLogger("mcp").addHandler(logging.NullHandler())
     seen = TourCounts()
     try:
-        anyio.run(_tour, _server(command or [sys.executable, "-m", "kustom_mcp"]), seen, scene)
+        words = command or [sys.executable, "-m", "kustom_mcp"]
+        if shops:
+            anyio.run(_tour_of_shops, _server(words, shops_tour.SETTINGS), seen)
+        else:
+            anyio.run(_tour, _server(words), seen, scene)
     except KeyboardInterrupt:
         return PROBLEM
     except Exception as problem:
@@ -70,7 +75,7 @@ def run_cards() -> int:
 
 def _server(command: Sequence[str], settings: Mapping[str, str] = MappingProxyType({})) -> StdioServerParameters:
     """The command that starts the server: the SDK passes on only what a process needs (PATH, HOME, SYSTEMROOT, ...)."""
-    env = {"KUSTOM_ENVIRONMENT": "sandbox", **settings}
+    env = dict(settings) if "KUSTOM_SHOPS_FILE" in settings else {"KUSTOM_ENVIRONMENT": "sandbox", **settings}
     if "PYTHONPATH" in os.environ:  # where this very package may have come from
         env["PYTHONPATH"] = os.environ["PYTHONPATH"]
     return StdioServerParameters(command=command[0], args=list(command[1:]), env=env)
@@ -83,25 +88,48 @@ async def _tour(server: StdioServerParameters, seen: TourCounts, only: int | Non
         person = Person(page, seen)
         async with Client(server) as client:
             guide = Guide(client, page, seen)
-            await _opening(guide)
+            await _opening(guide, "look after orders in a shop")
             await tour.read_names(guide)
-            for number, scene in enumerate(chosen, start=1):
+
+            async def show(scene: tour.Scene) -> None:
                 if scene is tour.cancelled_by_form:
                     # Handshake-era, as many hosts of today are; a process and a sandbox of its own.
                     async with Client(server, mode="legacy", elicitation_callback=person.answer) as asking:
                         await scene(Guide(asking, page, seen))
                 else:
                     await scene(guide)
-                if number < len(chosen):
-                    deadline.deadline = math.inf
-                    goes_on = await _enter(page, number, len(chosen))
-                    deadline.deadline = anyio.current_time() + DEADLINE_SECONDS
-                    if not goes_on:
-                        break
-            else:
-                if only is None:
-                    _counts(page, seen)
+
+            if await _all_shown(page, chosen, show, deadline) and only is None:
+                _counts(page, seen)
     _next(page)
+
+
+async def _tour_of_shops(server: StdioServerParameters, seen: TourCounts) -> None:
+    with anyio.fail_after(DEADLINE_SECONDS) as deadline:
+        page = Transcript()
+        async with Client(server) as client:
+            guide = Guide(client, page, seen)
+            await _opening(guide, "look after orders in three shops")
+            await _all_shown(page, shops_tour.SCENES, lambda scene: scene(guide), deadline)
+    _next(page, "--shops", "sandbox")
+
+
+async def _all_shown(
+    page: Transcript,
+    scenes: Sequence[tour.Scene],
+    show: Callable[[tour.Scene], Awaitable[None]],
+    deadline: anyio.CancelScope,
+) -> bool:
+    """Show scenes, and wait for Enter between them. False where the person ended it."""
+    for number, scene in enumerate(scenes, start=1):
+        await show(scene)
+        if number < len(scenes):
+            deadline.deadline = math.inf
+            goes_on = await _enter(page, number, len(scenes))
+            deadline.deadline = anyio.current_time() + DEADLINE_SECONDS
+            if not goes_on:
+                return False
+    return True
 
 
 async def _enter(page: Transcript, number: int, scenes: int) -> bool:
@@ -117,12 +145,12 @@ async def _enter(page: Transcript, number: int, scenes: int) -> bool:
     return typed.strip().lower() not in ("q", "quit") and typed != ""
 
 
-async def _opening(guide: Guide) -> None:
+async def _opening(guide: Guide, doing: str) -> None:
     client, page = guide.client, guide.page
     tools = await client.list_tools()
     page.heading("kustom-mcp demo")
     page.prose(
-        "A person, an assistant and a server look after orders in a shop. The person and the assistant are scripted; "
+        f"A person, an assistant and a server {doing}. The person and the assistant are scripted; "
         "the server is the real one, in a process of its own, and every line of it below is its real answer. It "
         "talks to a sandbox: the orders are invented and no money moves."
     )
@@ -143,16 +171,19 @@ def _counts(page: Transcript, seen: TourCounts) -> None:
     page.count(outcomes["already_applied"], "approval used a second time, without a second effect")
 
 
-def _next(page: Transcript) -> None:
-    """Print the one thing to do next: this sandbox in a host, one that is on this machine if there is any."""
+def _next(page: Transcript, *options: str) -> None:
+    """Print the one thing to do next: this sandbox in a host, one that is on this machine if there is any.
+
+    `options`: what `install` needs for the shops.
+    """
     machine = this_machine()
     host = next((host for host in HOSTS if is_there(HOW[host], machine)), HOSTS[0])
     page.heading("What next")
     page.prose(
         f"Put this sandbox into {HOW[host].title}: the command shows what it will change, and asks. Then ask the "
-        'assistant: "Refund the towel of captured-sek."'
+        f'assistant: "{"Which orders of Norway are not captured?" if options else "Refund the towel of captured-sek."}"'
     )
-    page.plain(f"  {shown('install', host)}")
+    page.plain(f"  {shown('install', host, *options)}")
 
 
 def _reason(problem: BaseException) -> str:

@@ -7,6 +7,7 @@ taken from the server's answers. A scene that meets another answer than it expec
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from mcp.types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult
 from kustom_mcp import money
 from kustom_mcp.cli.demo.transcript import Content, Transcript, amount, brief
 
+Scene = Callable[["Guide"], Awaitable[None]]
 DEMO_ORDERS = "kustom://reference/demo-orders"
 
 

@@ -20,38 +20,44 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kustom_mcp.cli import program
 from kustom_mcp.cli.install.entries import KEY, OURS, EntryAccess, access, access_of, environment_of, host_file
 from kustom_mcp.cli.install.host_config import PRIVATE, HostFile, HostFileError, alone, write_new
 from kustom_mcp.cli.install.hosts import HOW, NAME, Host, HostEntry, Machine, is_there
 from kustom_mcp.cli.person import agrees
-from kustom_mcp.settings.environment import load, table
+from kustom_mcp.settings.environment import load, table, variables_in
 from kustom_mcp.settings.settings import HTTP_ONLY, ConfigError
+
+if TYPE_CHECKING:
+    from kustom_mcp.settings.shops_file import ShopsFile
 
 DONE, NOT_DONE, USAGE, INTERRUPTED = 0, 1, 2, 130
 ENVIRONMENT, KEY_FILE = "KUSTOM_ENVIRONMENT", "KUSTOM_API_KEY_FILE"
 SECRET = ("KUSTOM_STORE", "KUSTOM_KEYS", "KUSTOM_PROXY")
-PATHS = (KEY_FILE, "KUSTOM_STORE_FILE", "KUSTOM_STATE_DIR", "KUSTOM_AUDIT_LOG")
+SHOPS_FILE, BUILT_IN = "KUSTOM_SHOPS_FILE", "sandbox"
+PATHS = (KEY_FILE, "KUSTOM_STORE_FILE", "KUSTOM_STATE_DIR", "KUSTOM_AUDIT_LOG", SHOPS_FILE)
 
 
 @dataclass(frozen=True)
 class InstallOptions:
-    """The options of the command. `name`: of the entry. `yes`: do not ask, but for a key in use (`replace_key`)."""
+    """The options of the command. `name`: of the entry. `yes`: do not ask, but for a key in use (`replace_key`).
+    `shops`: the path of a shops file, or the word for the built-in shops."""
 
     name: str = NAME
     remove: bool = False
     yes: bool = False
     replace_key: bool = False
     env_file: Path | None = None
+    shops: str | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
     """A new entry. `key_file`: the file of its own that must hold the key first, where it needs one.
 
-    `given`: files with secrets that the person named.
+    `given`: files with secrets that the person named. `shops`: in words, where there are several.
     """
 
     entry: HostEntry
@@ -59,6 +65,7 @@ class Plan:
     writes: bool
     key_file: Path | None
     given: Sequence[str]
+    shops: Sequence[str] = ()
 
     @property
     def key_in_place(self) -> bool:
@@ -87,11 +94,15 @@ def run(host: str, machine: Machine, options: InstallOptions) -> int:
 
 def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
     """Plan the new entry. ConfigError."""
-    loaded = load(machine.environ, options.env_file)
+    environ = {**machine.environ, **({SHOPS_FILE: _of_shops(options.shops)} if options.shops else {})}
+    loaded = load(environ, options.env_file)
     for warning in loaded.warnings:
         print(f"kustom-mcp: {warning}", file=sys.stderr)
     settings, allowed = loaded.settings, access(loaded.settings)
-    environ = {**machine.environ, ENVIRONMENT: settings.environment}
+    if loaded.shops is None:
+        environ[ENVIRONMENT] = settings.environment
+    else:
+        _require_keys(loaded.shops, options.env_file)
     names = [row.name for row in table() if row.name.removeprefix("KUSTOM_").lower() not in HTTP_ONLY]
     env = {name: environ[name].strip() for name in names if _is_set(environ.get(name, ""))}
     for name in SECRET:
@@ -103,14 +114,39 @@ def _plan(host: str, machine: Machine, options: InstallOptions) -> Plan:
     key_file = _key_file(machine, f"{host}-{options.name}", allowed.key) if key and allowed.key else None
     if key_file:
         env[KEY_FILE] = str(key_file)
-    env = {name: _absolute(value) if name in PATHS and value != "-" else value for name, value in env.items()}
+    env = {name: _absolute(value) if _is_path(name, value) else value for name, value in env.items()}
     command, *words = machine.program
     given: list[str] = [] if key_file else [env[name] for name in (KEY_FILE,) if name in env]
     if options.env_file:
         given.append(_absolute(str(options.env_file)))
         words += ["--env-file", given[-1]]
     entry = {"command": command, "args": words, "env": env}
-    return Plan(entry, allowed, settings.writes_allowed, key_file, given)
+    shops: list[str] = []
+    if loaded.shops is not None:
+        from kustom_mcp.cli.shops import described
+
+        shops = [described(shop) for shop in loaded.shops().values()]
+        given += [str(shop.settings.api_key_file) for shop in loaded.shops().values() if shop.settings.api_key_file]
+    return Plan(entry, allowed, settings.writes_allowed, key_file, given, shops)
+
+
+def _of_shops(given: str) -> str:
+    return given if given == BUILT_IN else _absolute(given)
+
+
+def _is_path(name: str, value: str) -> bool:
+    return name in PATHS and value != "-" and (name, value) != (SHOPS_FILE, BUILT_IN)
+
+
+def _require_keys(file: ShopsFile, env_file: Path | None) -> None:
+    """Refuse shops whose key is in a variable of this environment: a host does not pass that on. ConfigError."""
+    missing = sorted(file.key_variables - (variables_in(env_file) if env_file else set()))
+    if missing:
+        raise ConfigError(
+            SHOPS_FILE,
+            f"A shop takes its key from {missing[0]}, which a host does not pass on: use api_key_file there, or give "
+            "the variable in a file with --env-file.",
+        )
 
 
 def _change(how: Host, machine: Machine, options: InstallOptions, plan: Plan | None) -> int:
@@ -233,7 +269,9 @@ def _by_file(file: HostFile, key: str, name: str, entry: HostEntry | None) -> Ho
 def _tell(name: str, plan: Plan, old: EntryAccess) -> bool:
     """Print the new and the old access of the entry. True when a key goes out of use."""
     new = plan.access
-    if new.key:
+    if plan.shops:
+        print("\n  ".join([f"{name} serves {len(plan.shops)} shop{'s' * (len(plan.shops) > 1)}:", *plan.shops]))
+    elif new.key:
         print(f"{name} works in {new.environment}: orders can {'be changed' if plan.writes else 'only be read'}.")
     else:
         print("Without credentials this is the sandbox: invented orders, and nothing leaves this machine.")

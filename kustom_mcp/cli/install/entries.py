@@ -32,7 +32,8 @@ _STARTERS = {
 
 
 class EntryAccess(NamedTuple):
-    """The environment and the key of an entry. Without a key it is the sandbox."""
+    """The environment and the key of an entry. Without a key it is the sandbox; of several shops their file stands for
+    both."""
 
     environment: str
     key: str = ""
@@ -129,7 +130,8 @@ def access_of(entry: Any) -> EntryAccess:
     given = given_to(entry)
     if given is None:
         return UNKNOWN
-    environ = {"KUSTOM_MERCHANT": "ANY", **given.environ}  # which one it is changes nothing here
+    of_one = {} if given.environ.get("KUSTOM_SHOPS_FILE") else {"KUSTOM_MERCHANT": "ANY"}  # which one changes nothing
+    environ = {**of_one, **given.environ}
     try:
         return access(load(environ, given.env_file).settings)
     except ConfigError:
@@ -164,5 +166,7 @@ def _env_file(words: Sequence[str]) -> str | None:
 
 def access(settings: Settings) -> EntryAccess:
     """The environment and the key that settings give."""
+    if settings.shops_file not in (None, "sandbox"):
+        return EntryAccess(f"the shops of {settings.shops_file}", str(settings.shops_file))
     key = settings.effective_api_key.get_secret_value()
     return EntryAccess(settings.environment, "" if settings.sandboxed else key)
