@@ -50,6 +50,7 @@ from kustom_mcp.calls.confirmation import ANSWER, Answer, Ask, Gate, Watch, oper
 from kustom_mcp.calls.doubt_checker import DoubtChecker
 from kustom_mcp.calls.messages import nobody_to_ask, too_fast
 from kustom_mcp.calls.policy import PRINCIPAL, Policy, Principal, ToolFacts
+from kustom_mcp.calls.token import derive
 from kustom_mcp.calls.write import Call
 from kustom_mcp.schema.parsing import says_nothing
 from kustom_mcp.schema.result import Code, Json, Result, ToolError
@@ -423,7 +424,8 @@ def build_server(app: Serving, *, names_shops: bool = True) -> Server[Any]:
     server.middleware.clear()  # the SDK's own spans, which repeat what a client has sent
     if app.telemetry.on:
         prompts = {prompt.name for prompt in PROMPTS.listing()}
-        server.middleware.append(Tracing(app.telemetry, {*TOOL_FACTS, APPROVE}, prompts))
+        key = derive(handlers.state_keys()[0], "callers in telemetry")
+        server.middleware.append(Tracing(app.telemetry, {*TOOL_FACTS, APPROVE}, prompts, key))
     server.middleware.append(RequestStateBoundary(security, default_audience=NAME))
     return server
 

@@ -6,6 +6,8 @@ Here a name is used only when it is one of ours.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
@@ -16,6 +18,7 @@ from mcp.types.version import KNOWN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from kustom_mcp.app.telemetry import Activity, Telemetry
+from kustom_mcp.calls.policy import PRINCIPAL, Principal
 
 METHODS: Final = frozenset(
     {
@@ -40,10 +43,11 @@ OTHER_METHOD: Final = "_OTHER"
 
 
 class Tracing(ServerMiddleware[Any]):
-    """The middleware. `tools` and `prompts`: their names."""
+    """The middleware. `tools` and `prompts`: their names; `key`: of the digests that stand for callers over HTTP."""
 
-    def __init__(self, telemetry: Telemetry, tools: Collection[str], prompts: Collection[str]) -> None:
+    def __init__(self, telemetry: Telemetry, tools: Collection[str], prompts: Collection[str], key: bytes) -> None:
         self._telemetry = telemetry
+        self._key = key
         self._tools = tools
         self._prompts = prompts
 
@@ -55,6 +59,7 @@ class Tracing(ServerMiddleware[Any]):
             tool=name if ctx.method == "tools/call" and name in self._tools else "",
             prompt=name if ctx.method == "prompts/get" and name in self._prompts else "",
             version=ctx.protocol_version if ctx.protocol_version in KNOWN_PROTOCOL_VERSIONS else "",
+            caller=self._digest(ctx),
         ) as span:
             try:
                 result = await call_next(ctx)
@@ -67,6 +72,14 @@ class Tracing(ServerMiddleware[Any]):
             if ctx.method == "tools/call":
                 _end_span(span, result)
             return result
+
+    def _digest(self, ctx: ServerRequestContext[Any, Any]) -> str:
+        """A keyed digest of the caller: the same for all tokens of a person, and nothing to read a name from. Empty
+        where everybody is the operator."""
+        caller: Principal | None = ctx.request.scope.get(PRINCIPAL) if ctx.request is not None else None
+        if caller is None or caller.source == "operator":
+            return ""
+        return hmac.new(self._key, caller.identity.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def _end_span(span: Activity, result: object) -> None:

@@ -37,6 +37,7 @@ from kustom_mcp.app.sandbox import SandboxTransport
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.app.telemetry.exporting import wanted
 from kustom_mcp.app.telemetry.opentelemetry import OpenTelemetry
+from kustom_mcp.calls.policy import Principal
 from kustom_mcp.server.handlers import build_server
 from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
@@ -47,6 +48,7 @@ from tests.exams.hostile.test_hostile_text import calls
 from tests.exams.hostile.test_personal_data import CAPTURE, KEY, MARK, ORDER, ORDER_PART
 from tests.support.conversation import MODES, Mode, conversation, demo, no, yes
 from tests.support.sample import sampled
+from tests.transport.http.callers import callers
 from tests.transport.kustom import Kustom, simulating
 from tests.transport.pipe import HANDSHAKE, call, spawned
 from tests.transport.pipe import request as request_line
@@ -408,6 +410,28 @@ async def test_the_trace_of_the_caller_is_continued(mode: Mode) -> None:
     assert attempt.context
     assert attempt.context.trace_id == operation.context.trace_id
     assert (other.parent, dict(operation.context.trace_state)) == (None, {})
+
+
+async def test_callers_over_http_are_told_apart_by_a_digest_and_not_by_name() -> None:
+    watcher = Watcher()
+    async with callers(telemetry=watcher.telemetry, KUSTOM_KEYS="k" * 32) as these:
+        these.admit("second", Principal("Anna", identity="person:anna", source="people"))
+        these.admit("first", Principal("Anna", identity="person:anna", source="people"))
+        these.admit("other", Principal("Ben", identity="person:ben", source="people"))
+        these.admit("local", Principal("root"))
+        for who in ("first", "second", "other", "local"):
+            await these.call(who, "get_order", {"order_id": demo(OPEN)})
+    told = [
+        (span.attributes or {}).get("enduser.pseudo.id") for span in watcher.seen if span.name.startswith("tools/call")
+    ]
+    first, second, other, local = told
+    assert isinstance(first, str)
+    assert len(first) == 16
+    assert (second, local) == (first, None)
+    assert other not in (first, None)
+    everything = str([(span.name, dict(span.attributes or {})) for span in watcher.seen]) + str(watcher.metrics())
+    assert [each for each in ("Anna", "anna", "Ben", "ben") if each in everything] == []
+    assert first not in str(watcher.metrics())
 
 
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

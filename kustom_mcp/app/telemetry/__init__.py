@@ -55,9 +55,17 @@ class Telemetry:
         """Note that the operation that runs is about the shop of this telemetry."""
 
     def operation(
-        self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
+        self,
+        method: str,
+        meta: Mapping[str, object] | None,
+        *,
+        tool: str = "",
+        prompt: str = "",
+        version: str = "",
+        caller: str = "",
     ) -> AbstractContextManager[Activity]:
-        """Note a message of the protocol. `meta`: its `_meta`, from which the caller's trace is continued."""
+        """Note a message of the protocol. `meta`: its `_meta`, from which the caller's trace is continued; `caller`: a
+        digest that stands for the caller, never a name."""
         return NOTHING
 
     def write_part(self, name: WritePart) -> AbstractContextManager[Activity]:

@@ -128,7 +128,14 @@ class OpenTelemetry(Telemetry):
 
     @contextmanager
     def operation(
-        self, method: str, meta: Mapping[str, object] | None, *, tool: str = "", prompt: str = "", version: str = ""
+        self,
+        method: str,
+        meta: Mapping[str, object] | None,
+        *,
+        tool: str = "",
+        prompt: str = "",
+        version: str = "",
+        caller: str = "",
     ) -> Generator[Activity]:
         facts: Attributes = {"mcp.method.name": method}
         if version:
@@ -138,7 +145,9 @@ class OpenTelemetry(Telemetry):
         if prompt:
             facts["gen_ai.prompt.name"] = prompt
         name = " ".join(filter(None, (method, tool or prompt)))
-        with self._span(name, SpanKind.SERVER, facts, context=_continued(meta), timed=self._operations) as recording:
+        who: Attributes = {"enduser.pseudo.id": caller} if caller else {}  # of the span alone: metrics stay few
+        opened = self._span(name, SpanKind.SERVER, facts, who, context=_continued(meta), timed=self._operations)
+        with opened as recording:
             yield recording
 
     @contextmanager

@@ -12,6 +12,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 from kustom_mcp.app.app import App
 from kustom_mcp.app.sandbox import SandboxTransport
+from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.calls.card import EXTENSION, PAGE_TYPE
 from kustom_mcp.calls.policy import PRINCIPAL, Principal
 from kustom_mcp.server.handlers import build_server
@@ -81,13 +82,16 @@ class Callers:
 
 
 @asynccontextmanager
-async def callers(simulator: Simulator | None = None, **settings: str) -> AsyncGenerator[Callers]:
+async def callers(
+    simulator: Simulator | None = None, *, telemetry: Telemetry = SILENT, **settings: str
+) -> AsyncGenerator[Callers]:
     simulator = simulator or Simulator()
     app = App.of(
         load(settings).settings,
         simulator=simulator,
         transport=SandboxTransport(simulator),
         clock=anyio.current_time,
+        telemetry=telemetry,
     )
     known = {
         "all": Principal("all"),
