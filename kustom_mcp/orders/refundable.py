@@ -723,9 +723,11 @@ class Refundable:
             seen["unit_price"] = goods.total // _whole(goods.captured)
         base, worth = goods.units.base, goods.units.worth
         share = sum(share.owed(base) for share in self.shares.borne_by(goods))
-        if worth and not self._identity.knows(goods.line(goods.left, worth, None), number):
-            return seen | {"by_lines": False, "left_amount": max(0, worth + share)}
-        return seen | ({"share": share} if share else {}) | {"amount": max(0, worth + share)}
+        amount = max(0, worth + share)
+        left = self._order.captured_amount - self._order.refunded_amount
+        if amount > left or (worth and not self._identity.knows(goods.line(goods.left, worth, None), number)):
+            return seen | {"by_lines": False, "left_amount": max(0, min(amount, left))}
+        return seen | ({"share": share} if share else {}) | {"amount": amount}
 
     # Helpers
 

@@ -112,6 +112,15 @@ def test_a_line_that_may_be_one_of_two_at_different_prices_is_neither() -> None:
     )
 
 
+def test_more_of_a_line_than_is_left_of_the_order_is_not_promised_by_lines() -> None:
+    held = order(MUG, captures=[[MUG]], refunded_amount=2500)
+    assert Refundable(held).view() == [
+        {"line": 1, "captured": 4, "refunded": 0, "left": 4, "unit_price": 1000, "by_lines": False, "left_amount": 1500}
+    ]
+    assert refunded(held, [(1, 1)]).amount == 1000
+    assert refunded(held, [(1, 4)]).amount == 4000  # which is above what is left, and refused for that
+
+
 def test_a_piece_that_a_refund_by_lines_would_refuse_is_not_promised_by_lines() -> None:
     dear, cheap = shirt(2500) | {"total_amount": 2501}, shirt(2500, 4) | {"total_amount": 9999}
     sent = [dear, shirt(2500, 3) | {"total_amount": 7499, "total_tax_amount": 1500}]
