@@ -1,56 +1,23 @@
-"""The simulator's answers against the published description of the API, where that file is at hand.
+"""The simulator's answers against the published description of the API, where that file is at hand."""
 
-Looked for at KUSTOM_OPENAPI, or as order-management-openapi.yml in a folder `shared` beside the repository. Two
-oddities of the file are put right before use: an `enum` that holds only null, and one that holds all its words in one
-text.
-"""
-
-import os
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import openapi_schema_validator
 import pytest
-import yaml
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.simulator.routes import ROUTES
 from kustom_mcp.simulator.seeds import Seed
 from kustom_mcp.simulator.wire import Response
+from tests.support.description import DESCRIPTION, MISSING, description, put_right
 from tests.support.direct import ask
 
-BESIDE = Path(__file__).parents[2].parent / "shared" / "order-management-openapi.yml"
-DESCRIPTION = Path(os.environ.get("KUSTOM_OPENAPI", BESIDE))
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 PREFIX = "/ordermanagement/v1"
 
-pytestmark = pytest.mark.skipif(not DESCRIPTION.is_file(), reason="the published description is not at hand")
-
-
-@cache
-def description() -> dict[str, Any]:
-    return yaml.safe_load(DESCRIPTION.read_text(encoding="utf-8"))
-
-
-def put_right(node: Any) -> Any:
-    if isinstance(node, list):
-        return [put_right(entry) for entry in cast(list[Any], node)]
-    if not isinstance(node, dict):
-        return node
-    given = cast(dict[str, Any], node)
-    if "$ref" in given:
-        return put_right(description()["components"]["schemas"][given["$ref"].rpartition("/")[2]])
-    fixed = {name: put_right(content) for name, content in given.items()}
-    words: list[Any] = fixed.get("enum", [])
-    if words == [None]:
-        del fixed["enum"]
-    elif len(words) == 1:
-        fixed["enum"] = words[0].split("|")
-        fixed.pop("pattern", None)
-    return fixed
+pytestmark = pytest.mark.skipif(not DESCRIPTION.is_file(), reason=MISSING)
 
 
 def schema_of(method: str, template: str, status: int) -> Any:
