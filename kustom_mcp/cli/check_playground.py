@@ -36,6 +36,7 @@ from kustom_mcp.api.endpoints import (
     REFUND_ORDER,
     RELEASE_REMAINING_AUTHORIZATION,
     UPDATE_AUTHORIZATION,
+    UPDATE_CUSTOMER_DETAILS,
     UPDATE_MERCHANT_REFERENCES,
 )
 from kustom_mcp.api.errors import OmsError, Refused
@@ -225,10 +226,11 @@ async def key_after_an_error(lab: Lab) -> str:
 async def key_of_another_call(lab: Lab) -> str:
     """Use the idempotency key of an applied write for another one."""
     key = uuid.uuid4()
-    await lab.send(ACKNOWLEDGE_ORDER, key=key)
-    before = (await lab.read()).merchant_reference2
-    answer = await lab.send(UPDATE_MERCHANT_REFERENCES, {"merchant_reference2": f"{MARK} {key.hex[:8]}"}, key=key)
-    after = (await lab.read()).merchant_reference2
+    await lab.send(UPDATE_MERCHANT_REFERENCES, {"merchant_reference2": f"{MARK} {key.hex[:8]}"}, key=key)
+    before = len((await lab.read()).shipping_info)
+    shipment = {"shipping_info": [{"shipping_company": MARK, "tracking_number": "0"}]}
+    answer = await lab.send(APPEND_ORDER_SHIPPING_INFO, shipment, key=key)
+    after = len((await lab.read()).shipping_info)
     return f"{answer}, {'nothing changed' if after == before else 'changed'}"
 
 
@@ -237,22 +239,46 @@ async def nothing_captured(lab: Lab) -> str:
     return await lab.send(CAPTURE_ORDER, {"captured_amount": 0})
 
 
+async def acknowledged_twice(lab: Lab) -> str:
+    """Acknowledge the order twice, with a key each."""
+    return ", ".join([await lab.send(ACKNOWLEDGE_ORDER) for _ in range(2)])
+
+
+async def number_for_a_text(lab: Lab) -> str:
+    """Set a reference to a number."""
+    return await lab.send(UPDATE_MERCHANT_REFERENCES, {"merchant_reference2": 1017})
+
+
+async def cleared_city(lab: Lab) -> str:
+    """Clear the city of the shipping address."""
+    return await lab.send(UPDATE_CUSTOMER_DETAILS, {"shipping_address": {"city": ""}})
+
+
+def _line(amount: int) -> dict[str, Any]:
+    prices = {"unit_price": amount, "tax_rate": 0, "total_amount": amount, "total_tax_amount": 0}
+    return {"name": MARK, "quantity": 1, **prices}
+
+
+async def equal_amount(lab: Lab) -> str:
+    """Set the present total with another line."""
+    amount = (await lab.read()).order_amount
+    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [_line(amount)]})
+
+
 async def without_lines(lab: Lab) -> str:
-    """Set the present total, without lines."""
-    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": (await lab.read()).order_amount})
+    """Lower the total by a minor unit, without lines."""
+    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": (await lab.read()).order_amount - 1})
 
 
 async def wrong_sum(lab: Lab) -> str:
-    """Set the present total with a line that costs a minor unit less."""
-    amount = (await lab.read()).order_amount
-    line = {"name": MARK, "quantity": 1, "unit_price": amount - 1, "tax_rate": 0, "total_amount": amount - 1}
-    line["total_tax_amount"] = 0
-    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [line]})
+    """Lower the total by a minor unit, with a line that costs one less than that."""
+    amount = (await lab.read()).order_amount - 1
+    return await lab.send(UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [_line(amount - 1)]})
 
 
 async def without_prices(lab: Lab) -> str:
-    """Set the present total with a line that has no price."""
-    amount = (await lab.read()).order_amount
+    """Lower the total by a minor unit, with a line that has no price."""
+    amount = (await lab.read()).order_amount - 1
     return await lab.send(
         UPDATE_AUTHORIZATION, {"order_amount": amount, "order_lines": [{"name": MARK, "quantity": 1}]}
     )
@@ -361,7 +387,7 @@ EXPERIMENTS: Final = (
     ),
     Experiment(
         "keys.scope",
-        "acknowledges, then sets merchant_reference2 with the same key",
+        "sets merchant_reference2, then adds a shipment with the same key",
         "accepted, nothing changed",
         key_of_another_call,
     ),
@@ -369,21 +395,54 @@ EXPERIMENTS: Final = (
         "body.zero", "captures 0.00", "400 INVALID_REQUEST_PARAMETERS", nothing_captured, (("422 ", "limits", "422"),)
     ),
     Experiment(
+        "acknowledge.again",
+        "acknowledges twice",
+        "accepted, accepted",
+        acknowledged_twice,
+        (("(accepted, )?40", "second_acknowledge", "refused"),),
+    ),
+    Experiment(
+        "body.numbers",
+        "sets merchant_reference2 to a number",
+        "400 INVALID_REQUEST_PARAMETERS",
+        number_for_a_text,
+        (("accepted", "numbers", "as_texts"), ("422 ", "limits", "422")),
+    ),
+    Experiment(
+        "address.mandatory",
+        "clears the city of the shipping address",
+        "400 INVALID_REQUEST_PARAMETERS",
+        cleared_city,
+    ),
+    Experiment(
+        "amount.equal",
+        "sets the same amount with another line",
+        "accepted",
+        equal_amount,
+        (("40", "equal_amount", "refused"),),
+    ),
+    Experiment(
         "lines.required",
-        "sets the same amount without lines",
+        "lowers the amount by 0.01, without lines",
         "400 INVALID_REQUEST_PARAMETERS",
         without_lines,
         (("accepted", "order_lines", "optional"),),
     ),
     Experiment(
         "lines.sums",
-        "replaces the lines by one that is 0.01 too cheap",
+        "lowers the amount by 0.01, with one line that is 0.01 too cheap",
         "accepted",
         wrong_sum,
         (("4", "line_sums", "refused"),),
     ),
-    Experiment("lines.prices", "replaces the lines by one without a price", "accepted", without_prices),
-    Experiment("shipping.append", "adds the same shipment twice", "accepted, accepted; 2 more", shipment_twice),
+    Experiment("lines.prices", "lowers the amount by 0.01, with one line without a price", "accepted", without_prices),
+    Experiment(
+        "shipping.append",
+        "adds the same shipment twice",
+        "accepted, accepted; 2 more",
+        shipment_twice,
+        (("accepted, accepted; 1 more", "shipments", "once"),),
+    ),
     Experiment(
         "entries.verbatim",
         "captures 1.00 with a line and a reference",

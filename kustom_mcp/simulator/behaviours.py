@@ -113,6 +113,8 @@ BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
     _observed("refund.zero_fee", "A return fee of 0 is accepted in countries with return fees, and refused elsewhere."),
     _assumed("refund.zero_fee_parts", "That holds too where several captures or a part would allow no fee."),
     _assumed("refund.return_fee_code", "A return fee that is not possible gets 403 REFUND_NOT_ALLOWED."),
+    _assumed("acknowledge.again", "An order that is acknowledged can be acknowledged again."),
+    _assumed("amount.equal", "An authorization can be changed to the amount that it has, with other lines."),
     _documented("amount.floor", "The order amount cannot go below what is captured: 403 NOT_ALLOWED."),
     _documented(
         "amount.raise", "Only some payment methods and countries allow a higher amount; others get 403 NOT_ALLOWED."

@@ -47,3 +47,11 @@ def check_sums(call: ApiCall, amount: int) -> None:
     lines: list[Json] = call.body.get("order_lines", [])
     if call.store.switches.line_sums == "refused" and lines and sum(map(line_total, lines)) != amount:
         raise invalid("order_lines: total_amount does not add up to the amount")
+
+
+def append_shipments(call: ApiCall, to: Json) -> None:
+    """Add the shipments of the body to an order or a capture; those that are there already too, or not: a switch."""
+    before: list[Json] = to.get("shipping_info") or []
+    given: list[Json] = call.body["shipping_info"]
+    once = call.store.switches.shipments == "once"
+    to["shipping_info"] = before + [each for each in given if not (once and each in before)]

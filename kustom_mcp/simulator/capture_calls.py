@@ -3,7 +3,7 @@
 from typing import Final
 
 from kustom_mcp.simulator import reading, states
-from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, created
+from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, append_shipments, check_sums, created
 from kustom_mcp.simulator.drafts import Json, made_up_id, stamp
 from kustom_mcp.simulator.store import PAY_LATER
 from kustom_mcp.simulator.wire import ErrorAnswer, Response, json_response
@@ -54,7 +54,7 @@ def append_capture_shipping_info(call: ApiCall) -> Response:
     """Add shipments to one capture."""
     _need_captures(call)
     capture = _capture(call)
-    capture["shipping_info"] = (capture.get("shipping_info") or []) + call.body["shipping_info"]
+    append_shipments(call, capture)
     return NO_CONTENT
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Final
 
 from kustom_mcp.simulator import reading, states
-from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, check_sums, invalid
+from kustom_mcp.simulator.calls import NO_CONTENT, ApiCall, append_shipments, check_sums, invalid
 from kustom_mcp.simulator.drafts import Json, expiry_after, stamp
 from kustom_mcp.simulator.store import KLARNA_METHODS, StoredOrder, parse_time
 from kustom_mcp.simulator.wire import Response, json_response
@@ -23,8 +23,10 @@ def get_order(call: ApiCall) -> Response:
 
 
 def acknowledge_order(call: ApiCall) -> Response:
-    """Note that the shop has stored the order. A second time is fine."""
+    """Note that the shop has stored the order. A second time is fine, or not: a switch."""
     states.permit(call.operation, call.record.position.status)
+    if call.record.acknowledged and call.store.switches.second_acknowledge == "refused":
+        raise states.OperationRefused(states.NO, "The order is acknowledged already.")
     call.record.acknowledged = True
     return NO_CONTENT
 
@@ -68,9 +70,9 @@ def update_customer_details(call: ApiCall) -> Response:
 
 
 def append_order_shipping_info(call: ApiCall) -> Response:
-    """Add shipments to the order; nothing is removed and nothing compared."""
+    """Add shipments to the order; nothing is removed."""
     states.permit(call.operation, call.record.position.status)
-    call.record.order["shipping_info"] = (call.record.order.get("shipping_info") or []) + call.body["shipping_info"]
+    append_shipments(call, call.record.order)
     return NO_CONTENT
 
 

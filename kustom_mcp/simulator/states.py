@@ -185,6 +185,8 @@ def refund(at: Position, amount: int, switches: Switches) -> Position:
 def reprice(at: Position, amount: int, switches: Switches, *, may_raise: bool) -> Position:
     """Set a new order amount: not below what is captured, above the old one only where `may_raise`."""
     permit("updateAuthorization", at.status)
+    if amount == at.ordered and switches.equal_amount == "refused":
+        raise OperationRefused(NO, "The order has this amount already.")
     if amount < at.captured:
         raise OperationRefused(NO, f"The new amount {amount} is lower than the captured amount {at.captured}.")
     if amount > at.ordered and not may_raise:

@@ -44,6 +44,15 @@ class Switches:
     order_lines: Literal["required", "optional"] = _switch(
         "required", "A changed authorization without lines gets 400, or (Klarna) wipes the lines."
     )
+    equal_amount: Literal["accepted", "refused"] = _switch(
+        "accepted", "A changed authorization with the amount that the order has: 204, or 403 NOT_ALLOWED."
+    )
+    second_acknowledge: Literal["accepted", "refused"] = _switch(
+        "accepted", "An order that is acknowledged already, acknowledged again: 204, or 403 NOT_ALLOWED."
+    )
+    shipments: Literal["appended", "once"] = _switch(
+        "appended", "A shipment that is there already, added again: it is there twice, or once."
+    )
     numbers: Literal["refused", "as_texts"] = _switch(
         "refused", "A number where a text belongs, such as merchant_reference1: 400, or taken as its digits."
     )

@@ -33,9 +33,13 @@ OTHER_SECRET = "whsec_dGhlIHNlY3JldCBhZnRlciB0aGlzIG9uZQ=="
 BEHAVIOURS = [experiment.behaviour for experiment in EXPERIMENTS]
 
 DIFFERENCES = [
-    (Switches(limits="422"), ["body.zero"]),
+    (Switches(limits="422"), ["body.zero", "body.numbers"]),
     (Switches(order_lines="optional"), ["lines.required"]),
     (Switches(line_sums="refused"), ["lines.sums", "lines.prices"]),
+    (Switches(second_acknowledge="refused"), ["acknowledge.again", "acknowledgeOrder.allowed.assumed"]),
+    (Switches(numbers="as_texts"), ["body.numbers"]),
+    (Switches(equal_amount="refused"), ["amount.equal"]),
+    (Switches(shipments="once"), ["shipping.append"]),
     (Switches(release="CLOSED"), ["release.status"]),
     (Switches(full_refund="CLOSED"), ["refund.full"]),
     (Switches(keys="forgotten"), ["keys.scope"]),

@@ -117,6 +117,24 @@ def test_reads_see_a_late_effect_after_its_seconds_and_writes_at_once() -> None:
     assert ask(simulator, "GET", path).json()["refunded_amount"] == 1
 
 
+def test_what_is_so_already_can_be_refused_or_left_as_it_is() -> None:
+    shipment = {"shipping_info": [{"tracking_number": "1"}]}
+    amount = {"order_amount": 1000, "order_lines": LINES}
+    for given, statuses, shipments in (
+        ({}, [204, 204, 204, 204, 204, 204], 2),
+        ({"second_acknowledge": "refused", "equal_amount": "refused", "shipments": "once"}, [204, 403] + [204] * 4, 1),
+    ):
+        simulator, path = shop(**given)
+        calls = [("POST", "/acknowledge", None)] * 2 + [("POST", "/shipping-info", shipment)] * 2
+        made = [ask(simulator, method, path + call, body) for method, call, body in calls]
+        lower = ask(simulator, "PATCH", f"{path}/authorization", amount | {"order_amount": 999})
+        other = ask(simulator, "POST", f"{path}/shipping-info", {"shipping_info": [{"tracking_number": "2"}]})
+        assert [answer.status for answer in (*made, lower, other)] == statuses
+        equal = ask(simulator, "PATCH", f"{path}/authorization", amount | {"order_amount": 999})
+        assert equal.status == (403 if given else 204)
+        assert len(ask(simulator, "GET", path).json()["shipping_info"]) == shipments + 1
+
+
 def test_somebody_else_acts_on_an_order_without_a_request_of_ours() -> None:
     simulator, path = shop()
     order_id = path.rpartition("/")[2]
