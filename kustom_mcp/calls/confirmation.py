@@ -56,6 +56,13 @@ BETWEEN_LOOKS = 1.0
 RESOLVING_SECONDS = 24 * 3600
 SANDBOX_SECRET = b"kustom-mcp's embedded sandbox, where no money moves"
 """The secret of every embedded sandbox, so that a client that starts a process for each call can still confirm."""
+_SHORTEST_TAIL = 40
+"""Characters of the sealed part of a code, at least."""
+_NO_CODE = "This is not a code of this server: a preview gives one, which is sent back as it stands there."
+_ELSEWHERE = (
+    "This is not a code of this server: another one gave it, or this one to somebody else, or it was cut or changed on "
+    "the way (servers without a common store take each other's codes with the same KUSTOM_KEYS)."
+)
 SEE_CODE_MODE = "If no question was shown, the operator of this server can set KUSTOM_CONFIRM=code."
 
 
@@ -348,11 +355,8 @@ class Gate:
         except TokenError:
             claims = None
         if claims is None or claims.purpose not in purposes:
-            raise ToolError(
-                Code.CONFIRMATION_INVALID,
-                "This is not a code of this server for this person.",
-                field="confirm",
-            )
+            looks_like_one = isinstance(code, str) and len(code.rpartition(".")[2]) > _SHORTEST_TAIL
+            raise ToolError(Code.CONFIRMATION_INVALID, _ELSEWHERE if looks_like_one else _NO_CODE, field="confirm")
         if claims.arguments != arguments:
             raise ToolError(
                 Code.CONFIRMATION_MISMATCH,

@@ -9,6 +9,7 @@ never the rejected value.
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -303,7 +304,7 @@ _PLAIN = {
     "list_type": "{field} must be an array.",
     "model_type": "{field} must be an object.",
     "bool_type": "{field} must be true or false.",
-    "string_pattern_mismatch": "{field} must be {letters}.",
+    "string_pattern_mismatch": "{field} must be {letters}",
     "string_too_long": "{field} may have at most {max_length} characters.",
     "too_long": "{field} may have at most {max_length} entries.",
     "greater_than_equal": "{field} must be at least {ge}.",
@@ -325,9 +326,48 @@ def _sentence(problem: ErrorDetails, place: Place, arguments: Mapping[str, Any],
         return _whole_number(problem, field, name, arguments)
     if kind == "greater_than_equal" and name in ("captured_amount", "refunded_amount"):
         return f"{field} must be at least 1 minor unit; 0 never means everything."
-    letters = "three letters, such as SEK" if name == "currency" else "two letters, such as SE or US"
+    letters = "three letters, such as SEK." if name == "currency" else _two_letters(problem["input"])
     plain = _PLAIN.get(kind, "{field} is not what the schema asks for.")
     return plain.format(field=field, letters=letters, sent=reading.left_out(place), **context)
+
+
+_COUNTRIES = {
+    "AT": "AUT, Austria",
+    "AU": "AUS, Australia",
+    "BE": "BEL, Belgium",
+    "CA": "CAN, Canada",
+    "CH": "CHE, Switzerland",
+    "CZ": "CZE, Czechia, Czech Republic",
+    "DE": "DEU, Germany, Deutschland",
+    "DK": "DNK, Denmark, Danmark",
+    "ES": "ESP, Spain",
+    "FI": "FIN, Finland, Suomi",
+    "FR": "FRA, France",
+    "GB": "GBR, Great Britain, United Kingdom",
+    "GR": "GRC, Greece",
+    "HU": "HUN, Hungary",
+    "IE": "IRL, Ireland",
+    "IS": "ISL, Iceland",
+    "IT": "ITA, Italy",
+    "MX": "MEX, Mexico",
+    "NL": "NLD, Netherlands, Holland",
+    "NO": "NOR, Norway, Norge",
+    "NZ": "NZL, New Zealand",
+    "PL": "POL, Poland",
+    "PT": "PRT, Portugal",
+    "RO": "ROU, Romania",
+    "SE": "SWE, Sweden, Sverige",
+    "SK": "SVK, Slovakia",
+    "US": "USA, United States, United States of America",
+}
+"""What people and models write in the place of two letters: ISO 3166's three letters, and names."""
+
+
+def _two_letters(value: Any) -> str:
+    known = {name: code for code, names in _COUNTRIES.items() for name in names.casefold().split(", ")}
+    code = known.get(re.sub(r"[\s.]+", " ", value).strip().casefold()) if isinstance(value, str) else None
+    hint = f"Did you mean {code}?" if code else "Its code is in ISO 3166, such as SE or US."
+    return f"the two letters of a country. {hint}"
 
 
 def _whole_number(problem: ErrorDetails, field: str, name: str, arguments: Mapping[str, Any]) -> str:

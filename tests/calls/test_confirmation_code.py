@@ -262,6 +262,9 @@ async def test_a_code_is_for_its_merchant_environment_and_keys_only(other: dict[
         code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
         answer = await elsewhere.call(REFUND.tool, given, confirm=code)
         assert (answer["error"]["code"], elsewhere.sent) == ("CONFIRMATION_INVALID", [])
+        assert "another one gave it" in answer["error"]["message"]
+        made_up = await elsewhere.call(REFUND.tool, given, confirm="yes")
+        assert "a preview gives one" in made_up["error"]["message"]
         assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
 
 

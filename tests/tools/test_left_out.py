@@ -240,9 +240,14 @@ def test_an_amount_is_told_what_is_wrong_with_it(value: Any, told: str) -> None:
     assert "major units" not in failure.message
 
 
-def test_a_country_of_three_letters_is_shown_two() -> None:
-    failure = refusal("kustom_update_customer_details", {"order_id": OPEN, "shipping_address": {"country": "USA"}})
-    assert failure.sentence == "shipping_address.country must be two letters, such as SE or US."
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [("USA", "Did you mean US?"), (" swe", "Did you mean SE?"), ("United  States", "Did you mean US?"),
+     ("Norge", "Did you mean NO?"), ("Atlantis", "Its code is in ISO 3166, such as SE or US.")],
+)  # fmt: skip
+def test_a_country_that_is_not_two_letters_is_told_which(given: str, hint: str) -> None:
+    failure = refusal("kustom_update_customer_details", {"order_id": OPEN, "shipping_address": {"country": given}})
+    assert failure.sentence == f"shipping_address.country must be the two letters of a country. {hint}"
 
 
 def test_every_mistake_is_named_at_once_and_in_its_place() -> None:
