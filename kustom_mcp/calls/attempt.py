@@ -40,6 +40,8 @@ from kustom_mcp.calls.confirmation import (
 from kustom_mcp.calls.doubt import Found, State, look, too_old
 from kustom_mcp.calls.journal import Journal
 from kustom_mcp.calls.messages import (
+    CLOSED,
+    TOO_LATE,
     entry_there,
     not_as_previewed,
     not_shown_yet,
@@ -218,7 +220,7 @@ class Attempt:
         elif used is not None and self._as_left(claims, order):
             raise self._done(claims, order, taken)
         elif used is not None or self._journal.given_up(claims.key):
-            self._object(used_up())
+            self._object(used_up() if used is not None else used_up(CLOSED))
         elif claims.purpose is Purpose.RESOLVE and intent is None:
             self._doubt = (claims, self.head)  # its record is elsewhere: only the code tells
 
@@ -246,7 +248,7 @@ class Attempt:
         if too_old(intent, self.gate.app.wall()):
             if self.pinned or not intent.looks:  # one look more, and it is given up
                 await self._journal.record_look(intent)
-                raise StillUnknown(self.objection or used_up(), repeats=False)
+                raise StillUnknown(self.objection or used_up(TOO_LATE), repeats=False)
             await self._journal.record_outcome(intent.key, "not_seen")
             self._doubt = self.claims = None
         elif digest(self.watch.depends(order)) != claims.before:

@@ -59,6 +59,7 @@ from kustom_mcp.calls.doubt import (
 )
 from kustom_mcp.calls.journal import RECORD_SECONDS, Journal
 from kustom_mcp.calls.messages import (
+    CLOSED,
     DISPUTED,
     NOBODY_TOLD,
     NOT_AS_SENT,
@@ -469,7 +470,7 @@ class Call(ReadCall):
             self._end_as_done(*not_shown_yet(intent.entry))
         if intent.unresolved:
             self._unknown(self._claims, Doubt(stopped=still_running()))
-        raise used_up()
+        raise used_up(CLOSED)
 
     async def _outcome(self, outcome: str, entry: str | None = None, **facts: Json) -> None:
         """Record the outcome of this call's write, and end its lease."""

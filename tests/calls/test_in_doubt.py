@@ -21,6 +21,7 @@ from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
+from kustom_mcp.state.database.tables import INTENTS
 from kustom_mcp.state.intents import Intent, Intents
 from kustom_mcp.tools.catalog import CATALOG
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
@@ -518,6 +519,106 @@ async def test_an_order_that_another_process_holds_is_busy_and_says_until_when(t
         assert "If its process has died, the order is free again in" in busy["summary"]
         talk.app.intents.release(talk.app.account.name, order_id, "somebody")
         assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "applied"
+
+
+async def test_a_call_that_waits_for_its_turn_reads_what_was_sent_meanwhile(tmp_path: Path) -> None:
+    """Another process carries out the identical call first: by what it had read before, the second would pay again."""
+    sandbox = Simulator()
+    state: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path), "KUSTOM_CONFIRM": "flag"}
+    async with (
+        conversation(host=Time().run, simulator=sandbox, **state) as first,
+        conversation(host=Time().run, simulator=sandbox, **state) as second,
+    ):
+        order_id, given = REFUND.begin(first)
+        account = first.app.account.name
+        first.app.intents.lease(account, order_id, "somebody", 60)
+        waits: list[float] = []
+
+        async def wait(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 1:
+                first.app.intents.release(account, order_id, "somebody")
+                assert (await first.call(REFUND.tool, given, confirm=True))["outcome"] == "applied"
+
+        second.app.sleep = wait
+        assert (await second.call(REFUND.tool, given, confirm=True))["outcome"] == "already_applied"
+        assert (len(waits), first.stored(order_id)["refunded_amount"]) == (1, 5000)
+
+
+@pytest.mark.parametrize(
+    ("closed", "outcome", "code"),
+    [
+        (None, "unknown", "OUTCOME_UNKNOWN"),
+        ("applied", "already_applied", None),
+        ("not_done", "not_sent", "CONFIRMATION_INVALID"),
+    ],
+)
+async def test_what_another_process_has_sent_since_the_records_were_read_is_not_sent(
+    closed: str | None, outcome: str, code: str | None
+) -> None:
+    class SentMeanwhile(Intents):
+        def send(self, connection: Any, new: Intent, *, seen: int | None, harmless: bool = False) -> None:
+            super().send(connection, new, seen=None)
+            if closed:
+                connection.execute(INTENTS.update().values(outcome=closed))
+            if closed == "applied":
+                somebody(talk, order_id, refunded(5000))
+            super().send(connection, new, seen=seen, harmless=harmless)
+
+    async with conversation(host=Time().run, **only(REFUND)) as talk:
+        order_id, given = REFUND.begin(talk)
+        confirm = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        talk.app.intents = SentMeanwhile(talk.app.records)
+        answer = await talk.call(REFUND.tool, given, confirm=confirm)
+        assert (answer["outcome"], answer.get("error", {}).get("code"), talk.sent) == (outcome, code, [])
+        assert closed != "not_done" or "was sent, was not found on the order and was closed" in answer["summary"]
+
+
+@pytest.mark.parametrize(("within", "lasts"), [("1", 14.0), ("30", 39.0)])
+async def test_a_turn_lasts_for_the_write_its_record_and_a_margin(within: str, lasts: float, tmp_path: Path) -> None:
+    """A write has five seconds at least, however little is left of the call."""
+    state: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path), "KUSTOM_TIMEOUT": within}
+    turns: list[float] = []
+
+    class Noting(Intents):
+        def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
+            turns.append(seconds)
+            return super().lease(account, order_id, holder, seconds)
+
+    async with conversation(host=Time().run, **state) as talk:
+        talk.app.intents = Noting(talk.app.records)
+        assert (await talk.confirmed(REFUND.tool, REFUND.begin(talk)[1]))["outcome"] == "applied"
+    assert turns == [lasts]
+
+
+@pytest.mark.parametrize(("later", "goes"), [(8.0, True), (10.0, False)])
+@pytest.mark.parametrize("asleep", ["before it was sent", "while the turn was taken"])
+async def test_a_write_leaves_only_if_its_turn_lasts_until_its_deadline(
+    later: float, goes: bool, asleep: str, tmp_path: Path
+) -> None:
+    """A turn of 39 seconds is nine longer than a write may take, from the moment before it was asked for."""
+    state: dict[str, Any] = {**only(REFUND), "KUSTOM_STATE_DIR": str(tmp_path)}
+    async with conversation(host=Time().run, **state) as talk:
+        order_id, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        intents, slept = talk.app.intents, False
+
+        class Sleeping(Intents):
+            def lease(self, account: str, order_id: str, holder: str, seconds: float) -> float:
+                nonlocal slept
+                ends = intents.lease(account, order_id, holder, seconds)
+                slept = True
+                return ends
+
+        if asleep == "before it was sent":
+            read = iter([0.0, later])
+            talk.app.boottime = lambda: next(read)
+        else:
+            talk.app.intents = Sleeping(talk.app.records)
+            talk.app.boottime = lambda: later if slept else 0.0
+        answer = await talk.call(REFUND.tool, given, confirm=code)
+        assert answer["outcome"] == ("applied" if goes else "not_sent")
+        assert (len(talk.sent), talk.stored(order_id)["refunded_amount"]) == (int(goes), 5000 * goes)
 
 
 async def test_a_machine_that_slept_before_the_request_left_sends_nothing(tmp_path: Path) -> None:
