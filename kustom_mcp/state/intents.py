@@ -22,6 +22,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from heapq import merge
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -213,17 +214,11 @@ class Intents:
         """Return every intent of an order, oldest first: this account's, and whatever version 0.1 kept of it in this
         environment, for an order belongs to one merchant. `former`: keys, and digests of calls, by which version 0.1
         may have kept that they were carried out. AuditUnavailable."""
-        from sqlalchemy import and_, not_, or_
-
         if self.none_kept():
             return []
-        from kustom_mcp.state.database.tables import INTENTS
-
-        name, environment = INTENTS.c.account, f"{account.environment}/"
-        before = and_(name.startswith(environment, autoescape=True), not_(name.contains(":")))
-        its_own = and_(INTENTS.c.order_id == order_id, or_(name == account.name, before))
-        used = and_(INTENTS.c.account == "", INTENTS.c.digest.in_(list(former)))
-        return self._run(lambda connection: self._rows(connection, or_(its_own, used) if former else its_own))
+        statement = _of_order(account.name, account.environment, used=bool(former))
+        given = {"order_id": order_id, **({"former": list(former)} if former else {})}
+        return self._run(lambda connection: self._found(connection, statement, given))
 
     def unresolved(self, account: Account | None = None) -> list[Intent]:
         """Return the intents without an outcome, oldest first: those that may be of this account, or all.
@@ -340,7 +335,9 @@ class Intents:
 
         return self._found(connection, INTENTS.select().where(*which).order_by(INTENTS.c.sent, INTENTS.c.key))
 
-    def _found(self, connection: Connection, statement: Select[Any]) -> list[Intent]:
+    def _found(
+        self, connection: Connection, statement: Select[Any], given: Mapping[str, Any] | None = None
+    ) -> list[Intent]:
         skew = self._store.skew
         return [
             Intent(
@@ -360,7 +357,7 @@ class Intents:
                 entry=row.entry,
                 at=row.sent,
             )
-            for row in connection.execute(statement)
+            for row in connection.execute(statement, given)
         ]
 
     def _run(self, work: Callable[[Connection], T], *locks: str) -> T:
@@ -384,6 +381,22 @@ class Intents:
 
 LONGEST_LEASE = 900.0
 """Seconds: no call takes longer, whatever KUSTOM_TIMEOUT is; its waiting for a person holds no lease."""
+
+
+@lru_cache(maxsize=64)
+def _of_order(account: str, environment: str, *, used: bool) -> Select[Any]:
+    """The question for the intents of an order, and for calls that version 0.1 kept as `used`. Every read of an order
+    asks it, so it is put together once."""
+    from sqlalchemy import and_, bindparam, not_, or_
+
+    from kustom_mcp.state.database.tables import INTENTS
+
+    name = INTENTS.c.account
+    before = and_(name.startswith(f"{environment}/", autoescape=True), not_(name.contains(":")))
+    its_own = and_(INTENTS.c.order_id == bindparam("order_id"), or_(name == account, before))
+    carried_out = and_(name == "", INTENTS.c.digest.in_(bindparam("former", expanding=True)))
+    which = or_(its_own, carried_out) if used else its_own
+    return INTENTS.select().where(which).order_by(INTENTS.c.sent, INTENTS.c.key)
 
 
 def lock_of(account: str, key: str) -> str:
