@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,12 +15,13 @@ import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.calls.confirmation import operating_user
+from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.state.account import Account
 from kustom_mcp.state.audit_log import AuditLog, AuditUnavailable
 from kustom_mcp.state.database import Store
 from kustom_mcp.state.intents import Intent, Intents
 from tests.calls.faults_of_a_write import in_doubt, line_mended
-from tests.calls.gated_operations import DUE_DATE, REFUND, SEND_OUT, only
+from tests.calls.gated_operations import DUE_DATE, EVERYTHING, REFUND, SEND_OUT, only
 from tests.calls.quick import ALL, quickly
 from tests.support.conversation import conversation
 from tests.support.unhurried import PATIENCE
@@ -223,6 +226,62 @@ async def test_the_record_of_a_write_names_its_key_its_reason_and_its_outcome(ca
             "approved by flag" if case is DUE_DATE else "needs no approval",
             "applied",
         )
+
+
+async def test_who_asked_and_approved_first_is_told_although_somebody_else_sends_it_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox = Simulator()
+    kept: dict[str, Any] = {**EVERYTHING, "KUSTOM_STATE_DIR": str(tmp_path)}
+    monkeypatch.setenv("LOGNAME", "first-person")
+    async with conversation(host=quickly, simulator=sandbox, **kept) as talk:
+        order_id, given = REFUND.begin(talk)
+        code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+        in_doubt(talk, "reset")
+        assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == "unknown"
+        line_mended(talk)
+    monkeypatch.setenv("LOGNAME", "second-person")
+    async with conversation(host=quickly, simulator=sandbox, **kept) as talk:
+        for fault, outcome in (("reset", "unknown"), (None, "applied")):
+            (write,) = (await talk.call("resolve_order", order_id=order_id))["writes"]
+            assert write["asked_by"] == "first-person"
+            if fault:
+                in_doubt(talk, fault)
+            again = await talk.call(REFUND.tool, given, confirm=write["confirm"]["code"])
+            assert again["outcome"] == outcome
+            line_mended(talk)
+            (row,) = (await talk.call("list_activity", order_id=order_id))["activity"]
+            assert (row["outcome"], row["asked_by"], row["approved_by"]) == (outcome, "first-person", "first-person")
+        (intent,) = talk.app.intents.of_order(talk.app.account, order_id)
+        assert (intent.content["caller"], intent.content["approved_by"], intent.attempts) == (
+            *("first-person", "first-person"),
+            3,
+        )
+    lines = [
+        json.loads(line) for file in sorted((tmp_path / "audit").iterdir()) for line in file.read_text().splitlines()
+    ]
+    sent = [(line["caller"], line["approved_by"]) for line in lines if line["event"] == "intent"]
+    assert sent == [("first-person", "first-person")] * 3
+
+
+async def test_of_a_write_that_did_nothing_the_next_approver_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It goes back to approved and keeps its key, but not who approved it."""
+    sandbox = Simulator()
+    kept: dict[str, Any] = {**EVERYTHING, "KUSTOM_STATE_DIR": str(tmp_path)}
+    given: dict[str, Any] = {}
+    for person, fault, outcome in (("first-person", "status 403", "rejected"), ("second-person", None, "applied")):
+        monkeypatch.setenv("LOGNAME", person)
+        async with conversation(host=quickly, simulator=sandbox, **kept) as talk:
+            given = given or REFUND.begin(talk)[1]
+            code = (await talk.call(REFUND.tool, given))["confirm"]["code"]
+            if fault:
+                in_doubt(talk, fault)
+            assert (await talk.call(REFUND.tool, given, confirm=code))["outcome"] == outcome
+            line_mended(talk)
+            (row,) = (await talk.call("list_activity", order_id=given["order_id"]))["activity"]
+            assert (row["outcome"], row["asked_by"], row["approved_by"]) == (outcome, person, person)
 
 
 def test_the_caller_on_stdio_is_the_user_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

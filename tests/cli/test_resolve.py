@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from kustom_mcp.app.app import App
 from kustom_mcp.cli import resolve
 from kustom_mcp.cli.parser import run
 from kustom_mcp.settings.environment import load
+from kustom_mcp.simulator.faults import Fault
 from kustom_mcp.state.intents import Intent
 from tests.cli.test_audit import lost_refund
 from tests.support.conversation import conversation, demo
@@ -57,6 +60,34 @@ async def test_after_not_done_the_same_wish_is_a_new_one(tmp_path: Path) -> None
         assert done["outcome"] == "applied"
     keys = [intent.key for intent in kept(tmp_path)]
     assert len(set(keys)) == 2
+
+
+async def test_only_the_writes_of_that_order_and_this_account_are_closed(tmp_path: Path) -> None:
+    await in_doubt(tmp_path)
+    async with conversation(KUSTOM_STATE_DIR=str(tmp_path)) as talk:
+        await lost_refund(talk, demo("two-captures-nok"))
+        (mine,) = [one for one in talk.app.intents.unresolved() if one.order_id == ORDER]
+        theirs = replace(mine, account="production/https://api.kustom.co/M1", outcome=None)
+        talk.app.records.run(lambda connection: talk.app.intents.send(connection, theirs, seen=None))
+    settings = load({"KUSTOM_STATE_DIR": str(tmp_path)}).settings
+    assert resolve.run(settings, ORDER, "done", "seen in the portal") == 0
+    app = App.of(settings)
+    left = {(one.account, one.order_id) for one in app.intents.unresolved()}
+    app.records.close()
+    assert left == {(mine.account, demo("two-captures-nok")), (theirs.account, ORDER)}
+
+
+async def test_what_cannot_be_read_is_left_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with conversation(KUSTOM_STATE_DIR=str(tmp_path), KUSTOM_TOOLS="all") as talk:
+        (capture, *_) = talk.stored(ORDER)["captures"]
+        path = "/orders/{order_id}/captures/{capture_id}/trigger-send-out"
+        talk.simulator.faults.add(Fault("POST", path, "reset", times=9))
+        sent = await talk.call("trigger_send_out", order_id=ORDER, capture_id=capture["capture_id"])
+        assert sent["outcome"] == "unknown"
+    settings = load({"KUSTOM_STATE_DIR": str(tmp_path), "KUSTOM_TOOLS": "all"}).settings
+    assert await anyio.to_thread.run_sync(resolve.run, settings, None) == 1
+    assert "trigger_send_out of " in (shown := capsys.readouterr().out)
+    assert "cannot be read through the API: look in the Kustom portal" in shown
 
 
 def test_what_is_in_doubt_is_looked_for_at_kustom(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,8 +57,9 @@ def of_file(state: Path) -> Generator[Intents]:
     store.close()
 
 
-def send(store: Store, intents: Intents, new: Intent = NEW, seen: int | None = None) -> None:
-    store.run(lambda connection: intents.send(connection, new, seen=seen), locks=(lock_of(new.account, new.key),))
+def send(store: Store, intents: Intents, new: Intent = NEW, seen: int | None = None, *, harmless: bool = False) -> None:
+    lock = lock_of(new.account, new.key)
+    store.run(lambda connection: intents.send(connection, new, seen=seen, harmless=harmless), locks=(lock,))
 
 
 def of_order(intents: Intents) -> list[Intent]:
@@ -114,8 +115,20 @@ def test_what_was_given_up_never_goes_again(store: Store, outcome: str) -> None:
     send(store, intents)
     intents.close(NEW.account, NEW.key, outcome)
     for seen in (None, 1):
-        with pytest.raises(AlreadySent):
-            send(store, intents, seen=seen)
+        for harmless in (False, True):
+            with pytest.raises(AlreadySent):
+                send(store, intents, seen=seen, harmless=harmless)
+
+
+@pytest.mark.parametrize("outcome", ["applied", "already_applied", "done"])
+def test_what_is_harmless_goes_again_although_it_was_done(store: Store, outcome: str) -> None:
+    intents = Intents(store, now=lambda: NOW)
+    send(store, intents)
+    intents.close(NEW.account, NEW.key, outcome)
+    with pytest.raises(AlreadySent):
+        send(store, intents)
+    send(store, intents, harmless=True)
+    assert [(row.attempts, row.outcome) for row in of_order(intents)] == [(2, None)]
 
 
 def test_of_many_at_once_one_is_sent(store: Store) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
+from kustom_mcp.simulator.switches import Switches
 from tests.calls.faults_of_a_write import ORDER, in_doubt, line_mended
 from tests.calls.gated_operations import (
     ACKNOWLEDGE,
+    DUE_DATE,
     EVERYTHING,
     REFUND,
     SEND_OUT,
@@ -98,6 +100,34 @@ async def test_a_refund_that_is_absent_gives_the_call_that_sends_it_once() -> No
         assert (applications(talk), len({seen.key for seen in talk.writes})) == (1, 1)
 
 
+async def test_what_shows_only_in_the_second_look_is_done_and_recorded() -> None:
+    """A second after the first: one look is not enough to call a write absent."""
+    time, looked = Time(), list[float]()
+    sandbox = Simulator(switches=Switches(effect="late:30"))
+    async with doubtful("lose_response", time, sandbox) as (talk, order_id):
+
+        async def sleep(seconds: float) -> None:
+            looked.append(seconds)
+            sandbox.advance(30)
+
+        talk.app.sleep = sleep
+        answer = await talk.call(RESOLVE, order_id=order_id)
+        (write,) = answer["writes"]
+        assert (write["state"], "repeat" in write, "confirm" in write, looked) == ("done", False, False, [1.0])
+        assert (talk.sent, talk.app.intents.unresolved()) == ([], [])
+
+
+@pytest.mark.parametrize(("since", "waits"), [(0.5, 1.0), (2.0, 0.0)])
+async def test_a_look_of_a_moment_ago_is_not_the_first_of_two(since: float, waits: float) -> None:
+    time = Time()
+    async with doubtful("reset", time) as (talk, order_id):
+        await talk.call("get_order", order_id=order_id)
+        time.pass_by(since)
+        began = time.passed
+        refused = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER)
+        assert (refused["error"]["code"], "confirm" in refused, time.passed - began) == ("WRITE_IN_DOUBT", True, waits)
+
+
 @pytest.mark.parametrize("mode", ["code", "form", "flag"])
 @pytest.mark.parametrize("case", [case for case in UNGATED if case is not SEND_OUT], ids=name_of)
 async def test_a_tool_without_a_gate_is_called_again_without_a_code(case: Case, mode: str) -> None:
@@ -142,6 +172,23 @@ async def test_an_entry_that_cannot_be_told_is_never_a_reason_to_send() -> None:
         assert talk.sent == []
 
 
+async def test_a_code_sends_nothing_and_gives_no_other_while_an_entry_cannot_be_told() -> None:
+    async with doubtful("reset") as (talk, order_id):
+        (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+        somebody(talk, order_id, refunded(5000))
+        answer = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER, confirm=write["confirm"]["code"])
+        assert (answer["outcome"], "confirm" in answer, "repeat" in answer, talk.sent) == ("unknown", False, False, [])
+
+
+async def test_an_entry_that_cannot_be_told_ends_the_row_of_looks_that_found_nothing() -> None:
+    async with doubtful("reset") as (talk, order_id):
+        for looks in (1, 2, 0):
+            if not looks:
+                somebody(talk, order_id, refunded(5000))
+            await talk.call("get_order", order_id=order_id)
+            assert [one.looks for one in talk.app.intents.unresolved()] == [looks]
+
+
 @pytest.mark.parametrize("writes", ["deny", "preview"])
 async def test_a_reader_is_told_and_gets_no_code(writes: str, tmp_path: Path) -> None:
     sandbox = Simulator()
@@ -180,12 +227,49 @@ async def test_an_absent_refund_is_closed_as_not_seen_after_a_day_and_then_is_a_
         assert keys[0] not in [one.key for one in talk.app.intents.unresolved()]
 
 
-async def test_what_no_order_shows_is_never_known_after_a_day() -> None:
+async def test_a_code_that_comes_after_the_day_closes_nothing_and_is_still_unknown() -> None:
+    time = Time()
+    async with doubtful("reset", time) as (talk, order_id):
+        (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+        time.pass_by(24 * 3600 + 1)
+        late = await talk.call(REFUND.tool, order_id=order_id, **SHOPPER, confirm=write["confirm"]["code"])
+        assert (late["outcome"], "has expired. Nothing more was sent." in late["summary"]) == ("unknown", True)
+        assert (len(talk.app.intents.unresolved()), "confirm" in late, talk.sent) == (1, False, [])
+
+
+async def test_one_look_is_not_enough_to_close_what_nobody_has_looked_for_in_its_day() -> None:
+    time = Time()
+    async with doubtful("reset", time) as (talk, order_id):
+        time.pass_by(24 * 3600 + 1)
+        for left in (True, False):
+            seen = await talk.call("get_order", order_id=order_id)
+            assert ("unresolved_writes" in seen["order"]) is left
+        assert [one.outcome for one in talk.app.intents.of_order(talk.app.account, order_id)] == ["not_seen"]
+
+
+@pytest.mark.parametrize("case", [SEND_OUT, DUE_DATE], ids=name_of)
+async def test_what_no_order_shows_is_never_known_after_a_day_and_never_sent_again(case: Case) -> None:
     time = Time()
     async with conversation(host=time.run, **EVERYTHING) as talk:
-        order_id, given = SEND_OUT.begin(talk)
-        talk.simulator.faults.add(Fault("POST", f"{ORDER}/captures/{{capture_id}}/trigger-send-out", "reset", times=9))
-        assert (await talk.call(SEND_OUT.tool, given))["outcome"] == "unknown"
-        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "not_readable"
-        time.pass_by(24 * 3600 + 1)
-        assert (await talk.call(RESOLVE, order_id=order_id))["writes"][0]["state"] == "never_known"
+        order_id, given = case.begin(talk)
+        code = None if case is SEND_OUT else (await talk.call(case.tool, given))["confirm"]["code"]
+        in_doubt(talk, "reset")
+        assert (await talk.call(case.tool, given, **({"confirm": code} if code else {})))["outcome"] == "unknown"
+        line_mended(talk)
+        for passed, state in ((0, "not_readable"), (24 * 3600 - 2, "not_readable"), (3, "never_known")):
+            time.pass_by(passed)
+            (write,) = (await talk.call(RESOLVE, order_id=order_id))["writes"]
+            assert (write["state"], "repeat" in write, "confirm" in write) == (state, False, False)
+
+
+@pytest.mark.parametrize(("outcome", "state"), [("done", "done"), ("not_done", "not_seen")])
+async def test_what_was_closed_is_told_for_thirty_days(outcome: str, state: str) -> None:
+    time = Time()
+    async with doubtful("reset", time) as (talk, order_id):
+        (intent,) = talk.app.intents.unresolved()
+        talk.app.intents.close(intent.account, intent.key, outcome)
+        for days, told_of in ((0, 1), (29.9, 1), (0.2, 0)):
+            time.pass_by(days * 24 * 3600)
+            answer = await talk.call(RESOLVE, order_id=order_id)
+            assert [write["state"] for write in answer["writes"]] == [state] * told_of
+            assert (answer["outcome"], answer.get("next_step")) == ("ok", None)
