@@ -21,7 +21,7 @@ from hypothesis import settings
 from jsonschema import Draft202012Validator
 
 import kustom_mcp
-from tests.support import postgres
+from tests.support import oracles, postgres
 from tests.support.unhurried import Unhurried
 
 TESTS = Path(__file__).parent
@@ -40,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; servers would inherit it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     check_each_schema_once()
+    oracles.watch()
 
 
 @pytest.hookimpl(tryfirst=True)

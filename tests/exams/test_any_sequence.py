@@ -33,6 +33,7 @@ from tests.exams.operations import ALL
 from tests.exams.story import EFFECTIVE, NOTHING, Means
 from tests.support.conversation import Talk, conversation
 from tests.support.direct import ask
+from tests.support.oracles import excuse
 from tests.support.sample import sampled
 from tests.transport.kustom import USERNAME
 
@@ -189,7 +190,9 @@ class World:
         wish.unknown = told["outcome"] == "unknown"
         # Where effects show late, another's may show up just when ours is looked for.
         believed = mishap in CREDULOUS or (self.late and "201 without effect" in mishap)
-        wish.trusted |= believed and told["outcome"] == "applied"
+        if believed and told["outcome"] == "applied":
+            wish.trusted = True
+            excuse(self.simulator, "Kustom's word is all there is where nothing that was read speaks against it")
         if told["outcome"] in EFFECTIVE:
             there = (
                 wish.done

@@ -32,6 +32,7 @@ from kustom_mcp.simulator.app import LoggedRequest, Simulator
 from kustom_mcp.simulator.demo_orders import demo_orders
 from kustom_mcp.state.database import Store
 from tests.support.advice import misadvised
+from tests.support.oracles import held_to_the_truth
 from tests.support.unhurried import PATIENCE
 
 Mode = Literal["auto", "legacy"]
@@ -207,3 +208,4 @@ async def conversation(
         schemas = {tool.name: tool.output_schema for tool in listed.tools}
         inputs = {tool.name: tool.input_schema for tool in listed.tools}
         yield Talk(client, app, sandbox, schemas, questions, inputs)
+    held_to_the_truth(sandbox)

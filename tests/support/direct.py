@@ -10,6 +10,7 @@ from kustom_mcp.simulator.control import handle
 from kustom_mcp.simulator.store import StoredOrder
 from kustom_mcp.simulator.switches import Switches
 from kustom_mcp.simulator.wire import JSON_TYPE, Request, Response
+from tests.support.oracles import somebody_else
 
 MORNING = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -31,7 +32,8 @@ def ask(
         headers["Content-Type"] = JSON_TYPE
         content = json.dumps(body).encode()
     target = path if path.startswith("/sandbox") else "/ordermanagement/v1" + path
-    return handle(simulator, Request(method, target, headers, content))
+    with somebody_else():
+        return handle(simulator, Request(method, target, headers, content))
 
 
 def shop(given: dict[str, Any], switches: Switches | None = None) -> tuple[Simulator, StoredOrder, str]:

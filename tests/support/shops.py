@@ -26,6 +26,7 @@ from kustom_mcp.settings.shops_file import Shop
 from kustom_mcp.simulator.app import API_KEY, Simulator
 from kustom_mcp.simulator.shops import orders_of
 from tests.support.advice import Listed
+from tests.support.oracles import held_to_the_truth
 from tests.transport.pipe import call, request
 
 KEY = {"KEY": API_KEY}
@@ -81,6 +82,8 @@ class SeveralShops:
         async with self._manager.run(), httpx.AsyncClient(transport=httpx.ASGITransport(self)) as http:
             self._http = http
             yield self
+        for simulator in self.simulators.values():
+            held_to_the_truth(simulator)
 
     async def ask(self, method: str, params: Any, *, who: str = "operator", cards: bool = False) -> Any:
         """The answer to a request of this caller, whose host has no forms."""

@@ -20,6 +20,7 @@ from kustom_mcp.settings.environment import load
 from kustom_mcp.simulator.app import Simulator
 from tests.support.advice import Listed
 from tests.support.conversation import demo
+from tests.support.oracles import held_to_the_truth
 from tests.support.unhurried import PATIENCE
 from tests.transport.pipe import call, request
 
@@ -52,6 +53,7 @@ class Callers:
         async with self._manager.run(), httpx.AsyncClient(transport=httpx.ASGITransport(self)) as http:
             self._http = http
             yield http
+        held_to_the_truth(self.simulator)
 
     async def ask(self, who: str, method: str, params: Any, *, forms: bool = True, cards: bool = False) -> Any:
         """The answer to a request of this caller, whose host has forms or has not, or cards."""
