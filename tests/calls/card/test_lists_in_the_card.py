@@ -263,6 +263,14 @@ async def test_sentences_of_the_server_have_the_figures_of_the_reader_and_quotes
             )
 
 
+async def test_a_list_that_was_refused_is_told_without_words_about_an_order(browser: Browser) -> None:
+    async with conversation(extensions=CARDS, **SERVER) as talk:
+        await browser.show(talk, "find_orders", {})
+        text = await browser.text()
+        assert "The assistant’s call was not complete or not right" in text
+        assert "the order" not in text
+
+
 async def test_a_host_that_does_not_say_that_it_shows_cards_is_told_so_in_the_card(browser: Browser) -> None:
     async with conversation(extensions=CARDS, **SERVER) as talk, conversation(**SERVER) as undeclared:
         answer = await undeclared.client.call_tool("kustom_refund_order", TOWEL)
