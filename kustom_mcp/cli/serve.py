@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from functools import partial
@@ -37,6 +38,12 @@ def run(
     """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables. `orders`: so many more in the sandbox.
     `shops`: where there are several."""
     app = _prepared(settings, telemetry, orders, shops)
+    if os.isatty(0):
+        from kustom_mcp.cli.program import shown
+
+        _say(
+            f"An assistant's program starts this and talks to it. Ctrl-C ends it; `{shown('demo')}` shows what it does."
+        )
     try:
         anyio.run(_serve, app)
     finally:

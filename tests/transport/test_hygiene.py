@@ -156,3 +156,23 @@ def test_a_missing_standard_stream_is_no_reason_to_mix_up_the_others(closed: int
         assert json.loads(run.stdout)["id"] == "hello"
     else:
         assert run.stdout == b""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals")
+def test_a_person_who_starts_it_in_a_terminal_is_told_what_it_waits_for() -> None:
+    import pty
+
+    person, terminal = pty.openpty()
+    process = subprocess.Popen(PROGRAM, stdin=terminal, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    os.close(terminal)
+    try:
+        assert process.stderr is not None
+        told = process.stderr.readline().decode()
+        os.write(person, b"\x04")  # the end of what is typed
+        out, rest = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        os.close(person)
+    assert told.startswith("kustom-mcp: An assistant's program starts this and talks to it. Ctrl-C ends it; `")
+    assert told.endswith(" demo` shows what it does.\n")
+    assert (out, rest, process.returncode) == (b"", b"", 0)

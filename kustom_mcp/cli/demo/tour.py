@@ -260,7 +260,8 @@ async def many_orders(guide: Guide) -> None:
     rows = found["orders"]
     guide.need([names.get(row["order_id"]) for row in rows] == ["expiring-soon-sek"], "one order expires this week")
     left = money.show(rows[0]["remaining_authorized_amount"], rows[0]["purchase_currency"])
-    guide.assistant(f"Of the orders I know, expiring-soon-sek: {left} can be captured until {rows[0]['expires_at']}.")
+    until = f"{datetime.fromisoformat(rows[0]['expires_at']):%Y-%m-%d, %H:%M} UTC"
+    guide.assistant(f"Of the orders I know, expiring-soon-sek: {left} can be captured until {until}.")
 
 
 SCENES = (question, mistyped, fewer_goods, cancelled_by_form, too_late, refund_once, typed_text, many_orders)
