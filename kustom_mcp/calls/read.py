@@ -139,9 +139,10 @@ class ReadCall:
         except ToolError:
             log.warning("the records of writes cannot be read, so nothing is said of those in doubt")
 
-    async def load(self, order_id: str) -> None:
-        """Read what was sent for an order from the store. ToolError AUDIT_UNAVAILABLE."""
-        self.intents = await self._kept(lambda: self.app.intents.of_order(self.app.account, order_id))
+    async def load(self, order_id: str, former: Sequence[str] = ()) -> None:
+        """Read what was sent for an order from the store; by calls with the digests `former` of an earlier version
+        too. ToolError AUDIT_UNAVAILABLE."""
+        self.intents = await self._kept(lambda: self.app.intents.of_order(self.app.account, order_id, former))
 
     async def find_out(self, order: Order, *, but: str | None = None) -> list[tuple[Intent, Found]]:
         """Look in an order for the writes on it that have no outcome, and record what became of each.

@@ -177,7 +177,7 @@ class Call(ReadCall):
             return await super().order(order_id, for_row=for_row)
         self.require_scope(order_id)
         attempt = self._attempt = Attempt(self.gate, self._journal, self._caller, self._request)
-        await self.load(order_id)
+        await self._load_for_write(order_id)
         try:
             await attempt.admit()
         except Declined as declined:
@@ -189,10 +189,9 @@ class Call(ReadCall):
             attempt.look_again()
         return await self._compared(attempt, order_id, watch)
 
-    async def load(self, order_id: str) -> None:
+    async def _load_for_write(self, order_id: str) -> None:
         """Read what was sent for an order, and by the identical call of an earlier version. ToolError."""
-        mine, digests = self.app.account, sorted(self._journal.digests)
-        self.intents = await self._kept(lambda: self.app.intents.of_order(mine, order_id, digests))
+        await self.load(order_id, sorted(self._journal.digests))
         self._journal.intents = self.intents
 
     async def _take_turn(self, order_id: str) -> None:
@@ -200,7 +199,7 @@ class Call(ReadCall):
         await super()._take_turn(order_id)
         if self.app.intents.blocks:
             await self._take_lease(order_id)
-        await self.load(order_id)
+        await self._load_for_write(order_id)
 
     async def _take_lease(self, order_id: str) -> None:
         """Take the lease on an order, for as long as this call may last. ToolError BUSY."""
@@ -576,7 +575,7 @@ class Call(ReadCall):
         if failure.ends != "unknown":
             if self._attempt is None:
                 with contextlib.suppress(ToolError):  # records that cannot be read say nothing of what was sent before
-                    await self.load(order_id)
+                    await self._load_for_write(order_id)
             left = attempt.in_doubt(by_code_only=hidden)
         if left is None:
             unread = failure.code in _NOT_READ and attempt.carried_out and not hidden
