@@ -31,6 +31,16 @@ def ours(cache: Path) -> Environment:
     return _made(cache / "ours", cache, [str(ROOT)], fresh="kustom-mcp")
 
 
+def earlier(cache: Path, revision: str) -> Environment:
+    """This project as it was at a commit."""
+    source = cache / f"source-{revision}"
+    if not source.exists():
+        source.mkdir(parents=True)
+        packed = subprocess.run(["git", "-C", str(ROOT), "archive", revision], capture_output=True, check=True).stdout
+        subprocess.run(["tar", "-x", "-C", str(source)], input=packed, check=True)
+    return _made(cache / f"at-{revision}", cache, [str(source)])
+
+
 def bare(cache: Path) -> Environment:
     """The official SDK, which brings its HTTP client."""
     return _made(cache / "bare", cache, ["mcp"])

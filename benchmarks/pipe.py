@@ -74,6 +74,13 @@ class Pipe:
         """Call a tool and read its answer."""
         return json.loads(self._ask(self.line(tool, arguments)))["result"]
 
+    def timed(self, tool: str, arguments: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+        """Call a tool; the milliseconds that it took, and its answer."""
+        line = self.line(tool, arguments)
+        begin = time.perf_counter()
+        answer = self._ask(line)
+        return (time.perf_counter() - begin) * 1000, json.loads(answer)["result"]
+
     def reply_bytes(self, tool: str, arguments: dict[str, Any]) -> int:
         """The size of the line that answers a call."""
         return len(self._ask(self.line(tool, arguments)))
