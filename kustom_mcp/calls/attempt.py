@@ -216,7 +216,7 @@ class Attempt:
         if landed is Landed.UNCLEAR:
             self._object(state_changed(claims.figures, figures(order), order.currency))
         elif used is not None and not self.watch.recurs:
-            raise Done(*not_shown_yet(used.entry))
+            raise Done(*not_shown_yet(used.entry, entry=self.watch.entry and self.watch.entry.value))
         elif used is not None and self._as_left(claims, order):
             raise self._done(claims, order, taken)
         elif used is not None or self._journal.given_up(claims.key):

@@ -480,13 +480,15 @@ def uncertain(id: str | None, at: str | None) -> ToolError:
     )
 
 
-def not_shown_yet(id: str | None) -> tuple[str, str]:
-    """The summary and the next step for an approval that was carried out, where the order does not show it yet."""
+def not_shown_yet(id: str | None, *, entry: str | None) -> tuple[str, str]:
+    """The summary and the next step for an approval that was carried out, where the order does not show it yet.
+
+    `entry`: the kind of entry that it made, if any: another one of these needs another reference.
+    """
     named = f" ({clean(id, 64)})" if id else ""
     return (
         f"This approval was carried out already{named}; the order does not show it yet.",
-        "Read the order again in a minute. If another one is wanted, ask the person, and send it with another "
-        "reference.",
+        " ".join(["Read the order again in a minute.", *([_ANOTHER.format(entry)] if entry else [])]),
     )
 
 

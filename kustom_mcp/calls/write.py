@@ -466,7 +466,7 @@ class Call(ReadCall):
         assert self._claims is not None
         if is_done(intent):
             attempt.require_unchanged()
-            self._end_as_done(*not_shown_yet(intent.entry))
+            self._end_as_done(*not_shown_yet(intent.entry, entry=attempt.watch.entry and attempt.watch.entry.value))
         if intent.unresolved:
             self._unknown(self._claims, Doubt(stopped=still_running()))
         raise used_up(CLOSED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kustom_mcp.calls.advice import SEE_PORTAL, fit
+from kustom_mcp.calls.messages import not_shown_yet
 from kustom_mcp.calls.policy import HAND_OVER
 from kustom_mcp.schema.result import Result
 from kustom_mcp.simulator.faults import Fault
@@ -62,3 +63,10 @@ async def test_a_rehearsal_is_not_told_to_confirm() -> None:
     given = {"order_id": demo("captured-sek"), "refunded_amount": 100}
     async with conversation(KUSTOM_WRITES="preview", KUSTOM_CONFIRM="code") as talk:
         assert "It ends here" in (await talk.call("refund_order", given))["next_step"]
+
+
+@pytest.mark.parametrize(("entry", "another"), [("refund", True), (None, False)])
+def test_another_reference_is_advised_only_where_there_is_one(entry: str | None, *, another: bool) -> None:
+    _, step = not_shown_yet(None, entry=entry)
+    assert step.startswith("Read the order again in a minute.")
+    assert ("send it with another reference" in step) is another
