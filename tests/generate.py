@@ -38,6 +38,7 @@ from kustom_mcp.simulator.states import PERMISSIONS
 from kustom_mcp.simulator.switches import ABOUT, VALUES
 from kustom_mcp.tools.catalog import CATALOG
 from kustom_mcp.tools.tool import Operation
+from tests.support.programs import PROGRAMS
 from tests.support.transcripts import transcript
 from tests.support.worked_examples import EXAMPLES, Example
 
@@ -228,6 +229,18 @@ def _assumed() -> str:
     return "\n".join(f"- {item.sentence}" for item in [*others, *permissions])
 
 
+def _programs() -> str:
+    """What programs send, and the outcome: one row for each request."""
+    rows = ["| program | sends | outcome | sure |", "| --- | --- | --- | --- |"]
+    for program in PROGRAMS:
+        for place, sent in enumerate(program.sends):
+            name = "" if place else program.name
+            rows.append(
+                f"| {name} | `{f'{sent.method} {sent.path}'.strip()}`: {sent.about} | {sent.answer} | {sent.sure} |"
+            )
+    return "\n".join(rows)
+
+
 def _assumptions() -> str:
     """The switches, each with its values, the assumed one first."""
     rows = [(f"`{name}`", ", ".join(f"`{value}`" for value in VALUES[name]), about) for name, about in ABOUT.items()]
@@ -282,6 +295,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "demo-orders": _demo_orders,
     "assumed": _assumed,
     "assumptions": _assumptions,
+    "programs": _programs,
     "rooms": _rooms,
 }
 
