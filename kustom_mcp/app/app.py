@@ -26,7 +26,7 @@ from kustom_mcp.app.running import RunningCalls
 from kustom_mcp.app.telemetry import SILENT, Telemetry
 from kustom_mcp.book import Book
 from kustom_mcp.settings.environment import KeyFile
-from kustom_mcp.settings.settings import ConfigError, Settings
+from kustom_mcp.settings.settings import TIMEZONE, ConfigError, Settings
 from kustom_mcp.state.account import Account, account_of
 from kustom_mcp.state.audit_log import AuditLog
 from kustom_mcp.state.database import Store, StoreBusy, StoreUnavailable
@@ -49,9 +49,6 @@ SANDBOX_USER = "sandbox"
 SANDBOX_URL = "http://sandbox.invalid"
 LEAST_SECONDS_TO_FINISH = 0.1
 """The time to record an outcome after the drain limit: less than a host waits after it."""
-
-DEFAULT_ZONE = "Europe/Stockholm"
-
 LEAST_FLUSH_SECONDS = 0.1
 """Seconds that telemetry has at the end even where waiting for a write has used up the drain limit."""
 
@@ -312,7 +309,7 @@ class App:
             await anyio.to_thread.run_sync(self.telemetry.finish, max(LEAST_FLUSH_SECONDS, left))
 
 
-def _zone(name: str = DEFAULT_ZONE) -> tzinfo:
+def _zone(name: str = TIMEZONE) -> tzinfo:
     from zoneinfo import ZoneInfo
 
     return ZoneInfo(name)

@@ -57,7 +57,7 @@ def of_one_shop(given: Namespace, loaded: Loaded) -> Loaded:
         from kustom_mcp.cli.shop_writes import unknown_shop
 
         raise unknown_shop(name, list(shops))
-    return replace(loaded, settings=shops[name].settings, shops=None)
+    return replace(loaded, settings=shops[name].settings, shops=None, timezone=shops[name].timezone)
 
 
 def _host(given: Namespace) -> str | None:

@@ -86,7 +86,7 @@ def _with_settings(given: Namespace, loaded: Loaded) -> int:
     if given.command in ("audit", "resolve"):
         return _about_writes(given, loaded.settings, loaded.shops)
     if given.command == "book":
-        return book.run(given, loaded.settings, loaded.telemetry)
+        return book.run(given, loaded.settings, loaded.telemetry, loaded.timezone)
     if given.command == "people":
         return _people(given, loaded)
     from kustom_mcp.cli import serve

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 from pydantic import SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-from kustom_mcp.settings.settings import LISTS, SECRETS, ConfigError, Settings, require_clean
+from kustom_mcp.settings.settings import LISTS, SECRETS, TIMEZONE, ConfigError, Settings, require_clean
 from kustom_mcp.settings.validators import hooks_secrets, merchant_id, plain
 
 PREFIX = "KUSTOM_"
@@ -65,6 +65,8 @@ class Loaded:
     by_default: bool = field(default=False, compare=False)
     shops: ShopsFile | None = field(default=None, compare=False)
     """The shops of KUSTOM_SHOPS_FILE; None without it."""
+    timezone: str = field(default=TIMEZONE, compare=False)
+    """That of the shop, by its IANA name: dates are of it."""
 
 
 def load(environ: Mapping[str, str], env_file: Path | None = None, *, read_shops: bool = True) -> Loaded:

@@ -25,6 +25,9 @@ _API = {"sandbox": "", "playground": "https://api.playground.kustom.co", "produc
 _PORTAL = {"playground": "https://portal.playground.kustom.co", "production": "https://portal.kustom.co"}
 _TOLD_BY_KEY: dict[str, Environment] = {"kco_test_": "playground", "kco_live_": "production"}
 
+TIMEZONE = "Europe/Stockholm"
+"""The time zone of a shop that names none."""
+
 
 class ConfigError(Exception):
     """A setting is wrong. One line that names it, and never a value."""

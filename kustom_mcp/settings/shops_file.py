@@ -27,7 +27,7 @@ from kustom_mcp.money import Ceilings
 from kustom_mcp.settings import validators
 from kustom_mcp.settings.environment import WatchedFile, settings_from
 from kustom_mcp.settings.private_toml import only_known, read_private, tables, texts
-from kustom_mcp.settings.settings import OF_A_SHOP, ConfigError, Settings
+from kustom_mcp.settings.settings import OF_A_SHOP, TIMEZONE, ConfigError, Settings
 from kustom_mcp.text import clean
 
 SETTING: Final = "KUSTOM_SHOPS_FILE"
@@ -45,7 +45,6 @@ ELSEWHERE: Final = (
     *("add_capture_shipping_info", "refund", "trigger_send_out", "extend_due_date"),
 )
 """The operations that people may do in another system."""
-TIMEZONE: Final = "Europe/Stockholm"
 
 _TEXTS: Final = ("title", "api_key_env", "timezone")
 _SETTINGS: Final = (

@@ -100,9 +100,11 @@ def test_a_complete_export_lets_the_book_be_complete_from_its_date_on(
     short = csv_of(tmp_path / "short.csv", "order_id", first, second)
     whole = csv_of(tmp_path / "whole.csv", "order_id", first, second, announced)
     lost = csv_of(tmp_path / "lost.csv", "order_id", first, second, announced, NO_SUCH)
+    mixed = "order_id,Payment method", *(f"{one},Kustom" for one in (first, second, announced)), "2X1,PayPal", ",Vipps"
+    mixed_ways = csv_of(tmp_path / "mixed.csv", *mixed)
 
-    def claimed(file: str, since: str = days[1]) -> tuple[int | str | None, str]:
-        ran = command("book", "import", file, "--complete-from", since, *FAST, **shop)
+    def claimed(file: str, *more: str, since: str = days[1]) -> tuple[int | str | None, str]:
+        ran = command("book", "import", file, "--complete-from", since, *more, *FAST, **shop)
         return ran.code, ran.told.splitlines()[-1]
 
     def at(day: str) -> int:
@@ -121,13 +123,20 @@ def test_a_complete_export_lets_the_book_be_complete_from_its_date_on(
     assert (
         f"does not name 1 order from before 2026-11-04T12:00:00.000Z, when webhooks began, such as {announced}" in said
     )
-    assert claimed(lost) == (1, "`complete_since` stays as it was: not every row of the file led to an order.")
+    rejected = (
+        "`complete_since` stays as it was: not every row of the file led to an order. If rows are of payment methods "
+        "that are not Kustom's, name these with --not-kustom."
+    )
+    assert claimed(lost) == claimed(mixed_ways) == (1, rejected)
     assert feed(completeness.begun) == at(days[3])
-    told = "Every order since 2026-11-02T00:00:00.000Z is known, so `complete_since` begins there."
+    of_the_shop = "2026-11-01T23:00:00.000Z"  # midnight in Stockholm
+    told = f"Every order since {of_the_shop} is known, so `complete_since` begins there."
+    assert claimed(mixed_ways, "--not-kustom", "vipps") == (0, told)
+    assert feed(completeness.begun) == at(days[1]) - 13 * 3_600_000
+    feed(lambda tx, account: completeness.begin_earlier(tx, account, at(days[3]), completeness.begun(tx, account)))
     assert claimed(whole) == (0, told)
-    assert feed(completeness.begun) == at(days[1]) - 12 * 3_600_000
-    again = "`complete_since` stays as it was: it has begun at 2026-11-02T00:00:00.000Z already."
-    assert claimed(whole, days[2]) == (1, again)
+    again = f"`complete_since` stays as it was: it has begun at {of_the_shop} already."
+    assert claimed(whole, since=days[2]) == (1, again)
     assert command("book", "import", whole, "--complete-from", "2100-01-01", **shop).code == 2
 
 

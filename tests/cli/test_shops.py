@@ -50,3 +50,25 @@ def test_a_command_about_one_account_is_told_its_shop(command: Command, tmp_path
     assert "there is one shop, and it has no name" in command("check", "--shop", "norway").err
     assert "KUSTOM_SHOPS_FILE: This command lists the shops" in command("shops").err
     assert "name its shop with --shop" in command("check", "--playground", "x", KUSTOM_SHOPS_FILE="sandbox").err
+
+
+def test_a_date_is_one_of_the_time_zone_of_the_shop(command: Command, kustom: Kustom, tmp_path: Path) -> None:
+    kustom.reset()
+    order_id = kustom.add(status="CAPTURED", created_at="2026-11-02T04:30:00Z")
+    (tmp_path / "orders.csv").write_text(f"{order_id}\n")
+    (tmp_path / "a.key").write_text(API_KEY)
+    zones = {"bronx": "America/New_York", "malmo": "Europe/Stockholm"}
+    account = f'environment = "playground"\napi_url = "{kustom.url}"\napi_key_file = "a.key"\n'
+    tables = [
+        f'[shops.{name}]\nmerchant = "PM{number}1000"\ntimezone = "{zone}"\n{account}'
+        for number, (name, zone) in enumerate(zones.items())
+    ]
+    (tmp_path / "shops.toml").write_text("".join(tables))
+    (tmp_path / "shops.toml").chmod(0o600)
+    told = dict[str, str]()
+    for name in zones:
+        of_one = "--shop", name
+        given = {"KUSTOM_SHOPS_FILE": str(tmp_path / "shops.toml"), "KUSTOM_STATE_DIR": str(tmp_path / "state")}
+        assert command("book", "import", str(tmp_path / "orders.csv"), *of_one, **given).code == 0
+        told[name] = command("book", "forget", "--before", "2026-11-02", *of_one, **given).told
+    assert told == {"bronx": "Forgot 1 order.\n", "malmo": "Forgot 0 orders.\n"}

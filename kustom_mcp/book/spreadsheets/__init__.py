@@ -3,16 +3,18 @@
     export = opened(path)                 find the sheet and the column, or take those that are named
     for row in export.rows(): ...         a line number, and either an order id or the mistake in the cell
 
-Nothing else of a file gets out of this package: not a cell of another column, not a header, and of a malformed cell
-only the mistake. Files are streamed; the texts of a workbook, which cannot be, are bounded.
+An id may also be in a formula that makes a link, or in a text that names it among other values. Rows of other payment
+methods than Kustom's are told apart (`payment_methods`). Nothing else of a file gets out of this package: not a cell of
+another column, not a header, and of a malformed cell only the mistake. Files are streamed; the texts of a workbook,
+which cannot be, are bounded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +22,8 @@ from uuid import UUID
 
 from kustom_mcp.api import identifiers
 from kustom_mcp.book.spreadsheets import csv_file
-from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, told
+from kustom_mcp.book.spreadsheets.columns import Column, NoColumn, find_column, order_id_in, told
+from kustom_mcp.book.spreadsheets.payment_methods import OtherMethods
 from kustom_mcp.book.spreadsheets.records import Record, Sheet, Unreadable, plain
 from kustom_mcp.text import letters_and_digits
 
@@ -48,6 +51,8 @@ class Row(NamedTuple):
     line: int
     order_id: str | None
     problem: str | None = None
+    elsewhere: bool = False
+    """Whether it is of another payment method than Kustom's, so that Kustom has no order of it."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Export:
     lines: int | None
     column: Column
     records: Callable[[], Iterator[Record]]
+    not_kustom: tuple[str, ...] = ()
+    """Payment methods that the operator says are not Kustom's."""
 
     def rows(self, after: int = 0) -> Iterator[Row]:
         """Yield the rows that begin after this line, without blank ones, the headers, and rows that continue an order.
@@ -66,24 +73,44 @@ class Export:
         An export of order lines, such as Shopify's, gives an order several rows, of which only the first has its id.
         """
         begin, numbers = max(after, self.column.header), self._numbers(None)
-        before = Record(0, ())
+        before, others = Record(0, ()), self._others()
         for record in self.records():
             if not (record.flaw or any(map(plain, record.cells))):
                 continue
             if record.line == self.column.header:
                 numbers = self._numbers(record)
-            elif self._continues(before, record, numbers):
+            elif self._continues(before, record, numbers, others):
                 continue
             else:
                 before = record
             if record.line > begin:
-                yield self._row(record)
+                elsewhere = not record.flaw and others.has(record.cells)
+                yield Row(record.line, None, elsewhere=True) if elsewhere else self._row(record)
 
-    def _continues(self, before: Record, record: Record, numbers: tuple[int, bool] | None) -> bool:
-        """Return whether a row has more of the order of the row before it, which has an id: it has none itself, and
-        repeats the order's number, or has none of a column that surely is of numbers. A name without a digit is none.
+    def _others(self) -> OtherMethods:
+        """Find the payment methods that are not Kustom's. Reads the whole file where it has a column of methods."""
+        found = OtherMethods()
+        for record in self.records() if self.column.header else ():
+            if record.line < self.column.header or record.flaw:
+                continue
+            if record.line == self.column.header:
+                found = OtherMethods.of(record.cells, self.not_kustom)
+            elif not found.places:
+                break
+            elif order_id_in(self._written(record)):
+                found.beside_id(record.cells)
+        return found
+
+    def _continues(
+        self, before: Record, record: Record, numbers: tuple[int, bool] | None, others: OtherMethods
+    ) -> bool:
+        """Return whether a row has more of the order of the row before it, which has an id or is not Kustom's: it has
+        no id itself, and repeats the order's number, or has none of a column that surely is of numbers. A name without
+        a digit is none.
         """
-        if numbers is None or before.flaw or record.flaw or not self._cell(before) or self._cell(record):
+        if numbers is None or before.flaw or record.flaw or self._cell(record):
+            return False
+        if not (self._cell(before) or others.has(before.cells)):
             return False
         place, surely = numbers
         there, here = (plain(one.cells[place]) if place < len(one.cells) else "" for one in (before, record))
@@ -101,8 +128,11 @@ class Export:
                 return called[0], surely
         return (0, False) if self.column.place else None
 
+    def _written(self, record: Record) -> str:
+        return record.cells[self.column.place] if self.column.place < len(record.cells) else ""
+
     def _cell(self, record: Record) -> str:
-        return plain(record.cells[self.column.place]) if self.column.place < len(record.cells) else ""
+        return plain(self._written(record))
 
     def _row(self, record: Record) -> Row:
         if record.flaw:
@@ -110,26 +140,54 @@ class Export:
         cell = self._cell(record)
         if not cell:
             return Row(record.line, None, "there is no order id in this row")
+        found = order_id_in(self._written(record))
+        if found:
+            return Row(record.line, found)
         try:
             return Row(record.line, identifiers.order_id(str(UUID(cell)) if _BARE.fullmatch(cell) else cell))
         except identifiers.IdentifierError as error:
             return Row(record.line, None, f"this is not an order id: {str(error).partition('. ')[0]}")
 
 
-def opened(path: Path, column: str | None = None, sheet: str | None = None) -> Export:
-    """Find the kind of a file and its column of order ids. Unreadable, NoColumn. Reads the whole file once."""
+def opened(path: Path, column: str | None = None, sheet: str | None = None, not_kustom: Sequence[str] = ()) -> Export:
+    """Find the kind of a file and its column of order ids. Unreadable, NoColumn. Reads the whole file once.
+
+    `not_kustom`: payment methods in it that are not Kustom's.
+    """
     try:
         if path.is_dir():
             raise Unreadable("it is a folder, and not a file")
         if path.exists() and not path.is_file():
             raise Unreadable("it is a device or a pipe: save it as a file, because an import reads it more than once")
         digest, newlines, head = _digested(path)
-        sheets = _sheets(path, head, newlines, sheet)
-        return _export(digest, sheets, column)
+        try:
+            export = _export(digest, _sheets(path, head, newlines, sheet), column)
+        except NoColumn:
+            if not head.startswith(_ZIP):
+                raise
+            export = _export(digest, _formulas(path, sheet), column)
+        return _told_apart(export, not_kustom) if not_kustom else export
     except FileNotFoundError:
         raise Unreadable("there is no such file") from None
     except OSError as error:
         raise Unreadable(f"the file cannot be read ({error.strerror or type(error).__name__})") from None
+
+
+def _told_apart(export: Export, not_kustom: Sequence[str]) -> Export:
+    """Return the export with payment methods that are not Kustom's. NoColumn where it has no column of methods."""
+    headers = next((one.cells for one in export.records() if one.line == export.column.header), ())
+    if not OtherMethods.of(headers, ()).places:
+        raise NoColumn("none of its columns has the header of a payment method, as --not-kustom needs")
+    names = sorted(set(map(letters_and_digits, not_kustom)))
+    digest = hashlib.sha256("\0".join((export.digest, *names)).encode()).hexdigest()
+    return replace(export, digest=digest, not_kustom=tuple(not_kustom))
+
+
+def _formulas(path: Path, sheet: str | None) -> list[Sheet]:
+    """Return the sheets of a workbook with the formulas in place of what they show, such as the text of a link."""
+    from kustom_mcp.book.spreadsheets import excel_file
+
+    return excel_file.sheets(path, sheet, formulas=True)
 
 
 def _digested(path: Path) -> tuple[str, int, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from kustom_mcp.api import identifiers
@@ -31,6 +31,19 @@ _OTHERS = frozenset(
     for what in ("capture", "refund", "session", "cart", "customer", "correlation", "idempotency", "request", "payout")
     for ending in ("id", "uuid", "key")
 )
+_IN_A_TEXT = frozenset({"orderid", "orderuuid"})
+_ENDS_SURELY = ("kustomorderid", "klarnaorderid", "kcoorderid")
+_QUOTES = r"[\"'\\]*"
+_THEN = rf"{_QUOTES}[ \t]*(?:[:=]|;s:36:|,[ \t]*{_QUOTES}value{_QUOTES}[ \t]*:)[ \t]*{_QUOTES}"
+_NAMED = re.compile(
+    rf"([A-Za-z][A-Za-z0-9 _.-]{{0,40}}){_THEN}([0-9A-Fa-f]{{8}}(?:-[0-9A-Fa-f]{{4}}){{3}}-[0-9A-Fa-f]{{12}})"
+    r"(?![0-9A-Fa-f-])"
+)
+"""A named id in a text of several values: JSON, PHP's serialized values, or a line such as `kustom_order_id: ...`."""
+_LONGEST_TEXT = 64 * 1024  # characters
+_FORMULA = re.compile(r"\w+\(.*\)", re.DOTALL)
+"""A formula such as Excel's HYPERLINK, which each language calls otherwise."""
+_QUOTED = re.compile(r'"([^"]*)"')
 _NUMBER = re.compile(r"[1-9][0-9]{0,4}")
 _LETTERS = re.compile(r"[A-Za-z]{1,3}")
 
@@ -51,13 +64,23 @@ def is_order_id(cell: str) -> bool:
     return _order_id(cell) is not None
 
 
+def order_id_in(cell: str) -> str | None:
+    """Return the order id that a cell is, links to, or names as one among other values; None without exactly one."""
+    return _order_id(cell) or _named(cell)
+
+
+def without_named(cell: str) -> str:
+    """Return a text without the order ids that it names as such."""
+    return _NAMED.sub(lambda named: "" if _rank(named[1]) is not None else named[0], cell)
+
+
 def find_column(sample: Sequence[Record]) -> Column:
-    """Find the only column that holds order ids, or of several the one whose header says so. NoColumn."""
-    found = [[_order_id(cell) for cell in record.cells] for record in sample]
-    counts = Counter(index for ids in found for index, one in enumerate(ids) if one)
+    """Find the only column that holds order ids, or of several the one whose header says so; where none holds them
+    alone, the one whose texts name them. NoColumn."""
     headers = _headers(sample)
-    likely = [index for index, count in counts.items() if 2 * count >= max(counts.values())]
-    likely = sorted(index for index in likely if headers.get(index, ("",))[0] not in _OTHERS)
+    found, likely = _likely(sample, headers, _order_id)
+    if not likely:
+        found, likely = _likely(sample, headers, order_id_in)
     for names in (_SURELY, _LIKELY):
         so_called = [index for index in likely if headers.get(index, ("",))[0] in names]
         likely = so_called or likely
@@ -93,6 +116,16 @@ def told(sample: Sequence[Record], name: str) -> Column:
     return Column(number - 1, _header_line(sample, number - 1))
 
 
+def _likely(
+    sample: Sequence[Record], headers: Mapping[int, tuple[str, int]], read: Callable[[str], str | None]
+) -> tuple[list[list[str | None]], list[int]]:
+    """Return what is read of every cell, and the columns that often hold ids and whose headers do not deny it."""
+    found = [[read(cell) for cell in record.cells] for record in sample]
+    counts = Counter(index for ids in found for index, one in enumerate(ids) if one)
+    likely = [index for index, count in counts.items() if 2 * count >= max(counts.values())]
+    return found, sorted(index for index in likely if headers.get(index, ("",))[0] not in _OTHERS)
+
+
 def _headers(sample: Sequence[Record]) -> dict[int, tuple[str, int]]:
     """Return the known headers of columns, and their lines."""
     found: dict[int, tuple[str, int]] = {}
@@ -122,10 +155,32 @@ def _order_id(cell: str) -> str | None:
     text = plain(cell)
     if len(text) < 36:
         return None
+    if cell.lstrip().startswith("=") and _FORMULA.fullmatch(text):
+        ids = {found for quoted in _QUOTED.findall(text) if (found := _order_id(quoted))}
+        return ids.pop() if len(ids) == 1 else None
     try:
         return identifiers.order_id(text)
     except identifiers.IdentifierError:
         return None
+
+
+def _named(cell: str) -> str | None:
+    """Return the order id that a text of several values names as one; of more such names the surest counts."""
+    named: dict[int, set[str]] = {}
+    for name, found in _NAMED.findall(cell[:_LONGEST_TEXT]) if len(cell) > 36 else ():
+        rank = _rank(name)
+        if rank is not None:
+            named.setdefault(rank, set()).add(found.lower())
+    surest = named[min(named)] if named else set[str]()
+    return surest.pop() if len(surest) == 1 else None
+
+
+def _rank(name: str) -> int | None:
+    """Return how surely a name is that of an order id, 0 the surest; None where it is not."""
+    called = letters_and_digits(name)
+    if called in _SURELY or called.endswith(_ENDS_SURELY):
+        return 0
+    return 1 if called in _IN_A_TEXT else None
 
 
 def _of_letters(name: str) -> int:

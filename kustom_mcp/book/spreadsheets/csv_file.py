@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from kustom_mcp.book.spreadsheets.columns import is_order_id
+from kustom_mcp.book.spreadsheets.columns import is_order_id, without_named
 from kustom_mcp.book.spreadsheets.records import Record, Unreadable
 
 DELIMITERS = ",;\t|"
@@ -96,7 +96,11 @@ def records(path: Path, dialect: Dialect) -> Iterator[Record]:
 def _flaw(cells: list[str], lines: list[str], delimiter: str) -> str | None:
     if len(lines) == 1:
         return None
-    swallows = len(lines) > MOST_LINES or any(map(_ID_BELOW.search, cells)) or _is_open(lines, delimiter)
+    swallows = (
+        len(lines) > MOST_LINES
+        or any(_ID_BELOW.search(without_named(cell)) for cell in cells)
+        or _is_open(lines, delimiter)
+    )
     return _UNCLOSED if swallows else None
 
 

@@ -18,9 +18,10 @@ MOST_TEXT = 512 * 1024 * 1024
 _NO_WORKBOOK = "it cannot be read as an Excel file (.xlsx): save it again in Excel, or as CSV"
 
 
-def sheets(path: Path, name: str | None) -> list[Sheet]:
-    """Return the visible sheets, or the one of this name. Unreadable."""
-    book = _loaded(path)
+def sheets(path: Path, name: str | None, *, formulas: bool = False) -> list[Sheet]:
+    """Return the visible sheets, or the one of this name; with the formulas in place of their results if asked for.
+    Unreadable."""
+    book = _loaded(path, formulas)
     found = [sheet for sheet in book.worksheets if (sheet.sheet_state == "visible" if name is None else False)]
     if name is not None:
         found = [sheet for sheet in book.worksheets if sheet.title.strip().casefold() == name.strip().casefold()]
@@ -29,7 +30,7 @@ def sheets(path: Path, name: str | None) -> list[Sheet]:
     return [Sheet(sheet.title, sheet.max_row, lambda title=sheet.title: _records(book, title)) for sheet in found]
 
 
-def _loaded(path: Path) -> Workbook:
+def _loaded(path: Path, formulas: bool) -> Workbook:
     try:
         from openpyxl import load_workbook
     except ImportError:
@@ -43,7 +44,7 @@ def _loaded(path: Path) -> Workbook:
             raise Unreadable("its texts are too large to be read from Excel's format: save it as CSV")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions, which nobody needs here
-            return load_workbook(path, read_only=True, data_only=True, keep_links=False)
+            return load_workbook(path, read_only=True, data_only=not formulas, keep_links=False)
     except (Unreadable, OSError):
         raise
     except Exception:  # whatever a broken file makes it raise

@@ -40,10 +40,16 @@ _NOT_BEGUN = (
     "next one"
 )
 
+_REJECTED = (
+    "not every row of the file led to an order. If rows are of payment methods that are not Kustom's, name these with "
+    "--not-kustom"
+)
+
 
 class Options(NamedTuple):
     """`max_age`: seconds within which an order that was read need not be read again. `rate`: reads a second.
-    `complete_from`: unix milliseconds since when the file has every order."""
+    `complete_from`: unix milliseconds since when the file has every order. `not_kustom`: payment methods in the file
+    that are not Kustom's."""
 
     file: Path
     column: str | None
@@ -52,6 +58,7 @@ class Options(NamedTuple):
     rate: float
     restart: bool
     complete_from: int | None = None
+    not_kustom: tuple[str, ...] = ()
 
 
 async def import_file(app: App, options: Options, say: Callable[[str], None] = result) -> int:
@@ -108,7 +115,7 @@ class _Import:
 
     async def _complete(self, first: int, whole: bool) -> bool:
         """Let the book be complete from this time on, say so or why not, and return whether it is."""
-        why = await self._incomplete(first) if whole else "not every row of the file led to an order"
+        why = await self._incomplete(first) if whole else _REJECTED
         if why is None:
             self._say(f"Every order since {stamp(first)} is known, so `complete_since` begins there.")
         else:
@@ -149,8 +156,10 @@ class _Import:
                 self._broken = error
                 return
             asked: dict[str, int] = {}
-            for line, order_id, problem in chunk:
-                if order_id is None:
+            for line, order_id, problem, elsewhere in chunk:
+                if elsewhere:
+                    counted.elsewhere(line)
+                elif order_id is None:
                     counted.reject(line, problem or "")
                 elif counted.begin(line, order_id):
                     asked[order_id] = line
@@ -181,7 +190,7 @@ class _Import:
 
 def _opened(options: Options) -> Export:
     try:
-        return opened(options.file.expanduser(), options.column, options.sheet)
+        return opened(options.file.expanduser(), options.column, options.sheet, options.not_kustom)
     except (Unreadable, NoColumn) as error:
         problem = str(error)
     raise ConfigError("FILE", f"{problem[:1].upper()}{problem[1:]}.")

@@ -20,6 +20,7 @@ _COUNTED = (
     ("read", "read", True),
     ("fresh", "already fresh", True),
     ("repeated", "repeated", False),
+    ("elsewhere", "of other payment methods than Kustom's", False),
     ("rejected", "rejected", True),
     ("unread", "not read", False),
 )
@@ -66,6 +67,11 @@ class ImportProgress:
         self._begin(line)
         self._end(line, ReadOutcome.REJECTED, why)
 
+    def elsewhere(self, line: int) -> None:
+        """Finish a row of which Kustom has no order, because it was paid in another way."""
+        self._begin(line)
+        self._end(line, ReadOutcome.READ, "", "elsewhere")
+
     def fresh(self, line: int, order_id: str) -> None:
         """Finish a row whose order the book has read recently."""
         self._finish(line, order_id, ReadOutcome.READ, "", "fresh")
@@ -91,7 +97,7 @@ class ImportProgress:
 
     @property
     def all_read(self) -> bool:
-        """True if every row of the file led to an order that the book knows."""
+        """True if every row of the file led to an order that the book knows, or is not Kustom's."""
         return not self._before and not self._counts["rejected"] and not self._counts["unread"]
 
     @property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from kustom_mcp.schema.dates import period_start
 from kustom_mcp.settings.settings import ConfigError, Settings
 
 FRESH_FOR = 24 * 3600
@@ -38,7 +40,14 @@ def add(commands: Any, parser: type[ArgumentParser], *shared: ArgumentParser) ->
         "--complete-from",
         type=_moment,
         metavar="DATE",
-        help="the file has every order created since this date (UTC) or time: `complete_since` begins there",
+        help="the file has every order created since this date or time: `complete_since` begins there",
+    )
+    into.add_argument(
+        "--not-kustom",
+        action="append",
+        default=[],
+        metavar="METHOD",
+        help="a payment method in the file that is not Kustom's; may be repeated",
     )
     sync = part("sync", "read again the open orders that were read too long ago, and what was only announced")
     _age(sync, STALE_AFTER, "read again what was read before so many seconds, default an hour")
@@ -54,29 +63,30 @@ def add(commands: Any, parser: type[ArgumentParser], *shared: ArgumentParser) ->
     status.add_argument("--json", action="store_true", help="as JSON")
     forget = part("forget", "take orders out, for good")
     forget.add_argument("order_ids", nargs="*", metavar="ORDER_ID", help="an order id, or a link to it in the portal")
-    forget.add_argument(
-        "--before", type=_moment, metavar="DATE", help="what was created before this date (UTC) or time"
-    )
+    forget.add_argument("--before", type=_moment, metavar="DATE", help="what was created before this date or time")
     forget.add_argument("--email", metavar="ADDRESS", help="the orders of whoever has it (KUSTOM_BOOK_PEOPLE)")
     forget.add_argument("--phone", metavar="NUMBER", help="the orders of whoever has it (KUSTOM_BOOK_PEOPLE)")
     forget.add_argument("--all", action="store_true", help="every order of this account")
     forget.add_argument("--yes", action="store_true", help="with --all: do not ask")
 
 
-def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> int:
-    """Run the command; its exit code. ConfigError."""
+def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str], timezone: str) -> int:
+    """Run the command; its exit code. `timezone`: that of the shop, which dates are of. ConfigError."""
     from kustom_mcp.cli.book.runner import run_with_app
+
+    zone = ZoneInfo(timezone)
 
     if given.part == "import":
         from kustom_mcp.cli.book.import_file import Options, import_file
 
         options = Options(given.file, given.column, given.sheet, given.max_age, given.rate, given.restart)
-        options = options._replace(complete_from=given.complete_from)
+        options = options._replace(not_kustom=tuple(given.not_kustom))
+        options = options._replace(complete_from=period_start(given.complete_from, zone))
         return run_with_app(settings, telemetry, lambda app: import_file(app, options))
     if given.part == "sync":
         from kustom_mcp.cli.book.sync import sync
 
-        since: int | None = given.settlements_from
+        since = period_start(given.settlements_from, zone)
         return run_with_app(settings, telemetry, lambda app: sync(app, given.max_age, given.rate, since))
     if given.part == "status":
         from kustom_mcp.cli.book.status import report
@@ -88,7 +98,8 @@ def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str]) -> i
     person = Sought(email=given.email, phone=given.phone)
     if (bool(given.order_ids), given.before is not None, person.given, given.all).count(True) != 1:
         raise ConfigError("book forget", "Give either order ids, --before DATE, --email and --phone, or --all.")
-    selection = Selection(tuple(given.order_ids), given.before, given.all, given.yes, person)
+    before = period_start(given.before, zone)
+    selection = Selection(tuple(given.order_ids), before, given.all, given.yes, person)
     return run_with_app(settings, telemetry, lambda app: forget(app, selection))
 
 
@@ -111,8 +122,8 @@ def _whole(text: str, least: int, most: int, sentence: str) -> int:
     return number
 
 
-def _moment(text: str) -> int:
-    """Parse a date or time into unix milliseconds."""
+def _moment(text: str) -> str:
+    """Check a date or time. Which time it is, the time zone of the shop decides."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -121,4 +132,4 @@ def _moment(text: str) -> int:
         raise ArgumentTypeError(
             f"a date is like 2026-01-31, a time like 2026-01-31T12:00:00Z, from {FIRST_YEAR} to {LAST_YEAR}"
         )
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return text

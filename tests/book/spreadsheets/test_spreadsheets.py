@@ -306,3 +306,103 @@ def test_whatever_stands_in_other_columns_the_ids_come_out_with_their_lines(
     lines = {number: one for number, one in expected if one}
     assert {number: one for number, one in found.items() if one} == lines
     assert set(lines) <= set(found) <= set(range(2, line))
+
+
+LINK = f"https://portal.kustom.co/orders/list/{A}?merchantId=K1"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f'=HYPERLINK("{LINK}";"Visa")',
+        f'=HYPERLÄNK("{LINK}","{A}")',
+        f'=HYPERLINK("https://shop.example/admin/5";"{A.upper()}")',
+        f'{{"method_title": "Kustom", "klarna_order_id": "{A}", "session_id": "{B}"}}',
+        f'{{"order_id":"{A}"}}',
+        f'[{{"id":7,"key":"_kco_order_id","value":"{A}"}},{{"id":8,"key":"_session","value":"{B}"}}]',
+        f'a:2:{{s:15:"klarna_order_id";s:36:"{A}";s:10:"session_id";s:36:"{B}";}}',
+        f'"{{\\"kustom_order_id\\":\\"{A}\\"}}"',
+        f"gift: no\nkustom_order_id: {A}",
+    ],
+    ids=lambda cell: cell[:24],
+)
+def test_an_id_is_taken_out_of_a_formula_and_of_a_text_that_names_it(cell: str, tmp_path: Path) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=";").writerows([("Name", "Payment"), ("#1", cell), ("#2", "none")])
+    found = rows(written(tmp_path / "x.csv", file.getvalue()))
+    assert [row.order_id for row in found] == [A, None]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f'=HYPERLINK("{LINK}";"{B}")',
+        f'{{"klarna_order_id": "{A}", "kustom_order_id": "{B}"}}',
+        f'{{"session_id": "{A}"}}',
+        f"replaces {A}",
+    ],
+)
+def test_a_text_with_two_ids_or_none_that_is_named_leads_to_no_order(cell: str, tmp_path: Path) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("Name", "Payment"), ("#1", cell)])
+    path = written(tmp_path / "x.csv", file.getvalue())
+    assert [row.order_id for row in rows(path, "Payment")] == [None]
+    with pytest.raises(NoColumn, match="none of its columns holds order ids"):
+        opened(path)
+
+
+def test_ids_that_stand_alone_are_taken_before_those_in_texts(tmp_path: Path) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("Notes", "Payment"), (f'{{"order_id": "{B}"}}', A), (f'{{"order_id": "{A}"}}', B)])
+    assert rows(written(tmp_path / "x.csv", file.getvalue())) == [Row(2, A), Row(3, B)]
+
+
+def test_a_link_that_a_workbook_shows_as_a_word_is_followed_to_its_order(tmp_path: Path) -> None:
+    path = excel(tmp_path / "x.xlsx", [["Order", "Link"], ["#1", f'=HYPERLINK("{LINK}","Show")'], ["#2", "Show"]])
+    assert [row.order_id for row in rows(path)] == [A, None]
+
+
+def elsewhere(path: Path, *not_kustom: str) -> list[int]:
+    """The lines of rows of other payment methods."""
+    return [row.line for row in opened(path, not_kustom=not_kustom).rows() if row.elsewhere]
+
+
+def test_rows_of_other_payment_methods_are_told_apart_with_those_that_continue_them(tmp_path: Path) -> None:
+    lines = [
+        ("Name", "Lineitem", "Payment Method", "Payment Reference"),
+        *(("#1", "Chair", "Kustom Checkout", A), ("#1", "Sofa", "", "")),
+        *(("#2", "Chair", "PayPal Express Checkout", "c55.1"), ("#2", "Sofa", "", "")),
+        *(("#3", "Chair", "Stripe + gift_card", ""), ("#3", "Sofa", "", ""), ("#3", "Lamp", "", "")),
+        *(("#4", "Chair", "Kustom Checkout + gift_card", ""), ("#5", "Chair", "", ""), ("#6", "Chair", "Swish", "")),
+        ("#7", "Chair", "Klarna via Stripe", ""),
+    ]
+    path = written(tmp_path / "orders.csv", "\n".join(map(",".join, lines)))
+    assert rows(path) == [
+        Row(2, A),
+        Row(4, None, elsewhere=True),
+        Row(6, None, elsewhere=True),
+        *(Row(line, None, NOTHING) for line in (9, 10, 11, 12)),
+    ]
+    assert elsewhere(path, "swish", "klarna VIA stripe") == [4, 6, 11, 12]
+    assert elsewhere(path, "") == [4, 6, 10]
+    assert list(opened(path).rows(4)) == rows(path)[2:]
+    assert opened(path, not_kustom=["Swish"]).digest != opened(path).digest
+
+
+def test_a_method_that_stands_beside_an_order_id_is_not_another(tmp_path: Path) -> None:
+    lines = [
+        ("Payment Method", "Payment Method Title", "Transaction ID"),
+        *(("kco", "Card", A), ("stripe", "Card", "pi_1"), ("paypal", "PayPal", B), ("paypal", "PayPal", "")),
+        *(("bacs", "Kustom", ""), ("nets_easy", "Nets", C.replace("-", ""))),
+    ]
+    path = written(tmp_path / "orders.csv", "\n".join(map(",".join, lines)))
+    assert elsewhere(path) == [3, 7]
+    assert elsewhere(path, "paypal") == [3, 4, 5, 7]
+    assert [row.order_id for row in rows(path)] == [A, None, B, None, None, None]
+
+
+def test_methods_are_named_only_where_the_file_has_them(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", f"Name,Order ID\nPayPal,{A}\nPayPal,\n")
+    assert elsewhere(path) == []
+    with pytest.raises(NoColumn, match="--not-kustom"):
+        opened(path, not_kustom=["PayPal"])
