@@ -365,10 +365,15 @@ class Policy:
         """The account within which a caller's calls are counted; of several shops all of them together."""
         return self._account if self._shop is None else ALL_SHOPS
 
+    @property
+    def narrowed(self) -> bool:
+        """Return whether the caller's access token allows certain orders only, so that no people are looked for."""
+        return self._principal.orders is not None
+
     async def look_for_people(self, caller: str, now: float) -> None:
         """Hold a search for a person to the rights and the pace of its caller. `now` in unix seconds. ToolError
         NOT_PERMITTED, RATE_LIMITED, BUSY, AUDIT_UNAVAILABLE."""
-        if self._principal.orders is not None:
+        if self.narrowed:
             raise ToolError(
                 Code.NOT_PERMITTED,
                 "Orders cannot be looked up by a person here: the caller's access token allows certain orders only.",

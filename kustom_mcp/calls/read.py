@@ -321,6 +321,11 @@ class ReadCall:
         """Hold a search for a person to the policy. ToolError NOT_PERMITTED, RATE_LIMITED, BUSY, AUDIT_UNAVAILABLE."""
         await self.policy.look_for_people(self._caller, self.app.wall())
 
+    @property
+    def finds_people(self) -> bool:
+        """Return whether the book keeps people and the caller may look for them."""
+        return self.app.book.people.on and not self.policy.narrowed
+
     async def unresolved_orders(self) -> frozenset[str]:
         """Return the orders with a write whose outcome is not known. ToolError AUDIT_UNAVAILABLE."""
         found = await self._kept(lambda: self.app.intents.unresolved(self.app.account))

@@ -260,7 +260,7 @@ class BookSearch:
         """Sentences for what this server cannot know, which come before all others."""
         wanted, known, told = self.wanted, found.known, list[str]()
         if wanted.emails and not found.exact_count:
-            how = "look for it with `email`" if self.call.app.book.people.on else _NOT_KEPT
+            how = "look for it with `email`" if self.call.finds_people else _NOT_FOUND_BY
             told.append(f"An e-mail address is no reference: {how}.")
         if wanted.ever_disputed and not found.disputes_heard:
             told.append(
@@ -357,9 +357,9 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
     """The advice after a search; None where none is needed."""
     wanted = search.wanted
     if wanted.emails and not found.exact_count:
-        if search.call.app.book.people.on:
+        if search.call.finds_people:
             return "Call again with `email` in place of `reference`."
-        return f"Say that this server cannot find orders by e-mail address. {ASK_FOR}."
+        return f"Say that orders cannot be found by e-mail address here. {ASK_FOR}."
     if wanted.ever_disputed and not found.disputes_heard:
         return (
             "Say that this server cannot tell which orders are disputed, and that the Kustom portal shows it. For the "
@@ -403,7 +403,11 @@ _OF_A_PERSON = (
     'Rows with `match` "person" are orders of somebody called so: ask the person which one is meant before using one.'
 )
 _BY_ID = "By an order id kustom_get_order asks Kustom itself, as far as this server may."
-_NOT_KEPT = "this order book keeps none, so it cannot say which orders belong to one"
+_WHOLE = (
+    " People are found by a whole e-mail address, a whole phone with its area code, or given and family name as the "
+    "order has them."
+)
+_NOT_FOUND_BY = "orders are not found by one here, so I cannot say which belong to it"
 _NOBODY = {
     "email": "it is no e-mail address",
     "phone": "it is no phone number: send it with the code of its country, such as +46",
@@ -413,9 +417,9 @@ _NOBODY = {
 
 
 def _hint(wanted: Query) -> str:
-    """A hint about a reference without a match."""
+    """A hint about a reference, or a person, without a match."""
     if not wanted.reference:
-        return ""
+        return _WHOLE if wanted.people else ""
     hint = f" References are found whole or by their end, of at least {LEAST} characters."
     short = any(parse_reference(one).too_short for one in wanted.reference)
     return f"{hint}{' So are order ids, by their beginning.' if short else ''}"

@@ -114,6 +114,13 @@ async def test_a_book_without_people_says_so_and_never_none() -> None:
         assert "not that there are none" in refused["next_step"]
 
 
+async def test_who_is_not_found_is_told_what_is_compared() -> None:
+    async with conversation() as talk:
+        none = await talk.call("find_orders", name="Erika", postal_code="10140")
+        assert (none["outcome"], none["orders"]) == ("ok", [])
+        assert "not that there is none. People are found by a whole e-mail address" in none["next_step"]
+
+
 async def test_twenty_people_a_minute_are_looked_for_and_no_more() -> None:
     async with conversation() as talk:
         answers = [await talk.call("find_orders", email=f"a{turn}@example.com", max_age=10**8) for turn in range(21)]

@@ -115,7 +115,7 @@ async def test_an_email_address_as_a_reference_is_told_so_first(asked: str, kept
         none = await talk.call("find_orders", reference=asked)
         assert none["summary"].startswith("An e-mail address is no reference")
         assert none["summary"].endswith("0 of the 21 orders I know match.")
-        next_step = "Call again with `email`" if kept == "on" else "cannot find orders by e-mail address"
+        next_step = "Call again with `email`" if kept == "on" else "cannot be found by e-mail address here"
         assert next_step in none["next_step"]
         assert asked.strip() not in str(none)
         order_id = talk.order(merchant_reference1=asked)

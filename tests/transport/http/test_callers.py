@@ -59,6 +59,17 @@ async def test_the_operators_scope_and_a_tokens_hold_both() -> None:
     assert [answer["error"]["code"] for answer in [*answers, also]] == ["NOT_FOUND"] * 3
 
 
+async def test_a_token_for_certain_orders_looks_for_nobody_and_is_not_told_to() -> None:
+    async with callers(KUSTOM_BOOK_PEOPLE="on") as these:
+        refused = await these.call("customer", "find_orders", {"email": "someone@example.com"})
+        instead = await these.call("customer", "find_orders", {"reference": "someone@example.com"})
+        widely = await these.call("all", "find_orders", {"reference": "someone@example.com"})
+    assert (refused["error"]["code"], refused["outcome"]) == ("NOT_PERMITTED", "not_sent")
+    assert instead["summary"].startswith("An e-mail address is no reference: orders are not found by one here")
+    assert "cannot be found by e-mail address here. Ask for the order number" in instead["next_step"]
+    assert "`email`" in widely["next_step"]
+
+
 async def test_a_code_is_for_the_caller_who_got_it() -> None:
     async with callers(KUSTOM_CONFIRM="code") as these:
         preview = await these.call("all", "refund_order", REFUND)
