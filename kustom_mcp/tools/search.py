@@ -21,6 +21,7 @@ from kustom_mcp.book import BookUnavailable, completeness
 from kustom_mcp.book.candidates import FEW, MOST_ADDED
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, order_of, stamp
+from kustom_mcp.book.imports import known
 from kustom_mcp.book.people import KeyLost, Sought
 from kustom_mcp.book.query import MOST_COUNTED, Place, Query, SortKey, place
 from kustom_mcp.book.references import LEAST, folded, parse_reference, written
@@ -46,6 +47,8 @@ _BATCH = 500
 """Announced orders that are put into the book together."""
 _OF_ONE_ORDER = frozenset({Code.NOT_FOUND, Code.UPSTREAM_PROTOCOL, Code.ACTION_NOT_ALLOWED, Code.UPSTREAM_REJECTED})
 """Codes about one order, which tell nothing about the next."""
+MOST_NAMED = 10
+"""Order ids that a summary names."""
 _PATIENCE = 5
 """Failed reads in a row, of causes that may concern one order or all of Kustom, before refreshing stops."""
 
@@ -71,6 +74,8 @@ class SearchResult(NamedTuple):
     cut: bool
     """Whether more orders resemble a reference than were looked at."""
     disputes_heard: bool
+    unknown: list[str] = []  # noqa: RUF012 - never changed
+    """Orders with a write in doubt that are asked for and not in the book."""
 
     @property
     def matching(self) -> int:
@@ -137,7 +142,10 @@ class BookSearch:
             raise ToolError(Code.INVALID_ARGUMENT, _NOTHING_ASKED, next_step=_ASK_FOR_ANY)
 
         def stale(tx: BookTransaction, account: int) -> list[str]:
-            return Search(tx, account, self.wanted, scope).stale(self.order_by, AT_MOST, self.oldest, self.after)
+            unknown = self._unknown(tx, account)[:AT_MOST]
+            more = AT_MOST - len(unknown)
+            found = Search(tx, account, self.wanted, scope).stale(self.order_by, more, self.oldest, self.after)
+            return [*unknown, *found]
 
         def all_of_it(tx: BookTransaction, account: int) -> SearchResult:
             search = Search(tx, account, self.wanted, scope)
@@ -157,6 +165,7 @@ class BookSearch:
                 search.missed(),
                 search.cut,
                 completeness.has_listener(tx, account, book.time()),
+                self._unknown(tx, account),
             )
 
         try:
@@ -165,6 +174,12 @@ class BookSearch:
             return await book.ask(all_of_it)
         except BookUnavailable as error:
             raise _unusable(book.place, error) from None
+
+    def _unknown(self, tx: BookTransaction, account: int) -> list[str]:
+        """Return the orders with a write in doubt that are asked for, and that the book does not know."""
+        wanted, scope = self.wanted.only or frozenset(), self.call.policy.scope
+        visible = wanted if scope is None else wanted.intersection(scope)
+        return sorted(visible.difference(known(tx, account, visible)))
 
     async def _refresh(self, order_ids: list[str]) -> None:
         done, failed, stopped = 0, 0, False
@@ -259,6 +274,11 @@ class BookSearch:
     def _unanswerable(self, found: SearchResult) -> list[str]:
         """Sentences for what this server cannot know, which come before all others."""
         wanted, known, told = self.wanted, found.known, list[str]()
+        if found.unknown:
+            count = len(found.unknown)
+            which = ", ".join(found.unknown[:MOST_NAMED]) + ("" if count <= MOST_NAMED else ", ...")
+            are = "is" if count == 1 else "are"
+            told.append(f"{_orders(count)} with a write in doubt {are} not in the order book: {which}.")
         if wanted.emails and not found.exact_count:
             how = "look for it with `email`" if self.call.finds_people else _NOT_FOUND_BY
             told.append(f"An e-mail address is no reference: {how}.")
@@ -365,6 +385,19 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
             "Say that this server cannot tell which orders are disputed, and that the Kustom portal shows it. For the "
             "operator: KUSTOM_HOOKS_PATH and KUSTOM_HOOKS_SECRET."
         )
+    steps = _steps(wanted, found, payload)
+    if steps or found.matching or found.totals.more:
+        return " ".join(steps) or None
+    if not found.known.orders:
+        return (
+            "Say that this server knows no orders yet, not that there are none. Its order book fills with the orders "
+            f"that are read through it, or at once by the operator's command `book import` of kustom-mcp. {_BY_ID}"
+        )
+    return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
+
+
+def _steps(wanted: Query, found: SearchResult, payload: Mapping[str, Any]) -> list[str]:
+    """Return what is to be done with the matches, the most urgent first."""
     steps = [NEXT] if "next_cursor" in payload else []
     matches = {one.get("match") for one in payload["orders"]}
     if "part" in matches:
@@ -375,14 +408,9 @@ def next_step(search: BookSearch, found: SearchResult, payload: dict[str, Json])
         steps.insert(0, _OF_AN_AMOUNT)
     if found.shared:
         steps.insert(0, _SHARED)
-    if steps or found.matching or found.totals.more:
-        return " ".join(steps) or None
-    if not found.known.orders:
-        return (
-            "Say that this server knows no orders yet, not that there are none. Its order book fills with the orders "
-            f"that are read through it, or at once by the operator's command `book import` of kustom-mcp. {_BY_ID}"
-        )
-    return f"Say that among the orders this server knows none matches, not that there is none.{_hint(wanted)} {_BY_ID}"
+    if found.unknown:
+        steps.insert(0, _UNKNOWN)
+    return steps
 
 
 _ASK_FOR_ANY = "Ask the person what they have, such as an order number, a date or an amount, and call again with that."
@@ -398,6 +426,7 @@ _SHARED = (
     "Several orders have exactly the same reference: show the person those with their dates and amounts, and ask which "
     "one is meant before using one."
 )
+_UNKNOWN = "Call kustom_resolve_order with each id that is not in the order book, and tell the person what it says."
 _OF_AN_AMOUNT = "Rows only have the amount in common: ask the person which one is meant before using one."
 _OF_A_PERSON = (
     'Rows with `match` "person" are orders of somebody called so: ask the person which one is meant before using one.'

@@ -116,4 +116,5 @@ def _together(found: Mapping[str, SearchResult], shown: list[_Match], groups: li
         sorted(missed),
         any(some.cut for some in all_of_them),
         all(some.disputes_heard for some in all_of_them),
+        [order_id for some in all_of_them for order_id in some.unknown],
     )

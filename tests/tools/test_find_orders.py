@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from kustom_mcp.app.app import App
+from kustom_mcp.book.writing import forget
 from kustom_mcp.simulator.app import Simulator
 from kustom_mcp.simulator.faults import Fault
 from tests.support.conversation import conversation, demo
@@ -281,3 +282,23 @@ async def test_an_order_with_a_write_in_doubt_is_found_and_no_other() -> None:
         assert answer["outcome"] == "unknown"
         found = await talk.call("find_orders", unresolved=True, max_age=10**8)
         assert ids(found) == [order_id]
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_an_order_with_a_write_in_doubt_that_the_book_does_not_know_is_not_passed_over(readable: bool) -> None:
+    async with conversation(host=strangers) as talk:
+        order_id, known = demo("authorized-sek"), demo("captured-sek")
+        preview = await talk.call("cancel_order", order_id=order_id)
+        talk.simulator.faults.add(Fault("POST", "/orders/{order_id}/cancel", "status", status=500, times=9))
+        await talk.call("cancel_order", order_id=order_id, confirm=preview["confirm"]["code"])
+        await talk.call("get_order", order_id=known)
+        await talk.app.book.change(lambda tx, account: forget(tx, account, [order_id]))
+        if not readable:
+            talk.simulator.faults.add(Fault("GET", f"/orders/{order_id}", "status", status=404, times=99))
+        found = await talk.call("find_orders", unresolved=True)
+        if readable:
+            assert ids(found) == [order_id]
+            return
+        assert ids(found) == []
+        assert found["summary"].startswith(f"1 order with a write in doubt is not in the order book: {order_id}.")
+        assert "kustom_resolve_order" in found["next_step"]
