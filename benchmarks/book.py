@@ -160,7 +160,8 @@ def main() -> None:
             def find(tx: BookTransaction, wanted: Query = wanted, by: SortKey = by) -> int:
                 search = Search(tx, account, wanted, None)
                 search.stale(by, 100, NOW - 3600_000)
-                search.page(by, 21)
+                search.exact(search.page(by, 21))
+                search.exact_counts()
                 search.doubtful(search.known(NOW - 3600_000), NOW - 3600_000)
                 totals = search.totals()
                 return -1 if totals.more else totals.orders

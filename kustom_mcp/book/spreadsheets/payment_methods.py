@@ -16,7 +16,7 @@ from kustom_mcp.text import letters_and_digits
 _HEADERS = frozenset(
     {
         *("paymentmethod", "paymentmethodtitle", "paymentmethodcode", "paymentmethodname", "paymentmethodid"),
-        *("paymentgateway", "paymentgatewayname", "paymentprovider", "gateway", "paidby", "paidwith", "method"),
+        *("paymentgateway", "paymentgatewayname", "paymentprovider", "gateway", "method"),
         *("betalningsmetod", "betalsatt", "betalsätt", "betalningssätt", "betalingsmetode", "betalingsmåte"),
         *("betalingsmåde", "maksutapa", "zahlungsart", "zahlungsmethode", "zahlungsweise", "betaalmethode"),
         *("betaalwijze", "modedepaiement", "moyendepaiement", "métododepago", "metodopago", "metododipagamento"),
@@ -28,10 +28,11 @@ PROVIDERS = (
     *("worldpay", "quickpay", "reepay", "frisbii", "onpay", "pensopay", "sumup", "izettle", "zettle", "zaver"),
     *("riverty", "afterpay", "clearpay", "affirm", "sezzle", "ratepay", "billie", "mondu", "unzer", "saferpay"),
     *("datatrans", "computop", "authorizenet", "cybersource", "shopifypayments", "amazonpay", "square"),
-    *("checkmo", "cheque", "bacs", "bankdeposit", "banktransfer", "directbanktransfer", "cashondelivery"),
+    *("checkmo", "cheque", "bacs", "bankdeposit", "cashondelivery"),
     *("purchaseorder", "moneyorder", "giftcard", "presentkort", "storecredit", "nachnahme", "vorkasse"),
 )
-"""Beginnings of names of methods that are never Kustom's. None that Kustom Checkout itself offers, such as cards."""
+"""Beginnings of names of methods that are never Kustom's. None that Kustom Checkout itself offers, such as cards
+and bank transfers."""
 _EXACTLY = frozenset({"manual", "cod", "cash", "check", "free", "bogus"})
 _KUSTOMS = ("kustom", "klarna", "kco")
 _BETWEEN = re.compile(r"[+,/;&|\n]")

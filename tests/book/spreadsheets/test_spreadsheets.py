@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from kustom_mcp.api.models import PAYMENT_TYPES
 from kustom_mcp.book.spreadsheets import NoColumn, Row, Unreadable, opened
 
 NOTHING = "there is no order id in this row"
@@ -399,6 +400,12 @@ def test_a_method_that_stands_beside_an_order_id_is_not_another(tmp_path: Path) 
     assert elsewhere(path) == [3, 7]
     assert elsewhere(path, "paypal") == [3, 4, 5, 7]
     assert [row.order_id for row in rows(path)] == [A, None, B, None, None, None]
+
+
+@pytest.mark.parametrize("method", sorted({*PAYMENT_TYPES, "Invoice", "Faktura", "Swish", "Vipps", "Kort", "Card"}))
+def test_what_kustom_checkout_offers_is_never_another_method(method: str, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.csv", f"Payment Method,Order ID\nKustom,{A}\n{method},\n")
+    assert elsewhere(path) == []
 
 
 def test_methods_are_named_only_where_the_file_has_them(tmp_path: Path) -> None:
