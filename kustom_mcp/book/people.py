@@ -34,6 +34,8 @@ _BASE = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ł": "l", 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 _IN_BRACKETS = re.compile(r"<([^<>]*@[^<>]*)>")
 _AROUND = " \t\r\n\"'<>()[],;:"
+_UNTIL_LETTERS = re.compile(r"(?<=[0-9])[^A-Za-z0-9]*[A-Za-z].*", re.DOTALL)
+"""What follows the first letter after a digit."""
 _POSTAL_PREFIX = re.compile(r"^[a-z]{1,2}[- ]+(?=[0-9])")
 
 
@@ -163,7 +165,10 @@ def emails(text: str) -> list[str]:
     """Return an e-mail address in the forms in which an order may have it; none where this is no address. It is taken
     out of `mailto:` and of `Name <address>`, as mail programs copy it."""
     inside = _IN_BRACKETS.search(text[:_LONGEST])
-    address = _email(inside[1] if inside else text).removeprefix("mailto:").lstrip(_AROUND).rstrip(f"{_AROUND}.")
+    address = _email(inside[1] if inside else text).strip(_AROUND)
+    if address.startswith("mailto:"):  # a link may go on with a subject
+        address = address.removeprefix("mailto:").partition("?")[0]
+    address = address.lstrip(_AROUND).rstrip(f"{_AROUND}.")
     if not _ADDRESS.fullmatch(address):
         return []
     local, _, host = address.rpartition("@")
@@ -226,7 +231,7 @@ def _phone(text: str, region: str | None, *, strict: bool = False) -> str | None
     """Return a phone in E.164. `strict`: only a number that can be one there."""
     from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, is_valid_number, parse
 
-    short = text.strip()[:64]
+    short = _UNTIL_LETTERS.split(text.strip()[:64])[0]  # they would be read as digits: +46 70 174 06 11 (mobil)
     if short.startswith("00"):
         short = f"+{short[2:]}"
     try:

@@ -208,6 +208,23 @@ def test_a_phone_without_its_country_may_be_of_several() -> None:
     assert phones("no number") == []
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "+46 70-174 06 05 (mobil)",
+        "Mobil: +46 70-174 06 05",
+        "tel:+46701740605",
+        "+46 (0)70 174 06 05 ext 4",
+        "0046701740605",
+    ],
+)
+async def test_words_beside_a_phone_are_none_of_its_digits(written: str) -> None:
+    assert phones(written) == ["+46701740605"]
+    async with conversation(simulator=Simulator(seeds=())) as talk:
+        order_id = talk.order(purchase_country="SE", billing_address=CANARY | {"phone": written})
+        assert ids(await talk.call("find_orders", phone="+46701740605")) == {order_id}
+
+
 @pytest.mark.parametrize("how", ["by id", "by age", "all"])
 def test_digests_go_with_their_order(how: str) -> None:
     database = SqliteBook(None)
@@ -259,6 +276,11 @@ def test_people_are_kept_in_the_sandbox_and_elsewhere_when_they_are_asked_for() 
 )
 def test_an_email_address_is_taken_out_of_what_is_pasted(written: str, meant: list[str]) -> None:
     assert emails(written) == meant
+
+
+def test_a_link_to_write_a_mail_may_have_a_subject() -> None:
+    assert emails("MAILTO:Kund@example.com?subject=My%20order") == ["kund@example.com"]
+    assert emails("what?@example.com") == ["what?@example.com"]
 
 
 async def test_what_is_no_email_address_is_not_answered_with_none() -> None:
