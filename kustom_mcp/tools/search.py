@@ -21,7 +21,6 @@ from kustom_mcp.book import BookUnavailable, completeness
 from kustom_mcp.book.candidates import FEW, MOST_ADDED
 from kustom_mcp.book.database import BookTransaction
 from kustom_mcp.book.entry import BookEntry, order_of, stamp
-from kustom_mcp.book.imports import known
 from kustom_mcp.book.people import KeyLost, Sought
 from kustom_mcp.book.query import MOST_COUNTED, Place, Query, SortKey, place
 from kustom_mcp.book.references import LEAST, folded, parse_reference, written
@@ -177,7 +176,11 @@ class BookSearch:
 
     def _unknown(self, tx: BookTransaction, account: int) -> list[str]:
         """Return the orders with a write in doubt that are asked for, and that the book does not know."""
-        wanted, scope = self.wanted.only or frozenset(), self.call.policy.scope
+        if not self.wanted.only:
+            return []
+        from kustom_mcp.book.imports import known
+
+        wanted, scope = self.wanted.only, self.call.policy.scope
         visible = wanted if scope is None else wanted.intersection(scope)
         return sorted(visible.difference(known(tx, account, visible)))
 
@@ -235,6 +238,13 @@ class BookSearch:
                 return called[0]
         return REFERENCES[0]
 
+    def _called_by_move(self, entry: BookEntry) -> bool:
+        """Return whether only a capture or refund of an order is called exactly as was asked for."""
+        asked = {written(one) for one in self.wanted.reference}
+        own = {written(getattr(entry, name)) for name in REFERENCES if getattr(entry, name)}
+        others = {written(one) for one in (entry.other_references or "").split("\n") if one}
+        return bool(asked & others) and not asked & own and entry.order_id not in asked
+
     def is_stale(self, entry: BookEntry) -> bool:
         """Return whether an entry is in doubt, or open and read too long ago."""
         return entry.read_at < (self.oldest if entry.kind.open else 0)
@@ -255,6 +265,10 @@ class BookSearch:
         told.append(f"{_matching(found, wanted, matching, known)}{part}{self._doubts(found, shown)}.")
         if matching and wanted.of_moves:
             told.append("Amounts are of whole orders: they count captures and refunds of other times, too.")
+        by_moves = sum(self._called_by_move(entry) for entry in shown)
+        if by_moves:
+            has = "has it" if by_moves == 1 else "have it"
+            told.append(f"{by_moves:,} of those shown {has} as the reference of a capture or refund, not as its own.")
         if found.cut:
             told.append(f"More than {FEW:,} resemble a reference; the others were left out.")
         if found.missed and len(wanted.reference) > 1:

@@ -233,6 +233,10 @@ async def test_references_of_captures_and_refunds_are_found() -> None:
         for reference in ("inv-77", "RMA-9 "):
             found = await talk.call("find_orders", reference=reference)
             assert [(row["order_id"], row["match"]) for row in found["orders"]] == [(one, "exact")]
+            assert (
+                "1 of those shown has it as the reference of a capture or refund, not as its own." in found["summary"]
+            )
+        assert "capture or refund" not in (await talk.call("find_orders", reference="INV-771"))["summary"]
         for amount in (500, 100):
             assert ids(await talk.call("find_orders", amount=amount)) == [one]
 
