@@ -414,7 +414,7 @@ async def test_the_trace_of_the_caller_is_continued(mode: Mode) -> None:
 
 async def test_callers_over_http_are_told_apart_by_a_digest_and_not_by_name() -> None:
     watcher = Watcher()
-    async with callers(telemetry=watcher.telemetry, KUSTOM_KEYS="k" * 32) as these:
+    async with callers(None, watcher.telemetry, KUSTOM_KEYS="k" * 32) as these:
         these.admit("second", Principal("Anna", identity="person:anna", source="people"))
         these.admit("first", Principal("Anna", identity="person:anna", source="people"))
         these.admit("other", Principal("Ben", identity="person:ben", source="people"))

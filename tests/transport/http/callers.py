@@ -85,7 +85,7 @@ class Callers:
 
 @asynccontextmanager
 async def callers(
-    simulator: Simulator | None = None, *, telemetry: Telemetry = SILENT, **settings: str
+    simulator: Simulator | None = None, telemetry: Telemetry = SILENT, /, **settings: str
 ) -> AsyncGenerator[Callers]:
     simulator = simulator or Simulator()
     app = App.of(
