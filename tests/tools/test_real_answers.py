@@ -72,12 +72,15 @@ async def test_an_order_as_recorded_ones_are_is_read_with_everything_that_it_say
         assert (back["outcome"], back["changes"][0]["after"]) == ("confirmation_required", 200)
 
 
-async def test_an_unknown_status_is_read_and_offers_nothing_that_the_rules_do_not_know() -> None:
+async def test_an_unknown_status_is_read_and_leaves_to_kustom_what_no_rule_forbids() -> None:
     simulator = Simulator(seeds=())
     order_id = simulator.add_order(ODD | {"status": "UNDER_REVIEW"}).order["order_id"]
     async with conversation(simulator=simulator) as talk:
         shown = await talk.call("get_order", order_id=order_id)
         assert (shown["outcome"], shown["order"]["status"]) == ("ok", "UNDER_REVIEW")
+        assert shown["order"]["cannot"] == []
+        most = {offered["tool"]: offered["max_amount"] for offered in shown["order"]["can"] if "max_amount" in offered}
+        assert most == {"kustom_capture_order": 1000, "kustom_refund_order": 800}  # what is left, and no more
 
 
 async def test_a_preview_says_what_is_known_of_an_order_in_an_unknown_status() -> None:
