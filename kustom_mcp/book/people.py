@@ -208,7 +208,8 @@ def _email(text: str | None) -> str:
 
 def _visible(text: str | None) -> str:
     """Return a text without characters that nobody sees, which copying brings along."""
-    return "".join(mark for mark in (text or "")[:_LONGEST] if unicodedata.category(mark) != "Cf")
+    short = (text or "")[:_LONGEST]
+    return short if short.isascii() else "".join(mark for mark in short if unicodedata.category(mark) != "Cf")
 
 
 def _name(text: str | None) -> str:
@@ -222,7 +223,10 @@ def _postal(text: str | None) -> str:
 
 def _plain(text: str | None) -> str:
     """Return a text without accents and case."""
-    folded = unicodedata.normalize("NFKD", _visible(text).strip().casefold())
+    folded = _visible(text).strip().casefold()
+    if folded.isascii():
+        return folded
+    folded = unicodedata.normalize("NFKD", folded)
     return "".join(mark for mark in folded if not unicodedata.combining(mark)).translate(_BASE)
 
 

@@ -18,6 +18,8 @@ _SIZE = (
     "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n "
     "ON n.oid = c.relnamespace WHERE n.nspname = 'kustom_mcp' AND c.relkind = 'r' AND c.relname LIKE 'book%'"
 )
+_BEGIN = "SET LOCAL search_path TO kustom_mcp; SET LOCAL jit TO off"
+"""Compiling a statement takes longer than most of them take to run."""
 _ROW = re.compile(r"^INSERT INTO .* VALUES (\([:\w, ]+\))")
 """The only row of an insertion."""
 _NAME = re.compile(r":(\w+)")
@@ -41,7 +43,7 @@ class _PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        connection.exec_driver_sql("SET LOCAL search_path TO kustom_mcp")
+        connection.exec_driver_sql(_BEGIN)
 
     def rows(self, statement: str, values: Values = {}) -> list[tuple[Any, ...]]:  # noqa: B006 - never changed
         from sqlalchemy import text
