@@ -38,7 +38,7 @@ def run(
     """Serve over stdio until stdin ends. `telemetry`: the OTEL_ variables. `orders`: so many more in the sandbox.
     `shops`: where there are several."""
     app = _prepared(settings, telemetry, orders, shops)
-    if os.isatty(0):
+    if os.isatty(0) and os.isatty(2):
         from kustom_mcp.cli.program import shown
 
         _say(
