@@ -9,6 +9,8 @@ from typing import NamedTuple
 from kustom_mcp.book.database import BookTransaction
 
 _AT_ONCE = 200  # ids in one statement
+_EVER = -(2**62)
+"""Before every time that is kept; the time of an order in doubt is negative."""
 
 
 class UnfinishedImport(NamedTuple):
@@ -56,20 +58,16 @@ def unfinished(tx: BookTransaction, account: int) -> list[UnfinishedImport]:
 
 
 def known(tx: BookTransaction, account: int, order_ids: Iterable[str]) -> set[str]:
-    """Return those of the orders that the book has at all."""
-    return _those(tx, account, order_ids, "1 = 1", 0)
+    """Return those of the orders that the book has at all, those too that it doubts."""
+    return read_since(tx, account, order_ids, _EVER)
 
 
 def read_since(tx: BookTransaction, account: int, order_ids: Iterable[str], moment: int) -> set[str]:
     """Return those of the orders that were read at this time (unix milliseconds) or later."""
-    return _those(tx, account, order_ids, "read_at >= :moment", moment)
-
-
-def _those(tx: BookTransaction, account: int, order_ids: Iterable[str], condition: str, moment: int) -> set[str]:
     found, given = set[str](), iter(order_ids)
     while some := list(islice(given, _AT_ONCE)):
         marks = ", ".join(f":id{index}" for index in range(len(some)))
         values = {"account": account, "moment": moment, **{f"id{index}": one for index, one in enumerate(some)}}
-        which = f"account = :account AND order_id IN ({marks}) AND {condition}"
+        which = f"account = :account AND order_id IN ({marks}) AND read_at >= :moment"
         found.update(str(order_id) for (order_id,) in tx.rows(f"SELECT order_id FROM book WHERE {which}", values))
     return found

@@ -349,16 +349,16 @@ def still_running(seconds: int = 0) -> ToolError:
     )
 
 
-CLOSED = "was sent, was not found on the order and was closed, so it is never sent again"
-TOO_LATE = "was sent more than a day ago, so it is not sent again"
+CLOSED = "What this approval was for was sent, was not found on the order and was closed: it is never sent again."
+TOO_LATE = "What this approval was for was sent more than a day ago: it is not sent again."
 """Why an approval is good for nothing any more, although nobody changed the order back."""
 
 
-def used_up(why: str = "has been used already, and the order was changed back since") -> ToolError:
+def used_up(why: str = "This approval has been used already, and the order was changed back since.") -> ToolError:
     """CONFIRMATION_INVALID: the approval was carried out once, or is not sent any more for another reason."""
     return ToolError(
         Code.CONFIRMATION_INVALID,
-        f"This approval {why}.",
+        why,
         field="confirm",
         next_step="Look at the order as it is now. If it is still wanted, make the same call again: the person is "
         "asked again.",

@@ -594,7 +594,7 @@ class Refundable:
                     f"{show(left, self._order.currency)} are left."
                 )
         missing = self._missing_shares(payments, named)
-        left = self._order.captured_amount - self._order.refunded_amount
+        left = self._unreturned
         if missing and amount > left > 0:
             raise _refused(
                 f"{show(amount, self._order.currency)} is asked for, and {show(left, self._order.currency)} are left "
@@ -627,7 +627,7 @@ class Refundable:
             for count in {goods.left, 1}:
                 base, worth = (share_of(whole, count, goods.left) for whole in (units.base, units.worth))
                 pays = worth + sum(share.owed(base) for share in borne)
-                if worth == amount != pays <= self._order.captured_amount - self._order.refunded_amount:
+                if worth == amount != pays <= self._unreturned:
                     return [
                         f"{show(amount, self._order.currency)} is what {count} of line {goods.numbers[0]} cost without "
                         f"the share of lines of the whole order: with lines {show(pays, self._order.currency)} goes "
@@ -724,12 +724,17 @@ class Refundable:
         base, worth = goods.units.base, goods.units.worth
         share = sum(share.owed(base) for share in self.shares.borne_by(goods))
         amount = max(0, worth + share)
-        left = self._order.captured_amount - self._order.refunded_amount
+        left = max(0, self._unreturned)
         if amount > left or (worth and not self._identity.knows(goods.line(goods.left, worth, None), number)):
-            return seen | {"by_lines": False, "left_amount": max(0, min(amount, left))}
+            return seen | {"by_lines": False, "left_amount": min(amount, left)}
         return seen | ({"share": share} if share else {}) | {"amount": amount}
 
     # Helpers
+
+    @property
+    def _unreturned(self) -> int:
+        """What the order has left to refund, in minor units, whatever goods it is for."""
+        return self._order.captured_amount - self._order.refunded_amount
 
     def _hold(self) -> list[Goods]:
         """Count what captures hold. Returns captured goods that are no line of the order, or may be several."""

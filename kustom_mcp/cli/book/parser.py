@@ -75,13 +75,19 @@ def run(given: Namespace, settings: Settings, telemetry: Mapping[str, str], time
     from kustom_mcp.cli.book.runner import run_with_app
 
     zone = ZoneInfo(timezone)
-
     if given.part == "import":
         from kustom_mcp.cli.book.import_file import Options, import_file
 
-        options = Options(given.file, given.column, given.sheet, given.max_age, given.rate, given.restart)
-        options = options._replace(not_kustom=tuple(given.not_kustom))
-        options = options._replace(complete_from=period_start(given.complete_from, zone))
+        options = Options(
+            given.file,
+            given.column,
+            given.sheet,
+            given.max_age,
+            given.rate,
+            given.restart,
+            complete_from=period_start(given.complete_from, zone),
+            not_kustom=tuple(given.not_kustom),
+        )
         return run_with_app(settings, telemetry, lambda app: import_file(app, options))
     if given.part == "sync":
         from kustom_mcp.cli.book.sync import sync
