@@ -349,8 +349,8 @@ def still_running(seconds: int = 0) -> ToolError:
     )
 
 
-CLOSED = "What this approval was for was sent, was not found on the order and was closed: it is never sent again."
-TOO_LATE = "What this approval was for was sent more than a day ago: it is not sent again."
+CLOSED = "The write of this approval was sent, was not found on the order and was closed: it is never sent again."
+TOO_LATE = "The write of this approval was sent more than a day ago: it is not sent again."
 """Why an approval is good for nothing any more, although nobody changed the order back."""
 
 
