@@ -8,7 +8,7 @@ sandbox tells what it was asked.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -122,7 +122,7 @@ def holds(answer: Any, name: str) -> bool:
     return name in compact(answer).casefold()
 
 
-async def walked(shops: SeveralShops, shop: str, who: str, *, named: bool) -> Iterator[tuple[str, str]]:
+async def walked(shops: SeveralShops, shop: str, who: str, *, named: bool) -> list[tuple[str, str]]:
     """Call each tool until it does its work on some order; the outcomes. Every answer is held to what is of the other
     shop."""
     other = next(name for name in TWINS if name != shop)
@@ -139,7 +139,7 @@ async def walked(shops: SeveralShops, shop: str, who: str, *, named: bool) -> It
                 break
         assert shops.seen(other) == [], tool
         told.append((tool, outcome))
-    return iter(told)
+    return told
 
 
 async def one_call(shops: SeveralShops, tool: str, given: dict[str, Any], who: str) -> dict[str, Any]:
@@ -166,7 +166,7 @@ async def test_every_tool_does_its_work_in_one_twin_and_tells_and_asks_nothing_o
 async def test_what_happens_in_one_twin_changes_nothing_in_the_other(tmp_path: Path) -> None:
     """A write in doubt, a lease, a pause, a used-up ceiling, and every write carried out."""
     async with twins(tmp_path / "alone") as shops:
-        alone = list(await walked(shops, "norway", "operator", named=True))
+        alone = await walked(shops, "norway", "operator", named=True)
     async with twins(tmp_path / "beside") as shops:
         await walked(shops, "sweden", "operator", named=True)
         sweden = shops.app("sweden")
@@ -177,7 +177,7 @@ async def test_what_happens_in_one_twin_changes_nothing_in_the_other(tmp_path: P
         sweden.client.cool_down.start(600.0)
         sweden.note_health("Kustom did not accept its credentials")
         shops.seen("sweden")
-        assert list(await walked(shops, "norway", "operator", named=True)) == alone
+        assert await walked(shops, "norway", "operator", named=True) == alone
 
 
 @pytest.mark.parametrize("tool", OF_ONE)
